@@ -1,0 +1,60 @@
+# The two commands of the README are `make demo` and `make test`; the rest stands beside them.
+# Every target but `lock` works with an empty environment save HOME and PATH.
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo up down test check bench overload faults fuzz lock
+.NOTPARALLEL:
+
+VENV := .venv
+BIN := $(VENV)/bin
+# Tests mostly wait for servers: three processes, each with servers of its own, keep two cores busy.
+PYTEST := $(BIN)/python -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder
+STAMP := $(VENV)/.set-up
+UV ?= uv
+COMPILE = UV_CUSTOM_COMPILE_COMMAND="make lock" $(UV) pip compile --no-config --quiet --universal \
+	--python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links
+
+help: ## list the targets
+	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
+
+setup: $(STAMP) ## build .venv/ from the hashed lock, with wabus in it
+
+$(STAMP): pyproject.toml requirements-dev.lock deploy/venv.sh
+	@sh deploy/venv.sh $(VENV)
+	@touch $(STAMP)
+
+demo: setup ## start everything, play a day in a minute, stop everything
+	@$(BIN)/wabus demo
+
+up: setup ## start everything and leave it running
+	@$(BIN)/wabus demo --up
+
+down: ## end what `make up` started, and remove its data
+	@if [ -x $(BIN)/wabus ]; then $(BIN)/wabus demo --down; $(BIN)/wabus stack down; fi
+
+test: setup ## all tests, on servers of their own
+	@$(PYTEST)
+
+check: setup ## what CI runs: format, lint, types, tests
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(PYTEST)
+
+bench: setup ## measure the workers on this machine
+	@$(BIN)/python -m tests.bench
+
+overload: setup ## a backlog of 50,000 and a slow Cloud API: what agents' replies feel of it
+	@$(BIN)/python -m tests.bench.overload
+
+faults: setup ## kill, cut and starve what runs, under load: 20 seeds, or one (SEED=7)
+	@$(BIN)/python -m tests.faults $(if $(SEED),--seed $(SEED))
+
+fuzz: setup ## ten minutes of a coverage-guided fuzzer over every decoder (MINUTES=10)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-fuzz.lock
+	@$(BIN)/python -m tests.fuzz --minutes $(or $(MINUTES),10)
+
+lock: ## renew the lock files from pyproject.toml (needs uv)
+	@$(COMPILE) --upgrade --output-file requirements.lock pyproject.toml
+	@$(COMPILE) --upgrade --extra dev --constraint requirements.lock --output-file requirements-dev.lock pyproject.toml
+	@$(COMPILE) --upgrade --extra fuzz --constraint requirements-dev.lock --output-file requirements-fuzz.lock pyproject.toml

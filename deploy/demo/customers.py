@@ -1,0 +1,154 @@
+"""The customers of the day: who they are, what they write and when. Pure, the same for the same seed.
+
+Owns the shape of the traffic: two rush hours, bursts, repetitions as gateways make them, and recipients whose
+last digits make the sandbox misbehave.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from random import Random
+from typing import Any, Final
+
+from deploy.demo.day import NUMBERS, Day
+
+#: Endings of recipients that the sandbox refuses; what it does to the others only takes longer.
+REFUSED: Final = ("906", "907", "908")
+#: Endings with some behaviour of their own, but none that would hold up the day for minutes.
+SPECIAL: Final = ("901", "905", *REFUSED, "909", "913", "914", "915")
+_OFTEN: Final = ("913", "914")
+_REPEATED_SHARE: Final = 0.08
+_BURST_SHARE: Final = 0.01
+_BURST: Final = 20
+_HIDDEN_PHONE_SHARE: Final = 0.01
+#: Nobody writes in the last part of the day, so that its end shows how the cluster comes to rest.
+_LAST: Final = 0.95
+
+
+@dataclass(frozen=True, slots=True)
+class Incoming:
+    """One message of a customer, `at_s` into the day; a gateway hands it in again at each of `again_s`."""
+
+    wamid: str
+    at_s: float
+    text: str
+    again_s: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Customer:
+    """`wa_id` as the database has it. `replies`: what agents answer to each conversation."""
+
+    wa_id: str
+    number: str
+    name: str
+    incoming: tuple[Incoming, ...]
+    replies: int
+    closes: bool = False
+
+    @property
+    def key(self) -> str:
+        """Number and customer: what one active mapping is for."""
+        return f"{self.number}/{self.wa_id}"
+
+    @property
+    def is_refused(self) -> bool:
+        """Whether the platform takes no message to this customer."""
+        return self.wa_id.endswith(REFUSED)
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether nothing but load decides how long a message to this customer takes."""
+        return not self.wa_id.endswith(SPECIAL)
+
+    def body(self, incoming: Incoming, timestamp: int) -> dict[str, Any]:
+        """The `InboundMessage` of a gateway. Every tenth writes the phone with a plus."""
+        plus = "+" if self.wa_id.endswith("7") else ""
+        return {
+            "wamid": incoming.wamid,
+            "wa_id": f"{plus}{self.wa_id}",
+            "timestamp": str(timestamp),
+            "message_text": incoming.text,
+            "contact_name": self.name,
+            "phone_number_id": self.number,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Cast:
+    """Everybody of the day. The campaign's `recipients` are customers, and the `opted_out` are recipients."""
+
+    customers: tuple[Customer, ...]
+    recipients: tuple[Customer, ...]
+    opted_out: frozenset[str]
+
+
+def make_cast(day: Day) -> Cast:
+    """Customers, and the campaign's recipients among those whom the sandbox treats as any other."""
+    random = Random(day.seed)  # noqa: S311 - repeatable, not secret
+    customers = _make_customers(day, random)
+    recipients = random.sample([customer for customer in customers if customer.is_plain], day.campaign)
+    opted_out = frozenset(customer.wa_id for customer in recipients[: day.opted_out])
+    return Cast(tuple(customers), tuple(random.sample(recipients, day.campaign)), opted_out)
+
+
+def _make_customers(day: Day, random: Random) -> list[Customer]:
+    """The special ones last. The first `closings` have a conversation that is closed."""
+    ordinary = day.customers - sum(len(group) for group in _specials())
+    customers = [_make(day, random, place, _address(random, place)) for place in range(ordinary)]
+    for group in _specials():
+        for place, ending in group:
+            customers.append(_make(day, random, place, f"49179{place:04d}{ending}"))
+    return customers
+
+
+def _specials() -> Iterator[list[tuple[int, str]]]:
+    for ending in SPECIAL:
+        yield [(place, ending) for place in range(12 if ending in _OFTEN else 2)]
+
+
+def _address(random: Random, place: int) -> str:
+    if random.random() < _HIDDEN_PHONE_SHARE:
+        return f"DE.{random.getrandbits(60):015x}{place}x"
+    return f"4917{place // 900:05d}{place % 900:03d}"
+
+
+def _make(day: Day, random: Random, place: int, wa_id: str) -> Customer:
+    is_special = wa_id.endswith(SPECIAL)
+    closes = not is_special and place < day.closings
+    first_s = _first_s(day, random, early=is_special or closes)
+    times = [first_s, *_later(day, random, first_s)]
+    if closes:
+        times = [first_s, day.duration_s * 0.9]
+    return Customer(
+        wa_id=wa_id,
+        number=NUMBERS[place % len(NUMBERS)],
+        name=f"Customer {place}",
+        incoming=tuple(_write(day, random, wa_id, n, at_s) for n, at_s in enumerate(times)),
+        replies=1 if is_special or closes else random.choice((0, 0, 1, 1, 1, 2)),
+        closes=closes,
+    )
+
+
+def _first_s(day: Day, random: Random, *, early: bool) -> float:
+    """Two rush hours over an even day; what takes steps of its own begins early."""
+    if early:
+        return random.uniform(0.02, 0.3) * day.duration_s
+    share = random.choice((random.random(), random.gauss(0.3, 0.04), random.gauss(0.65, 0.05)))
+    return min(max(share, 0.0), _LAST) * day.duration_s
+
+
+def _later(day: Day, random: Random, first_s: float) -> list[float]:
+    if random.random() < _BURST_SHARE:
+        return [first_s + n * 0.04 for n in range(1, _BURST)]
+    times = [
+        first_s + random.uniform(0.2, 0.2 * day.duration_s) for _ in range(random.choice((0, 0, 1, 1, 2, 3)))
+    ]
+    return sorted(at_s for at_s in times if at_s < _LAST * day.duration_s)
+
+
+def _write(day: Day, random: Random, wa_id: str, n: int, at_s: float) -> Incoming:
+    again = tuple(
+        at_s + random.choice((0.0, 0.05, random.uniform(0.1, 3.0)))
+        for _ in range(random.choice((1, 1, 1, 2)) if random.random() < _REPEATED_SHARE else 0)
+    )
+    return Incoming(f"wamid.day{day.seed}.{wa_id}.{n}", at_s, f"Message {n} of {wa_id}", again)

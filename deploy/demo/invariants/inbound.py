@@ -1,0 +1,133 @@
+"""Promises about messages from customers and the conversations they belong to. Pure."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+
+from deploy.demo.invariants.evidence import EnrichedSeen, Evidence, InboundSent
+from deploy.demo.invariants.verdict import Verdict, judge
+
+
+def tracked_once(evidence: Evidence) -> Verdict:
+    """Rule 3.1: a row per wamid, whatever was repeated."""
+    rows = Counter(row.wamid for row in evidence.messages if row.direction == "INBOUND")
+    wanted = {sent.wamid for sent in evidence.inbound}
+    return judge(
+        "every accepted inbound message is tracked once, and nothing else is",
+        len(wanted),
+        [
+            *(f"{wamid}: {rows[wamid]} rows" for wamid in sorted(wanted) if rows[wamid] != 1),
+            *(f"{wamid}: tracked, never sent" for wamid in rows if wamid not in wanted),
+        ],
+    )
+
+
+def published(evidence: Evidence) -> Verdict:
+    """Rules 1.5 and 3.2: published at least once, and marked so."""
+    rows = [row for row in evidence.messages if row.direction == "INBOUND"]
+    seen = {item.wamid for item in evidence.seen}
+    return judge(
+        "every inbound message reached the consumer of inbound.enriched and is marked published",
+        len(rows),
+        [
+            *(f"{row.wamid}: not marked published" for row in rows if not row.is_published),
+            *(f"{sent.wamid}: never seen" for sent in evidence.inbound if sent.wamid not in seen),
+        ],
+    )
+
+
+def one_key_each(evidence: Evidence) -> Verdict:
+    """Rule 3.2: a consumer that deduplicates on the key sees each message once."""
+    keys: defaultdict[str, set[str]] = defaultdict(set)
+    for item in evidence.seen:
+        keys[item.wamid].add(item.key)
+    return judge(
+        "a consumer that deduplicates on x-idempotency-key sees each message once",
+        len(keys),
+        (f"{wamid}: keys {', '.join(sorted(found))}" for wamid, found in keys.items() if found != {wamid}),
+    )
+
+
+def same_each_time(evidence: Evidence) -> Verdict:
+    """Rule 3.3: a repeated publication says the same, and one message opens each conversation."""
+    said: defaultdict[str, set[tuple[str, bool]]] = defaultdict(set)
+    new: defaultdict[str, set[str]] = defaultdict(set)
+    for item in evidence.seen:
+        said[item.wamid].add((item.mapping_id, item.is_new))
+        new[item.mapping_id] |= {item.wamid} if item.is_new else set()
+    return judge(
+        "is_new_conversation is true for exactly one message of a mapping",
+        len(new),
+        [
+            *(
+                f"{wamid}: published in {len(found)} versions"
+                for wamid, found in said.items()
+                if len(found) > 1
+            ),
+            *(
+                f"mapping {mapping}: {len(found)} new ones"
+                for mapping, found in new.items()
+                if len(found) != 1
+            ),
+        ],
+    )
+
+
+def in_order(evidence: Evidence) -> Verdict:
+    """Rule 3.3: one replica keeps each customer's order; what was in flight at a kill may come later."""
+    first: dict[str, EnrichedSeen] = {}
+    for item in evidence.seen:
+        first.setdefault(item.wamid, item)
+    places = {wamid: place for place, wamid in enumerate(first)}
+    return judge(
+        "a customer's messages are published in their order (save what was in flight at a kill)",
+        len(places),
+        (
+            f"{late.wamid} after {early.wamid}"
+            for late, early in _swapped(evidence, places)
+            if not any(outage.touches(late.at, first[late.wamid].at) for outage in evidence.outages)
+        ),
+    )
+
+
+def _swapped(evidence: Evidence, places: dict[str, int]) -> Iterator[tuple[InboundSent, InboundSent]]:
+    """Messages that were seen after a later one of their customer, with that one."""
+    by_customer: defaultdict[str, list[InboundSent]] = defaultdict(list)
+    for sent in evidence.inbound:
+        if sent.wamid in places:
+            by_customer[sent.customer].append(sent)
+    for sent_in_order in by_customer.values():
+        earliest: InboundSent | None = None
+        for sent in reversed(sent_in_order):
+            if earliest is not None and places[sent.wamid] > places[earliest.wamid]:
+                yield sent, earliest
+            else:
+                earliest = sent
+
+
+def one_active_mapping(evidence: Evidence) -> Verdict:
+    """INTERFACE 4: one active row per customer and number."""
+    active = Counter(mapping.customer for mapping in evidence.mappings if mapping.status == "active")
+    wanted = {sent.customer for sent in evidence.inbound}
+    known = {mapping.customer for mapping in evidence.mappings}
+    return judge(
+        "every customer has at most one active mapping of a number",
+        len(known),
+        [
+            *(f"{customer}: {count} active" for customer, count in active.items() if count > 1),
+            *(f"{customer}: none at all" for customer in sorted(wanted - known)),
+        ],
+    )
+
+
+def correlated(evidence: Evidence) -> Verdict:
+    """Rule 3.5: what the agent platform said of a conversation stands, and what it closed is closed."""
+    mappings = {mapping.id: mapping for mapping in evidence.mappings}
+    closed = set(evidence.closed)
+    violations = []
+    for item in evidence.correlated:
+        mapping = mappings.get(item.mapping_id)
+        if mapping is None or item.conversation_id not in mapping.conversations:
+            violations.append(f"mapping {item.mapping_id} lacks conversation {item.conversation_id}")
+        elif item.conversation_id in closed and mapping.status != "closed":
+            violations.append(f"conversation {item.conversation_id} is {mapping.status}, not closed")
+    return judge("every correlation stands and every closing is done", len(evidence.correlated), violations)

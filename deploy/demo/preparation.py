@@ -1,0 +1,41 @@
+"""Makes empty servers ready: schema, exchanges and queues; and says whether they are empty."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import aio_pika
+import asyncpg
+
+from deploy.demo.reading import ALL_QUEUES, QUERIES
+from deploy.demo.wire import Wire
+from schema.migrator import MigrationError, migrate
+from shared.amqp.declare import declare_topology
+from shared.amqp.pika_link import BROKER_ERRORS
+from shared.amqp.topology import build_topology
+from shared.durations import DURATIONS, Durations
+from shared.errors import BrokerUnavailable, StackError
+from shared.masking import mask_url
+
+
+async def prepare(urls: Mapping[str, str], durations: Durations = DURATIONS) -> None:
+    """Migrate the database and declare the topology; safe to repeat."""
+    try:
+        await migrate(urls["DATABASE_URL"])
+    except MigrationError as error:
+        raise StackError(str(error)) from error
+    broker = urls["RABBITMQ_URL"]
+    try:
+        async with await aio_pika.connect(broker) as connection:
+            await declare_topology(connection, build_topology(durations))
+    except BROKER_ERRORS as error:
+        raise BrokerUnavailable(f"cannot reach RabbitMQ at {mask_url(broker)}: {error}") from error
+
+
+async def require_untouched(database: "asyncpg.Connection[Any]", wire: Wire) -> None:
+    """Raise StackError where traffic was here before: a demo judges everything that it finds."""
+    depths = await wire.depths(ALL_QUEUES)
+    if any(depths.values()) or await database.fetchval(QUERIES["traces"]):
+        raise StackError(
+            "these servers hold messages already, and a demo judges everything that it finds: "
+            "end the stack with `make down`, or name empty servers"
+        )

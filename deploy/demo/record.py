@@ -1,0 +1,52 @@
+"""What the demo itself did and saw: half of the evidence, the other half is read from the servers.
+
+Everything is by one clock, `now_s`: epoch seconds of this machine, as the sandbox's times are.
+"""
+
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+
+from deploy.demo.invariants.evidence import (
+    Correlated,
+    EnrichedSeen,
+    ExpectedDeath,
+    InboundSent,
+    Outage,
+    ReplySent,
+)
+
+now_s = time.time
+
+
+@dataclass(slots=True)
+class Record:
+    """Filled by everybody who plays a part. `published` counts every publish, copies too, by exchange."""
+
+    inbound: dict[str, InboundSent] = field(default_factory=dict)
+    seen: list[EnrichedSeen] = field(default_factory=list)
+    replies: dict[str, ReplySent] = field(default_factory=dict)
+    #: Replies that nothing but load delays.
+    plain_replies: set[str] = field(default_factory=set)
+    deaths: list[ExpectedDeath] = field(default_factory=list)
+    correlated: list[Correlated] = field(default_factory=list)
+    closed: list[str] = field(default_factory=list)
+    opted_out: frozenset[str] = frozenset()
+    outages: list[Outage] = field(default_factory=list)
+    inbound_copies: int = 0
+    reply_copies: int = 0
+    published: Counter[str] = field(default_factory=Counter)
+    heard: Counter[str] = field(default_factory=Counter)
+    _known: set[str] = field(default_factory=set)
+
+    def see(self, item: EnrichedSeen) -> bool:
+        """Note a delivery of `inbound.enriched`; says whether its key is new."""
+        self.seen.append(item)
+        is_new = item.key not in self._known
+        self._known.add(item.key)
+        return is_new
+
+    @property
+    def distinct_seen(self) -> int:
+        """Enriched messages by key."""
+        return len(self._known)

@@ -1,0 +1,25 @@
+"""The local stack: a private RabbitMQ, PostgreSQL and Redis for one checkout.
+
+Owns where the servers come from, their ports, data, processes and `.stack/env`. Does not own what is put
+into them: schema and topology are prepared by `wabus migrate` and `wabus topology declare`.
+"""
+
+from deploy.stack.control import control_rabbitmq, end_server, start_server
+from deploy.stack.lifecycle import StatusRow, down, status, up
+from deploy.stack.machine import Machine
+from deploy.stack.records import Kind, ServerRecord, Source, StackState
+
+__all__ = [
+    "Kind",
+    "Machine",
+    "ServerRecord",
+    "Source",
+    "StackState",
+    "StatusRow",
+    "control_rabbitmq",
+    "down",
+    "end_server",
+    "start_server",
+    "status",
+    "up",
+]

@@ -1,0 +1,72 @@
+"""Does a server answer at a URL? Owns one question per kind of server, asked through its client library.
+
+An answer means that a login succeeded and a round trip was made, not merely that a port is open.
+"""
+
+import asyncio
+import base64
+import socket
+import urllib.error
+import urllib.request
+from urllib.parse import urlsplit, urlunsplit
+
+import aio_pika
+import asyncpg
+import redis.asyncio
+from aio_pika.exceptions import AMQPError
+
+from deploy.stack.records import Kind, ServerRecord
+
+_TIMEOUT_S = 5.0
+
+
+def failure(server: ServerRecord) -> str | None:
+    """Why the server does not answer, in a line without credentials, or None. Blocks 5 s at most."""
+    try:
+        _open_port(server.url)
+        asyncio.run(asyncio.wait_for(_ask(server.kind, server.url), _TIMEOUT_S))
+        if server.management_url is not None:
+            _ask_management(server.management_url)
+    except (
+        OSError,
+        ValueError,
+        TimeoutError,
+        AMQPError,
+        asyncpg.PostgresError,
+        asyncpg.InterfaceError,
+        redis.RedisError,
+    ) as error:
+        return f"{type(error).__name__}: {str(error) or 'no answer'}".splitlines()[0]
+    return None
+
+
+def _open_port(url: str) -> None:
+    """Cheaper and quieter than a login while a server is still booting."""
+    parts = urlsplit(url)
+    if parts.hostname and parts.port:
+        socket.create_connection((parts.hostname, parts.port), timeout=_TIMEOUT_S).close()
+
+
+async def _ask(kind: Kind, url: str) -> None:
+    match kind:
+        case Kind.RABBITMQ:
+            connection = await aio_pika.connect(url, timeout=_TIMEOUT_S)
+            await connection.close()
+        case Kind.POSTGRES:
+            session = await asyncpg.connect(url, timeout=_TIMEOUT_S)
+            try:
+                await session.fetchval("select 1")
+            finally:
+                await session.close()
+        case Kind.REDIS:
+            async with redis.asyncio.Redis.from_url(url, socket_connect_timeout=_TIMEOUT_S) as client:
+                await client.ping()
+
+
+def _ask_management(url: str) -> None:
+    parts = urlsplit(url)
+    bare = urlunsplit(parts._replace(netloc=f"{parts.hostname}:{parts.port}", path="/api/overview"))
+    login = base64.b64encode(f"{parts.username}:{parts.password}".encode()).decode()
+    request = urllib.request.Request(bare, headers={"Authorization": f"Basic {login}"})  # noqa: S310 - ours, http
+    with urllib.request.urlopen(request, timeout=_TIMEOUT_S):  # noqa: S310
+        pass

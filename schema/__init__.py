@@ -1,0 +1,1 @@
+"""The database's schema: its migrations and what carries them out. Imports nothing of ours."""

@@ -1,0 +1,99 @@
+"""The broker over aio-pika: consuming and publishing on connections of their own.
+
+Owns the two connections and the supervision of the inlets. Retries, dead letters and decisions are not here.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+from aio_pika.abc import AbstractConnection
+from aiormq.exceptions import ChannelNotFoundEntity
+
+from shared.amqp.declare import check_topology, restore_topology
+from shared.amqp.delivery import QueueState
+from shared.amqp.pika_inlet import PikaInlet
+from shared.amqp.pika_link import BROKER_ERRORS, Link, heed_cancellation, open_channel
+from shared.amqp.pika_publisher import PikaPublisher
+from shared.amqp.topology import Topology
+from shared.durations import Durations
+
+
+class PikaBroker:
+    """See `shared.amqp.delivery.Broker`. Its tasks live in the task group given to `run`."""
+
+    def __init__(
+        self,
+        url: str,
+        name: str,
+        topology: Topology,
+        durations: Durations,
+        observe_confirm: Callable[[float], None] = lambda _: None,
+    ) -> None:
+        self._topology = topology
+        self._durations = durations
+        self._prepared = False
+        self._consuming = Link(url, f"{name}:consume", durations, self._prepare)
+        self._publishing = Link(url, f"{name}:publish", durations)
+        self.publisher = PikaPublisher(self._publishing, durations, observe_confirm)
+        self._group: asyncio.TaskGroup | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+        self._inlets: list[PikaInlet] = []
+
+    async def run(self, tasks: asyncio.TaskGroup) -> None:
+        """Keep the connections up in `tasks`; returns when the first ones are there.
+
+        Raises TopologyMissing on an unprepared server.
+        """
+        self._group = tasks
+        for link, name in ((self._consuming, "amqp consume"), (self._publishing, "amqp publish")):
+            self._tasks.append(tasks.create_task(link.run(), name=name))
+        await self._consuming.connection()
+        await self._publishing.connection()
+
+    @property
+    def tasks(self) -> Sequence[asyncio.Task[None]]:
+        """What keeps connections and consumers up; ended, they close the connections."""
+        return tuple(self._tasks)
+
+    @property
+    def is_up(self) -> bool:
+        """Whether both connections are open."""
+        return self._consuming.is_up and self._publishing.is_up
+
+    @property
+    def lacks_consumer(self) -> bool:
+        """Whether an inlet is without the consumer that it wants."""
+        return any(inlet.lacks_consumer for inlet in self._inlets)
+
+    async def inlet(self, queue: str, prefetch: int) -> PikaInlet:
+        """Start to consume `queue`."""
+        assert self._group is not None
+        inlet = PikaInlet(queue, prefetch, self._consuming, self._durations)
+        self._inlets.append(inlet)
+        self._tasks.append(self._group.create_task(inlet.run(), name=f"consume {queue}"))
+        return inlet
+
+    async def queue_state(self, queue: str) -> QueueState | None:
+        """Depth and consumers of `queue`; None where it does not exist or the broker is away."""
+        if not self._publishing.is_up:
+            return None
+        try:
+            async with asyncio.timeout(2):
+                connection = await self._publishing.connection()
+                async with await open_channel(connection, confirms=False) as channel:
+                    declared = await channel.declare_queue(queue, passive=True)
+                    result = declared.declaration_result
+                    return QueueState(result.message_count or 0, result.consumer_count or 0)
+        except ChannelNotFoundEntity:
+            return None
+        except BROKER_ERRORS:
+            heed_cancellation()
+            return None
+
+    async def _prepare(self, connection: AbstractConnection) -> None:
+        """The first time, demand a prepared server; on a reconnect, declare anew what a new server lost."""
+        if self._prepared:
+            await restore_topology(connection, self._topology)
+        else:
+            await check_topology(connection, self._topology)
+            self._prepared = True

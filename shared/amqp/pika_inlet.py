@@ -1,0 +1,327 @@
+"""Consuming over aio-pika: one channel, one consumer, a buffer that is taken in batches.
+
+Owns the channel's life (reopened when lost, the consumer restored when cancelled), the bytes in hand and the
+plan of acknowledgements. The client's callback only fills the buffer: work runs elsewhere.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+from aiormq.abc import DeliveredMessage
+from aiormq.channel import Channel
+from aiormq.exceptions import ChannelClosed
+from pamqp.commands import Basic
+
+from shared.amqp.acknowledgement import plan_acknowledgement
+from shared.amqp.arrivals import Arrivals
+from shared.amqp.delivery import Delivery
+from shared.amqp.pika_decoding import HeaderTable
+from shared.amqp.pika_link import (
+    BROKER_ERRORS,
+    Link,
+    closing_as_connection_error,
+    heed_cancellation,
+    open_channel,
+    underlay,
+)
+from shared.durations import Durations
+from shared.errors import ConsumerLost
+
+log = logging.getLogger(__name__)
+
+#: How long a closing inlet waits for the broker to confirm that it stopped consuming.
+_CANCEL_S = 2.0
+#: A header table of many small values takes so many times its bytes once it is decoded.
+_DECODED = 20
+
+
+def weigh(delivery: Delivery) -> int:
+    """Bytes that it takes in memory, about."""
+    headers = delivery.headers
+    return len(delivery.body) + (_DECODED * headers.wire_bytes if isinstance(headers, HeaderTable) else 0)
+
+
+class PikaInlet:
+    """A consumer of one queue; `run` must be running beside it."""
+
+    def __init__(self, queue: str, prefetch: int, link: Link, durations: Durations) -> None:
+        self.queue = queue
+        self._prefetch = prefetch
+        self._link = link
+        self._durations = durations
+        self._arrivals = Arrivals()
+        self._outstanding: dict[int, int] = {}
+        self._bytes = 0
+        self._refused: list[Delivery] = []
+        self._largest = 0
+        self._wanted = True
+        self._closed = False
+        self._throttled = False
+        #: A multiple ack answers for every tag below it: a tag answered again later would cost the channel.
+        self._answering = asyncio.Lock()
+        self._channel: Channel | None = None
+        self._consumer_tag: str | None = None
+        self._generation = 0
+        self._heard = 0
+        self._changed = asyncio.Event()
+
+    @property
+    def lacks_consumer(self) -> bool:
+        """Whether a consumer of ours should be on the queue and, as far as is known, is not."""
+        return self._wanted and not self._throttled and self._consumer_tag is None
+
+    async def next_batch(self, size: int, linger_s: float) -> list[Delivery]:
+        """Take the next deliveries; see `shared.amqp.delivery.Inlet`."""
+        return await self._arrivals.next_batch(size, linger_s)
+
+    async def full_batch(self, size: int, enough: asyncio.Event) -> list[Delivery]:
+        """Take many; see `shared.amqp.delivery.Inlet`."""
+        return await self._arrivals.full_batch(size, enough)
+
+    async def acknowledge(self, deliveries: Sequence[Delivery]) -> None:
+        """Acknowledge; see `shared.amqp.delivery.Inlet`."""
+        async with self._answering:
+            done = self._ours(deliveries)
+            channel = self._channel
+            if not done or channel is None:
+                return
+            upto, single = plan_acknowledgement(self._outstanding, done)
+            self._forget(done)
+            try:
+                with closing_as_connection_error():
+                    if upto is not None:
+                        await channel.basic_ack(upto, multiple=True, wait=False)
+                    for tag in single:
+                        await channel.basic_ack(tag, wait=False)
+            except BROKER_ERRORS as error:
+                heed_cancellation()
+                log.debug("Acknowledging on %s: %s; they will be redelivered", self.queue, error)
+
+    async def release(self, deliveries: Sequence[Delivery]) -> None:
+        """Give back; see `shared.amqp.delivery.Inlet`."""
+        async with self._answering:
+            tags = self._ours(deliveries)
+            self._forget(tags)
+            await self._give_back(tags)
+
+    async def _give_back(self, tags: Iterable[int]) -> None:
+        channel = self._channel
+        if channel is None:
+            return
+        try:
+            with closing_as_connection_error():
+                for tag in sorted(tags):
+                    await channel.basic_nack(tag, requeue=True, wait=False)
+        except BROKER_ERRORS as error:
+            heed_cancellation()
+            log.debug("Giving back on %s: %s; they will be redelivered", self.queue, error)
+
+    def _ours(self, deliveries: Sequence[Delivery]) -> set[int]:
+        """Tags that count on the channel as it is, and have not been answered."""
+        tags = {item.tag for item in deliveries if item.generation == self._generation}
+        return tags & self._outstanding.keys()
+
+    async def pause(self) -> None:
+        """Cancel the consumer and keep what is in hand."""
+        self._wanted = False
+        self._changed.set()
+
+    async def resume(self) -> None:
+        """Consume again, unless closed meanwhile."""
+        self._wanted = not self._closed
+        self._changed.set()
+
+    async def close(self) -> None:
+        """Stop for good: no more batches but those already buffered are given back."""
+        self._closed = True
+        self._wanted = False
+        self._changed.set()
+        self._arrivals.close()
+        try:
+            with closing_as_connection_error():
+                async with asyncio.timeout(_CANCEL_S):
+                    await self._cancel()
+        except BROKER_ERRORS as error:
+            heed_cancellation()
+            log.debug("Cancelling the consumer of %s: %s", self.queue, error)
+        left = [*self._arrivals.empty(), *self._refused]
+        self._refused.clear()
+        await self.release(left)
+
+    async def run(self) -> None:
+        """Keep the consumer as it is wanted, until cancelled.
+
+        Raises ConsumerLost when the connection is up and the consumer cannot be restored in time.
+        """
+        failing_since: float | None = None
+        while True:
+            self._changed.clear()
+            try:
+                with closing_as_connection_error():
+                    await self._reconcile()
+                    failing_since = None
+                    await self._watch()
+            except BROKER_ERRORS as error:
+                heed_cancellation()
+                failing_since = await self._back_off(error, failing_since)
+
+    async def _watch(self) -> None:
+        """Wait for a change. A consumer that gets nothing from a queue that has something is made anew."""
+        suspicious = 0
+        while not self._changed.is_set():
+            heard = self._heard
+            try:
+                async with asyncio.timeout(self._durations.consumer_watch_s):
+                    await self._changed.wait()
+            except TimeoutError:
+                deaf = heard == self._heard and not self._outstanding and await self._has_ready_messages()
+                suspicious = suspicious + 1 if deaf else 0
+                if self._largest and not self._outstanding:
+                    await self._consume_many_again()
+            if suspicious > 1:
+                log.warning("%s has messages but its consumer gets none; consuming anew", self.queue)
+                await self._close_channel()
+
+    async def _consume_many_again(self) -> None:
+        """The large bodies are done: back to the usual number at once."""
+        self._largest = 0
+        await self._cancel()
+        self._changed.set()
+
+    async def _has_ready_messages(self) -> bool:
+        """Asked on a channel of its own: a queue that is gone closes the channel that asks for it."""
+        if self._consumer_tag is None or not self._link.is_up:
+            return False
+        connection = await self._link.connection()
+        async with await open_channel(connection, confirms=False) as channel:
+            declared = await channel.declare_queue(self.queue, passive=True)
+            return bool(declared.declaration_result.message_count)
+
+    async def _close_channel(self) -> None:
+        channel = self._channel
+        self._on_channel_closed(self._generation)
+        if channel is not None:
+            await channel.close()
+
+    async def _reconcile(self) -> None:
+        wanted = self._wanted and not self._throttled
+        if not wanted or self._refused:
+            await self._cancel()
+            refused, self._refused = self._refused, []
+            await self.release(refused)
+        if wanted and self._consumer_tag is None:
+            await self._consume()
+
+    async def _cancel(self) -> None:
+        channel, tag = self._channel, self._consumer_tag
+        self._consumer_tag = None
+        if channel is not None and tag is not None:
+            await channel.basic_cancel(tag)
+
+    async def _back_off(self, error: BaseException, failing_since: float | None) -> float | None:
+        if not self._link.is_up:
+            await self._link.connection()
+            return None
+        now = time.monotonic()
+        since = now if failing_since is None else failing_since
+        log.warning("Cannot consume %s (%s: %s); trying again", self.queue, type(error).__name__, error)
+        if now - since > self._durations.consumer_restore_s:
+            raise ConsumerLost(f"the consumer of {self.queue} could not be restored: {error}") from error
+        await asyncio.sleep(self._durations.reconnect_s)
+        return since
+
+    async def _consume(self) -> None:
+        if self._channel is None or self._channel.is_closed:
+            connection = await self._link.connection()
+            channel = await open_channel(connection, confirms=False)
+            opened = await underlay(channel)
+            self._generation += 1
+            generation = self._generation
+            self._drop_in_hand()
+            channel.close_callbacks.add(lambda _, error: self._on_channel_closed(generation, error))
+            opened.on_consumer_cancel_callbacks.add(self._on_cancelled)
+            self._channel = opened
+        await self._channel.basic_qos(prefetch_count=self._prefetch_now())
+        consumed = await self._channel.basic_consume(self.queue, self._on_message)
+        self._consumer_tag = consumed.consumer_tag
+
+    def _prefetch_now(self) -> int:
+        """Fewer at once where bodies are so large that the usual number would burst the bytes in hand."""
+        largest = max(self._largest, *self._outstanding.values(), 0)
+        return max(1, min(self._prefetch, self._durations.inflight_bytes // (largest or 1)))
+
+    async def _on_message(self, message: DeliveredMessage) -> None:
+        delivery = self._delivery(message)
+        size = weigh(delivery)
+        if self._bytes + size > self._durations.inflight_bytes and self._bytes:
+            self._refuse(delivery, size)
+            return
+        self._outstanding[delivery.tag] = size
+        self._heard += 1
+        self._bytes += size
+        self._arrivals.put(delivery)
+
+    def _refuse(self, delivery: Delivery, size: int) -> None:
+        """Too many bytes in hand: stop consuming until half of them are done.
+
+        It is given back when the consumer is cancelled: before, RabbitMQ would deliver it again at once, and
+        count that, until it is dead. Until then its tag is outstanding: no multiple ack may answer for it.
+        """
+        if not self._throttled:
+            log.warning("%s: more than the allowed bytes in hand; consuming pauses", self.queue)
+        self._throttled = True
+        self._largest = max(self._largest, size)
+        self._outstanding[delivery.tag] = 0
+        self._refused.append(replace(delivery, body=b"", headers={}))
+        self._changed.set()
+
+    def _delivery(self, message: DeliveredMessage) -> Delivery:
+        frame, properties = message.delivery, message.header.properties
+        assert isinstance(frame, Basic.Deliver)
+        assert frame.delivery_tag is not None
+        return Delivery(
+            queue=self.queue,
+            exchange=frame.exchange or "",
+            routing_key=frame.routing_key or "",
+            body=message.body,
+            headers=properties.headers or {},
+            correlation_id=properties.correlation_id,
+            message_id=properties.message_id,
+            published_at=properties.timestamp.timestamp() if properties.timestamp else None,
+            redelivered=bool(frame.redelivered),
+            tag=frame.delivery_tag,
+            generation=self._generation,
+            received_at=time.monotonic(),
+        )
+
+    def _forget(self, tags: Iterable[int]) -> None:
+        for tag in tags:
+            self._bytes -= self._outstanding.pop(tag, 0)
+        if self._throttled and self._bytes <= self._durations.inflight_bytes // 2:
+            self._throttled = False
+            self._changed.set()
+
+    def _drop_in_hand(self) -> None:
+        """The channel is gone and its tags with it: what was not taken will be redelivered."""
+        self._arrivals.empty()
+        self._refused.clear()
+        self._largest = 0
+        self._outstanding.clear()
+        self._bytes = 0
+        self._throttled = False
+
+    def _on_channel_closed(self, generation: int, error: BaseException | None = None) -> None:
+        if generation == self._generation:
+            if isinstance(error, ChannelClosed) and error.args[0] is not None:
+                log.warning("RabbitMQ closed the channel of %s: %s; consuming anew", self.queue, error)
+            self._channel = None
+            self._consumer_tag = None
+            self._drop_in_hand()
+            self._changed.set()
+
+    def _on_cancelled(self, _: object) -> None:
+        self._consumer_tag = None
+        self._changed.set()

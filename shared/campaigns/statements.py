@@ -1,0 +1,7 @@
+"""The statements of `queries.sql`, for the modules of this package."""
+
+from typing import Final
+
+from shared.postgres.queries import Queries
+
+QUERIES: Final = Queries("shared.campaigns")

@@ -1,0 +1,47 @@
+"""What becomes of a delivery: exactly one of four, given by a handler, carried out by the settlement."""
+
+from dataclasses import dataclass
+from typing import TypeAlias
+from uuid import UUID
+
+from shared.reasons import DeadReason
+
+
+@dataclass(frozen=True, slots=True)
+class Ack:
+    """Done: effects are committed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """Again after the next delay tier, counted. After `attempts` retries it is dead as `exhausted`."""
+
+    reason: str
+    error: str
+    exhausted: DeadReason = DeadReason.MAX_RETRIES_EXCEEDED
+    attempts: int = 4
+    message_id: UUID | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Defer:
+    """Stored and looked at again `delay_s` from now by the database clock, not counted."""
+
+    reason: str
+    delay_s: float
+    message_id: UUID | None = None
+    phone_number_id: str | None = None
+    customer: str | None = None
+    lane: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Dead:
+    """To the dead letters. `message_id` names the tracked message, where there is one."""
+
+    reason: DeadReason
+    error: str
+    message_id: UUID | None = None
+
+
+Disposition: TypeAlias = Ack | Retry | Defer | Dead

@@ -1,0 +1,72 @@
+"""What a delivery's headers mean to us, and which of them travel along when we publish it again."""
+
+import base64
+from typing import Any
+from uuid import uuid4
+
+from shared.amqp.delivery import (
+    ATTEMPT,
+    DEFERRED_ID,
+    DELIVERY_COUNT,
+    EXCHANGE,
+    FIRST_SEEN,
+    IDEMPOTENCY_KEY,
+    ROUTING_KEY,
+    TRACEPARENT,
+    Delivery,
+)
+from shared.observability.tracing import read_trace
+
+#: Ours to set anew on each publish, or the broker's own history of deaths, which must not travel.
+_NOT_CARRIED = frozenset({ATTEMPT, IDEMPOTENCY_KEY, DEFERRED_ID, DELIVERY_COUNT, "CC", "BCC"})
+#: pamqp writes floats in 32 bits; one that does not fit would cost the connection.
+_LARGEST_FLOAT = 3.4e38
+_BROKERS_OWN = ("x-death", "x-first-death-", "x-last-death-")
+
+
+def carried_headers(delivery: Delivery) -> dict[str, Any]:
+    """Headers of the next copy: the publisher's own, and where it first came from and when."""
+    kept = {
+        name: plain(value)
+        for name, value in delivery.headers.items()
+        if name not in _NOT_CARRIED and not name.startswith(_BROKERS_OWN)
+    }
+    kept[EXCHANGE] = delivery.origin_exchange
+    kept[ROUTING_KEY] = delivery.origin_routing_key
+    if FIRST_SEEN not in kept and delivery.published_at is not None:
+        kept[FIRST_SEEN] = int(delivery.published_at)
+    return kept
+
+
+def plain(value: Any) -> Any:
+    """A header's value as JSON knows it; AMQP also has bytes, times and decimals."""
+    match value:
+        case float() if not abs(value) <= _LARGEST_FLOAT:
+            return str(value)
+        case None | bool() | int() | float() | str():
+            return value
+        case bytes() | bytearray():
+            return base64.b64encode(value).decode()
+        case dict():
+            return {str(name): plain(item) for name, item in value.items()}
+        case list() | tuple():
+            return [plain(item) for item in value]
+        case _:
+            return str(value)
+
+
+def correlation_of(delivery: Delivery) -> str:
+    """The trace id: as the publisher gave it, or a new one where it gave none."""
+    return read_trace(delivery.correlation_id, delivery.headers.get(TRACEPARENT)).trace_id
+
+
+def idempotency_key_of(delivery: Delivery) -> str:
+    """The same for each repetition: the publisher's key, else its message id, else a new one that stays."""
+    key = delivery.headers.get(IDEMPOTENCY_KEY)
+    return key if isinstance(key, str) and key else delivery.message_id or str(uuid4())
+
+
+def trace_headers(delivery: Delivery) -> dict[str, Any]:
+    """Headers with which what follows from a delivery stays in its trace."""
+    traceparent = delivery.headers.get(TRACEPARENT)
+    return {TRACEPARENT: traceparent} if isinstance(traceparent, str) else {}

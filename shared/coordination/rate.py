@@ -1,0 +1,184 @@
+"""The rate limiter of a sender: who of this process may ask next, and how long a message waits in hand.
+
+Owns the queue per (number, lane), which asks in its order, and the choice between the shared rates and
+this process's own part of them while Redis is away. The rules themselves are in `rate_shared` and
+`rate_local`; what becomes of a message that must wait too long is the sender's.
+"""
+
+import asyncio
+import random
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
+from typing import Final
+
+from shared.coordination.client import RedisClient, RedisUnavailable
+from shared.coordination.permits import Ask, Granted, LimitCause, Permit, TooLong, Wait, rate_of
+from shared.coordination.rate_local import LocalRates
+from shared.coordination.rate_shared import SharedRates
+from shared.durations import DURATIONS, Durations
+
+#: Heads of several processes come back spread over this share of their wait, so that none always loses.
+_SPREAD: Final = 0.25
+#: Messages of one line that are asked for in one call.
+_ASKED_TOGETHER: Final = 50
+
+
+@dataclass(slots=True, eq=False)
+class _Waiting:
+    """A message in line, until it is answered or gives up."""
+
+    ask: Ask
+    deadline: float
+    answer: "asyncio.Future[Permit | Wait]"
+
+
+class RateLimiter:
+    """Limits per business number, per customer and per lane, shared by all replicas.
+
+    `observe_wait(lane, seconds)` is called for each `wait`, granted or not. Never raises for Redis's sake.
+    """
+
+    def __init__(
+        self,
+        client: RedisClient,
+        *,
+        observe_wait: Callable[[str, float], None],
+        durations: Durations = DURATIONS,
+    ) -> None:
+        self._shared = SharedRates(client, durations)
+        self._local = LocalRates(durations)
+        self._observe_wait = observe_wait
+        self._durations = durations
+        self._queues: dict[tuple[str, str], deque[_Waiting]] = {}
+        self._askers: set[asyncio.Task[None]] = set()
+
+    def set_consumers(self, count: int) -> None:
+        """How many processes consume the queue: without Redis each takes its part of the rate."""
+        self._local.consumers = max(1, count)
+
+    async def permit(self, ask: Ask) -> Permit | Wait:
+        """May this message go now? Asks once; a permit is used up by being given."""
+        try:
+            return await self._shared.permit(ask)
+        except RedisUnavailable:
+            return self._local.permit(ask)
+
+    async def _permit_many(self, asks: Sequence[Ask]) -> list[Permit | Wait]:
+        try:
+            return await self._shared.permit_many(asks)
+        except RedisUnavailable:
+            return self._local.permit_many(asks)
+
+    async def slow(self, number: str, retry_after_s: float | None) -> None:
+        """The platform refused the number for its rate (130429, HTTP 429): stop, then go on more slowly.
+
+        The rate is halved, to no less than a tenth, and recovers within a minute. The stop lasts
+        `retry_after_s`, else 1 s; at a tenth it doubles while refusals go on: while each comes within as
+        long as the last stop lasted. Refusals during the stop count as the same one.
+        """
+        try:
+            await self._shared.slow(number, retry_after_s)
+        except RedisUnavailable:
+            self._local.slow(number, retry_after_s)
+
+    async def back_off_pair(self, number: str, customer: str, n: int) -> None:
+        """The platform refused the pair for its rate (131056): only that customer waits, 4^n s."""
+        try:
+            await self._shared.back_off_pair(number, customer, n)
+        except RedisUnavailable:
+            self._local.back_off_pair(number, customer, n)
+
+    async def wait(
+        self, number: str, customer: str, lane: str, mps: float, max_wait_s: float | None = None
+    ) -> Granted | TooLong:
+        """Wait for a permit, at most `max_wait_s` (default: what may be held in hand), in order per lane.
+
+        A customer at their own limit waits aside, so that others go on. `mps` is the number's allowance.
+        """
+        clock = asyncio.get_running_loop().time
+        started_at = clock()
+        patience_s = self._durations.held_in_hand_s if max_wait_s is None else max_wait_s
+        answer = await self._wait(Ask(number, customer, lane, mps, patience_s), started_at + patience_s)
+        waited_s = clock() - started_at
+        self._observe_wait(lane, waited_s)
+        match answer:
+            case Permit():
+                return Granted(waited_s)
+            case Wait(wait_s, LimitCause.NUMBER):
+                # The wait of a head is to the next token, not to the end of a crowd that took all patience.
+                return TooLong(max(wait_s, patience_s), LimitCause.NUMBER)
+            case Wait(wait_s, cause):
+                return TooLong(wait_s, cause)
+
+    async def _wait(self, ask: Ask, deadline: float) -> Permit | Wait:
+        clock = asyncio.get_running_loop().time
+        while True:
+            answer = await self._take_turn(ask, deadline)
+            match answer:
+                case Wait(wait_s, LimitCause.PAIR) if clock() + wait_s <= deadline:
+                    await asyncio.sleep(wait_s)
+                case _:
+                    return answer
+
+    async def _take_turn(self, ask: Ask, deadline: float) -> Permit | Wait:
+        waiting = _Waiting(ask, deadline, asyncio.get_running_loop().create_future())
+        key = (ask.number, ask.lane)
+        queue = self._queues.get(key)
+        if queue is None:
+            queue = self._queues[key] = deque()
+            asker = asyncio.create_task(self._serve(key, queue), name="rate asker")
+            self._askers.add(asker)
+            asker.add_done_callback(self._askers.discard)
+        queue.append(waiting)
+        try:
+            async with asyncio.timeout_at(deadline):
+                return await waiting.answer
+        except TimeoutError:
+            return Wait(len(queue) / rate_of(ask.mps, self._durations), LimitCause.NUMBER)
+
+    async def _serve(self, key: tuple[str, str], queue: deque[_Waiting]) -> None:
+        """Ask for those in line, in their order, until nobody is."""
+        try:
+            while queue:
+                await self._ask_for(queue)
+        except Exception as error:
+            for waiting in queue:
+                if not waiting.answer.done():
+                    waiting.answer.set_exception(error)
+        finally:
+            del self._queues[key]
+
+    async def _ask_for(self, queue: deque[_Waiting]) -> None:
+        """One question for the first in line. Those who are answered, or have gone, leave the line."""
+        clock = asyncio.get_running_loop().time
+        line = [waiting for waiting in islice(queue, _ASKED_TOGETHER) if not waiting.answer.done()]
+        if line:
+            patience_s = max(0.0, line[0].deadline - clock())
+            asks = [replace(line[0].ask, patience_s=patience_s), *(waiting.ask for waiting in line[1:])]
+            for waiting, answer in zip(line, await self._permit_many(asks), strict=False):
+                match answer:
+                    case Wait(wait_s, cause) if cause is not LimitCause.PAIR:
+                        await self._heed(queue, answer, clock() + wait_s)
+                    case _:
+                        _resolve(waiting, answer)
+        while queue and queue[0].answer.done():
+            queue.popleft()
+
+    async def _heed(self, queue: deque[_Waiting], answer: Wait, until: float) -> None:
+        """The number must wait: those without so much time go, the others stay in line meanwhile."""
+        for waiting in queue:
+            if until > waiting.deadline:
+                _resolve(waiting, answer)
+        if not all(waiting.answer.done() for waiting in queue):
+            await asyncio.sleep(answer.wait_s + self._spread_s(answer.wait_s))
+
+    def _spread_s(self, wait_s: float) -> float:
+        longest_s = min(wait_s * _SPREAD, self._durations.lane_return_s / 2)
+        return random.uniform(0, longest_s)  # noqa: S311 - no secret
+
+
+def _resolve(waiting: _Waiting, answer: Permit | Wait) -> None:
+    if not waiting.answer.done():
+        waiting.answer.set_result(answer)

@@ -1,0 +1,130 @@
+-- name: list
+-- Open ones in the order of their worth; $1 false: settled ones. Bodies stay where they are.
+select id, source_queue, exchange, routing_key, reason, error_message, headers, attempts, priority, status,
+       message_id, replay_of, replay_count, created_at, replayed_at, dismissed_at, resolved_by, resolution,
+       octet_length(raw_body) as body_bytes,
+       extract(epoch from now() - created_at)::float8 as age_s,
+       status = 'replaying' and claimed_until < now() as lapsed
+from dead_letter_queue
+where (($1 and status in ('pending', 'replaying')) or (not $1 and status in ('replayed', 'dismissed')))
+  and ($2::text[] is null or reason = any($2))
+  and ($3::text[] is null or source_queue = any($3))
+  and ($4::interval is null or created_at <= now() - $4)
+  and ($5::interval is null or created_at > now() - $5)
+  and ($6::uuid[] is null or id = any($6))
+order by priority desc, created_at, id
+limit $7;
+
+-- name: count_by_reason
+select reason, count(*) as letters
+from dead_letter_queue
+where (($1 and status in ('pending', 'replaying')) or (not $1 and status in ('replayed', 'dismissed')))
+  and ($2::text[] is null or reason = any($2))
+  and ($3::text[] is null or source_queue = any($3))
+  and ($4::interval is null or created_at <= now() - $4)
+  and ($5::interval is null or created_at > now() - $5)
+  and ($6::uuid[] is null or id = any($6))
+group by reason
+order by letters desc, reason;
+
+-- name: choose
+-- What may be replayed or dismissed: pending, or claimed by a replay that ended before it was marked.
+select id, reason
+from dead_letter_queue
+where status in ('pending', 'replaying') and (status = 'pending' or claimed_until < now())
+  and ($1::text[] is null or reason = any($1))
+  and ($2::text[] is null or source_queue = any($2))
+  and ($3::interval is null or created_at <= now() - $3)
+  and ($4::interval is null or created_at > now() - $4)
+  and ($5::uuid[] is null or id = any($5))
+order by priority desc, created_at, id
+limit $6;
+
+-- name: find
+-- By the beginning of an id, written as the lowest and the highest id with it.
+select id from dead_letter_queue where id between $1 and $2 order by id limit 2;
+
+-- name: get
+select letter.*, extract(epoch from now() - created_at)::float8 as age_s,
+       (select array_agg(later.id order by later.created_at) from dead_letter_queue as later
+        where later.replay_of = letter.id) as later_deaths
+from dead_letter_queue as letter
+where id = $1;
+
+-- name: count_pending
+select count(*) from dead_letter_queue
+where status in ('pending', 'replaying') and (status = 'pending' or claimed_until < now());
+
+-- name: claim
+-- One operator's until `claimed_until`, which also is the proof of the claim. A message that failed is named:
+-- its replay is a new row beside it.
+with chosen as (
+    select id from dead_letter_queue
+    where id = any($1::uuid[])
+      and status in ('pending', 'replaying') and (status = 'pending' or claimed_until < now())
+      and ($4 or reason <> 'send_ambiguous')
+    order by id
+    for update skip locked
+)
+update dead_letter_queue as letter
+set status = 'replaying', claimed_until = now() + $2::interval, resolved_by = $3
+from chosen
+where letter.id = chosen.id
+returning letter.id, letter.claimed_until, letter.source_queue, letter.exchange, letter.routing_key,
+          letter.reason, letter.raw_body, letter.headers, letter.metadata, letter.priority, letter.created_at,
+          (select message.id from message_tracking as message
+           where message.id = letter.message_id and message.status = 'failed') as failed_message;
+
+-- name: mark_replayed
+update dead_letter_queue as letter
+set status = 'replayed', replayed_at = now(), claimed_until = null, resolved_by = $3, resolution = $4,
+    replay_count = letter.replay_count + 1
+from unnest($1::uuid[], $2::timestamptz[]) as claim (id, claimed_until)
+where letter.id = claim.id and letter.status = 'replaying' and letter.claimed_until = claim.claimed_until
+returning letter.id, letter.replay_of;
+
+-- name: count_on_first
+update dead_letter_queue as first
+set replay_count = first.replay_count + replayed.times
+from (select id, count(*) as times from unnest($1::uuid[]) as later (id) group by id) as replayed
+where first.id = replayed.id;
+
+-- name: unclaim
+update dead_letter_queue as letter
+set status = 'pending', claimed_until = null, resolved_by = null
+from unnest($1::uuid[], $2::timestamptz[]) as claim (id, claimed_until)
+where letter.id = claim.id and letter.status = 'replaying' and letter.claimed_until = claim.claimed_until;
+
+-- name: due_by_themselves
+-- What an error of the database killed, after a while, so many times counted on the first of a chain.
+select letter.id
+from dead_letter_queue as letter
+left join dead_letter_queue as first on first.id = letter.replay_of
+where letter.status in ('pending', 'replaying')
+  and (letter.status = 'pending' or letter.claimed_until < now())
+  and letter.reason = any($1::text[])
+  and letter.created_at <= now() - $2::interval
+  and coalesce(first.replay_count, letter.replay_count) < $3
+order by letter.priority desc, letter.created_at
+limit $4;
+
+-- name: dismiss
+update dead_letter_queue
+set status = 'dismissed', dismissed_at = now(), claimed_until = null, resolved_by = $2, resolution = $3
+where id = any($1::uuid[])
+  and status in ('pending', 'replaying') and (status = 'pending' or claimed_until < now())
+returning id;
+
+-- name: prune_settled
+-- Never the first of a chain that is still open: the replays are counted on it.
+delete from dead_letter_queue
+where id in (
+    select id from dead_letter_queue as letter
+    where status in ('replayed', 'dismissed')
+      and created_at < now() - $1::interval
+      and coalesce(replayed_at, dismissed_at, created_at) < now() - $1::interval
+      and not exists (select from dead_letter_queue as later
+                      where later.replay_of = letter.id and later.status in ('pending', 'replaying'))
+    order by created_at
+    limit $2
+);

@@ -1,0 +1,195 @@
+"""Replaying dead letters: claimed, published to where they came from, then marked.
+
+Owns the order that makes two operators at once produce one message: the claim is a guarded update with a
+lease by the database clock. A replay that ends between its publish and its mark can be claimed again after
+the lease; the second copy names the same dead letter in `x-replay-of`, by which its worker knows it.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, Final
+from uuid import UUID
+
+import asyncpg
+
+from shared.amqp.delivery import (
+    ATTEMPT,
+    ATTEMPTS,
+    DEFERRED_ID,
+    DELIVERY_COUNT,
+    ERROR,
+    EXCHANGE,
+    IDEMPOTENCY_KEY,
+    MESSAGE_ID,
+    REASON,
+    REPLAY_OF,
+    ROUTING_KEY,
+    SOURCE_QUEUE,
+    Publication,
+    Publisher,
+)
+from shared.amqp.topology import DLQ_HANDLER
+from shared.consuming.headers import plain
+from shared.deadletters.store import QUERIES
+from shared.durations import Durations
+from shared.observability.tracing import read_trace
+from shared.postgres.database import Database
+from shared.reasons import DeadReason
+
+#: Ids of one call: what is claimed is published within the lease, and its bodies are in memory.
+CHUNK: Final = 50
+#: Error of a dead letter that came straight into the dead letters' queue.
+NOWHERE: Final = "it has no queue to go back to"
+#: Reasons that go back by themselves: the database was to blame, not the message.
+AUTOMATIC: Final = (DeadReason.LOCK_TIMEOUT, DeadReason.DATABASE_ERROR)
+
+_OURS: Final = frozenset(
+    {
+        ATTEMPT,
+        ATTEMPTS,
+        DEFERRED_ID,
+        DELIVERY_COUNT,
+        ERROR,
+        EXCHANGE,
+        IDEMPOTENCY_KEY,
+        MESSAGE_ID,
+        REASON,
+        REPLAY_OF,
+        ROUTING_KEY,
+        SOURCE_QUEUE,
+        "CC",
+        "BCC",
+    }
+)
+_BROKERS_OWN: Final = ("x-death", "x-first-death-", "x-last-death-")
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayReport:
+    """What became of the ids given: published and marked, back to pending (and why), or not ours to claim."""
+
+    replayed: tuple[UUID, ...] = ()
+    failed: tuple[tuple[UUID, str], ...] = ()
+    not_claimed: tuple[UUID, ...] = ()
+
+    def __add__(self, other: "ReplayReport") -> "ReplayReport":
+        return ReplayReport(
+            self.replayed + other.replayed, self.failed + other.failed, self.not_claimed + other.not_claimed
+        )
+
+
+class Replayer:
+    """Puts dead letters back to work."""
+
+    def __init__(self, database: Database, publisher: Publisher, durations: Durations) -> None:
+        self._database = database
+        self._publisher = publisher
+        self._durations = durations
+
+    async def replay(
+        self, ids: Sequence[UUID], *, by: str, why: str, accept_duplicate: bool = False
+    ) -> ReplayReport:
+        """Replay up to `CHUNK` dead letters; `send_ambiguous` ones only where a duplicate is accepted.
+
+        Raises StoreError; what was published by then and not marked can be claimed again after its lease.
+        """
+        if not ids:
+            return ReplayReport()
+        lease = timedelta(seconds=self._durations.replay_claim_s)
+        rows = await self._database.fetch(QUERIES["claim"], list(ids), lease, by, accept_duplicate)
+        rows.sort(key=lambda row: (-row["priority"], row["created_at"], row["id"]))
+        claimed = {row["id"] for row in rows}
+        errors = await self._publish(rows)
+        await self._unclaim([row for row in rows if row["id"] in errors])
+        await self._mark([row for row in rows if row["id"] not in errors], by, why)
+        return ReplayReport(
+            replayed=tuple(row["id"] for row in rows if row["id"] not in errors),
+            failed=tuple(errors.items()),
+            not_claimed=tuple(letter for letter in ids if letter not in claimed),
+        )
+
+    async def replay_due(self, limit: int = 1000) -> ReplayReport:
+        """Replay what an error of the database killed and what is due by itself.
+
+        For the scheduler; safe to run by several. Ends early once one cannot be published.
+        """
+        total = ReplayReport()
+        progress = True
+        while progress and len(total.replayed) < limit:
+            rows = await self._database.fetch(
+                QUERIES["due_by_themselves"],
+                [reason.value for reason in AUTOMATIC],
+                timedelta(seconds=self._durations.auto_replay_s),
+                self._durations.auto_replays,
+                CHUNK,
+            )
+            ids = [row["id"] for row in rows]
+            report = await self.replay(ids, by="scheduler", why="automatic replay")
+            total += report
+            progress = bool(report.replayed) and not report.failed
+        return total
+
+    async def _publish(self, rows: Sequence[asyncpg.Record]) -> dict[UUID, str]:
+        """Publish what has somewhere to go; returns the errors."""
+        errors = {row["id"]: NOWHERE for row in rows if not _has_target(row)}
+        publications = {row["id"]: publication_of(row) for row in rows if row["id"] not in errors}
+        outcomes = await self._publisher.publish(list(publications.values()))
+        for letter, error in zip(publications, outcomes, strict=True):
+            if error is not None:
+                errors[letter] = str(error)
+        return errors
+
+    async def _unclaim(self, rows: Sequence[asyncpg.Record]) -> None:
+        if rows:
+            await self._database.execute(QUERIES["unclaim"], *_claims(rows))
+
+    async def _mark(self, rows: Sequence[asyncpg.Record], by: str, why: str) -> None:
+        if not rows:
+            return
+        async with self._database.transaction() as connection:
+            marked = await connection.fetch(QUERIES["mark_replayed"], *_claims(rows), by, why)
+            firsts = [row["replay_of"] for row in marked if row["replay_of"] is not None]
+            await connection.execute(QUERIES["count_on_first"], firsts)
+
+
+def publication_of(row: Mapping[str, Any] | asyncpg.Record) -> Publication:
+    """The original message again: its body and headers, from the first attempt on."""
+    headers = row["headers"]
+    metadata = row["metadata"] or {}
+    back = {REPLAY_OF: str(row["id"])}
+    if row["failed_message"] is not None:
+        back[MESSAGE_ID] = str(row["failed_message"])
+    unrouted = row["reason"] == DeadReason.UNROUTED
+    if not unrouted:
+        back |= {EXCHANGE: row["exchange"] or "", ROUTING_KEY: row["routing_key"] or ""}
+    key = headers.get(IDEMPOTENCY_KEY)
+    return Publication(
+        exchange=row["exchange"] if unrouted else "",
+        routing_key=row["routing_key"] if unrouted else row["source_queue"],
+        body=row["raw_body"],
+        type="Replay",
+        idempotency_key=key if isinstance(key, str) else metadata.get("message_id") or str(row["id"]),
+        correlation_id=read_trace(metadata.get("correlation_id")).trace_id,
+        mandatory=True,
+        headers={**publishers_headers(headers), **back},
+    )
+
+
+def publishers_headers(headers: Mapping[str, Any]) -> dict[str, Any]:
+    """Headers without what we and the broker set on the way to the dead letters."""
+    return {
+        name: plain(value)
+        for name, value in headers.items()
+        if name not in _OURS and not name.startswith(_BROKERS_OWN)
+    }
+
+
+def _has_target(row: asyncpg.Record) -> bool:
+    if row["reason"] == DeadReason.UNROUTED:
+        return bool(row["exchange"])
+    return row["source_queue"] not in ("", DLQ_HANDLER)
+
+
+def _claims(rows: Sequence[asyncpg.Record]) -> tuple[list[UUID], list[Any]]:
+    return [row["id"] for row in rows], [row["claimed_until"] for row in rows]

@@ -1,0 +1,153 @@
+"""Every metric of every worker, in one typed place.
+
+Owns names, labels, buckets and what each means. Labels are bounded: no customer, message or conversation is
+ever a label. Does not serve them (`shared.observability.health`) nor decide when to count.
+"""
+
+from collections.abc import Mapping
+from typing import Final
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    ProcessCollector,
+    disable_created_metrics,
+    generate_latest,
+)
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
+
+CONTENT_TYPE: Final = CONTENT_TYPE_PLAIN_0_0_4
+
+#: Values of `wabus_circuit_state`.
+CIRCUIT_STATES: Final[Mapping[str, int]] = {"closed": 0, "half_open": 1, "open": 2}
+
+#: Round trips to a server beside us: 0.5 ms to 10 s.
+_TRIP_S: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10)
+#: Work on one message, retries by HTTP included: 1 ms to 30 s.
+_WORK_S: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 15, 30)
+#: Waiting in queues and for rates: 5 ms to 10 minutes.
+_WAIT_S: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 15, 60, 300, 600)
+_BATCH: Final = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
+
+disable_created_metrics()  # type: ignore[no-untyped-call]
+
+
+class Metrics:
+    """The metrics of one process, in a registry of their own, so that a test may make as many as it likes."""
+
+    def __init__(self) -> None:
+        self.registry: Final = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
+        self._count_deliveries()
+        self._count_conversations()
+        self._count_sending()
+        self._count_waiting()
+
+    def expose(self) -> bytes:
+        """All metrics in Prometheus' text format."""
+        return generate_latest(self.registry)
+
+    def _count_deliveries(self) -> None:
+        """What every worker counts: its deliveries."""
+        self.messages_processed = self._counter(
+            "messages_processed_total",
+            "Deliveries by what became of them: ack, retry, defer, dead.",
+            "worker",
+            "outcome",
+        )
+        self.message_duration = self._histogram(
+            "message_duration_seconds", "From a delivery's arrival to its disposition.", _WORK_S, "worker"
+        )
+        self.queue_wait = self._histogram(
+            "queue_wait_seconds", "From a message's publication to its arrival.", _WAIT_S, "worker"
+        )
+        self.batch_size = self._histogram("batch_size", "Deliveries worked together.", _BATCH, "worker")
+        self.inflight = self._gauge("inflight", "Deliveries in hand.", "worker")
+        self.duplicate_messages = self._counter(
+            "duplicate_messages_total", "Deliveries of what was done already.", "worker"
+        )
+        self.retries = self._counter("retries_total", "Copies sent to a retry tier.", "worker", "reason")
+        self.last_progress = self._gauge(
+            "last_progress_timestamp_seconds", "When the consuming loop last turned, Unix time.", "worker"
+        )
+        self.publish_confirm = self._histogram(
+            "publish_confirm_seconds", "From a publish to the broker's confirmation.", _TRIP_S
+        )
+
+    def _count_conversations(self) -> None:
+        """Conversations, their cache and their locks."""
+        self.conversations_created = self._counter("conversations_created_total", "Mappings opened.")
+        self.conversations_expired = self._counter(
+            "conversations_expired_total", "Mappings expired by idleness."
+        )
+        self.active_conversations = self._gauge("active_conversations", "Mappings that are active.")
+        self.cache_operations = self._counter(
+            "cache_operations_total",
+            "Cache operations (get, set, remove) by result (hit, miss, ok, error).",
+            "operation",
+            "result",
+        )
+        self.mapping_resolution_duration = self._histogram(
+            "mapping_resolution_duration_seconds",
+            "Finding or opening mappings, a batch at a time; cache_hit is true or false.",
+            _TRIP_S,
+            "operation",
+            "cache_hit",
+        )
+        self.lock_acquire = self._histogram(
+            "lock_acquire_seconds",
+            "Taking locks, by outcome: acquired, contended, unavailable.",
+            _TRIP_S,
+            "outcome",
+        )
+        self.lock_acquisition_failures = self._counter(
+            "lock_acquisition_failures_total", "Keys that went on under database guards alone."
+        )
+
+    def _count_sending(self) -> None:
+        """Statuses, and requests to the Cloud API."""
+        self.status_events = self._counter(
+            "status_events_total",
+            "Status events: applied, implied, duplicate, late, rejected, unmatched, ignored.",
+            "outcome",
+        )
+        self.sends = self._counter(
+            "sends_total",
+            "Requests to the Cloud API by outcome, and the class of their error or none.",
+            "outcome",
+            "error_class",
+        )
+        self.send_duration = self._histogram("send_duration_seconds", "A request to the Cloud API.", _WORK_S)
+        self.rate_limit_wait = self._histogram(
+            "rate_limit_wait_seconds", "Waiting for a number's shared rate.", _WAIT_S, "lane"
+        )
+        self.circuit_state = self._gauge(
+            "circuit_state", "0 closed, 1 half open, 2 open; one service per business number.", "service"
+        )
+        self.number_paused = self._gauge("number_paused", "Business numbers that are paused.")
+
+    def _count_waiting(self) -> None:
+        """What waits, and what died."""
+        self.deferred_messages = self._gauge("deferred_messages", "Messages stored until later.", "reason")
+        self.dlq_messages = self._counter("dlq_messages_total", "Dead letters stored.", "reason")
+        self.dlq_pending = self._gauge("dlq_pending", "Dead letters that wait for a person.")
+        self.queue_depth = self._gauge("queue_depth", "Messages ready in a queue.", "queue")
+        self.outbox_oldest = self._gauge("outbox_oldest_seconds", "Age of the oldest unmarked publication.")
+
+    def _counter(self, name: str, text: str, *labels: str) -> Counter:
+        return Counter(f"wabus_{name}", text, labels, registry=self.registry)
+
+    def _gauge(self, name: str, text: str, *labels: str) -> Gauge:
+        return Gauge(f"wabus_{name}", text, labels, registry=self.registry)
+
+    def _histogram(self, name: str, text: str, buckets: tuple[float, ...], *labels: str) -> Histogram:
+        return Histogram(f"wabus_{name}", text, labels, buckets=buckets, registry=self.registry)
+
+
+def replace_values(gauge: Gauge, values: Mapping[str, float]) -> None:
+    """Sets a gauge of one label to exactly `values`; a label that is not among them disappears."""
+    gauge.clear()
+    for label, value in values.items():
+        gauge.labels(label).set(value)

@@ -1,0 +1,64 @@
+"""The trace that a message belongs to, carried from message to message.
+
+Owns reading and making it: AMQP's `correlation_id` and the W3C header `traceparent`
+(https://www.w3.org/TR/trace-context/). Does not export spans.
+"""
+
+import hashlib
+import re
+from dataclasses import dataclass
+from typing import Final
+
+from shared.ids import random_hex
+
+_TRACEPARENT: Final = re.compile(r"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?")
+_W3C_ID: Final = re.compile(r"[0-9a-f]{32}")
+_NO_TRACE: Final = "0" * 32
+_NO_SPAN: Final = "0" * 16
+_CORRELATION_ID_CHARACTERS: Final = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """`trace_id` is the correlation id and what logs show; `w3c_id` is the 32 hex digits of `traceparent`."""
+
+    trace_id: str
+    w3c_id: str
+    flags: str = "01"
+
+    def traceparent(self) -> str:
+        """The header for one publication: the same trace, a new span."""
+        return f"00-{self.w3c_id}-{random_hex(8)}-{self.flags}"
+
+
+def read_trace(correlation_id: str | None, traceparent: object = None) -> Trace:
+    """The trace of a message: its correlation id, else its `traceparent`'s id, else a new one.
+
+    Never fails: what is malformed counts as absent. The same correlation id always gives the same W3C id.
+    """
+    w3c_id, flags = _parse(traceparent)
+    trace_id = _usable(correlation_id) or w3c_id or random_hex(16)
+    return Trace(trace_id=trace_id, w3c_id=w3c_id or _derive(trace_id), flags=flags)
+
+
+def _parse(traceparent: object) -> tuple[str | None, str]:
+    match = _TRACEPARENT.fullmatch(traceparent) if isinstance(traceparent, str) else None
+    if match is None:
+        return None, "01"
+    version, w3c_id, span_id, flags, more = match.groups()
+    if version == "ff" or (version == "00" and more) or w3c_id == _NO_TRACE or span_id == _NO_SPAN:
+        return None, "01"
+    return w3c_id, flags if version == "00" else "01"
+
+
+def _usable(correlation_id: str | None) -> str | None:
+    if not correlation_id or len(correlation_id) > _CORRELATION_ID_CHARACTERS:
+        return None
+    return correlation_id if correlation_id.isprintable() else None
+
+
+def _derive(trace_id: str) -> str:
+    digits = trace_id.replace("-", "").lower()
+    if _W3C_ID.fullmatch(digits) and digits != _NO_TRACE:
+        return digits
+    return hashlib.blake2b(trace_id.encode("utf-8", "replace"), digest_size=16).hexdigest()

@@ -1,0 +1,66 @@
+"""Every payload on the wire, typed: what comes in (`decode`) and what goes out (`encode`).
+
+Owns the shapes and their rules; imports nothing of ours. Not here: lanes, headers, topology (`shared.amqp`),
+whether a media URL may be fetched (`shared.media_url`), what a payload leads to (`workers`).
+"""
+
+from shared.payloads.broadcast import BroadcastCampaign, CampaignControl, Recipient
+from shared.payloads.conversation import ConversationClosed, ConversationCorrelation
+from shared.payloads.decoding import BODY_LIMIT_BYTES, InvalidPayload, check_text, decode
+from shared.payloads.encoding import encode
+from shared.payloads.events import (
+    CampaignUpdated,
+    ConversationClosedEvent,
+    ConversationCorrelated,
+    ConversationExpired,
+    DLQMessage,
+    EnrichedOutboundMessage,
+    MessageUpdated,
+    SendError,
+)
+from shared.payloads.inbound import EnrichedInboundMessage, InboundMessage
+from shared.payloads.model import Event, Payload
+from shared.payloads.outbound import (
+    CONTENT_KINDS,
+    Category,
+    ContentKind,
+    Location,
+    OutboundMessage,
+    Reaction,
+    Template,
+)
+from shared.payloads.status import StatusError, StatusUpdate
+
+__all__ = [
+    "BODY_LIMIT_BYTES",
+    "CONTENT_KINDS",
+    "BroadcastCampaign",
+    "CampaignControl",
+    "CampaignUpdated",
+    "Category",
+    "ContentKind",
+    "ConversationClosed",
+    "ConversationClosedEvent",
+    "ConversationCorrelated",
+    "ConversationCorrelation",
+    "ConversationExpired",
+    "DLQMessage",
+    "EnrichedInboundMessage",
+    "EnrichedOutboundMessage",
+    "Event",
+    "InboundMessage",
+    "InvalidPayload",
+    "Location",
+    "MessageUpdated",
+    "OutboundMessage",
+    "Payload",
+    "Reaction",
+    "Recipient",
+    "SendError",
+    "StatusError",
+    "StatusUpdate",
+    "Template",
+    "check_text",
+    "decode",
+    "encode",
+]

@@ -1,0 +1,151 @@
+"""What the cluster tells others (`wa.events`), save the enriched inbound message.
+
+Every event carries what a consumer needs to find its own record again: our ids, the customer and number, the
+platforms' ids, and when it happened. None of it is validated as strictly as what comes in: it is ours.
+"""
+
+from typing import Any, ClassVar, Literal, Self
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, model_validator
+
+from shared.payloads.fields import UtcTime
+from shared.payloads.model import Event
+
+MessageState = Literal["queued", "sent", "delivered", "read", "received", "processed", "failed"]
+CampaignState = Literal["draft", "scheduled", "running", "paused", "cancelled", "done"]
+
+
+class SendError(BaseModel):
+    """Why a message failed: the platform's error code as text, or a word of ours (`expired`)."""
+
+    model_config = ConfigDict(frozen=True)
+
+    code: str
+    message: str | None = None
+    details: str | None = None
+
+
+class EnrichedOutboundMessage(Event):
+    """`outbound.sent`, or `outbound.failed` where `error` is set. What is not known when it died is left out.
+
+    `metadata` and unknown fields are those of the OutboundMessage.
+    """
+
+    model_config = ConfigDict(extra="allow")
+
+    EVENT_TYPE: ClassVar[str] = "outbound.sent"
+
+    conversation_id: str | None = None
+    message_id: UUID | None = None
+    mapping_id: UUID | None = None
+    wa_id: str | None = None
+    phone_number_id: str | None = None
+    genesys_message_id: str | None = None
+    client_message_id: str | None = None
+    campaign_id: str | None = None
+    wamid: str | None = None
+    timestamp: UtcTime
+    error: SendError | None = None
+    metadata: dict[str, Any] | None = None
+    trace_id: str | None = None
+
+    @property
+    def event_type(self) -> str:
+        return "outbound.failed" if self.error else "outbound.sent"
+
+
+class MessageUpdated(Event):
+    """`message.updated`: one step of a message; `implied` if no event reported it."""
+
+    EVENT_TYPE: ClassVar[str] = "message.updated"
+
+    message_id: UUID
+    wamid: str | None = None
+    genesys_message_id: str | None = None
+    client_message_id: str | None = None
+    campaign_id: str | None = None
+    direction: Literal["INBOUND", "OUTBOUND"]
+    old_status: MessageState
+    new_status: MessageState
+    timestamp: UtcTime
+    implied: bool
+    error: SendError | None = None
+    trace_id: str | None = None
+
+
+class _ConversationEvent(Event):
+    """What every event of a conversation says."""
+
+    mapping_id: UUID
+    conversation_id: str | None = None
+    wa_id: str
+    phone_number_id: str
+    timestamp: UtcTime
+    trace_id: str | None = None
+
+
+class ConversationCorrelated(_ConversationEvent):
+    """`conversation.correlated`: `replaced_conversation_id` is the earlier id, an alias from now on."""
+
+    EVENT_TYPE: ClassVar[str] = "conversation.correlated"
+
+    communication_id: str | None = None
+    whatsapp_message_id: str
+    replaced_conversation_id: str | None = None
+
+
+class ConversationClosedEvent(_ConversationEvent):
+    """`conversation.closed`: the agent closed it; the customer's next message opens a new mapping."""
+
+    EVENT_TYPE: ClassVar[str] = "conversation.closed"
+
+
+class ConversationExpired(_ConversationEvent):
+    """`conversation.expired`: idle since `last_activity_at`; the next message opens a new mapping."""
+
+    EVENT_TYPE: ClassVar[str] = "conversation.expired"
+
+    last_activity_at: UtcTime
+
+
+class CampaignUpdated(Event):
+    """`campaign.updated`: a campaign's state changed. `recipients` counts them by status where known."""
+
+    EVENT_TYPE: ClassVar[str] = "campaign.updated"
+
+    campaign_id: str
+    old_status: CampaignState | None = None
+    new_status: CampaignState
+    reason: str | None = None
+    recipients: dict[str, int] | None = None
+    timestamp: UtcTime
+    trace_id: str | None = None
+
+
+class DLQMessage(Event):
+    """`deadletter.stored`, and a dead letter as the CLI and the API show it.
+
+    `original_payload` is null, and `raw_body_base64` set, where the body is not JSON that PostgreSQL takes.
+    `raw_body_cut` is true in an event whose body is too large for one: the database has all of it.
+    """
+
+    EVENT_TYPE: ClassVar[str] = "deadletter.stored"
+
+    id: UUID
+    original_payload: Any = None
+    raw_body_base64: str | None = None
+    raw_body_cut: bool | None = None
+    reason: str
+    error_message: str | None = None
+    retry_count: int
+    timestamp: UtcTime
+    source_queue: str
+    routing_key: str | None = None
+    headers: dict[str, Any]
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.original_payload is None and self.raw_body_base64 is None:
+            raise ValueError("original_payload, raw_body_base64: one of them is required")
+        return self

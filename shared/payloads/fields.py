@@ -1,0 +1,136 @@
+"""Types of the fields that payloads share: identifiers, customers' ids, names and times.
+
+Owns the rule of each kind of field and the words in which a breach is reported, which never repeat the
+value. NUL characters and numbers without a finite value are refused for a whole body in `decoding`.
+"""
+
+import re
+from datetime import UTC, datetime
+from time import time
+from typing import Annotated, Any, Final
+
+from pydantic import AfterValidator, Field, PlainValidator, StringConstraints, WithJsonSchema
+
+CUSTOMER_ID_LENGTH: Final = 160
+CONTACT_NAME_LENGTH: Final = 255
+
+_BUSINESS_SCOPED_ID: Final = re.compile(r"[A-Z]{2}\.(?:ENT\.)?[A-Za-z0-9]+")
+_EPOCH_TEXT: Final = re.compile(r"[0-9]{1,20}(?:\.[0-9]{1,20})?")
+_TIME_TEXT_LENGTH: Final = 64
+_NO_TIME: Final = "neither ISO 8601 text nor epoch seconds or milliseconds"
+_EARLIEST_S: Final = datetime(2009, 1, 1, tzinfo=UTC).timestamp()
+_LATEST_PLAN_S: Final = datetime(2100, 1, 1, tzinfo=UTC).timestamp()
+_DAY_S: Final = 86_400.0
+#: Epoch numbers from here on are milliseconds: as seconds it is the year 5138, as milliseconds 1973.
+_MILLISECONDS_FROM: Final = 1e11
+
+
+def _normalise_customer_id(value: str) -> str:
+    digits = value.removeprefix("+")
+    if digits.isdigit() and digits.isascii() and 5 <= len(digits) <= 20:
+        return digits
+    if _BUSINESS_SCOPED_ID.fullmatch(value) and len(value) <= CUSTOMER_ID_LENGTH:
+        return value
+    raise ValueError(
+        f"neither a phone number (5 to 20 digits, a leading + tolerated) nor a business-scoped id"
+        f" (CC.xxxx, at most {CUSTOMER_ID_LENGTH} characters)"
+    )
+
+
+def _epoch_s(value: object) -> float:
+    """Seconds since 1970 of a time in any accepted form; the caller judges the range, NaN included."""
+    if isinstance(value, str) and len(value) <= _TIME_TEXT_LENGTH:
+        return _from_text(value)
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return _from_number(value)
+    if isinstance(value, datetime):
+        return _as_utc(value).timestamp()
+    raise ValueError(_NO_TIME)
+
+
+def _from_text(value: str) -> float:
+    if _EPOCH_TEXT.fullmatch(value):
+        return _from_number(float(value))
+    try:
+        return _as_utc(datetime.fromisoformat(value)).timestamp()
+    except (ValueError, OverflowError):
+        raise ValueError(_NO_TIME) from None
+
+
+def _from_number(value: float) -> float:
+    """Milliseconds are known by their size. JSON's integers have no limit, a float's division has one."""
+    return value if value < _MILLISECONDS_FROM else min(value, 10**18) / 1000
+
+
+def _as_utc(value: datetime) -> datetime:
+    """No zone means UTC."""
+    return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+def parse_event_time(value: object) -> datetime:
+    """Time at which something happened, in UTC. ValueError outside 2009 to now + 1 day."""
+    epoch_s = _epoch_s(value)
+    if _EARLIEST_S <= epoch_s <= time() + _DAY_S:
+        return datetime.fromtimestamp(epoch_s, UTC)
+    raise ValueError("outside 2009 to now + 1 day")
+
+
+def parse_planned_time(value: object) -> datetime:
+    """Time at which something is to happen, in UTC: past or future. ValueError outside 2009 to 2100."""
+    epoch_s = _epoch_s(value)
+    if _EARLIEST_S <= epoch_s <= _LATEST_PLAN_S:
+        return datetime.fromtimestamp(epoch_s, UTC)
+    raise ValueError("outside 2009 to 2100")
+
+
+def _require_zone(value: datetime) -> datetime:
+    if value.tzinfo is None:
+        raise ValueError("a time without a zone")
+    return value.astimezone(UTC)
+
+
+def _customer_id_schema(phone: str) -> dict[str, Any]:
+    pattern = f"^({phone}|{_BUSINESS_SCOPED_ID.pattern})$"
+    return {"type": "string", "maxLength": CUSTOMER_ID_LENGTH, "pattern": pattern}
+
+
+_TIME_IN: Final[dict[str, Any]] = {
+    "anyOf": [{"type": "string"}, {"type": "number"}],
+    "description": "ISO 8601, or epoch seconds or milliseconds, as text or number; no zone means UTC",
+}
+_TIME_OUT: Final[dict[str, Any]] = {"type": "string", "format": "date-time", "pattern": "Z$"}
+
+#: When something happened: any accepted form in, UTC inside.
+EventTime = Annotated[
+    datetime,
+    PlainValidator(parse_event_time),
+    WithJsonSchema(_TIME_IN, mode="validation"),
+    WithJsonSchema(_TIME_OUT, mode="serialization"),
+]
+#: When something is to happen: the same forms.
+PlannedTime = Annotated[
+    datetime,
+    PlainValidator(parse_planned_time),
+    WithJsonSchema(_TIME_IN, mode="validation"),
+    WithJsonSchema(_TIME_OUT, mode="serialization"),
+]
+#: A time that the cluster itself reports.
+UtcTime = Annotated[datetime, AfterValidator(_require_zone), WithJsonSchema(_TIME_OUT)]
+
+#: Phone digits without `+`, or a business-scoped id verbatim.
+CustomerId = Annotated[
+    str,
+    AfterValidator(_normalise_customer_id),
+    WithJsonSchema(_customer_id_schema(r"\+?[0-9]{5,20}"), mode="validation"),
+    WithJsonSchema(_customer_id_schema("[0-9]{5,20}"), mode="serialization"),
+]
+#: A message id of WhatsApp.
+Wamid = Annotated[str, StringConstraints(min_length=1, max_length=255)]
+#: An id or short name of anything else.
+Identifier = Annotated[str, StringConstraints(min_length=1, max_length=100)]
+#: A customer's id that is kept as it came, in whatever form.
+ForeignCustomerId = Annotated[str, StringConstraints(min_length=1, max_length=CUSTOMER_ID_LENGTH)]
+#: A name people chose: cut, not refused.
+ContactName = Annotated[str, AfterValidator(lambda name: name[:CONTACT_NAME_LENGTH])]
+#: Text that means nothing when empty.
+Text = Annotated[str, Field(min_length=1)]

@@ -1,0 +1,83 @@
+"""JSON Schemas of all payloads, generated from the models: `python -m shared.payloads.schemas`.
+
+Owns the set of published payloads and the form of their schema files (`schema/payloads/<name>.json`).
+"""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any, Final
+
+from pydantic import BaseModel
+
+from shared import payloads
+from shared.payloads.encoding import KEPT_NULLS
+
+PAYLOADS_IN: Final[tuple[type[BaseModel], ...]] = (
+    payloads.InboundMessage,
+    payloads.OutboundMessage,
+    payloads.StatusUpdate,
+    payloads.ConversationCorrelation,
+    payloads.ConversationClosed,
+    payloads.BroadcastCampaign,
+    payloads.CampaignControl,
+)
+EVENTS_OUT: Final[tuple[type[BaseModel], ...]] = (
+    payloads.EnrichedInboundMessage,
+    payloads.EnrichedOutboundMessage,
+    payloads.MessageUpdated,
+    payloads.ConversationCorrelated,
+    payloads.ConversationClosedEvent,
+    payloads.ConversationExpired,
+    payloads.CampaignUpdated,
+    payloads.DLQMessage,
+)
+
+FOLDER: Final = Path(__file__).resolve().parents[2] / "schema" / "payloads"
+_DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
+_NULL: Final = {"type": "null"}
+
+
+def generate_schemas() -> dict[str, str]:
+    """File name → text of every schema. Deterministic: the same models give the same text."""
+    ours = {model.__name__: model.model_json_schema(mode="validation") for model in PAYLOADS_IN}
+    theirs = {
+        model.__name__: _leave_nulls_out(model.model_json_schema(mode="serialization"))
+        for model in EVENTS_OUT
+    }
+    return {
+        f"{name}.json": json.dumps({"$schema": _DIALECT, **schema}, indent=2, ensure_ascii=False) + "\n"
+        for name, schema in (ours | theirs).items()
+    }
+
+
+def _leave_nulls_out(schema: dict[str, Any]) -> dict[str, Any]:
+    """An event's schema as `encode` writes it: a field that may be null is absent instead."""
+    for part in (schema, *schema.get("$defs", {}).values()):
+        fields = part["properties"]
+        left_out = {name for name in fields.keys() - KEPT_NULLS if _NULL in fields[name].get("anyOf", ())}
+        for name in left_out:
+            _drop_null(fields[name])
+        part["required"] = [name for name in fields if name not in left_out]
+    return schema
+
+
+def _drop_null(field: dict[str, Any]) -> None:
+    field.pop("default", None)
+    kinds = [kind for kind in field.pop("anyOf") if kind != _NULL]
+    field.update(kinds[0] if len(kinds) == 1 else {"anyOf": kinds})
+
+
+def main() -> None:
+    """Write every schema file, and remove those of payloads that are gone."""
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    schemas = generate_schemas()
+    for stale in {path.name for path in FOLDER.glob("*.json")} - schemas.keys():
+        (FOLDER / stale).unlink()
+    for name, text in schemas.items():
+        (FOLDER / name).write_text(text, encoding="utf-8")
+    sys.stdout.write(f"{len(schemas)} schemas in {FOLDER}\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,49 @@
+-- name: store
+-- A message deferred again keeps its row and with it its place in the order of its customer.
+insert into deferred_messages
+    (queue, exchange, routing_key, body, headers, reason, not_before, message_id, phone_number_id, customer, lane)
+select queue, exchange, routing_key, body, headers::jsonb, reason, now() + delay, message_id, number, customer, lane
+from unnest($1::text[], $2::text[], $3::text[], $4::bytea[], $5::text[], $6::text[], $7::interval[], $8::uuid[],
+            $9::text[], $10::text[], $11::text[])
+     with ordinality as row (queue, exchange, routing_key, body, headers, reason, delay, message_id, number,
+                             customer, lane, place)
+order by place
+on conflict (message_id) where message_id is not null do update
+set queue = excluded.queue, headers = excluded.headers, reason = excluded.reason,
+    not_before = excluded.not_before, published_until = null;
+
+-- name: remove
+delete from deferred_messages where id = any($1::uuid[]);
+
+-- name: claim_due
+-- Oldest first; a row that was published and is still here after the lease is due again. What is ambiguous
+-- is not simply due: the scheduler decides about it.
+with due as (
+    select id from deferred_messages
+    where not_before <= now() and (published_until is null or published_until < now())
+      and reason <> 'ambiguous'
+    order by not_before, seq
+    limit $1
+    for update skip locked
+)
+update deferred_messages as row
+set published_until = now() + $2::interval
+from due
+where row.id = due.id
+returning row.id, row.seq, row.queue, row.exchange, row.routing_key, row.body, row.headers, row.reason;
+
+-- name: unclaim
+update deferred_messages set published_until = null where id = any($1::uuid[]);
+
+-- name: hasten_followers
+-- What waits behind an earlier message of the same customer and lane may go.
+update deferred_messages as row
+set not_before = now()
+from unnest($1::text[], $2::text[], $3::text[]) as done (number, customer, lane)
+where row.phone_number_id = done.number and row.customer = done.customer and row.lane = done.lane
+  and row.reason = 'earlier_message' and row.not_before > now();
+
+-- name: hasten_messages
+-- Evidence about these messages arrived: they need not wait for it any longer.
+update deferred_messages set not_before = now()
+where message_id = any($1::uuid[]) and reason = 'ambiguous' and not_before > now();

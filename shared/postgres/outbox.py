@@ -1,0 +1,143 @@
+"""The outbox: what is to be published is recorded in the transaction of its change, marked once confirmed.
+
+Owns the table `outbox_events`. A row's id is the idempotency key of each of its publications, so that an
+event goes out at least once and a consumer can drop the second.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from uuid import UUID
+
+from shared.amqp.delivery import Publication, Publisher
+from shared.amqp.topology import EVENTS
+from shared.durations import Durations
+from shared.errors import StoreError
+from shared.ids import time_ordered_uuid
+from shared.observability.logs import Operation, fields, get_logger
+from shared.postgres.database import Connection, Database
+from shared.postgres.queries import Queries
+
+logger = get_logger(__name__)
+_QUERIES = Queries("shared.postgres", "outbox.sql")
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxEvent:
+    """One message to publish, recorded with what caused it. `payload` is its JSON body."""
+
+    id: UUID
+    aggregate_id: str
+    aggregate_type: str
+    event_type: str
+    payload: bytes
+    correlation_id: str
+    exchange: str = EVENTS
+    routing_key: str | None = None
+
+    def publication(self) -> Publication:
+        """What goes to the broker. Our own queues must get it; an event may have no subscriber."""
+        return Publication(
+            exchange=self.exchange,
+            routing_key=self.routing_key or self.event_type,
+            body=self.payload,
+            type=self.event_type,
+            idempotency_key=str(self.id),
+            correlation_id=self.correlation_id,
+            mandatory=self.exchange != EVENTS,
+        )
+
+
+def event(
+    event_type: str, payload: bytes, *, aggregate: tuple[str, object], correlation_id: str
+) -> OutboxEvent:
+    """An event of section 5; `aggregate` is (type, id) of what it tells about."""
+    kind, identity = aggregate
+    return OutboxEvent(time_ordered_uuid(), str(identity), kind, event_type, payload, correlation_id)
+
+
+class Outbox:
+    """Records, publishes and marks."""
+
+    def __init__(self, database: Database, publisher: Publisher, durations: Durations) -> None:
+        self._database = database
+        self._publisher = publisher
+        self._lease = timedelta(seconds=durations.unmarked_after_s)
+
+    async def record(self, connection: Connection, events: Sequence[OutboxEvent]) -> None:
+        """Record in the caller's transaction; after its commit, call `publish` with the same events."""
+        if not events:
+            return
+        columns = zip(
+            *(
+                (
+                    item.id,
+                    item.aggregate_id,
+                    item.aggregate_type,
+                    item.event_type,
+                    item.payload.decode(),
+                    item.correlation_id,
+                    item.exchange,
+                    item.routing_key,
+                )
+                for item in events
+            ),
+            strict=True,
+        )
+        await connection.execute(_QUERIES["record"], *map(list, columns), self._lease)
+
+    async def publish(self, events: Sequence[OutboxEvent]) -> int:
+        """Publish and mark what was confirmed; the scheduler takes care of the rest. Returns how many."""
+        if not events:
+            return 0
+        outcomes = await self._publisher.publish([item.publication() for item in events])
+        confirmed = [item.id for item, error in zip(events, outcomes, strict=True) if error is None]
+        errors = [error for error in outcomes if error is not None]
+        if errors:
+            logger.warning(
+                "%d events stay unmarked for the scheduler: %s",
+                len(errors),
+                errors[0],
+                extra=fields(operation=Operation.PUBLISHING),
+            )
+        await self._mark(confirmed)
+        return len(confirmed)
+
+    async def claim_unmarked(self, limit: int) -> list[OutboxEvent]:
+        """Claim events that nobody marked in time, in the order in which they were recorded."""
+        rows = await self._database.fetch(_QUERIES["claim_unmarked"], limit, self._lease)
+        return [
+            OutboxEvent(
+                row["id"],
+                row["aggregate_id"],
+                row["aggregate_type"],
+                row["event_type"],
+                row["payload"].encode(),
+                row["correlation_id"],
+                row["exchange"],
+                row["routing_key"],
+            )
+            for row in sorted(rows, key=lambda row: row["id"])
+        ]
+
+    async def oldest_unmarked_s(self) -> float:
+        """Age of the oldest event that is not marked, in seconds; 0 where there is none."""
+        return float(await self._database.fetchval(_QUERIES["oldest_unmarked_s"]))
+
+    async def prune(self, older_than_days: float, limit: int) -> int:
+        """Remove up to `limit` marked events older than that."""
+        return await self._database.execute(_QUERIES["prune"], timedelta(days=older_than_days), limit)
+
+    async def _mark(self, ids: Sequence[UUID]) -> None:
+        """An event that stays unmarked goes out again under its key: no reason to fail its message."""
+        if not ids:
+            return
+        try:
+            await self._database.execute(_QUERIES["mark"], list(ids))
+        except StoreError as error:
+            logger.warning(
+                "%d published events could not be marked: %s",
+                len(ids),
+                error,
+                extra=fields(operation=Operation.PUBLISHING),
+            )

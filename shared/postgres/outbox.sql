@@ -1,0 +1,36 @@
+-- name: record
+insert into outbox_events
+    (id, aggregate_id, aggregate_type, event_type, payload, correlation_id, exchange, routing_key, claimed_until)
+select id, aggregate_id, aggregate_type, event_type, payload::jsonb, correlation_id, exchange, routing_key,
+       now() + $9::interval
+from unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[])
+     as row (id, aggregate_id, aggregate_type, event_type, payload, correlation_id, exchange, routing_key);
+
+-- name: mark
+update outbox_events set published_at = now() where id = any($1::uuid[]) and published_at is null;
+
+-- name: claim_unmarked
+-- Left by a writer that died or could not publish; in the order in which they were recorded.
+with left_over as (
+    select id from outbox_events
+    where published_at is null and claimed_until < now()
+    order by created_at, id
+    limit $1
+    for update skip locked
+)
+update outbox_events as row
+set claimed_until = now() + $2::interval
+from left_over
+where row.id = left_over.id
+returning row.id, row.aggregate_id, row.aggregate_type, row.event_type, row.payload::text as payload,
+          row.correlation_id, row.exchange, row.routing_key;
+
+-- name: oldest_unmarked_s
+select coalesce(extract(epoch from now() - min(created_at)), 0)::float8
+from outbox_events where published_at is null;
+
+-- name: prune
+delete from outbox_events
+where id in (select id from outbox_events
+             where created_at < now() - $1::interval and published_at is not null
+             order by created_at limit $2);

@@ -1,0 +1,126 @@
+"""What every worker is composed of, built once per process and handed to its composition root.
+
+Owns the construction of adapters from settings. It decides nothing.
+"""
+
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Self, TypeAlias
+
+from shared.amqp.pika import PikaBroker
+from shared.amqp.topology import build_topology
+from shared.consuming.arrangement import OrderKey
+from shared.consuming.consumer import ConsumerOptions, Handler
+from shared.coordination.cache import MappingCache
+from shared.coordination.client import RedisClient
+from shared.coordination.locks import LockManager
+from shared.durations import Durations
+from shared.observability.health import WorkerState
+from shared.observability.metrics import Metrics
+from shared.postgres.database import Database
+from shared.postgres.deferral import DeferralStore
+from shared.postgres.outbox import Outbox
+from shared.settings import Settings
+
+#: Its name and what runs it.
+SideTask: TypeAlias = tuple[str, Callable[[], Coroutine[Any, Any, None]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One queue that a worker consumes. `order_key` names what must stay in order (None: nothing)."""
+
+    queue: str
+    handler: Handler
+    options: ConsumerOptions
+    prefetch: int
+    order_key: OrderKey
+
+
+@dataclass(frozen=True, slots=True)
+class Worker:
+    """A composed worker: its queues, its side tasks (one that dies ends the process) and its end.
+
+    `closers` run when all tasks have ended and the database is still open.
+    """
+
+    routes: Sequence[Route] = ()
+    tasks: Sequence[SideTask] = ()
+    closers: Sequence[Callable[[], Awaitable[None]]] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Kit:
+    """The adapters of one process. `worker` is its name in metrics and logs."""
+
+    worker: str
+    settings: Settings
+    durations: Durations
+    metrics: Metrics
+    state: WorkerState
+    database: Database
+    broker: PikaBroker
+    redis: RedisClient
+    locks: LockManager
+    cache: MappingCache
+    deferrals: DeferralStore = field(init=False)
+    outbox: Outbox = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "deferrals", DeferralStore(self.database))
+        object.__setattr__(self, "outbox", Outbox(self.database, self.broker.publisher, self.durations))
+
+    @classmethod
+    def build(cls, worker: str, settings: Settings, durations: Durations) -> Self:
+        """Build all adapters; nothing is connected yet."""
+        metrics = Metrics()
+        redis = RedisClient(settings.redis_url.get_secret_value(), durations)
+        return cls(
+            worker=worker,
+            settings=settings,
+            durations=durations,
+            metrics=metrics,
+            state=WorkerState(worker, metrics),
+            database=Database(settings.database_url.get_secret_value()),
+            broker=PikaBroker(
+                settings.rabbitmq_url.get_secret_value(),
+                f"wabus {worker}",
+                build_topology(durations, enriched_queue=settings.enriched_queue),
+                durations,
+                metrics.publish_confirm.observe,
+            ),
+            redis=redis,
+            locks=LockManager(
+                redis,
+                ttl_s=settings.lock_ttl_seconds,
+                retry_count=settings.lock_retry_count,
+                observe_acquire=lambda outcome, seconds: metrics.lock_acquire.labels(outcome).observe(
+                    seconds
+                ),
+                count_failures=metrics.lock_acquisition_failures.inc,
+                durations=durations,
+            ),
+            cache=MappingCache(
+                redis,
+                observe=lambda operation, result, n: metrics.cache_operations.labels(operation, result).inc(
+                    n
+                ),
+                durations=durations,
+            ),
+        )
+
+    def consumer_options(
+        self, *, batch_size: int, linger_ms: float, batches: int = 1, overlapping: bool = False
+    ) -> ConsumerOptions:
+        """A worker's own measured defaults, unless the operator set others."""
+        settings = self.settings
+        linger = settings.batch_linger_ms if settings.batch_linger_ms is not None else linger_ms
+        return ConsumerOptions(settings.batch_size or batch_size, linger / 1000, batches, overlapping)
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerSpec:
+    """A kind of worker: its name and its composition root."""
+
+    name: str
+    compose: Callable[[Kit], Worker]

@@ -1,0 +1,210 @@
+"""The settings: environment variables in, one frozen and validated value out.
+
+Owns the names, defaults and rules of every variable. Does not own durations that a rule fixes
+(`shared.durations`) nor reading files and secrets (`shared.environment`).
+"""
+
+from collections.abc import Mapping
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any, Final, Self
+from urllib.parse import urlsplit
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+)
+
+from shared.environment import explain, read_numbers, read_variable
+from shared.media_url import InvalidMediaUrl, canonical_entry
+from shared.server_urls import check_url, server_url
+
+#: Where each kind of worker serves `/metrics` and `/health` unless METRICS_PORT says otherwise.
+METRICS_PORTS: Final[Mapping[str, int]] = {
+    "inbound-resolver": 9101,
+    "outbound-sender": 9102,
+    "status-updater": 9103,
+    "broadcast-batcher": 9104,
+    "dlq-handler": 9105,
+    "scheduler": 9106,
+    "all": 9107,
+}
+
+#: Variables with a `…_FILE` twin, whose values are never shown.
+SECRETS: Final = frozenset(
+    {"RABBITMQ_URL", "DATABASE_URL", "MIGRATION_DATABASE_URL", "REDIS_URL", "WHATSAPP_ACCESS_TOKEN"}
+)
+
+
+class LogLevel(StrEnum):
+    """The levels of LOG_LEVEL."""
+
+    DEBUG = "DEBUG"
+    INFO = "INFO"
+    WARN = "WARN"
+    ERROR = "ERROR"
+    CRITICAL = "CRITICAL"
+
+
+class LogFormat(StrEnum):
+    """The formats of LOG_FORMAT."""
+
+    JSON = "json"
+    CONSOLE = "console"
+
+
+def _check_api_url(url: str) -> str:
+    if not urlsplit(check_url(url, ("https", "http"))).hostname:
+        raise ValueError("must name a host")
+    return url.rstrip("/")
+
+
+def _split_hosts(hosts: object) -> object:
+    if not isinstance(hosts, str):
+        return hosts
+    return tuple(host.strip().lower() for host in hosts.split(",") if host.strip())
+
+
+def _check_hosts(hosts: tuple[str, ...]) -> tuple[str, ...]:
+    for host in hosts:
+        try:
+            canonical_entry(host)
+        except InvalidMediaUrl:
+            raise ValueError("must be host names or .suffixes, separated by commas") from None
+    return hosts
+
+
+def _read_flag(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    if value.lower() not in ("on", "off", "true", "false"):
+        raise ValueError("must be on or off")
+    return value.lower() in ("on", "true")
+
+
+def _upper(value: object) -> object:
+    return value.upper() if isinstance(value, str) else value
+
+
+def _lower(value: object) -> object:
+    return value.lower() if isinstance(value, str) else value
+
+
+Amount = Annotated[float, Field(gt=0, le=1_000_000)]
+Flag = Annotated[bool, BeforeValidator(_read_flag)]
+AmqpUrl = Annotated[SecretStr, server_url("amqp", "amqps")]
+PostgresUrl = Annotated[SecretStr, server_url("postgresql", "postgres")]
+RedisUrl = Annotated[SecretStr, server_url("redis", "rediss")]
+ApiUrl = Annotated[str, AfterValidator(_check_api_url)]
+Token = Annotated[SecretStr, Field(min_length=1)]
+Hosts = Annotated[tuple[str, ...], BeforeValidator(_split_hosts), AfterValidator(_check_hosts)]
+NumberId = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+$", max_length=100)]
+
+
+class NumberSettings(BaseModel):
+    """What the sender needs to speak for one business number. `mps`: its messages a second."""
+
+    model_config = ConfigDict(frozen=True)
+
+    token: SecretStr | None = None
+    mps: Amount
+    api_url: ApiUrl
+
+
+class _NumberOverrides(BaseModel):
+    """One number's entry in WHATSAPP_NUMBERS_FILE: what is left out comes from the settings."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    token: Token | None = None
+    mps: Amount | None = None
+    api_url: ApiUrl | None = None
+
+
+_Numbers = Mapping[NumberId, _NumberOverrides]
+
+
+def _default_migration_url(validated: dict[str, Any]) -> SecretStr:
+    url: SecretStr = validated["database_url"]
+    return url
+
+
+class Settings(BaseModel):
+    """Every setting, under the lower-case name of its variable. Frozen; secrets do not print."""
+
+    model_config = ConfigDict(frozen=True, validate_default=True)
+
+    rabbitmq_url: AmqpUrl = SecretStr("amqp://guest:guest@127.0.0.1:5672/")
+    database_url: PostgresUrl = SecretStr("postgresql://postgres@127.0.0.1:5432/wabus")
+    #: Has the right to change the schema; the value of DATABASE_URL where it is not set.
+    migration_database_url: PostgresUrl = Field(default_factory=_default_migration_url)
+    redis_url: RedisUrl = SecretStr("redis://127.0.0.1:6379/0")
+
+    whatsapp_api_url: ApiUrl = "https://graph.facebook.com"
+    whatsapp_api_version: str = Field("v25.0", pattern=r"^v\d+\.\d+$")
+    #: Needed by the sender only, which asks for it with `number()`.
+    whatsapp_access_token: Token | None = None
+    whatsapp_phone_number_id: NumberId = "default"
+    whatsapp_number_mps: Amount = 80
+    #: The overrides that WHATSAPP_NUMBERS_FILE names, by phone number id.
+    whatsapp_numbers: _Numbers = Field(default_factory=dict)
+    media_url_allowed_hosts: Hosts = ()
+
+    lock_ttl_seconds: Amount = 5
+    lock_retry_count: int = Field(3, ge=0, le=10)
+    conversation_ttl_hours: Amount = 24
+    expiry_job_interval_minutes: Amount = 5
+
+    #: None: the worker's own measured default.
+    batch_size: int | None = Field(None, ge=1, le=10_000)
+    batch_linger_ms: float | None = Field(None, ge=0, le=60_000)
+    prefetch: int | None = Field(None, ge=1, le=65535)
+    drain_seconds: float = Field(25, ge=0, le=3600)
+
+    metrics_host: str = "127.0.0.1"
+    #: None: the kind of worker decides (`METRICS_PORTS`); 0: a free one.
+    metrics_port: int | None = Field(None, ge=0, le=65535)
+    #: Whether the queue `inbound.enriched` is declared.
+    enriched_queue: Flag = True
+
+    log_level: Annotated[LogLevel, BeforeValidator(_upper)] = LogLevel.INFO
+    #: None: console on a terminal, else JSON lines.
+    log_format: Annotated[LogFormat, BeforeValidator(_lower)] | None = None
+    #: Whether customers' addresses are logged unmasked.
+    log_pii: Flag = False
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str]) -> Self:
+        """The settings that `environ` gives; a variable that is empty counts as not set.
+
+        Raises SettingsError: one line with the variable, the rule and, save for secrets, the value.
+        """
+        raw: dict[str, object] = {}
+        for name in (field.upper() for field in cls.model_fields if field != "whatsapp_numbers"):
+            value = read_variable(environ, name, secret=name in SECRETS)
+            if value is not None:
+                raw[name.lower()] = value
+        if path := environ.get("WHATSAPP_NUMBERS_FILE", "").strip():
+            raw["whatsapp_numbers"] = read_numbers(Path(path))
+        try:
+            return cls.model_validate(raw)
+        except ValidationError as error:
+            raise explain(error, secrets=SECRETS) from None
+
+    def number(self, phone_number_id: str) -> NumberSettings:
+        """The token, rate and address of one business number: its own, else the settings'."""
+        own = self.whatsapp_numbers.get(phone_number_id, _NumberOverrides())
+        return NumberSettings(
+            token=own.token or self.whatsapp_access_token,
+            mps=own.mps or self.whatsapp_number_mps,
+            api_url=own.api_url or self.whatsapp_api_url,
+        )
+
+    def metrics_port_of(self, worker: str) -> int:
+        """The port on which this kind of worker serves its metrics and health; 0 is any free one."""
+        return METRICS_PORTS[worker] if self.metrics_port is None else self.metrics_port

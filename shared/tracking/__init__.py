@@ -1,0 +1,39 @@
+"""Status events and what they make of a message: the only writer of `message_tracking.status`.
+
+Owns `status_events`, the milestones and errors of `message_tracking`, the outcome of attempts as far as a
+status or an answer tells it, the statuses of `broadcast_recipients`, and the events that follow from them.
+Who calls: the updater with what the platforms report, the sender with its own word, the scheduler with what
+waited, the dlq-handler with what died. The rules of the states themselves are `shared.states`.
+"""
+
+from shared.tracking.message_store import record_opt_outs
+from shared.tracking.tracker import Tracker
+from shared.tracking.values import (
+    OWN_SOURCE,
+    STATUS_RETRY,
+    STATUS_RETRY_REASON,
+    EventKey,
+    OwnEvent,
+    Recorded,
+    StatusEvent,
+    StoredEvent,
+    callback_data,
+    event_of,
+    read_callback_data,
+)
+
+__all__ = [
+    "OWN_SOURCE",
+    "STATUS_RETRY",
+    "STATUS_RETRY_REASON",
+    "EventKey",
+    "OwnEvent",
+    "Recorded",
+    "StatusEvent",
+    "StoredEvent",
+    "Tracker",
+    "callback_data",
+    "event_of",
+    "read_callback_data",
+    "record_opt_outs",
+]

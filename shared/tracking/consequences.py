@@ -1,0 +1,209 @@
+"""What judgements bring with them, written in the caller's transaction.
+
+Owns the order of writing: rows, attempts, recipients, then what follows of a failure (another attempt, a dead
+letter, an opt-out) and of a message that waits no more (followers, ambiguous rows, stored bodies).
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+from uuid import UUID
+
+from shared.amqp.delivery import ATTEMPTS, ERROR, MESSAGE_ID, REASON, REPLAY_OF, SOURCE_QUEUE
+from shared.durations import Durations
+from shared.graph_errors import ErrorClass
+from shared.ids import time_ordered_uuid
+from shared.postgres.database import Connection
+from shared.postgres.deadletters import DeadLetter, store_dead_letters
+from shared.postgres.deferral import hasten_followers, hasten_messages
+from shared.postgres.outbox import OutboxEvent
+from shared.reasons import DeadReason
+from shared.states import Direction, MessageStatus
+from shared.tracking.announcements import announce, ends_sending, error_of
+from shared.tracking.judgement import RETRYABLE, Attempt, Background, Judgement, Message, Sighting
+from shared.tracking.message_store import (
+    Addressing,
+    ask_retries,
+    end_attempts,
+    find_addressing,
+    forget_bodies,
+    move_messages,
+    record_opt_outs,
+    resettle_events,
+)
+
+#: States after which the body is not sent again.
+_DONE: Final = frozenset({MessageStatus.DELIVERED, MessageStatus.READ, MessageStatus.FAILED})
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One message with what came, what was there before, and what becomes of it."""
+
+    before: Message
+    sightings: Sequence[Sighting]
+    background: Background
+    judgement: Judgement
+    trace_id: str
+
+    @property
+    def leaves_queue(self) -> bool:
+        """Whether it has waited for sending until now."""
+        steps = self.judgement.steps
+        return bool(steps) and steps[0].old is MessageStatus.QUEUED
+
+    @property
+    def is_done(self) -> bool:
+        """Whether it has just come to a state after which it is not sent again."""
+        return bool(self.judgement.steps) and self.judgement.message.status in _DONE
+
+    @property
+    def is_reconciled(self) -> bool:
+        """Whether an attempt of which nobody knew is known now."""
+        changed = {attempt.number for attempt in self.judgement.attempts}
+        return any(
+            item.outcome == "ambiguous" and item.number in changed for item in self.background.attempts
+        )
+
+    @property
+    def opts_out(self) -> bool:
+        """Whether the platform says that the customer wants no marketing."""
+        return self.before.direction is Direction.OUTBOUND and any(
+            item.state is MessageStatus.FAILED and item.error_class is ErrorClass.OPTED_OUT
+            for item in self.sightings
+        )
+
+    @property
+    def needs_addressing(self) -> bool:
+        """Whether what follows is told or done by the customer's address."""
+        ends = any(ends_sending(step) for step in self.judgement.steps)
+        return self.opts_out or (ends and self.before.direction is Direction.OUTBOUND)
+
+
+@dataclass(frozen=True, slots=True)
+class Consequences:
+    """What is to be recorded in the outbox and published, and what is to be counted.
+
+    `implied`: steps that no event reported. `dead`: reasons of the dead letters that were stored.
+    """
+
+    events: list[OutboxEvent]
+    implied: int
+    dead: list[DeadReason]
+
+
+async def write_cases(
+    connection: Connection,
+    cases: Sequence[Case],
+    durations: Durations,
+    *,
+    http_statuses: Mapping[tuple[UUID, int], int | None],
+    dead_letters: bool,
+) -> Consequences:
+    """Write all of it. `dead_letters`: store one for each message that fails, for nobody else will."""
+    await move_messages(connection, [case.judgement.message for case in cases if _is_moved(case)])
+    await end_attempts(connection, list(_attempts(cases)), http_statuses)
+    await resettle_events(connection, [event_id for case in cases for event_id in _resettled(case)])
+    addressing = await find_addressing(
+        connection, [case.before.id for case in cases if case.needs_addressing]
+    )
+    events = [
+        item
+        for case in cases
+        for item in announce(case.judgement, addressing.get(case.before.id), case.trace_id)
+    ]
+    await ask_retries(connection, list(_retries(cases, durations)))
+    letters = list(_letters(cases, addressing)) if dead_letters else []
+    buried = await store_dead_letters(connection, letters)
+    await _let_go(connection, cases, addressing)
+    return Consequences(
+        events=[*events, *buried],
+        implied=sum(step.implied for case in cases for step in case.judgement.steps),
+        dead=[
+            letter.reason for letter in letters if str(letter.id) in {item.aggregate_id for item in buried}
+        ],
+    )
+
+
+async def _let_go(
+    connection: Connection, cases: Sequence[Case], addressing: Mapping[UUID, Addressing]
+) -> None:
+    """Nothing is kept or waits because of these messages any longer."""
+    await record_opt_outs(connection, [addressing[case.before.id].wa_id for case in cases if case.opts_out])
+    done = [case.before.id for case in cases if case.is_done and case.before.direction is Direction.OUTBOUND]
+    await forget_bodies(connection, done)
+    left = [addressing[case.before.id] for case in cases if case.leaves_queue]
+    followed = sorted({(to.phone_number_id, to.wa_id, to.lane) for to in left if to.lane is not None})
+    await hasten_followers(connection, followed)
+    await hasten_messages(connection, [case.before.id for case in cases if case.is_reconciled])
+
+
+def _is_moved(case: Case) -> bool:
+    return case.judgement.message != case.before
+
+
+def _attempts(cases: Sequence[Case]) -> Iterator[tuple[UUID, Attempt]]:
+    for case in cases:
+        for attempt in case.judgement.attempts:
+            yield case.before.id, attempt
+
+
+def _resettled(case: Case) -> Iterator[int]:
+    return (item.event_id for item in case.judgement.resettled if item.event_id is not None)
+
+
+def _retries(cases: Sequence[Case], durations: Durations) -> Iterator[tuple[UUID, int, float]]:
+    tiers = durations.retry_tier_s
+    for case in cases:
+        failed = case.judgement.retry
+        if failed is not None:
+            yield case.before.id, failed, tiers[min(failed, len(tiers)) - 1]
+
+
+def _letters(cases: Sequence[Case], addressing: Mapping[UUID, Addressing]) -> Iterator[DeadLetter]:
+    """Dead letters of what the platform took and failed, as far as bodies are kept."""
+    for case in cases:
+        failure, to = case.judgement.failure, addressing.get(case.before.id)
+        if failure is not None and to is not None and to.body is not None and to.queue is not None:
+            yield _letter(case, failure, to, to.queue, to.body)
+
+
+def _letter(case: Case, failure: Sighting, to: Addressing, queue: str, body: bytes) -> DeadLetter:
+    message = case.judgement.message
+    retried = failure.error_class in RETRYABLE
+    reason = DeadReason.MAX_RETRIES_EXCEEDED if retried else DeadReason.SEND_REJECTED
+    error = error_of(message)
+    text = f"{error.code}: {error.message}" if error.message else error.code
+    attempts = max(1, len(case.background.attempts))
+    headers = {
+        name: value for name, value in to.headers.items() if name not in ("correlation_id", "idempotency_key")
+    }
+    headers |= {
+        REASON: reason.value,
+        ERROR: text[:500],
+        ATTEMPTS: attempts,
+        SOURCE_QUEUE: queue,
+        MESSAGE_ID: str(message.id),
+    }
+    return DeadLetter(
+        id=time_ordered_uuid(),
+        dedupe_key=f"failed:{message.id}",
+        source_queue=queue,
+        exchange=to.exchange or "",
+        routing_key=to.routing_key or "",
+        reason=reason,
+        error_message=text,
+        raw_body=body,
+        headers=headers,
+        attempts=attempts,
+        correlation_id=to.headers.get("correlation_id") or case.trace_id,
+        message_id=message.id,
+        replay_of=_uuid(to.headers.get(REPLAY_OF)),
+    )
+
+
+def _uuid(value: object) -> UUID | None:
+    try:
+        return UUID(value) if isinstance(value, str) else None
+    except ValueError:
+        return None

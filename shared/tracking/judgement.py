@@ -1,0 +1,305 @@
+"""What a set of events makes of one message and its attempts. Pure.
+
+Owns: which attempt an event belongs to, whether a failure counts, whether it is tried again, milestones and
+the error that stands. How states follow each other is `shared.states`, reading and writing rows
+`shared.tracking.store`.
+
+A message is judged from what is stored and what has just come, never from the order in which it came: a
+failure that does not count yet stays stored and is weighed again with each later one.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Final
+from uuid import UUID
+
+from shared.graph_errors import ErrorClass, classify
+from shared.states import EVENT_STATES, Direction, MessageStatus, StatusOutcome, Step, walk
+from shared.tracking.values import OWN_SOURCE, StatusEvent, read_callback_data
+
+#: Errors after which another attempt of an accepted message may succeed.
+RETRYABLE: Final = frozenset({ErrorClass.TRANSIENT, ErrorClass.RATE, ErrorClass.PAIR, ErrorClass.MEDIA})
+
+_DELIVERY: Final = frozenset({MessageStatus.DELIVERED, MessageStatus.READ})
+_UNMOVING: Final = frozenset({StatusOutcome.REJECTED, StatusOutcome.IGNORED})
+_SETTLED: Final = frozenset({MessageStatus.FAILED, MessageStatus.READ})
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A row of `message_tracking`, as far as events move it or tell of it.
+
+    `has_recipient`: a recipient of a campaign carries it, and moves with it.
+    """
+
+    id: UUID
+    direction: Direction
+    status: MessageStatus
+    wamid: str | None = None
+    genesys_message_id: str | None = None
+    client_message_id: str | None = None
+    campaign_id: str | None = None
+    sent_at: datetime | None = None
+    delivered_at: datetime | None = None
+    read_at: datetime | None = None
+    failed_at: datetime | None = None
+    error_code: str | None = None
+    error_message: str | None = None
+    has_recipient: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """A row of `send_attempts`. An open one has no outcome."""
+
+    number: int
+    outcome: str | None = None
+    wamid: str | None = None
+    error_code: str | None = None
+    error_message: str | None = None
+
+    @property
+    def can_succeed(self) -> bool:
+        """Whether its message may still reach the customer by it, as far as is known.
+
+        An abandoned one that a status proved to be accepted can; one of which nothing was heard is lost.
+        """
+        if self.outcome == "abandoned":
+            return self.wamid is not None and self.error_code is None
+        return self.outcome != "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """An event matched to a message; `attempt` is the number of the one it belongs to, 0 for none."""
+
+    event: StatusEvent
+    event_id: int | None = None
+    attempt: int = 0
+
+    @property
+    def state(self) -> MessageStatus | None:
+        """The state it is evidence of."""
+        return EVENT_STATES.get(self.event.status)
+
+    @property
+    def error_code(self) -> str | None:
+        """The platform's code, or our own word, of a failure."""
+        code = self.event.errors[0].get("code") if self.event.errors else None
+        return None if code is None else str(code)
+
+    @property
+    def error_message(self) -> str | None:
+        """What the platform says of the failure."""
+        error: Mapping[str, object] = self.event.errors[0] if self.event.errors else {}
+        said = error.get("details") or error.get("message") or error.get("title")
+        return None if said is None else str(said)
+
+    @property
+    def error_class(self) -> ErrorClass:
+        """Class of a failure's code."""
+        code = self.error_code
+        return classify(None, int(code) if code is not None and code.isdecimal() else None)
+
+
+@dataclass(frozen=True, slots=True)
+class Background:
+    """What is stored of a message beside its row: attempts by number, failures that came before."""
+
+    attempts: Sequence[Attempt] = ()
+    failures: Sequence[Sighting] = ()
+    has_body: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What becomes of a message. `outcomes` are those of the sightings, in their order.
+
+    `retry`: number of the failed attempt after which another is to be made. `failure`: what its step to
+    `failed` is owed to. `resettled`: failures that came before and count now.
+    """
+
+    message: Message
+    steps: tuple[Step, ...]
+    outcomes: tuple[StatusOutcome, ...]
+    counted: tuple[Sighting, ...]
+    attempts: tuple[Attempt, ...] = ()
+    retry: int | None = None
+    failure: Sighting | None = None
+    resettled: tuple[Sighting, ...] = ()
+
+
+def locate(event: StatusEvent, message_id: UUID, attempts: Sequence[Attempt]) -> int:
+    """The attempt an event belongs to: by its callback data, by its wamid, else the latest; 0 for none.
+
+    Our own word names its attempt, or speaks of the message as a whole.
+    """
+    named = read_callback_data(event.callback_data)
+    if named is not None and named[0] == message_id:
+        return named[1]
+    by_wamid = [item.number for item in attempts if item.wamid and item.wamid == event.wamid]
+    return by_wamid[0] if by_wamid else max((item.number for item in attempts), default=0)
+
+
+def judge(
+    message: Message, sightings: Sequence[Sighting], background: Background, attempts_allowed: int
+) -> Judgement:
+    """Judge the events of one message together. `attempts_allowed`: how often it may be accepted in all."""
+    attempts = end_attempts(background, sightings)
+    counting, retry = _weigh(message, sightings, background, attempts, attempts_allowed)
+    resettled = tuple(item for item in background.failures if item in counting)
+    heard = [*(item for item in sightings if not _is_failure(item) or item in counting), *resettled]
+    walked = walk(message.direction, message.status, [item.event.status for item in heard])
+    found = {id(item): outcome for item, outcome in zip(heard, walked.outcomes, strict=True)}
+    counted = tuple(item for item in heard if found[id(item)] not in _UNMOVING)
+    failure = _first_failure(counted) if walked.status is MessageStatus.FAILED else None
+    changed = tuple(item for item in attempts if item not in background.attempts)
+    row = _move(message, walked.status, counted)
+    row = _set_error(row, message, failure or _find(sightings, retry), attempts)
+    return Judgement(
+        message=_bind(row, changed, attempts, counted),
+        steps=walked.steps,
+        outcomes=tuple(found.get(id(item), StatusOutcome.LATE) for item in sightings),
+        counted=counted,
+        attempts=changed,
+        retry=retry,
+        failure=failure if walked.steps else None,
+        resettled=resettled,
+    )
+
+
+def end_attempts(background: Background, sightings: Sequence[Sighting]) -> tuple[Attempt, ...]:
+    """The attempts as the events leave them: bound to a wamid, `sent` or `failed`.
+
+    An abandoned one that fails stays abandoned: one resend is all it gives. At most one is open or `sent`.
+    """
+    if not background.attempts:
+        return ()
+    attempts = {item.number: item for item in background.attempts}
+    failed = {item.attempt for item in (*background.failures, *sightings) if _is_failure(item)}
+    for item in sightings:
+        if item.state is None or item.attempt not in attempts:
+            continue
+        attempt = attempts[item.attempt]
+        attempt = replace(attempt, wamid=attempt.wamid or item.event.wamid)
+        others = [other for other in attempts.values() if other.number != item.attempt]
+        if _is_failure(item):
+            attempt = _fail(attempt, item)
+        elif item.attempt not in failed and not any(other.outcome in (None, "sent") for other in others):
+            attempt = replace(attempt, outcome="sent", error_code=None, error_message=None)
+        attempts[item.attempt] = attempt
+    return tuple(attempts[number] for number in sorted(attempts))
+
+
+def _fail(attempt: Attempt, item: Sighting) -> Attempt:
+    outcome = "abandoned" if attempt.outcome == "abandoned" else "failed"
+    return replace(
+        attempt,
+        outcome=outcome,
+        error_code=attempt.error_code or item.error_code or "unknown",
+        error_message=attempt.error_message or item.error_message,
+    )
+
+
+def _weigh(
+    message: Message,
+    sightings: Sequence[Sighting],
+    background: Background,
+    attempts: Sequence[Attempt],
+    attempts_allowed: int,
+) -> tuple[list[Sighting], int | None]:
+    """The failures that count, and the attempt to be followed by another one instead.
+
+    Only the latest attempt's failure counts, and only when no other can still succeed. One that does not
+    count is not lost: it is stored and weighed again.
+    """
+    fresh = [item for item in sightings if _is_failure(item)]
+    if message.direction is Direction.INBOUND or message.status in _SETTLED or not attempts:
+        return fresh, None
+    if any(item.can_succeed for item in attempts):
+        return [], None
+    latest = attempts[-1].number
+    earlier = [item for item in background.failures if item.attempt in (0, latest)]
+    culprits = [item for item in fresh if item.attempt in (0, latest)] + earlier
+    failed = {item.attempt for item in (*background.failures, *fresh)}
+    accepted = sum(item.wamid is not None or item.number in failed for item in attempts)
+    left = background.has_body and accepted < attempts_allowed
+    if not left or not _may_retry(message, sightings, culprits):
+        return culprits, None
+    return [], None if earlier else latest
+
+
+def _may_retry(message: Message, sightings: Sequence[Sighting], culprits: Sequence[Sighting]) -> bool:
+    """Whether another attempt may succeed where this one failed, and nothing says that it was delivered."""
+    return (
+        bool(culprits)
+        and message.status not in _DELIVERY
+        and not any(item.state in _DELIVERY for item in sightings)
+        and all(item.event.source != OWN_SOURCE and item.error_class in RETRYABLE for item in culprits)
+    )
+
+
+def _is_failure(item: Sighting) -> bool:
+    return item.state is MessageStatus.FAILED
+
+
+def _find(sightings: Sequence[Sighting], retry: int | None) -> Sighting | None:
+    return None if retry is None else _first_failure(item for item in sightings if item.attempt == retry)
+
+
+def _first_failure(items: Iterable[Sighting]) -> Sighting | None:
+    """Of several failures the earliest stands; of the same time, the lowest code."""
+    failures = [item for item in items if _is_failure(item)]
+    return min(failures, key=lambda item: (item.event.occurred_at, item.error_code or ""), default=None)
+
+
+def _move(message: Message, status: MessageStatus, heard: Sequence[Sighting]) -> Message:
+    """The row in its new status; milestones are the earliest event of each kind."""
+    earliest = {
+        MessageStatus.SENT: message.sent_at,
+        MessageStatus.DELIVERED: message.delivered_at,
+        MessageStatus.READ: message.read_at,
+        MessageStatus.FAILED: message.failed_at,
+    }
+    for item in heard:
+        if item.state is not None and item.state in earliest:
+            known = earliest[item.state]
+            at = item.event.occurred_at
+            earliest[item.state] = at if known is None else min(known, at)
+    return replace(
+        message,
+        status=status,
+        sent_at=earliest[MessageStatus.SENT],
+        delivered_at=earliest[MessageStatus.DELIVERED],
+        read_at=earliest[MessageStatus.READ],
+        failed_at=earliest[MessageStatus.FAILED],
+    )
+
+
+def _set_error(
+    row: Message, before: Message, failure: Sighting | None, attempts: Sequence[Attempt]
+) -> Message:
+    """The error of a failed message, or of the attempt after which another one is under way."""
+    if failure is not None:
+        told = (failure.event.occurred_at, failure.error_code or "")
+        stood = before.failed_at if before.status is MessageStatus.FAILED else None
+        if stood is not None and (stood, before.error_code or "") <= told:
+            return row
+        return replace(row, error_code=failure.error_code, error_message=failure.error_message)
+    succeeded = bool(attempts) and attempts[-1].outcome == "sent"
+    if row.error_code and (row.status is MessageStatus.READ or succeeded):
+        return replace(row, error_code=None, error_message=None)
+    return row
+
+
+def _bind(
+    row: Message, changed: Sequence[Attempt], attempts: Sequence[Attempt], counted: Sequence[Sighting]
+) -> Message:
+    """A message has the wamid of its latest attempt that has one, else the one that an event brought."""
+    bound = [item for item in attempts if item.wamid]
+    if bound and bound[-1] in changed:
+        return replace(row, wamid=bound[-1].wamid)
+    if row.wamid is None:
+        return replace(row, wamid=next((item.event.wamid for item in counted if item.event.wamid), None))
+    return row

@@ -1,0 +1,188 @@
+"""Messages that events move, in PostgreSQL: locked, read with what surrounds them, written back.
+
+Owns `message_tracking` as far as statuses go, the outcome of attempts, `broadcast_recipients` that carry a
+message, stored bodies that are done with, retries and opt-outs. Everything runs in the caller's transaction,
+on rows that `lock_messages` has locked in the order of their ids. Decides nothing.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+
+from shared.postgres.database import Connection
+from shared.states import Direction, MessageStatus
+from shared.tracking.event_store import QUERIES, columns_of
+from shared.tracking.judgement import Attempt, Background, Message, Sighting, locate
+from shared.tracking.values import STATUS_RETRY, STATUS_RETRY_REASON, StatusEvent
+
+
+@dataclass(frozen=True, slots=True)
+class Addressing:
+    """To whom a message goes, and the body in which it was asked for, while that is kept."""
+
+    mapping_id: UUID
+    wa_id: str
+    phone_number_id: str
+    conversation_id: str | None
+    lane: str | None
+    queue: str | None
+    exchange: str | None
+    routing_key: str | None
+    body: bytes | None
+    headers: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Locked:
+    """Messages by id, and the database's time."""
+
+    messages: dict[UUID, Message]
+    at: datetime
+
+
+async def lock_messages(connection: Connection, ids: Iterable[UUID]) -> Locked:
+    """Lock rows in the order of their ids; those that are gone are left out."""
+    rows = await connection.fetch(QUERIES["lock_messages"], sorted(set(ids)))
+    messages = {row["id"]: _message(row) for row in rows}
+    return Locked(messages, rows[0]["at"] if rows else datetime.now(UTC))
+
+
+async def find_backgrounds(connection: Connection, ids: Sequence[UUID]) -> dict[UUID, Background]:
+    """What is stored of locked messages beside their rows."""
+    rows = await connection.fetch(QUERIES["find_background"], list(ids)) if ids else []
+    return {row["id"]: _background(row) for row in rows}
+
+
+async def find_addressing(connection: Connection, ids: Sequence[UUID]) -> dict[UUID, Addressing]:
+    """To whom messages go."""
+    rows = await connection.fetch(QUERIES["find_addressing"], list(ids)) if ids else []
+    return {
+        row["id"]: Addressing(
+            **{name: row[name] for name in Addressing.__slots__ if name != "headers"},
+            headers=row["headers"] or {},
+        )
+        for row in rows
+    }
+
+
+async def move_messages(connection: Connection, messages: Sequence[Message]) -> None:
+    """Write rows as they shall be, and the recipients of campaigns that carry them."""
+    if not messages:
+        return
+    rows = (
+        (
+            *(item.id, item.status.value, item.wamid, item.sent_at, item.delivered_at, item.read_at),
+            *(item.failed_at, item.error_code, item.error_message),
+        )
+        for item in messages
+    )
+    await connection.execute(QUERIES["move_messages"], *columns_of(rows))
+    recipients = [
+        (
+            item.id,
+            item.status.value,
+            item.wamid,
+            item.sent_at,
+            item.delivered_at,
+            item.read_at,
+            item.error_code,
+        )
+        for item in messages
+        if item.has_recipient
+    ]
+    if recipients:
+        await connection.execute(QUERIES["move_recipients"], *columns_of(recipients))
+
+
+async def end_attempts(
+    connection: Connection,
+    attempts: Sequence[tuple[UUID, Attempt]],
+    http_statuses: Mapping[tuple[UUID, int], int | None],
+) -> None:
+    """Write attempts as they shall be; `sent` ones last, for a message has one that is open or `sent`."""
+    sent = [row for row in attempts if row[1].outcome == "sent"]
+    for part in ([row for row in attempts if row[1].outcome != "sent"], sent):
+        if part:
+            columns = columns_of(
+                (
+                    *(message_id, item.number, item.outcome, item.wamid, item.error_code, item.error_message),
+                    http_statuses.get((message_id, item.number)),
+                )
+                for message_id, item in part
+            )
+            await connection.execute(QUERIES["end_attempts"], *columns)
+
+
+async def resettle_events(connection: Connection, event_ids: Sequence[int]) -> None:
+    """Failures that were late count now."""
+    if event_ids:
+        await connection.execute(QUERIES["resettle_events"], list(event_ids))
+
+
+async def forget_bodies(connection: Connection, ids: Sequence[UUID]) -> None:
+    """Remove the stored bodies of messages that are done with."""
+    if ids:
+        await connection.execute(QUERIES["forget_bodies"], list(ids))
+
+
+async def ask_retries(connection: Connection, retries: Sequence[tuple[UUID, int, float]]) -> None:
+    """Have the sender send messages (id, failed attempt, delay in seconds) again from stored bodies."""
+    if retries:
+        rows = ((message_id, attempt, timedelta(seconds=delay_s)) for message_id, attempt, delay_s in retries)
+        await connection.execute(QUERIES["ask_retry"], *columns_of(rows), STATUS_RETRY, STATUS_RETRY_REASON)
+
+
+async def record_opt_outs(connection: Connection, wa_ids: Sequence[str]) -> None:
+    """These customers want no marketing from now on (131050). In the caller's transaction; idempotent."""
+    if wa_ids:
+        await connection.execute(QUERIES["record_opt_outs"], list(wa_ids))
+
+
+def _message(row: asyncpg.Record) -> Message:
+    return Message(
+        id=row["id"],
+        direction=Direction(row["direction"]),
+        status=MessageStatus(row["status"]),
+        wamid=row["wamid"],
+        genesys_message_id=row["genesys_message_id"],
+        client_message_id=row["client_message_id"],
+        campaign_id=row["campaign_id"],
+        sent_at=row["sent_at"],
+        delivered_at=row["delivered_at"],
+        read_at=row["read_at"],
+        failed_at=row["failed_at"],
+        error_code=row["error_code"],
+        error_message=row["error_message"],
+        has_recipient=row["has_recipient"],
+    )
+
+
+def _background(row: asyncpg.Record) -> Background:
+    attempts = [Attempt(*values) for values in row["attempts"]]
+    failures = [_failure(row["id"], attempts, *values) for values in row["failures"]]
+    return Background(attempts, failures, row["has_body"])
+
+
+def _failure(
+    message_id: UUID,
+    attempts: Sequence[Attempt],
+    event_id: int,
+    source: str,
+    wamid: str | None,
+    callback_data: str | None,
+    occurred_at: float,
+    errors: Sequence[Mapping[str, Any]] | None,
+) -> Sighting:
+    event = StatusEvent(
+        source=source,
+        status=MessageStatus.FAILED.value,
+        occurred_at=datetime.fromtimestamp(occurred_at, UTC),
+        wamid=wamid,
+        callback_data=callback_data,
+        errors=errors or (),
+    )
+    return Sighting(event, event_id, locate(event, message_id, attempts))

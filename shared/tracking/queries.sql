@@ -1,0 +1,191 @@
+-- name: insert_events
+-- Rows come sorted by their key, so that two writers of the same events do not deadlock.
+insert into status_events
+    (source, wamid, callback_data, genesys_message_id, status, occurred_at, errors, details, message_id, outcome)
+select source, wamid, callback_data, genesys_id, status, occurred_at, errors::jsonb, details::jsonb, message_id, outcome
+from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::timestamptz[], $7::text[], $8::text[],
+            $9::uuid[], $10::text[])
+     as row (source, wamid, callback_data, genesys_id, status, occurred_at, errors, details, message_id, outcome)
+on conflict (reference, status, occurred_at, source) do nothing
+returning id, reference, status, occurred_at, source;
+
+-- name: find_events
+-- Events that were stored before.
+select known.id, known.reference, known.status, known.occurred_at, known.source, known.outcome
+from unnest($1::text[], $2::text[], $3::timestamptz[], $4::text[]) as asked (reference, status, occurred_at, source)
+join status_events as known
+  on known.reference = asked.reference and known.status = asked.status
+ and known.occurred_at = asked.occurred_at and known.source = asked.source;
+
+-- name: find_waiting
+-- Events not settled yet that name one of these references first, or in their callback data.
+select id, source, wamid, callback_data, genesys_message_id, status, occurred_at, errors, details
+from status_events
+where reference = any($1::text[]) and (outcome is null or outcome = 'unmatched')
+union
+select id, source, wamid, callback_data, genesys_message_id, status, occurred_at, errors, details
+from status_events
+where callback_data = any($1::text[]) and message_id is null and (outcome is null or outcome = 'unmatched');
+
+-- name: find_matchable
+-- Waiting events whose message is there by now. Lateral, so that each is looked up in an index.
+select event.id, source, event.wamid, callback_data, event.genesys_message_id, event.status, occurred_at, errors, details
+from status_events as event
+left join lateral (select true as found from message_tracking where wamid = event.wamid limit 1) as tracked on true
+left join lateral (select true as found from send_attempts where wamid = event.wamid limit 1) as attempted on true
+left join lateral (
+    select true as found from message_tracking
+    where id = case when event.callback_data ~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}:[0-9]+$'
+                    then left(event.callback_data, 36)::uuid end
+    limit 1
+) as named on true
+left join lateral (
+    select true as found from message_tracking
+    where genesys_message_id = event.genesys_message_id and replay_of is null
+    limit 1
+) as known on true
+where event.message_id is null and (event.outcome is null or event.outcome = 'unmatched')
+  and event.received_at > now() - $1::interval
+  and coalesce(tracked.found, attempted.found, named.found, known.found)
+order by event.received_at
+limit $2;
+
+-- name: match
+-- The message of each event: by its wamid, by the wamid of an earlier attempt, by its callback data.
+select event.place, coalesce(tracked.id, attempted.message_id, named.id) as message_id
+from unnest($1::text[], $2::uuid[]) with ordinality as event (wamid, message_id, place)
+left join lateral (
+    select id from message_tracking where wamid = event.wamid limit 1
+) as tracked on true
+left join lateral (
+    select message_id from send_attempts where wamid = event.wamid and tracked.id is null limit 1
+) as attempted on true
+left join lateral (
+    select id from message_tracking
+    where id = event.message_id and tracked.id is null and attempted.message_id is null
+    limit 1
+) as named on true
+where coalesce(tracked.id, attempted.message_id, named.id) is not null;
+
+-- name: match_genesys
+-- The message that the agent platform knows by this id: the latest replay of it.
+with recursive chain as (
+    select asked.id as asked, tracked.id, 1 as depth
+    from unnest($1::text[]) as asked (id)
+    join message_tracking as tracked on tracked.genesys_message_id = asked.id and tracked.replay_of is null
+    union all
+    select chain.asked, replay.id, chain.depth + 1
+    from chain
+    join message_tracking as replay on replay.replay_of = chain.id
+)
+select distinct on (asked) asked, id as message_id from chain order by asked, depth desc;
+
+-- name: lock_messages
+select id, direction, status, wamid, genesys_message_id, client_message_id, campaign_id, sent_at, delivered_at,
+       read_at, failed_at, error_code, error_message, now() as at,
+       exists (select from broadcast_recipients where message_id = tracked.id)
+           or exists (select from broadcast_recipients where wamid = tracked.wamid) as has_recipient
+from message_tracking as tracked
+where id = any($1::uuid[])
+order by id
+for update;
+
+-- name: find_background
+-- Beside the rows, which the caller has locked: attempts, failures reported before, and the stored body.
+select asked.id,
+       (select coalesce(jsonb_agg(jsonb_build_array(
+                   attempt, outcome, wamid, error_code, error_message) order by attempt), '[]')
+        from send_attempts where message_id = asked.id) as attempts,
+       (select coalesce(jsonb_agg(jsonb_build_array(
+                   id, source, wamid, callback_data, extract(epoch from occurred_at), errors) order by id), '[]')
+        from status_events where message_id = asked.id and status = 'failed') as failures,
+       exists (select from outbound_bodies where message_id = asked.id) as has_body
+from unnest($1::uuid[]) as asked (id);
+
+-- name: find_addressing
+-- To whom the messages go, and what was asked for.
+select tracked.id, tracked.lane, tracked.mapping_id, mapping.wa_id, mapping.phone_number_id,
+       mapping.conversation_id, body.queue, body.exchange, body.routing_key, body.body, body.headers
+from unnest($1::uuid[]) as asked (id)
+join message_tracking as tracked on tracked.id = asked.id
+join conversation_mappings as mapping on mapping.id = tracked.mapping_id
+left join outbound_bodies as body on body.message_id = asked.id;
+
+-- name: move_messages
+update message_tracking as tracked
+set status = row.status, wamid = row.wamid, sent_at = row.sent_at, delivered_at = row.delivered_at,
+    read_at = row.read_at, failed_at = row.failed_at, error_code = row.error_code,
+    error_message = row.error_message, updated_at = now()
+from unnest($1::uuid[], $2::text[], $3::text[], $4::timestamptz[], $5::timestamptz[], $6::timestamptz[],
+            $7::timestamptz[], $8::text[], $9::text[])
+     as row (id, status, wamid, sent_at, delivered_at, read_at, failed_at, error_code, error_message)
+where tracked.id = row.id;
+
+-- name: move_recipients
+-- By the rank of states, as their messages; what was skipped stays so.
+update broadcast_recipients as recipient
+set status = case when array_position(ladder.states, row.status) > array_position(ladder.states, recipient.status)
+                  then row.status else recipient.status end,
+    wamid = coalesce(row.wamid, recipient.wamid),
+    sent_at = coalesce(row.sent_at, recipient.sent_at),
+    delivered_at = coalesce(row.delivered_at, recipient.delivered_at),
+    read_at = coalesce(row.read_at, recipient.read_at),
+    error_code = case row.status when 'failed' then row.error_code when 'read' then null
+                                 else recipient.error_code end,
+    updated_at = now()
+from unnest($1::uuid[], $2::text[], $3::text[], $4::timestamptz[], $5::timestamptz[], $6::timestamptz[], $7::text[])
+     as row (id, status, wamid, sent_at, delivered_at, read_at, error_code),
+     lateral (select recipient.id from broadcast_recipients as recipient where recipient.message_id = row.id
+              union
+              select recipient.id from broadcast_recipients as recipient where recipient.wamid = row.wamid) as found,
+     (select array['pending', 'queued', 'sent', 'delivered', 'failed', 'read']) as ladder (states)
+where recipient.id = found.id and recipient.status <> 'skipped';
+
+-- name: end_attempts
+update send_attempts as attempt
+set outcome = row.outcome, wamid = row.wamid, error_code = row.error_code, error_message = row.error_message,
+    http_status = coalesce(row.http_status, attempt.http_status),
+    finished_at = case when row.outcome is null then attempt.finished_at
+                       else coalesce(attempt.finished_at, now()) end
+from unnest($1::uuid[], $2::integer[], $3::text[], $4::text[], $5::text[], $6::text[], $7::integer[])
+     as row (message_id, number, outcome, wamid, error_code, error_message, http_status)
+where attempt.message_id = row.message_id and attempt.attempt = row.number;
+
+-- name: settle_events
+-- Whoever settled an event first has settled it.
+update status_events as event
+set outcome = row.outcome, message_id = row.message_id
+from unnest($1::bigint[], $2::uuid[], $3::text[]) as row (id, message_id, outcome)
+where event.id = row.id and (event.outcome is null or event.outcome = 'unmatched')
+  and (event.outcome is distinct from row.outcome or row.message_id is not null)
+returning event.id;
+
+-- name: resettle_events
+-- Failures that came before and count now.
+update status_events set outcome = 'applied' where id = any($1::bigint[]);
+
+-- name: forget_bodies
+delete from outbound_bodies where message_id = any($1::uuid[]);
+
+-- name: ask_retry
+-- The deferred row gets a new id: settling a delivery of the row it replaces must not remove it.
+insert into deferred_messages
+    (queue, exchange, routing_key, body, headers, reason, not_before, message_id, phone_number_id, customer, lane)
+select body.queue, body.exchange, body.routing_key, body.body,
+       jsonb_build_object('correlation_id', tracked.id, 'idempotency_key', tracked.id) || body.headers
+           || jsonb_build_object($4::text, row.attempt, 'x-attempt', 1, 'x-wabus-message-id', tracked.id),
+       $5, now() + row.delay, tracked.id, mapping.phone_number_id, mapping.wa_id, tracked.lane
+from unnest($1::uuid[], $2::integer[], $3::interval[]) as row (id, attempt, delay)
+join message_tracking as tracked on tracked.id = row.id
+join conversation_mappings as mapping on mapping.id = tracked.mapping_id
+join outbound_bodies as body on body.message_id = row.id
+on conflict (message_id) where message_id is not null do update
+set id = excluded.id, queue = excluded.queue, exchange = excluded.exchange, routing_key = excluded.routing_key,
+    body = excluded.body, headers = excluded.headers, reason = excluded.reason, not_before = excluded.not_before,
+    published_until = null;
+
+-- name: record_opt_outs
+insert into customer_profiles (phone, opt_in_marketing, marketing_opted_at)
+select distinct phone, false, now() from unnest($1::text[]) as row (phone) order by phone
+on conflict (phone) do update
+set opt_in_marketing = false, marketing_opted_at = excluded.marketing_opted_at, updated_at = now();

@@ -1,0 +1,220 @@
+"""The one way in which a message's status moves: events are stored, then applied to their rows.
+
+Owns the transactions and their order: an event is committed before its message is looked for, and whoever
+commits a message looks for its events afterwards, so whichever comes second finds both. What events mean is
+`shared.tracking.judgement`, what a move brings with it `shared.tracking.consequences`.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import Final
+from uuid import UUID
+
+from shared.durations import Durations
+from shared.observability.metrics import Metrics
+from shared.postgres.database import Connection, Database
+from shared.postgres.outbox import Outbox
+from shared.states import EVENT_STATES, Direction, MessageStatus, StatusOutcome
+from shared.tracking.consequences import Case, Consequences, write_cases
+from shared.tracking.event_store import (
+    Settled,
+    find_matchable,
+    find_waiting,
+    insert_events,
+    match_events,
+    settle_events,
+    store_events,
+)
+from shared.tracking.judgement import Background, Message, Sighting, judge, locate
+from shared.tracking.message_store import find_backgrounds, lock_messages
+from shared.tracking.values import (
+    OWN_SOURCE,
+    OwnEvent,
+    Recorded,
+    StatusEvent,
+    StoredEvent,
+    callback_data,
+)
+
+#: Events that waited which are applied together.
+_PAGE: Final = 1000
+_PLAIN: Final = Background()
+_UNSETTLED: Final = (None, StatusOutcome.UNMATCHED)
+
+
+class Tracker:
+    """Stores and applies status events, for updater, sender, dlq-handler and scheduler."""
+
+    def __init__(self, database: Database, outbox: Outbox, metrics: Metrics, durations: Durations) -> None:
+        self._database = database
+        self._outbox = outbox
+        self._metrics = metrics
+        self._durations = durations
+
+    async def store(self, events: Sequence[StatusEvent]) -> list[StoredEvent]:
+        """Store events, each once, in a commit of its own; give them back with what became of them so far.
+
+        `events` are distinct by key. One that was stored before comes back with its outcome.
+        """
+        return await store_events(self._database, events) if events else []
+
+    async def apply(self, stored: Sequence[StoredEvent]) -> Mapping[int, StatusOutcome]:
+        """Match stored events to messages and move them, in a transaction of its own; publish what follows.
+
+        Gives the outcome of each event by id. Idempotent: events that are settled meanwhile stay so.
+        """
+        events = [item for item in stored if item.outcome in _UNSETTLED]
+        outcomes = {item.id: item.outcome for item in stored if item.outcome is not None}
+        if not events:
+            return outcomes
+        async with self._database.transaction() as connection:
+            matched = await match_events(connection, events)
+            consequences, found = await self._apply_matched(connection, events, matched)
+            lost = {item.id: _without_message(item) for item in events if item.id not in found}
+            settled: list[Settled] = [(event_id, matched[event_id], what) for event_id, what in found.items()]
+            settled += [(event_id, None, what) for event_id, what in lost.items()]
+            new = await settle_events(connection, settled)
+            await self._outbox.record(connection, consequences.events)
+        self._count([what for event_id, _, what in settled if event_id in new], consequences)
+        await self._outbox.publish(consequences.events)
+        return outcomes | found | lost
+
+    async def apply_stored(self, references: Sequence[str]) -> int:
+        """Apply events that wait under these references (wamids, callback data), and publish.
+
+        For whoever has just committed what they name. Returns how many were settled. Idempotent.
+        """
+        waiting = await find_waiting(self._database, references) if references else []
+        return await self._apply_waiting(waiting)
+
+    async def match_waiting(self) -> int:
+        """Apply waiting events, not older than `status_unmatched_h`, whose message is there by now."""
+        settled = 0
+        while True:
+            found = await find_matchable(self._database, self._durations.status_unmatched_h, _PAGE)
+            done = await self._apply_waiting(found)
+            settled += done
+            if len(found) < _PAGE or not done:
+                return settled
+
+    async def record_own(self, connection: Connection, events: Sequence[OwnEvent]) -> Recorded:
+        """Record our own `sent` and `failed` in the caller's transaction, at most one event a message.
+
+        Locks the rows in id order, ends the attempts, moves rows and recipients, records `message.updated`,
+        `outbound.sent` and `outbound.failed`, lets followers go. After the commit the caller publishes
+        `Recorded.events`, and after `sent` calls `apply_stored` with the wamids. A `failed` counts only if no
+        other attempt can succeed and the row is not final. It stores no dead letter: that is the caller's.
+        """
+        if not events:
+            return Recorded([], {})
+        own = {item.message_id: item for item in events}
+        locked = await lock_messages(connection, own)
+        backgrounds = await find_backgrounds(connection, list(locked.messages))
+        cases = [
+            self._judge(
+                message,
+                [Sighting(_status_event(own[message.id], locked.at), None, own[message.id].attempt or 0)],
+                backgrounds[message.id],
+            )
+            for message in locked.messages.values()
+        ]
+        answers = {(item.message_id, item.attempt or 0): item.http_status for item in events}
+        consequences = await write_cases(
+            connection, cases, self._durations, http_statuses=answers, dead_letters=False
+        )
+        settled = [(case.before.id, case.judgement.outcomes[0]) for case in cases]
+        await insert_events(connection, [case.sightings[0].event for case in cases], settled)
+        await self._outbox.record(connection, consequences.events)
+        self._count([outcome for _, outcome in settled], consequences)
+        return Recorded(
+            consequences.events, {case.before.id: case.judgement.message.status for case in cases}
+        )
+
+    async def _apply_matched(
+        self, connection: Connection, events: Sequence[StoredEvent], matched: Mapping[int, UUID]
+    ) -> tuple[Consequences, dict[int, StatusOutcome]]:
+        """Judge and write the messages of matched events; gives the outcomes of those whose row is there."""
+        locked = await lock_messages(connection, set(matched.values()))
+        by_message: dict[UUID, list[StoredEvent]] = {}
+        for item in events:
+            message_id = matched.get(item.id)
+            if message_id in locked.messages:
+                by_message.setdefault(message_id, []).append(item)
+        deep = [
+            message_id
+            for message_id, items in by_message.items()
+            if _needs_background(locked.messages[message_id], items)
+        ]
+        backgrounds = await find_backgrounds(connection, deep)
+        cases = [
+            self._judge_stored(locked.messages[message_id], items, backgrounds.get(message_id, _PLAIN))
+            for message_id, items in by_message.items()
+        ]
+        consequences = await write_cases(
+            connection, cases, self._durations, http_statuses={}, dead_letters=True
+        )
+        outcomes = {
+            item.event_id: outcome
+            for case in cases
+            for item, outcome in zip(case.sightings, case.judgement.outcomes, strict=True)
+            if item.event_id is not None
+        }
+        return consequences, outcomes
+
+    def _judge_stored(self, message: Message, items: Sequence[StoredEvent], background: Background) -> Case:
+        """Failures of the background that are among the events in hand are judged as these."""
+        ids = {item.id for item in items}
+        earlier = [item for item in background.failures if item.event_id not in ids]
+        sightings = [
+            Sighting(item.event, item.id, locate(item.event, message.id, background.attempts))
+            for item in items
+        ]
+        return self._judge(message, sightings, replace(background, failures=earlier))
+
+    def _judge(self, message: Message, sightings: Sequence[Sighting], background: Background) -> Case:
+        judgement = judge(message, sightings, background, self._durations.status_retry_attempts)
+        traces = (item.event.trace_id for item in sightings if item.event.trace_id)
+        return Case(message, sightings, background, judgement, next(traces, str(message.id)))
+
+    async def _apply_waiting(self, waiting: Sequence[StoredEvent]) -> int:
+        outcomes = await self.apply(waiting)
+        return sum(outcome is not StatusOutcome.UNMATCHED for outcome in outcomes.values())
+
+    def _count(self, outcomes: Iterable[StatusOutcome], consequences: Consequences) -> None:
+        for outcome in outcomes:
+            self._metrics.status_events.labels(outcome.value).inc()
+        self._metrics.status_events.labels(StatusOutcome.IMPLIED.value).inc(consequences.implied)
+        for reason in consequences.dead:
+            self._metrics.dlq_messages.labels(reason.value).inc()
+
+
+def _needs_background(message: Message, items: Sequence[StoredEvent]) -> bool:
+    """Whether attempts matter: sending is not over, or an event fails it or comes from another attempt.
+
+    A sent message with an error is one whose attempt failed and that is to be sent again.
+    """
+    return message.direction is Direction.OUTBOUND and (
+        message.status is MessageStatus.QUEUED
+        or (message.status is not MessageStatus.FAILED and message.error_code is not None)
+        or any(
+            item.event.status == MessageStatus.FAILED or item.event.wamid != message.wamid for item in items
+        )
+    )
+
+
+def _without_message(item: StoredEvent) -> StatusOutcome:
+    return StatusOutcome.UNMATCHED if item.event.status in EVENT_STATES else StatusOutcome.IGNORED
+
+
+def _status_event(own: OwnEvent, at: datetime) -> StatusEvent:
+    error = [] if own.error is None else [own.error.model_dump(exclude_none=True)]
+    return StatusEvent(
+        source=OWN_SOURCE,
+        status=own.status,
+        occurred_at=at,
+        wamid=own.wamid,
+        callback_data=callback_data(own.message_id, own.attempt or 0),
+        errors=error,
+        trace_id=own.trace_id,
+    )

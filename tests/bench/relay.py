@@ -1,0 +1,61 @@
+"""What the client library alone can do: `python -m tests.bench.relay`.
+
+Consumes a queue of the inbound-resolver's kind, publishes each message with a confirm, acknowledges it, in
+batches, by the same adapters as the workers, and does nothing else: the ceiling of every worker here.
+"""
+
+import argparse
+import asyncio
+import time
+from collections.abc import Sequence
+
+from shared.amqp.delivery import Delivery, Publication
+from shared.amqp.pika import PikaBroker
+from shared.amqp.topology import ENRICHED, EVENTS, INBOUND_RESOLVER, build_topology
+from shared.durations import DURATIONS
+from tests.bench.ground import Ground, ground
+from tests.bench.inbound_resolver import fill
+
+_BATCH = 150
+
+
+async def measure(place: Ground, messages: int) -> float:
+    """Messages relayed a second, by one process."""
+    async with place.channel() as channel:
+        await fill(channel, messages, customers=5_000)
+    broker = PikaBroker(place.rabbitmq_url, "relay", build_topology(), DURATIONS)
+    async with asyncio.TaskGroup() as group:
+        await broker.run(group)
+        inlet = await broker.inlet(INBOUND_RESOLVER, 2 * _BATCH)
+        started, done = time.monotonic(), 0
+        while done < messages:
+            batch = await inlet.next_batch(_BATCH, 0.005)
+            outcomes = await broker.publisher.publish(_copies(batch))
+            assert not any(outcomes)
+            await inlet.acknowledge(batch)
+            done += len(batch)
+        elapsed_s = time.monotonic() - started
+        await inlet.close()
+        for task in broker.tasks:
+            task.cancel()
+    return messages / elapsed_s
+
+
+def _copies(batch: Sequence[Delivery]) -> list[Publication]:
+    return [
+        Publication(EVENTS, ENRICHED, item.body, "Relay", item.message_id or "", "relay", mandatory=True)
+        for item in batch
+    ]
+
+
+def main() -> None:
+    """Measure once."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--messages", type=int, default=10_000)
+    arguments = parser.parse_args()
+    with ground() as place:
+        print(f"{asyncio.run(measure(place, arguments.messages)):,.0f} msg/s")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,91 @@
+"""The arrows between packages, and what every shipped file owes its reader."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+SHIPPED = ("shared", "workers", "schema", "deploy")
+OURS = (*SHIPPED, "tests")
+#: What knows nothing of ours, and of which package it may know parts.
+ALONE = {
+    "shared/payloads": "shared.payloads",
+    "shared/states.py": None,
+    "shared/reasons.py": None,
+    "shared/errors.py": None,
+    "schema": "schema",
+}
+VAGUE = {"utils", "helpers", "common", "base", "misc"}
+
+
+def files(*folders: str) -> list[Path]:
+    return sorted(path for folder in folders for path in (ROOT / folder).rglob("*.py"))
+
+
+def imports(path: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def ours(path: Path) -> Iterator[str]:
+    return (name for name in imports(path) if name.partition(".")[0] in OURS)
+
+
+def name_of(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+@pytest.mark.parametrize("path", files("shared"), ids=name_of)
+def test_shared_knows_no_worker_no_schema_and_no_deployment(path: Path) -> None:
+    assert [name for name in ours(path) if not name.startswith("shared")] == []
+
+
+#: The command line and the registry know all workers: that is what they are for.
+KINDS = [
+    path.parent.name for path in files("workers") if path.name == "worker.py" and path.parent.name != "cli"
+]
+
+
+@pytest.mark.parametrize("path", files(*(f"workers/{kind}" for kind in KINDS)), ids=name_of)
+def test_workers_do_not_import_each_other(path: Path) -> None:
+    kind = path.relative_to(ROOT / "workers").parts[0]
+    others = [n for n in ours(path) if n.startswith("workers.") and n.split(".")[1] != kind]
+    assert others == []
+    assert [name for name in ours(path) if name.partition(".")[0] in ("deploy", "tests")] == []
+
+
+@pytest.mark.parametrize(("place", "may_know"), ALONE.items())
+def test_the_innermost_parts_import_nothing_of_ours(place: str, may_know: str | None) -> None:
+    paths = files(place) if (ROOT / place).is_dir() else [ROOT / place]
+    for path in paths:
+        foreign = [n for n in ours(path) if may_know is None or not n.startswith(may_know)]
+        assert foreign == [], path
+
+
+@pytest.mark.parametrize("path", files(*SHIPPED), ids=name_of)
+def test_a_shipped_file_says_what_it_is_and_stays_readable(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    module = ast.parse(text)
+    assert path.stem not in VAGUE
+    assert text.count("\n") <= 350
+    if module.body:
+        assert ast.get_docstring(module), f"{path}: no module docstring"
+
+
+@pytest.mark.parametrize(
+    "path", files("tests/unit", "tests/integration", "tests/e2e", "tests/contract"), ids=name_of
+)
+def test_tests_wait_for_conditions_not_for_times(path: Path) -> None:
+    module = ast.parse(path.read_text(encoding="utf-8"))
+    polls = {id(node) for loop in ast.walk(module) if isinstance(loop, ast.While) for node in ast.walk(loop)}
+    sleeps = [
+        node.lineno
+        for node in ast.walk(module)
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "time.sleep" and id(node) not in polls
+    ]
+    assert sleeps == []

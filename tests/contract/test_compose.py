@@ -1,0 +1,176 @@
+"""`docker-compose.yml`, the image and Prometheus say the same as the code.
+
+No engine is needed. What only `docker-compose` or `promtool` can judge is reported as not run where they are
+not installed.
+"""
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from deploy.stack.images import IMAGES
+from shared.observability.metrics import Metrics
+from shared.settings import METRICS_PORTS, SECRETS, Settings
+from workers.cli.sandbox import sandbox
+
+ROOT = Path(__file__).resolve().parents[2]
+PROMETHEUS = ROOT / "deploy" / "prometheus"
+COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
+SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
+WORKERS = sorted(set(METRICS_PORTS) - {"all"})
+OURS = [name for name, service in SERVICES.items() if "build" in service]
+SETTING_NAMES = {field.upper() for field in Settings.model_fields} | {f"{name}_FILE" for name in SECRETS}
+#: Names that are RabbitMQ's or Prometheus' own.
+FOREIGN_METRICS = {
+    "up",
+    "rabbitmq_detailed_queue_consumers",
+    "rabbitmq_alarms_memory_used_watermark",
+    "rabbitmq_alarms_free_disk_space_watermark",
+}
+
+
+def interpolate(value: str) -> str:
+    """A compose value as it is when nothing is set outside."""
+    return re.sub(r"\$\{\w+:-([^}]*)\}", r"\1", value)
+
+
+def environment_of(name: str) -> dict[str, str]:
+    """The environment of a service when nothing is set outside."""
+    return {key: interpolate(value) for key, value in SERVICES[name]["environment"].items()}
+
+
+def complaints_of(*command: str) -> str:
+    """What a checker says against a file; a checker that is not installed is told as not run."""
+    if shutil.which(command[0]) is None:
+        pytest.skip(f"not run: {command[0]} is not installed")
+    done = subprocess.run(command, check=False, cwd=ROOT, capture_output=True, text=True)
+    return "" if done.returncode == 0 else f"exit code {done.returncode}: {done.stdout}{done.stderr}"
+
+
+def test_every_worker_has_a_service_and_no_other_worker_does() -> None:
+    commands = {name: service["command"] for name, service in SERVICES.items() if "command" in service}
+    assert sorted(name for name, command in commands.items() if command[0] == "worker") == WORKERS
+    assert all(commands[name] == ["worker", name] for name in WORKERS)
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_a_service_sets_only_settings_that_exist_and_hold(name: str) -> None:
+    environment = environment_of(name)
+    assert set(environment) <= SETTING_NAMES
+    settings = Settings.from_env(environment)
+    assert settings.metrics_host == "0.0.0.0", "Prometheus scrapes from another container"
+
+
+@pytest.mark.parametrize("name", WORKERS)
+def test_a_worker_can_be_scaled_drained_and_restarted(name: str) -> None:
+    service = SERVICES[name]
+    assert "container_name" not in service
+    assert "ports" not in service
+    assert service["restart"] == "unless-stopped"
+    drain_s = Settings.from_env(environment_of(name)).drain_seconds
+    assert int(service["stop_grace_period"].removesuffix("s")) > drain_s
+    assert service["depends_on"]["roles"]["condition"] == "service_completed_successfully"
+
+
+@pytest.mark.parametrize("name", WORKERS)
+def test_a_workers_health_is_asked_where_it_answers(name: str) -> None:
+    asked = SERVICES[name]["healthcheck"]["test"][-1]
+    assert asked == f"http://127.0.0.1:{METRICS_PORTS[name]}/health/ready"
+
+
+def test_every_service_that_stays_has_a_health_check() -> None:
+    passing = [name for name, service in SERVICES.items() if "healthcheck" not in service]
+    assert passing == ["migrate", "roles"]
+    assert all(SERVICES[name]["restart"] == "no" for name in passing)
+
+
+def test_migrations_wait_for_servers_that_answer() -> None:
+    conditions = {name: entry["condition"] for name, entry in SERVICES["migrate"]["depends_on"].items()}
+    assert conditions == dict.fromkeys(["rabbitmq", "postgres", "redis"], "service_healthy")
+
+
+def test_only_migrations_hold_the_login_that_may_change_the_schema() -> None:
+    for name in OURS:
+        settings = Settings.from_env(environment_of(name))
+        worker, migrator = settings.database_url, settings.migration_database_url
+        assert "//wabus_app:" in worker.get_secret_value()
+        assert ("//postgres:" in migrator.get_secret_value()) == (name == "migrate")
+
+
+def test_the_workers_login_is_made_after_the_schema_of_files_that_are_there() -> None:
+    roles = SERVICES["roles"]
+    assert roles["depends_on"]["migrate"]["condition"] == "service_completed_successfully"
+    mounted = dict(volume.removesuffix(":ro").split(":") for volume in roles["volumes"])
+    assert all((ROOT / source).is_file() for source in mounted)
+    assert [word for word in roles["command"] if word.endswith(".sql")] == list(mounted.values())
+    assert interpolate(roles["environment"]["WABUS_WORKER_PASSWORD"]) == "wabus"
+
+
+def test_images_are_pinned_by_minor_and_the_same_as_the_stacks() -> None:
+    foreign = {name: service["image"] for name, service in SERVICES.items() if name not in OURS}
+    base_images = re.findall(r"^FROM (\S+)", (ROOT / "deploy" / "Dockerfile").read_text(), re.MULTILINE)
+    for image in [*foreign.values(), *base_images]:
+        assert re.search(r":v?\d+\.\d+", image), image
+    assert {kind.value: foreign[kind.value] for kind in IMAGES} == {k.value: v for k, v in IMAGES.items()}
+
+
+def test_published_ports_are_on_loopback_only() -> None:
+    published = [port for service in SERVICES.values() for port in service.get("ports", [])]
+    assert published
+    assert all(port.startswith("127.0.0.1:") for port in published)
+
+
+def test_the_sandbox_is_started_with_options_it_has() -> None:
+    context = sandbox.make_context("sandbox", SERVICES["sandbox"]["command"][1:])
+    assert context.params["statuses"] == "amqp"
+    url = environment_of("outbound-sender")["WHATSAPP_API_URL"]
+    assert url == f"http://sandbox:{context.params['port']}"
+
+
+def test_the_image_runs_as_a_user_and_installs_by_hash() -> None:
+    text = (ROOT / "deploy" / "Dockerfile").read_text()
+    assert re.search(r"^USER (?!0|root)\S+$", text, re.MULTILINE)
+    assert "--require-hashes -r /requirements.lock" in text
+    kept = {line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")}
+    copied = set(re.findall(r"^COPY (\w[\w.]*) ", text, re.MULTILINE))
+    assert copied == kept
+
+
+def test_prometheus_scrapes_every_worker_on_its_port() -> None:
+    config = yaml.safe_load((PROMETHEUS / "prometheus.yml").read_text())
+    jobs = {job["job_name"]: job for job in config["scrape_configs"]}
+    scraped = {entry["names"][0]: entry["port"] for entry in jobs["wabus"]["dns_sd_configs"]}
+    assert scraped == {name: METRICS_PORTS[name] for name in WORKERS}
+
+
+def test_alerts_name_only_metrics_that_exist() -> None:
+    ours = {sample for line in Metrics().expose().decode().splitlines() if (sample := _metric_of(line))}
+    alerts = yaml.safe_load((PROMETHEUS / "alerts.yml").read_text())
+    for rule in alerts["groups"][0]["rules"]:
+        bare = re.sub(r'"(\\.|[^"\\])*"', "", rule["expr"])
+        named = {word for word in re.findall(r"[a-z_]+", bare) if word.startswith(("wabus_", "rabbitmq_"))}
+        assert named <= ours | FOREIGN_METRICS, rule["alert"]
+        assert named or "up{" in bare
+
+
+def test_docker_compose_accepts_the_file() -> None:
+    assert complaints_of("docker-compose", "-f", "docker-compose.yml", "config", "--quiet") == ""
+
+
+def test_promtool_accepts_the_configuration() -> None:
+    assert complaints_of("promtool", "check", "config", str(PROMETHEUS / "prometheus.yml")) == ""
+
+
+def test_each_alert_fires_when_it_should_and_only_then() -> None:
+    assert complaints_of("promtool", "test", "rules", "tests/contract/alerts_test.yml") == ""
+
+
+def _metric_of(line: str) -> str | None:
+    """The name in a `# TYPE` line."""
+    words = line.split()
+    return words[2] if words[:2] == ["#", "TYPE"] else None

@@ -1,0 +1,147 @@
+"""`wabus demo` as a person runs it, on a root of its own: played and judged, interrupted, left running."""
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import orjson
+import pytest
+
+from deploy.demo.state import read_state
+from deploy.stack.processes import is_alive
+from tests.support.waiting import until
+
+#: A small day, played by the very functions behind the command.
+PLAY = """
+import sys
+from pathlib import Path
+from deploy.demo.day import Day
+from workers.cli.demo import play
+day = Day(seed=1, customers=120, campaign=30, opted_out=4, closings=4, duration_s={duration_s},
+          kills=((0.4, "status-updater"),))
+sys.exit(play(Path(sys.argv[1]), day, as_json=True))
+"""
+CONTROL = """
+import os, sys
+from pathlib import Path
+from rich.console import Console
+from deploy.demo import running
+from deploy.demo.progress import PlainProgress
+root, progress = Path(sys.argv[1]), PlainProgress(Console(stderr=True))
+if sys.argv[2] == "up":
+    running.bring_up(root, os.environ, progress)
+else:
+    running.bring_down(root, progress)
+"""
+
+
+@pytest.fixture
+async def root(tmp_path: Path) -> AsyncIterator[Path]:
+    """A root without a stack, and without one after the test, whatever it did."""
+    yield tmp_path
+    await control(tmp_path, "down")
+
+
+async def start(code: str, root: Path, *arguments: str) -> asyncio.subprocess.Process:
+    """A program with nothing of our environment: the servers are its own."""
+    environ = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+    pipe = asyncio.subprocess.PIPE
+    return await asyncio.create_subprocess_exec(
+        sys.executable, "-c", code, str(root), *arguments, stdout=pipe, stderr=pipe, env=environ
+    )
+
+
+async def control(root: Path, what: str) -> None:
+    """Run one of the functions behind `--up` and `--down` to its end."""
+    process = await start(CONTROL, root, what)
+    _, errors = await process.communicate()
+    assert process.returncode == 0, errors.decode()
+
+
+def left_running(root: Path) -> list[str]:
+    """Command lines of processes that work in or on this root."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            line = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+            if str(root) in line or (entry / "cwd").resolve().is_relative_to(root):
+                found.append(line)
+        except OSError:
+            continue
+    return found
+
+
+def broken(report: dict[str, Any]) -> list[Any]:
+    return [verdict for verdict in report["invariants"] if not verdict["is_kept"]]
+
+
+async def test_a_small_day_keeps_every_promise_and_leaves_nothing_running(root: Path) -> None:
+    process = await start(PLAY.format(duration_s=5), root)
+    output, errors = await process.communicate()
+    report = orjson.loads(output)
+
+    assert (broken(report), report["came_to_rest"]) == ([], True), errors.decode()
+    assert (process.returncode, report["passed"]) == (0, True)
+    assert report["restarts"] == {"status-updater": 1}
+    assert report["dead"]["invalid_payload"] == 17
+    assert report["went_out"]["recipients skipped"] == 4
+    assert "/metrics" in errors.decode()
+    assert not (root / ".stack").exists()
+    assert left_running(root) == []
+
+
+async def test_an_interrupted_day_leaves_nothing_running(root: Path) -> None:
+    process = await start(PLAY.format(duration_s=60), root)
+    assert process.stderr is not None
+    async for line in process.stderr:
+        if b"on day 1" in line:
+            break
+    process.send_signal(signal.SIGINT)
+    output, errors = await process.communicate()
+
+    assert process.returncode not in (0, None)
+    assert output == b""
+    assert b"stopped" in errors
+    assert not (root / ".stack").exists()
+    assert left_running(root) == []
+
+
+async def test_what_is_left_running_restarts_what_dies_and_ends_when_told_to(root: Path) -> None:
+    await control(root, "up")
+    first = read_state(root)
+    assert first is not None
+    await control(root, "up")
+    again = read_state(root)
+    assert again is not None
+    assert again.programs == first.programs
+
+    victim = first.programs["dlq-handler"]
+    os.kill(victim.pid, signal.SIGKILL)
+
+    async def is_restarted() -> bool:
+        state = read_state(root)
+        if state is None or state.programs["dlq-handler"] == victim or "dlq-handler" not in state.urls:
+            return False
+        return await answers(state.urls["dlq-handler"] + "/health/ready")
+
+    await until(is_restarted, timeout_s=30)
+    second = await start(PLAY.format(duration_s=1), root)
+    _, errors = await second.communicate()
+    await control(root, "down")
+
+    assert (second.returncode, b"make down" in errors) == (1, True)
+    assert not any(is_alive(ref) for ref in (first.keeper, *first.programs.values()))
+    assert left_running(root) == []
+
+
+async def answers(url: str) -> bool:
+    try:
+        async with aiohttp.ClientSession() as client, client.get(url) as answer:
+            return answer.status == 200
+    except aiohttp.ClientError:
+        return False

@@ -1,0 +1,63 @@
+"""Carries out a schedule: strike, wait, heal, measure the recovery, and on to the next fault."""
+
+import asyncio
+from collections.abc import Callable
+from random import Random
+from typing import Final
+
+from deploy.demo.processes import Pauses
+from deploy.demo.record import now_s
+from tests.faults.fault import Fault, FaultUnavailableError
+from tests.faults.place import Place
+from tests.faults.probing import Prober
+from tests.faults.results import Injected
+from tests.faults.schedule import Schedule, Strike
+from tests.faults.table import describe
+
+#: As a supervisor does: a second after its end.
+PAUSES: Final = Pauses(1.0, 1.0)
+Say = Callable[[str], None]
+
+
+async def inject(schedule: Schedule, place: Place, prober: Prober, say: Say) -> list[Injected]:
+    """Every fault of the schedule, one after the other."""
+    injected = []
+    for strike in schedule.strikes:
+        await asyncio.sleep(strike.after_s)
+        fault = strike.kind.make(Random(strike.seed))
+        say(f"{fault.name} for {strike.lasts_s:.0f} s" if strike.lasts_s else fault.name)
+        injected.append(await _inject_one(strike, fault, place, prober))
+        say(f"  recovery: {describe(injected[-1])}")
+    return injected
+
+
+async def _inject_one(strike: Strike, fault: Fault, place: Place, prober: Prober) -> Injected:
+    since = now_s()
+    recovered_s: float | None = None
+    not_run = error = None
+    try:
+        recovered_s = await _strike_and_heal(strike, fault, place, prober)
+    except FaultUnavailableError as unavailable:
+        not_run = str(unavailable)
+    except Exception as failure:
+        error = f"{type(failure).__name__} {failure}".strip()
+    return Injected(fault.name, since, now_s(), recovered_s, strike.kind.recovers_within_s, not_run, error)
+
+
+async def _strike_and_heal(strike: Strike, fault: Fault, place: Place, prober: Prober) -> float | None:
+    """Seconds that the recovery took, None where nothing measures it."""
+    kind, since = strike.kind, now_s()
+    recovered_at = None
+    try:
+        await fault.strike(place)
+        if kind.recovers_from == "strike":
+            recovered_at = await prober.pass_through(kind.probe)
+        await asyncio.sleep(strike.lasts_s)
+    finally:
+        await fault.heal(place)
+    if kind.recovers_from == "heal":
+        since = now_s()
+        recovered_at = await prober.pass_through(kind.probe)
+    elif kind.ends_all or place.is_single:
+        since = max(since, *(keeper.started_at for keeper in place.workers.keepers.values()))
+    return None if recovered_at is None else recovered_at - since

@@ -1,0 +1,89 @@
+"""The load of a run: the demo's customers, agents, poison and campaign, at a rate that two cores bear.
+
+Owns how much of it there is. What they do is `deploy.demo`'s; everything goes by the steady wire, so all that
+is recorded is accepted by the time the load is over.
+"""
+
+import asyncio
+from contextlib import suppress
+from typing import Final
+
+from aio_pika.abc import AbstractIncomingMessage
+
+from deploy.demo.agents import Agents
+from deploy.demo.customers import Cast, make_cast
+from deploy.demo.day import Day
+from deploy.demo.echo import Echo
+from deploy.demo.gateway import AgentGateway
+from deploy.demo.invariants.evidence import Outage
+from deploy.demo.player import Player
+from deploy.demo.record import Record
+from shared.amqp.pika_link import BROKER_ERRORS
+from shared.amqp.topology import ENRICHED
+from tests.faults.wire import SteadyWire
+
+#: A customer causes about ten messages: what they write and its copies, what is said of it, the replies and
+#: their statuses. So this makes forty a second.
+_CUSTOMERS_PER_S: Final = 4.0
+_LEAST_CUSTOMERS: Final = 120
+_CAMPAIGN_SHARE: Final = 0.25
+_OPTED_OUT: Final = 6
+_CLOSINGS: Final = 8
+
+
+def make_day(seed: int, duration_s: float) -> Day:
+    """The day that a seed plays for so long."""
+    customers = max(_LEAST_CUSTOMERS, int(duration_s * _CUSTOMERS_PER_S))
+    return Day(
+        seed=seed,
+        customers=customers,
+        campaign=int(customers * _CAMPAIGN_SHARE),
+        opted_out=_OPTED_OUT,
+        closings=_CLOSINGS,
+        duration_s=duration_s,
+        kills=(),
+    )
+
+
+class Load:
+    """Everybody who sends. `run` them in a task group, `play` once, `stop` at the end."""
+
+    def __init__(
+        self, day: Day, wire: SteadyWire, record: Record, echo: Echo, group: asyncio.TaskGroup
+    ) -> None:
+        self.cast: Cast = make_cast(day)
+        self._known = {customer.wa_id for customer in self.cast.customers}
+        self._wire = wire
+        self._player = Player(day, self.cast, wire, record, _kill_nobody)
+        self._agents = Agents(wire, record, echo, self.cast.customers, day.seed, group)
+        self._gateway = AgentGateway(wire, record, self._take_conversation)
+        record.opted_out = self.cast.opted_out
+
+    @property
+    def agents_at_work(self) -> int:
+        """Conversations that are being answered."""
+        return self._agents.at_work
+
+    async def run(self) -> None:
+        """Be the agent platform's gateway, until cancelled."""
+        await self._wire.consume(ENRICHED, self._take)
+
+    async def play(self) -> None:
+        """Offer the day's load; returns when all of it is accepted."""
+        await self._player.play()
+
+    def stop(self) -> None:
+        """Send the agents home."""
+        self._agents.stop()
+
+    async def _take(self, message: AbstractIncomingMessage) -> None:
+        with suppress(*BROKER_ERRORS):  # not acknowledged: the broker delivers it again
+            await self._gateway.take(message)
+
+    def _take_conversation(self, conversation_id: str, wa_id: str, wamid: str) -> None:
+        if wa_id in self._known:  # nobody answers a probe but its prober
+            self._agents.take(conversation_id, wa_id, wamid)
+
+
+async def _kill_nobody(worker: str) -> Outage:
+    raise AssertionError(f"the day of a fault rig kills nobody, not {worker}")

@@ -1,0 +1,218 @@
+"""One run: a stack of its own, processes, load, faults, rest, judgement; and nothing left running.
+
+Owns the order of these steps and the life of what takes part. Not to be called inside a running event loop:
+the stack's checks run loops of their own.
+"""
+
+import asyncio
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final
+
+import asyncpg
+
+from deploy import stack
+from deploy.demo.echo import Echo
+from deploy.demo.interruption import run_interruptibly
+from deploy.demo.preparation import prepare
+from deploy.demo.processes import Fleet
+from deploy.demo.reading import QUERIES
+from deploy.demo.record import Record
+from deploy.demo.rest import wait_for_rest
+from deploy.demo.stopwatch import Stopwatch
+from deploy.stack import ports
+from tests.faults.checker import PROMISES, RABBITMQ_CONNECTIONS, count_lost, count_twice
+from tests.faults.ear import Ear
+from tests.faults.footprint import look_when_settled
+from tests.faults.injecting import PAUSES, Say, inject
+from tests.faults.load import Load, make_day
+from tests.faults.place import Place, ServerName
+from tests.faults.probing import Prober
+from tests.faults.programs import make_programs
+from tests.faults.proof import Footprint, Proof
+from tests.faults.reading import read_proof, read_rows, read_unrest
+from tests.faults.results import Injected, Outcome
+from tests.faults.schedule import Schedule
+from tests.faults.wire import SteadyWire
+from tests.support.paces import PACES
+from tests.support.proxy import Proxy, proxied
+from tests.support.servers import Servers, servers_of, stack_root
+from workers.registry import WORKER_NAMES
+
+_ROOT: Final = Path(__file__).resolve().parents[2]
+_DRAIN_S: Final = 30.0
+#: An ambiguous reply waits a minute and a half for evidence, and its claim half a minute before.
+_REST_S: Final = 300.0
+_LOOK_S: Final = 1.0
+_SHOW_S: Final = 10.0
+_SERVER_VARIABLES: Final = ("RABBITMQ_URL", "RABBITMQ_MANAGEMENT_URL", "DATABASE_URL", "REDIS_URL")
+#: No Docker engine answers here: the faults of servers need processes of this machine.
+_NO_ENGINE: Final = {"DOCKER_HOST": "unix:///dev/null"}
+
+
+def run_seed(schedule: Schedule, say: Say, pace: str = "shipped") -> Outcome:
+    """Run one schedule at a pace of `tests.support.paces`.
+
+    Raises StackError where servers or processes cannot be had.
+    """
+    environ = {name: value for name, value in os.environ.items() if name not in _SERVER_VARIABLES}
+    watch = Stopwatch()
+    with stack_root() as root:
+        urls = stack.up(root, environ | _NO_ENGINE, progress=lambda _: None).urls()
+        watch.lap("servers")
+        try:
+            outcome = run_interruptibly(_perform(root, urls, schedule, pace, watch, say))
+        except Exception:
+            say(f"the rig failed; logs: {_keep_logs(root, schedule.seed)}")
+            raise
+        return outcome if outcome.passed else replace(outcome, logs=_keep_logs(root, schedule.seed))
+
+
+@dataclass(slots=True)
+class Run:
+    """What takes part in one run."""
+
+    schedule: Schedule
+    place: Place
+    record: Record
+    wire: SteadyWire
+    echo: Echo
+    ear: Ear
+    watch: Stopwatch
+    say: Say
+    shown_at: float = 0.0
+
+    async def perform(self) -> Outcome:
+        """Load and faults, rest, drain, judgement."""
+        before = await look_when_settled(self.place, self._is_complete)
+        self.watch.lap("processes")
+        async with asyncio.TaskGroup() as group:
+            load = Load(
+                make_day(self.schedule.seed, self.schedule.load_s), self.wire, self.record, self.echo, group
+            )
+            listening = [group.create_task(self.ear.run(self.wire)), group.create_task(load.run())]
+            injected = await self._offer(load, group)
+            came_to_rest = await self._rest(load)
+            after = await look_when_settled(self.place, self._is_complete)
+            load.stop()
+            for task in listening:
+                task.cancel()
+        return await self._judge(injected, came_to_rest, before, after)
+
+    async def _offer(self, load: Load, group: asyncio.TaskGroup) -> list[Injected]:
+        """The load, and the faults of the schedule meanwhile."""
+        database = await asyncpg.connect(self.place.servers.database_url)
+        await database.execute(QUERIES["opt_out"], sorted(self.record.opted_out))
+        await database.close()
+        playing = group.create_task(load.play())
+        injected = await inject(self.schedule, self.place, Prober(self.wire, self.record, self.ear), self.say)
+        self.watch.lap("faults")
+        await playing
+        self.watch.lap("load")
+        self.say("faults and load are over")
+        return injected
+
+    async def _rest(self, load: Load) -> bool:
+        """Wait until nothing is under way; False where something still is."""
+
+        async def look() -> dict[str, int]:
+            others = {"agents at work": load.agents_at_work, "not enriched": self._unseen}
+            return await read_unrest(self.place) | {name: count for name, count in others.items() if count}
+
+        came_to_rest = await wait_for_rest(look, _REST_S, self._show_sometimes, _LOOK_S)
+        self.watch.lap("rest")
+        return came_to_rest
+
+    def _show_sometimes(self, unrest: Mapping[str, int]) -> None:
+        if time.monotonic() - self.shown_at > _SHOW_S:
+            self.shown_at = time.monotonic()
+            waiting = ", ".join(f"{name} {count}" for name, count in unrest.items())
+            self.say(f"coming to rest: {waiting or 'nothing under way'}")
+
+    def _is_complete(self, found: Footprint) -> bool:
+        """Every worker consumes, and is connected as ever."""
+        consumers = found.consumers.values()
+        return all(count == self.schedule.replicas for count in consumers) and (
+            found.connections["rabbitmq"] == len(found.processes) * RABBITMQ_CONNECTIONS
+        )
+
+    @property
+    def _unseen(self) -> int:
+        return len(self.record.inbound) - self.record.distinct_seen
+
+    async def _judge(
+        self, injected: list[Injected], came_to_rest: bool, before: Footprint, after: Footprint
+    ) -> Outcome:
+        workers = [name for worker in WORKER_NAMES for name in self.place.replicas(worker)]
+        exit_codes = await self.place.workers.stop(workers, _DRAIN_S)
+        self.watch.lap("drain")
+        proof = await read_proof(self.place, self.record, self.ear, self.wire.repeated, exit_codes)
+        outcome = self._conclude(
+            replace(proof, replicas=self.schedule.replicas, injected=injected, before=before, after=after),
+            came_to_rest,
+        )
+        if not outcome.passed:
+            (self.place.stack_root / "logs" / "rows.json").write_text(await read_rows(self.place))
+        return outcome
+
+    def _conclude(self, proof: Proof, came_to_rest: bool) -> Outcome:
+        twice, ambiguous_twice = count_twice(proof)
+        return Outcome(
+            seed=self.schedule.seed,
+            replicas=self.schedule.replicas,
+            injected=proof.injected,
+            verdicts=[promise(proof) for promise in PROMISES],
+            messages=self.record.published.total() + len(proof.evidence.accepted),
+            lost=count_lost(proof),
+            twice=twice,
+            ambiguous_twice=ambiguous_twice,
+            came_to_rest=came_to_rest,
+            seconds=self.watch.seconds,
+        )
+
+
+async def _perform(
+    root: Path, urls: Mapping[str, str], schedule: Schedule, pace: str, watch: Stopwatch, say: Say
+) -> Outcome:
+    await prepare(urls, PACES[pace])
+    servers = servers_of(urls)
+    async with AsyncExitStack() as cleanup:
+        record = Record()
+        echo = Echo(record.heard)
+        wire = await cleanup.enter_async_context(SteadyWire.opened(servers.rabbitmq_url, record.published))
+        ear = Ear(echo)
+        await ear.prepare(wire)
+        place = await cleanup.enter_async_context(_raise_place(root, servers, schedule, pace, record))
+        return await Run(schedule, place, record, wire, echo, ear, watch, say).perform()
+
+
+@asynccontextmanager
+async def _raise_place(
+    root: Path, servers: Servers, schedule: Schedule, pace: str, record: Record
+) -> AsyncIterator[Place]:
+    """Proxies and processes before servers that are up."""
+    (port,) = ports.choose(1)
+    sandbox_url = f"http://127.0.0.1:{port}"
+    async with AsyncExitStack() as cleanup:
+        proxies: dict[ServerName, Proxy] = {
+            "rabbitmq": await cleanup.enter_async_context(proxied(servers.rabbitmq_url)),
+            "postgres": await cleanup.enter_async_context(proxied(servers.database_url)),
+            "redis": await cleanup.enter_async_context(proxied(servers.redis_url)),
+            "cloud_api": await cleanup.enter_async_context(proxied(sandbox_url)),
+        }
+        programs = make_programs(servers, proxies, sandbox_url, root / "logs", schedule, pace)
+        fleet = await cleanup.enter_async_context(Fleet.running(programs, _ROOT, lambda _: None, PAUSES))
+        yield Place(servers, root, proxies, sandbox_url, fleet, record, pace)
+
+
+def _keep_logs(root: Path, seed: int) -> Path:
+    """A copy of the logs that outlives the stack's directory."""
+    kept = Path(tempfile.mkdtemp(prefix=f"wabus-faults-{seed}-"))
+    shutil.copytree(root / "logs", kept, dirs_exist_ok=True)
+    return kept

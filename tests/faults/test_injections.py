@@ -1,0 +1,191 @@
+"""Each fault of servers, networks and the Cloud API by itself: it bites, nothing is lost, nothing twice."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import aiohttp
+import pytest
+
+from deploy import stack
+from deploy.stack import Source
+from schema.migrator import migrate
+from tests.faults.fault import Fault
+from tests.faults.injections import cloud_api, network, postgres, rabbitmq, redis
+from tests.faults.scene import Scene
+from tests.support.databases import new_database
+from tests.support.servers import Servers, servers_of, stack_root
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """A stack that may be broken: nobody else's tests run on it."""
+
+    servers: Servers
+    root: Path
+
+
+@pytest.fixture(scope="module")
+def ground() -> Iterator[Ground]:
+    with stack_root() as root:
+        state = stack.up(root, {}, progress=lambda _: None)
+        if any(server.source is not Source.NATIVE for server in state.servers.values()):
+            pytest.skip("not run: servers in Docker cannot be ended one by one")
+        yield Ground(servers_of(state.urls()), root)
+
+
+@pytest.fixture(scope="module")
+def template(ground: Ground) -> Iterator[str]:
+    with new_database(ground.servers.database_url) as url:
+        asyncio.run(migrate(url))
+        yield urlsplit(url).path[1:]
+
+
+@pytest.fixture
+def database(ground: Ground, template: str) -> Iterator[str]:
+    with new_database(ground.servers.database_url, template=template) as url:
+        yield url
+
+
+@pytest.fixture
+async def scene(ground: Ground, database: str, caplog: pytest.LogCaptureFixture) -> AsyncIterator[Scene]:
+    servers = replace(ground.servers, database_url=database)
+    async with Scene.running(servers, ground.root, caplog) as running:
+        yield running
+
+
+BLOCKED = "resolved messages wait to be published"
+
+
+async def test_while_rabbitmq_blocks_publishers_what_is_told_waits(scene: Scene) -> None:
+    """Once it is known nobody waits for a confirm: a sender goes on, and tells of it later."""
+    for fault in (rabbitmq.Alarm("memory"), rabbitmq.Alarm("disk")):
+        scene.place.proxies["postgres"].refuse()
+        scene.offer(20)
+        await scene.until_offered()
+        async with scene.under(fault):
+            scene.place.proxies["postgres"].heal()
+            await scene.until_said("messages wait to be published: RabbitMQ is away: it blocks publishers")
+    assert await scene.breaches() == []
+    assert scene.times_told <= 3  # once, and once more after each alarm where a confirm came too late
+
+
+async def test_full_queues_are_waited_for(scene: Scene) -> None:
+    """RabbitMQ 3.10 refuses a channel for ever that was refused once, though the limit is gone."""
+    async with scene.under(rabbitmq.FullQueue(r"^inbound\.enriched$")):
+        scene.offer(20)
+        await scene.until_said(BLOCKED)
+    await scene.until_done()
+    async with scene.under(rabbitmq.FullQueue(r"\.retry\.|^dlq-handler$")):
+        scene.offer_refused(10)
+        scene.offer(10)
+        await scene.until_said("copies for retry tiers or dead letters wait")
+    assert await scene.breaches() == []
+    assert scene.times_told == 1
+
+
+@pytest.mark.parametrize(
+    ("faults", "check"),
+    [
+        ([rabbitmq.KILLED], "rabbitmq"),
+        ([postgres.STOPPED, postgres.KILLED, postgres.ConnectionLimit(), postgres.ReadOnly()], "database"),
+        ([redis.STOPPED, redis.KILLED], "redis"),
+        ([network.HalfOpen("rabbitmq")], "rabbitmq"),
+        ([network.HalfOpen("postgres")], "database"),
+        ([network.HalfOpen("redis")], "redis"),
+    ],
+    ids=["rabbitmq", "postgres", "redis", "half-open rabbitmq", "half-open postgres", "half-open redis"],
+)
+async def test_a_server_that_goes_comes_back_to_all_that_waited(
+    scene: Scene, faults: Sequence[Fault], check: str
+) -> None:
+    for fault in faults:
+        scene.offer(10)
+        async with scene.under(fault):
+            scene.offer(20)
+            await scene.until_check_fails(check)
+        scene.offer(10)
+        assert await scene.breaches() == []
+
+
+async def test_a_bad_network_costs_time_only(scene: Scene) -> None:
+    for server in network.SERVERS:
+        for fault in (network.Cut(server), network.Latency(server), network.Slow(server)):
+            async with scene.under(fault):
+                scene.offer(5)
+                await scene.until_offered()
+    assert await scene.breaches() == []
+
+
+async def test_a_proxy_is_as_bad_a_network_as_it_says(scene: Scene) -> None:
+    """The bite of the network's faults, on an answer of 5 kB that the sandbox gives: least times only."""
+    url = scene.place.proxies["cloud_api"].url(scene.place.sandbox_url)
+    scene.offer(30)
+    await scene.until_done()
+
+    async def ask() -> float:
+        started = time.perf_counter()
+        async with aiohttp.ClientSession() as client, client.get(f"{url}/_sandbox/messages") as answer:
+            assert len(await answer.read()) > 5_000
+        return time.perf_counter() - started
+
+    async with scene.under(network.Latency("cloud_api")):
+        assert await ask() >= 2 * network.LATENCY_S
+    async with scene.under(network.Slow("cloud_api")):
+        assert await ask() >= 5_000 / network.BYTES_PER_S
+    async with scene.under(network.HalfOpen("cloud_api")):
+        asking = asyncio.create_task(ask())
+        done, _ = await asyncio.wait({asking}, timeout=0.5)
+        assert not done
+    await asking  # its connection was reset, and it asked again
+    async with scene.under(cloud_api.Refusing()):
+        with pytest.raises(aiohttp.ClientConnectorError):
+            await ask()
+    await ask()
+
+
+async def test_a_redis_that_loses_its_data_costs_nothing(scene: Scene) -> None:
+    scene.offer(30)
+    for _ in range(3):
+        async with scene.under(redis.Emptied()):
+            scene.offer(5)
+    assert await scene.breaches() == []
+
+
+async def test_statements_that_lose_are_tried_again(scene: Scene) -> None:
+    await scene.settle_down()
+    async with scene.under(postgres.Deadlocks()):
+        await scene.offer_until_counted("deadlocks", 2)
+    assert await scene.breaches() == []
+    cancelling = postgres.CancelledStatements()
+    async with scene.under(cancelling):
+        await scene.offer_until(lambda: cancelling.count > 20)
+    assert await scene.breaches() == []
+    async with scene.under(postgres.FailingSerialisation()):
+        before = await scene.counted("xact_rollback")
+        await scene.offer_until_counted("xact_rollback", before + 5)
+    assert await scene.breaches() == []
+    async with scene.under(postgres.LockedTables("conversation_mappings", "message_tracking")):
+        scene.offer(20)
+        await scene.until_said("LockNotAvailableError")
+    assert await scene.breaches() == []
+
+
+async def test_a_cloud_api_that_fails_is_asked_again_and_never_twice(scene: Scene) -> None:
+    faults: Sequence[tuple[Fault, str]] = (
+        (cloud_api.Refusing(), "send failed: ClientConnectorError"),
+        (cloud_api.hanging(), "send ambiguous: TimeoutError"),
+        (cloud_api.closing(), "send ambiguous: ServerDisconnectedError"),
+        (cloud_api.half_answering(), "send ambiguous: ClientPayloadError"),
+        (cloud_api.failing(), "send failed: (#131000)"),
+        (cloud_api.throttling(), "send failed: (#130429)"),
+        (cloud_api.TokenExpired(), "is paused, its messages wait"),
+    )
+    for fault, bite in faults:
+        async with scene.under(fault):
+            scene.offer(10)
+            await scene.until_said(bite)
+        assert await scene.breaches() == []

@@ -1,0 +1,127 @@
+"""Launching campaigns on real servers, and what is no message about a campaign."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from tests.support.campaigns import (
+    BATCHER,
+    BULK_QUEUE,
+    campaign,
+    counts,
+    customer,
+    customers,
+    has_counts,
+    idle,
+    is_depth,
+    is_state,
+    launch,
+    nudge,
+    ticking,
+    told_of,
+)
+from tests.support.cluster import Cluster
+from tests.support.rows import insert
+from tests.support.waiting import until
+
+
+async def test_a_launch_stores_the_campaign_and_its_recipients_once(cluster: Cluster) -> None:
+    told = campaign([{"wa_id": "+4915100000001", "variables": {"1": "Ana"}}, *customers(3), *customers(2)])
+    async with cluster.running(BATCHER):
+        await launch(cluster, told)
+        await until(lambda: is_state(cluster, "running"))
+        await launch(cluster, told)
+        await idle(cluster)
+    row = await cluster.conn.fetchrow("select * from broadcast_campaigns where id = 'spring'")
+    assert row is not None
+    assert (row["phone_number_id"], row["category"], row["batch_size"]) == ("1001", "marketing", 50)
+    rows = await cluster.conn.fetch("select wa_id, variables::text from broadcast_recipients order by id")
+    assert [tuple(row) for row in rows] == [
+        ("4915100000001", '{"1": "Ana"}'),
+        *((customer(number), None) for number in range(3)),
+    ]
+    [event] = told_of(cluster)
+    assert event["new_status"] == "running"
+    assert "old_status" not in event
+
+
+async def test_other_content_under_the_same_id_is_dead(cluster: Cluster) -> None:
+    async with cluster.running(BATCHER):
+        await launch(cluster, campaign(customers(2)))
+        await until(lambda: is_state(cluster, "running"))
+        await launch(cluster, campaign(customers(3)))
+        await until(lambda: is_depth(cluster, "dlq-handler", 1))
+    [dead] = await cluster.take("dlq-handler")
+    assert dead.headers["x-wabus-reason"] == "state_violation"
+    assert await counts(cluster) == {"pending": 2}
+
+
+async def test_a_launch_uses_the_recipients_that_are_in_the_database(cluster: Cluster) -> None:
+    await insert(cluster.conn, "broadcast_campaigns", id="spring")
+    await insert(cluster.conn, "broadcast_recipients", campaign_id="spring", wa_id=customer(1))
+    async with cluster.running(BATCHER), ticking(cluster):
+        await launch(cluster, campaign())
+        await until(lambda: is_depth(cluster, BULK_QUEUE, 1))
+    [event] = cluster.told("campaign.updated")
+    assert (event["old_status"], event["new_status"]) == ("draft", "running")
+
+
+async def test_a_launch_of_many_recipients_takes_them_all(cluster: Cluster) -> None:
+    async with cluster.running(BATCHER):
+        await launch(cluster, campaign(customers(9000)))
+        await until(lambda: is_state(cluster, "running"))
+    assert await counts(cluster) == {"pending": 9000}
+
+
+@pytest.mark.parametrize(
+    ("routing_key", "body", "error"),
+    [
+        ("campaign.launch", b"not json", "JSON"),
+        ("campaign.launch", b'{"campaign_id": "x", "phone_number_id": "1"}', "template, message_text"),
+        (
+            "campaign.launch",
+            b'{"campaign_id": "x", "phone_number_id": "1", "message_text": "hi"}',
+            "recipients: none",
+        ),
+        (
+            "campaign.launch",
+            b'{"campaign_id": "x", "phone_number_id": "1", "message_text": "hi",'
+            b' "recipients": [{"wa_id": "a"}]}',
+            "recipients.0.wa_id",
+        ),
+        ("campaign.pause", b'{"campaign_id": "x", "action": "pause"}', "requested_at"),
+        (
+            "campaign.pause",
+            b'{"campaign_id": "x", "action": "cancel", "requested_at": 1768473000}',
+            "action: cancel",
+        ),
+        ("campaign.batch", b"{}", "campaign_id"),
+        ("campaign.stop", b'{"campaign_id": "x"}', "routing key"),
+    ],
+)
+async def test_a_bad_message_is_dead_and_its_neighbours_are_not(
+    cluster: Cluster, routing_key: str, body: bytes, error: str
+) -> None:
+    async with cluster.running(BATCHER):
+        await cluster.publish("wa.broadcast", routing_key, body)
+        await launch(cluster, campaign(customers(1)))
+        await until(lambda: is_depth(cluster, "dlq-handler", 1))
+        await until(lambda: is_state(cluster, "running"))
+    [dead] = await cluster.take("dlq-handler")
+    assert dead.body == body
+    assert dead.headers["x-wabus-reason"] == "invalid_payload"
+    assert error in str(dead.headers["x-wabus-error"])
+    assert await cluster.conn.fetchval("select count(*) from broadcast_campaigns") == 1
+
+
+async def test_a_scheduled_campaign_starts_when_its_time_comes(cluster: Cluster) -> None:
+    soon = datetime.now(UTC) + timedelta(hours=1)
+    async with cluster.running(BATCHER), ticking(cluster):
+        await launch(cluster, campaign(customers(2), scheduled_at=soon.isoformat()))
+        await until(lambda: is_state(cluster, "scheduled"))
+        await nudge(cluster)
+        await idle(cluster)
+        assert await counts(cluster) == {"pending": 2}
+        await cluster.conn.execute("update broadcast_campaigns set next_batch_at = now() where id = 'spring'")
+        await until(lambda: has_counts(cluster, {"queued": 2}))
+    assert [event["new_status"] for event in told_of(cluster)] == ["scheduled", "running"]

@@ -1,0 +1,91 @@
+"""The gateway of the fault rig: what it publishes arrives, and it knows what may have arrived twice."""
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator
+
+import pytest
+from aio_pika.abc import AbstractIncomingMessage
+
+from shared.amqp.topology import DLQ_HANDLER, UNROUTED
+from tests.faults.wire import SteadyWire, acknowledge
+from tests.support.cluster import Cluster
+from tests.support.proxy import Proxy, proxied
+from tests.support.waiting import until
+
+
+@pytest.fixture
+async def proxy(cluster: Cluster) -> AsyncIterator[Proxy]:
+    async with proxied(cluster.rabbitmq_url) as proxy:
+        yield proxy
+
+
+@pytest.fixture
+async def wire(cluster: Cluster, proxy: Proxy) -> AsyncIterator[SteadyWire]:
+    async with SteadyWire.opened(proxy.url(cluster.rabbitmq_url), Counter()) as wire:
+        yield wire
+
+
+async def test_what_is_confirmed_at_once_is_there_once(cluster: Cluster, wire: SteadyWire) -> None:
+    await wire.publish(UNROUTED, "", b"calm")
+
+    assert [message.body for message in await cluster.take(DLQ_HANDLER)] == [b"calm"]
+    assert wire.repeated == set()
+
+
+async def test_what_cannot_be_published_is_repeated_until_it_is_confirmed(
+    cluster: Cluster, proxy: Proxy, wire: SteadyWire
+) -> None:
+    proxy.refuse()
+    publishing = asyncio.create_task(wire.publish(UNROUTED, "", b"storm"))
+    await until(lambda: b"storm" in wire.repeated)
+    assert not publishing.done()
+
+    proxy.heal()
+    await publishing
+
+    assert {message.body for message in await cluster.take(DLQ_HANDLER)} == {b"storm"}
+
+
+async def test_work_that_was_begun_is_finished_though_its_connection_was_cut(
+    cluster: Cluster, proxy: Proxy, wire: SteadyWire
+) -> None:
+    begun: list[bytes] = []
+    ended: list[bytes] = []
+    may_end = asyncio.Event()
+
+    async def take(message: AbstractIncomingMessage) -> None:
+        begun.append(message.body)
+        await may_end.wait()
+        ended.append(message.body)
+
+    consuming = asyncio.create_task(wire.consume(DLQ_HANDLER, take))
+    await cluster.publish(UNROUTED, "", b"work")
+    await until(lambda: len(begun) == 1)
+
+    proxy.cut()
+    await until(lambda: len(begun) == 2)  # the broker delivers it again: the cut was noticed
+    may_end.set()
+    await until(lambda: len(ended) == 2)
+
+    consuming.cancel()
+
+
+async def test_a_consumer_goes_on_after_its_connection_was_cut(
+    cluster: Cluster, proxy: Proxy, wire: SteadyWire
+) -> None:
+    taken: list[bytes] = []
+
+    async def take(message: AbstractIncomingMessage) -> None:
+        taken.append(message.body)
+        await acknowledge(message)
+
+    consuming = asyncio.create_task(wire.consume(DLQ_HANDLER, take))
+    await cluster.publish(UNROUTED, "", b"before")
+    await until(lambda: b"before" in taken)
+
+    proxy.cut()
+    await cluster.publish(UNROUTED, "", b"after")
+    await until(lambda: b"after" in taken)
+
+    consuming.cancel()

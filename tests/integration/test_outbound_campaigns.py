@@ -1,0 +1,159 @@
+"""The sender and campaigns: paused, cancelled, and a template that does not exist."""
+
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from tests.support.rows import add_campaign, insert
+from tests.support.sending import CUSTOMER, Sender, text
+from tests.support.waiting import until
+
+UNKNOWN_TEMPLATE = CUSTOMER[:-3] + "911"
+
+
+async def add_recipient(
+    sender: Sender, campaign: str, customer: str = CUSTOMER, status: str = "queued"
+) -> None:
+    conn = sender.cluster.conn
+    await add_campaign(conn, id="spring", status=campaign, phone_number_id="1001")
+    await insert(conn, "broadcast_recipients", campaign_id="spring", wa_id=customer, status=status)
+
+
+def campaign_message(customer: str = CUSTOMER) -> dict[str, Any]:
+    return text(f"campaign:spring:{customer}", customer, campaign_id="spring")
+
+
+async def recipient(sender: Sender) -> dict[str, Any]:
+    row = await sender.cluster.conn.fetchrow("select * from broadcast_recipients")
+    assert row is not None
+    return dict(row)
+
+
+async def set_campaign(sender: Sender, status: str) -> None:
+    await sender.cluster.conn.execute("update broadcast_campaigns set status = $1", status)
+
+
+async def test_a_recipient_of_a_running_campaign_is_sent_to(sender: Sender) -> None:
+    await add_recipient(sender, "running")
+    async with sender.running():
+        await sender.ask(campaign_message(), "bulk")
+        await until(lambda: _recipient_is(sender, "sent"))
+    row = await recipient(sender)
+    [accepted] = await sender.sandbox.messages(CUSTOMER)
+    assert row["wamid"] == accepted["wamid"]
+    assert row["message_id"] == UUID(accepted["callback_data"].partition(":")[0])
+    assert row["sent_at"] is not None
+
+
+async def test_a_paused_campaign_takes_its_recipient_back_and_sends_it_later(sender: Sender) -> None:
+    await add_recipient(sender, "paused")
+    async with sender.running():
+        await sender.ask(campaign_message(), "bulk")
+        await until(lambda: _recipient_is(sender, "pending"))
+        assert await _messages(sender) == 0
+        assert await sender.sandbox.messages() == []
+        await sender.cluster.conn.execute("update broadcast_recipients set status = 'queued'")
+        await set_campaign(sender, "running")
+        await sender.ask(campaign_message(), "bulk")
+        await until(lambda: _recipient_is(sender, "sent"))
+    assert len(await sender.sandbox.messages()) == 1
+
+
+async def test_a_cancelled_campaign_skips_its_recipient(sender: Sender) -> None:
+    await add_recipient(sender, "cancelled")
+    async with sender.running():
+        await sender.ask(campaign_message(), "bulk")
+        await until(lambda: _recipient_is(sender, "skipped"))
+    assert (await recipient(sender))["skip_reason"] == "campaign_cancelled"
+    assert await _messages(sender) == 0
+    assert await sender.sandbox.messages() == []
+    assert await sender.dead() == []
+
+
+async def test_a_campaign_cancelled_between_two_attempts_fails_the_message(sender: Sender) -> None:
+    await add_recipient(sender, "running")
+    await sender.sandbox.change(fault={"code": 131048, "http_status": 400, "times": 1})
+    async with sender.running():
+        await sender.ask(campaign_message(), "bulk")
+        await sender.until_deferred("rate_limit")
+        await set_campaign(sender, "cancelled")
+        await sender.release("rate_limit")
+        await until(lambda: _recipient_is(sender, "skipped"))
+        await until(lambda: len(sender.cluster.told("outbound.failed")) == 1)
+    assert sender.cluster.told("outbound.failed")[0]["error"]["code"] == "campaign_cancelled"
+    assert await sender.sandbox.messages() == []
+    assert await sender.dead() == []
+
+
+@pytest.mark.parametrize("status", ["pending", "skipped", "sent", "failed"])
+async def test_a_recipient_that_is_not_queued_is_not_sent_to(sender: Sender, status: str) -> None:
+    await add_recipient(sender, "running", status=status)
+    async with sender.running():
+        await sender.ask(campaign_message(), "bulk")
+        await sender.ask(text("after"), "bulk")
+        await sender.until_status("sent", "after")
+    assert (await recipient(sender))["status"] == status
+    assert await _messages(sender) == 1
+    assert len(await sender.sandbox.messages()) == 1
+
+
+async def test_an_unknown_template_pauses_the_campaign_and_its_recipient_is_pending(sender: Sender) -> None:
+    await add_recipient(sender, "running", UNKNOWN_TEMPLATE)
+    async with sender.running():
+        await sender.ask(campaign_message(UNKNOWN_TEMPLATE), "bulk")
+        await until(lambda: _recipient_is(sender, "pending"))
+        await until(lambda: len(sender.cluster.told("campaign.updated")) == 1)
+        await sender.ask(text("after", UNKNOWN_TEMPLATE[:-3] + "000"), "bulk")
+        await sender.until_status("sent", "after")
+    [told] = sender.cluster.told("campaign.updated")
+    assert (told["campaign_id"], told["new_status"]) == ("spring", "paused")
+    assert told["reason"]
+    campaign = await sender.cluster.conn.fetchrow("select * from broadcast_campaigns")
+    assert campaign is not None
+    assert campaign["status"] == "paused"
+    assert campaign["status_reason"] == told["reason"]
+    client_id = f"campaign:spring:{UNKNOWN_TEMPLATE}"
+    assert (await sender.row(client_id))["status"] == "queued"
+    assert await sender.attempts(client_id) == [("failed", "132001")]
+    assert await sender.dead() == []
+
+
+async def test_a_recipient_refused_while_its_campaign_is_cancelled_is_skipped(sender: Sender) -> None:
+    await add_recipient(sender, "running", UNKNOWN_TEMPLATE)
+    await sender.sandbox.change(latency_ms=300)
+    async with sender.running():
+        await sender.ask(campaign_message(UNKNOWN_TEMPLATE), "bulk")
+        await until(lambda: _is_attempted(sender))
+        await set_campaign(sender, "cancelled")
+        await until(lambda: _recipient_is(sender, "skipped"))
+    assert (await recipient(sender))["skip_reason"] == "campaign_cancelled"
+
+
+async def test_the_recipient_of_a_paused_campaign_holds_up_nobody(sender: Sender) -> None:
+    await add_recipient(sender, "running", UNKNOWN_TEMPLATE)
+    async with sender.running():
+        await sender.ask(campaign_message(UNKNOWN_TEMPLATE), "bulk")
+        await until(lambda: _recipient_is(sender, "pending"))
+        await sender.ask(text("next", UNKNOWN_TEMPLATE), "bulk")
+        row = await sender.until_status("failed", "next")  # asked, and refused for its own sake
+    assert row["error_code"] == "132001"
+
+
+async def test_a_campaign_that_is_none_of_ours_changes_nothing(sender: Sender) -> None:
+    async with sender.running():
+        await sender.ask(text(campaign_id="their-own"), "bulk")
+        row = await sender.until_status("sent")
+    assert row["campaign_id"] is None
+
+
+async def _recipient_is(sender: Sender, status: str) -> bool:
+    return bool((await recipient(sender))["status"] == status)
+
+
+async def _messages(sender: Sender) -> int:
+    return int(await sender.cluster.conn.fetchval("select count(*) from message_tracking"))
+
+
+async def _is_attempted(sender: Sender) -> bool:
+    return bool(await sender.cluster.conn.fetchval("select exists (select from send_attempts)"))

@@ -1,0 +1,324 @@
+"""The outbound sender on real servers and the sandbox: addresses, repetitions, order, what is not sent."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from tests.support.rows import add_mapping, insert
+from tests.support.sending import CUSTOMER, NUMBER, Sender, text
+from tests.support.waiting import until
+
+
+def to_conversation(conversation_id: str, client_id: str = "c1") -> dict[str, Any]:
+    return {"client_message_id": client_id, "conversation_id": conversation_id, "message_text": "hello"}
+
+
+async def test_a_reply_is_sent_recorded_and_told(sender: Sender) -> None:
+    async with sender.running():
+        await sender.ask(text(metadata={"ticket": 7}, note="carried through"))
+        row = await sender.until_status("sent")
+        await until(lambda: len(sender.cluster.told("outbound.sent")) == 1)
+        await sender.until_worked()
+    [accepted] = await sender.sandbox.messages(CUSTOMER)
+    [told] = sender.cluster.told("outbound.sent")
+    assert accepted["phone_number_id"] == NUMBER
+    assert accepted["callback_data"] == f"{row['id']}:1"
+    assert row["wamid"] == accepted["wamid"] == told["wamid"]
+    assert row["sent_at"] is not None
+    assert await sender.attempts() == [("sent", None)]
+    assert told["message_id"] == str(row["id"])
+    assert told["mapping_id"] == str(row["mapping_id"])
+    assert (told["wa_id"], told["client_message_id"]) == (CUSTOMER, "c1")
+    assert (told["metadata"], told["note"]) == ({"ticket": 7}, "carried through")
+    [updated] = sender.cluster.told("message.updated")
+    assert (updated["old_status"], updated["new_status"]) == ("queued", "sent")
+
+
+async def test_every_lane_is_worked(sender: Sender) -> None:
+    async with sender.running():
+        for lane in ("reply", "utility", "bulk"):
+            await sender.ask(text(lane, f"49170000{len(lane)}000"), lane)
+        for lane in ("reply", "utility", "bulk"):
+            assert (await sender.until_status("sent", lane))["lane"] == lane
+
+
+async def test_a_conversation_is_found_by_its_id_and_by_an_earlier_one(sender: Sender) -> None:
+    conn = sender.cluster.conn
+    mapping_id = await add_mapping(conn, wa_id=CUSTOMER, phone_number_id="77", conversation_id="new")
+    await insert(conn, "conversation_aliases", conversation_id="old", mapping_id=mapping_id)
+    async with sender.running():
+        await sender.ask(to_conversation("new"))
+        await sender.ask(to_conversation("old", "c2"))
+        assert (await sender.until_status("sent"))["mapping_id"] == mapping_id
+        assert (await sender.until_status("sent", "c2"))["mapping_id"] == mapping_id
+    assert [item["phone_number_id"] for item in await sender.sandbox.messages(CUSTOMER)] == ["77", "77"]
+
+
+async def test_the_active_mapping_wins_over_newer_ended_ones(sender: Sender) -> None:
+    conn = sender.cluster.conn
+    active = await add_mapping(conn, wa_id=CUSTOMER, conversation_id="talk")
+    await add_mapping(conn, wa_id=CUSTOMER, conversation_id="talk", status="expired")
+    async with sender.running():
+        await sender.ask(to_conversation("talk"))
+        assert (await sender.until_status("sent"))["mapping_id"] == active
+
+
+@pytest.mark.parametrize("ended", ["expired", "closed"])
+async def test_an_ended_conversation_is_not_written_to(sender: Sender, ended: str) -> None:
+    conn = sender.cluster.conn
+    old = datetime.now(UTC) - timedelta(days=1)
+    other = {"expired": "closed", "closed": "expired"}[ended]
+    await add_mapping(conn, wa_id=CUSTOMER, conversation_id="talk", status=other, created_at=old)
+    await add_mapping(conn, wa_id=CUSTOMER, conversation_id="talk", status=ended)
+    async with sender.running():
+        await sender.ask(to_conversation("talk"))
+        await sender.until_dead(f"mapping_status_{ended}")
+    assert await sender.sandbox.messages() == []
+
+
+async def test_a_cached_conversation_that_has_ended_is_looked_up_again(sender: Sender) -> None:
+    conn = sender.cluster.conn
+    mapping_id = await add_mapping(conn, wa_id=CUSTOMER, conversation_id="talk")
+    async with sender.running():
+        await sender.ask(to_conversation("talk"))
+        await sender.until_status("sent")
+        await conn.execute("update conversation_mappings set status = 'closed' where id = $1", mapping_id)
+        await sender.ask(to_conversation("talk", "c2"))
+        await sender.until_dead("mapping_status_closed")
+    assert len(await sender.sandbox.messages()) == 1
+
+
+async def test_an_unknown_conversation_is_waited_for(sender: Sender) -> None:
+    async with sender.running():
+        await sender.ask(to_conversation("late"))
+        await until(lambda: _has_tried(sender, 2))
+        await add_mapping(sender.cluster.conn, wa_id=CUSTOMER, conversation_id="late")
+        await sender.until_status("sent")
+
+
+async def test_an_unknown_conversation_is_dead_after_three_retries(sender: Sender) -> None:
+    async with sender.running():
+        await sender.ask(to_conversation("never"))
+        headers = await sender.until_dead("mapping_not_found")
+    assert headers["x-wabus-attempts"] == 4
+
+
+async def test_a_customer_without_a_mapping_gets_one(sender: Sender) -> None:
+    async with sender.running():
+        message = text()
+        del message["phone_number_id"]
+        await sender.ask(message)
+        await sender.ask(text("c2", "DE.8842", phone_number_id="77"))
+        first, second = await sender.until_status("sent"), await sender.until_status("sent", "c2")
+    mappings = await sender.cluster.conn.fetch("select * from conversation_mappings")
+    by_id = {row["id"]: (row["phone_number_id"], row["wa_id"], row["status"]) for row in mappings}
+    assert by_id[first["mapping_id"]] == (NUMBER, CUSTOMER, "active")
+    assert by_id[second["mapping_id"]] == ("77", "DE.8842", "active")
+    assert {item["to"] for item in await sender.sandbox.messages()} == {CUSTOMER, "DE.8842"}
+
+
+async def test_the_same_id_with_the_same_content_is_sent_once(sender: Sender) -> None:
+    async with sender.running():
+        for _ in range(5):
+            await sender.ask(text(genesys_message_id="g1"))
+        await sender.until_status("sent")
+        await sender.ask(text(genesys_message_id="g1", metadata={"again": True}))
+        await sender.ask(text("c2"))
+        await sender.until_status("sent", "c2")
+        await sender.until_worked()
+    assert len(await sender.sandbox.messages()) == 2
+    assert await sender.dead() == []
+
+
+@pytest.mark.parametrize("id_field", ["client_message_id", "genesys_message_id"])
+async def test_the_same_id_with_other_content_is_a_violation(sender: Sender, id_field: str) -> None:
+    def says(body: str) -> dict[str, Any]:
+        return {id_field: "x1", "wa_id": CUSTOMER, "message_text": body}
+
+    async with sender.running():
+        await sender.ask(says("one"))
+        await sender.ask(says("two"))
+        headers = await sender.until_dead("state_violation")
+        await until(lambda: len(sender.cluster.told("outbound.sent")) == 1)
+    assert "x-wabus-message-id" not in headers  # it has no row, and the first one is not to blame
+    assert len(await sender.sandbox.messages()) == 1
+
+
+async def test_two_ids_that_belong_to_different_messages_are_a_violation(sender: Sender) -> None:
+    async with sender.running():
+        await sender.ask(text("c1"))
+        await sender.ask(text("c2", genesys_message_id="g2"))
+        await sender.until_status("sent")
+        await sender.until_status("sent", "c2")
+        await sender.ask(text("c1", genesys_message_id="g2"))
+        await sender.until_dead("state_violation")
+
+
+@pytest.mark.parametrize(
+    ("message", "reason", "named"),
+    [
+        ({"wa_id": CUSTOMER, "message_text": "x"}, "invalid_payload", "client_message_id"),
+        ({"client_message_id": "c1", "message_text": "x"}, "invalid_payload", "wa_id"),
+        ({"client_message_id": "c1", "wa_id": CUSTOMER}, "invalid_payload", "message_text"),
+        (text(message_text=None, media_url="ftp://media.example/a"), "invalid_media_url", "http"),
+        (text(message_text=None, media_url="https://evil.test/a"), "invalid_media_url", "not allowed"),
+    ],
+)
+async def test_a_bad_message_is_dead_at_once_and_its_neighbours_go(
+    sender: Sender, message: dict[str, Any], reason: str, named: str
+) -> None:
+    async with sender.running(MEDIA_URL_ALLOWED_HOSTS="media.example"):
+        await sender.ask(message)
+        await sender.ask(text("c2"))
+        headers = await sender.until_dead(reason)
+        await sender.until_status("sent", "c2")
+    assert named in headers["x-wabus-error"]
+
+
+async def test_a_nul_beside_the_body_is_the_publishers_fault(sender: Sender) -> None:
+    async with sender.running():
+        await sender.cluster.publish("wa.outbound", "reply.a\0b", text("c1"))
+        await sender.ask(text("c2"), **{"x-note": "a\0b"})
+        await sender.ask(text("c3"))
+        await until(lambda: _are_dead(sender, 2))
+        await sender.until_status("sent", "c3")
+    letters = await sender.cluster.take("dlq-handler")
+    assert {item.headers["x-wabus-reason"] for item in letters} == {"invalid_payload"}
+    named = sorted(str(item.headers["x-wabus-error"]).partition(":")[0] for item in letters)
+    assert named == ["headers.x-note", "headers.x-wabus-routing-key"]
+
+
+async def test_an_expired_message_fails(sender: Sender) -> None:
+    past = (datetime.now(UTC) - timedelta(seconds=5)).isoformat()
+    async with sender.running():
+        await sender.ask(text(expires_at=past))
+        headers = await sender.until_dead("expired")
+        row = await sender.until_status("failed")
+        await until(lambda: len(sender.cluster.told("outbound.failed")) == 1)
+    assert headers["x-wabus-message-id"] == str(row["id"])
+    assert row["error_code"] == "expired"
+    assert sender.cluster.told("outbound.failed")[0]["error"]["code"] == "expired"
+    assert await sender.sandbox.messages() == []
+
+
+@pytest.mark.parametrize("profile", [{"opt_in_marketing": False}, {"notification_opt_out": True}])
+async def test_marketing_is_not_sent_to_the_opted_out(sender: Sender, profile: dict[str, bool]) -> None:
+    await insert(sender.cluster.conn, "customer_profiles", phone=CUSTOMER, **profile)
+    async with sender.running():
+        await sender.ask(text("c1"), "bulk")
+        await sender.ask(text("c2", category="marketing"))
+        await sender.ask(text("c3"))
+        await sender.ask(text("c4", category="utility"), "bulk")
+        assert (await sender.until_status("failed"))["error_code"] == "opted_out"
+        assert (await sender.until_status("failed", "c2"))["error_code"] == "opted_out"
+        await sender.until_status("sent", "c3")
+        await sender.until_status("sent", "c4")
+        await until(lambda: _depth_is(sender, "dlq-handler", 2))
+    assert {headers["x-wabus-reason"] for headers in await sender.dead()} == {"send_rejected"}
+
+
+async def test_messages_of_a_customer_go_in_their_order_while_customers_overtake(sender: Sender) -> None:
+    await sender.sandbox.change(latency_ms=5)
+    customers = [f"49170000{number:02}000" for number in range(20)]
+    async with sender.running(replicas=1):
+        for place in range(10):
+            for customer in customers:
+                await sender.ask(text(f"{customer}-{place}", customer, f"message {place}"))
+        await until(lambda: _has_told(sender, 200))
+    rows = await sender.cluster.conn.fetch("select wamid, client_message_id from message_tracking")
+    ids = {row["wamid"]: row["client_message_id"] for row in rows}
+    for customer in customers:
+        sent = [ids[item["wamid"]] for item in await sender.sandbox.messages(customer)]
+        assert sent == [f"{customer}-{place}" for place in range(10)]
+
+
+async def test_a_message_behind_one_that_waits_waits_too(sender: Sender) -> None:
+    broken = CUSTOMER[:-3] + "904"
+    async with sender.running():
+        await sender.ask(text("c1", broken))
+        await sender.until_deferred("ambiguous")
+        await sender.ask(text("c2", broken))
+        await sender.ask(text("c3", broken))
+        await sender.ask(text("c4", broken), "utility")
+        await sender.until_deferred("earlier_message", 2)
+        await sender.until_deferred("ambiguous", 2)
+    assert len(await sender.sandbox.messages(broken)) == 2  # c1, and c4 on its own lane
+
+
+async def test_a_failed_message_that_is_replayed_is_sent_for_real_once(sender: Sender) -> None:
+    past = (datetime.now(UTC) - timedelta(seconds=5)).isoformat()
+    failing = text(expires_at=past)
+    async with sender.running():
+        await sender.ask(failing)
+        headers = await sender.until_dead("expired")
+        again: dict[str, Any] = {"x-replay-of": "2b0d7d9e-0000-4000-8000-000000000000", "x-attempt": 1}
+        again["x-wabus-message-id"] = headers["x-wabus-message-id"]
+        del failing["expires_at"]
+        for _ in range(3):
+            await sender.ask(failing, **again)
+        await until(lambda: _has_told(sender, 1))
+        await sender.until_worked()
+    assert (await sender.row())["status"] == "failed"
+    replay = await sender.cluster.conn.fetchrow("select * from message_tracking where replay_of is not null")
+    assert replay is not None
+    assert str(replay["replay_of"]) == headers["x-wabus-message-id"]
+    assert (replay["status"], replay["client_message_id"]) == ("sent", "c1")
+    assert len(await sender.sandbox.messages()) == 1
+
+
+async def test_a_status_retry_of_a_replay_is_another_attempt_of_the_replay(sender: Sender) -> None:
+    conn = sender.cluster.conn
+    mapping_id = await add_mapping(conn, wa_id=CUSTOMER)
+    failed = await insert(
+        conn,
+        "message_tracking",
+        mapping_id=mapping_id,
+        direction="OUTBOUND",
+        status="failed",
+        client_message_id="c1",
+    )
+    replay: dict[str, Any] = {"x-replay-of": "a", "x-wabus-message-id": str(failed)}
+    async with sender.running():
+        await sender.ask(text(), **replay)
+        await until(lambda: _has_told(sender, 1))
+        replayed = await conn.fetchval("select id from message_tracking where replay_of = $1", failed)
+        await conn.execute("update send_attempts set outcome = 'failed'")
+        again: dict[str, Any] = {"x-wabus-message-id": str(replayed), "x-wabus-status-retry": 1}
+        await sender.ask(text(), **(replay | again))
+        await until(lambda: _has_sent(sender, 2))
+    accepted = await sender.sandbox.messages()
+    assert [item["callback_data"] for item in accepted] == [f"{replayed}:1", f"{replayed}:2"]
+
+
+async def test_twenty_copies_at_two_replicas_are_one_send(sender: Sender) -> None:
+    await sender.sandbox.change(latency_ms=20)
+    async with sender.running(replicas=2):
+        await asyncio.gather(*(sender.ask(text()) for _ in range(20)))
+        await sender.until_status("sent")
+        await sender.until_worked()
+    assert len(await sender.sandbox.messages()) == 1
+    assert await sender.attempts() == [("sent", None)]
+    assert len(sender.cluster.told("outbound.sent")) == 1
+
+
+async def _has_tried(sender: Sender, times: int) -> bool:
+    depths = [await sender.cluster.depth(f"outbound-sender.retry.{tier}") for tier in ("5s", "30s", "2m")]
+    return depths[times - 1] > 0
+
+
+async def _depth_is(sender: Sender, queue: str, count: int) -> bool:
+    return await sender.cluster.depth(queue) == count
+
+
+async def _has_sent(sender: Sender, count: int) -> bool:
+    return len(await sender.sandbox.messages()) == count
+
+
+def _has_told(sender: Sender, count: int) -> bool:
+    return len(sender.cluster.told("outbound.sent")) == count
+
+
+async def _are_dead(sender: Sender, letters: int) -> bool:
+    return await sender.cluster.depth("dlq-handler") == letters

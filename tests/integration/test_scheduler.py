@@ -1,0 +1,208 @@
+"""The scheduler on real servers."""
+
+from datetime import timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+import orjson
+from redis.asyncio import Redis
+
+from tests.support.cluster import Cluster
+from tests.support.rows import add_mapping, add_message, insert
+from tests.support.waiting import until
+
+HOUR = timedelta(hours=1)
+
+
+async def test_idle_conversations_expire_and_others_do_not(cluster: Cluster) -> None:
+    await add_mapping(cluster.conn, wa_id="491700000002")
+    idle = await add_mapping(cluster.conn, conversation_id="conv-1")
+    await age(cluster, "conversation_mappings", "last_activity_at", "25 hours", idle)
+    async with Redis.from_url(cluster.redis_url) as redis:
+        await redis.mset({"mapping:wa:1001:491700000001": "x", "mapping:conv:conv-1": "x"})
+        async with cluster.running("scheduler"):
+            await until(lambda: len(cluster.told("conversation.expired")) == 1)
+        assert await redis.exists("mapping:wa:1001:491700000001", "mapping:conv:conv-1") == 0
+    [told] = cluster.told("conversation.expired")
+    assert told["mapping_id"] == str(idle)
+    assert told["conversation_id"] == "conv-1"
+    statuses = await cluster.conn.fetch("select wa_id, status from conversation_mappings order by wa_id")
+    assert [row["status"] for row in statuses] == ["expired", "active"]
+
+
+async def test_due_deferred_messages_go_back_to_their_queue_oldest_first(cluster: Cluster) -> None:
+    for number in range(3):
+        await defer(cluster, not_before=f"-{3 - number} seconds", body={"number": number})
+    await defer(cluster, not_before="1 hour", body={"number": "later"})
+    async with cluster.running("scheduler"):
+        await until(lambda: _depth(cluster, "outbound-sender", 3))
+    taken = await cluster.take("outbound-sender")
+    assert [orjson.loads(item.body)["number"] for item in taken] == [0, 1, 2]
+    assert taken[0].headers["x-wabus-routing-key"] == "reply.conv-1"
+    assert taken[0].headers["x-attempt"] == 2
+    assert taken[0].correlation_id == "trace-1"
+    assert taken[0].headers["x-idempotency-key"] == "key-1"
+    assert await cluster.conn.fetchval("select count(*) from deferred_messages") == 4
+
+
+async def test_a_published_row_that_nobody_handles_is_published_again(cluster: Cluster) -> None:
+    await defer(cluster, not_before="-1 second", body={})
+    async with cluster.running("scheduler"):
+        await until(lambda: _depth(cluster, "outbound-sender", 2))
+
+
+async def test_two_replicas_publish_a_due_row_once(cluster: Cluster) -> None:
+    for number in range(20):
+        await defer(cluster, not_before="-1 second", body={"number": number})
+    async with cluster.running("scheduler", "scheduler", "scheduler"):
+        await until(lambda: _depth(cluster, "outbound-sender", 20))
+        assert await cluster.conn.fetchval("select count(*) from leases where expires_at > now()") == 1
+
+
+async def test_another_replica_takes_over_a_lease_that_ran_out(cluster: Cluster) -> None:
+    await cluster.conn.execute(
+        "insert into leases values ('scheduler', $1, now() + interval '0.5 seconds')", uuid4()
+    )
+    await defer(cluster, not_before="-1 second", body={})
+    async with cluster.running("scheduler"):
+        await until(lambda: _depth(cluster, "outbound-sender", 1))
+
+
+async def test_events_that_nobody_marked_are_published(cluster: Cluster) -> None:
+    event_id: UUID = await insert(
+        cluster.conn,
+        "outbox_events",
+        aggregate_id="1",
+        aggregate_type="conversation_mapping",
+        event_type="conversation.closed",
+        payload='{"event_version": 1}',
+        correlation_id="trace-1",
+    )
+    await cluster.conn.execute("update outbox_events set claimed_until = now() - interval '1 second'")
+    async with cluster.running("scheduler"):
+        await until(lambda: len(cluster.told("conversation.closed")) == 1)
+        await until(lambda: _no_unmarked(cluster))
+    [event] = [item for item in cluster.events if item.routing_key == "conversation.closed"]
+    assert event.headers["x-idempotency-key"] == str(event_id)
+    assert event.correlation_id == "trace-1"
+
+
+async def test_what_is_past_its_retention_goes_and_the_rest_stays(cluster: Cluster) -> None:
+    conn = cluster.conn
+    old, young = await add_message(conn), await add_message(conn)
+    await age(cluster, "message_tracking", "created_at", "91 days", old)
+    for days in (29, 31):
+        await conn.execute(
+            "insert into status_events (wamid, status, occurred_at, received_at) "
+            "values ($1, 'sent', now(), now() - $2::interval)",
+            f"wamid.{days}",
+            timedelta(days=days),
+        )
+        await conn.execute(
+            "insert into send_attempts (message_id, attempt, started_at, outcome) "
+            "values ($1, $2, now() - $3::interval, 'failed')",
+            young,
+            days,
+            timedelta(days=days),
+        )
+    async with cluster.running("scheduler"):
+        await until(lambda: _count(cluster, "send_attempts", 1))
+        await until(lambda: _count(cluster, "message_tracking", 1))
+        await until(lambda: _count(cluster, "status_events", 1))
+    assert await conn.fetchval("select id from message_tracking") == young
+    assert await conn.fetchval("select wamid from status_events") == "wamid.29"
+
+
+async def test_an_ambiguous_bulk_message_is_given_up_after_its_wait(cluster: Cluster) -> None:
+    message = await ambiguous(cluster, lane="bulk")
+    async with cluster.running("scheduler"):
+        await until(lambda: len(cluster.told("outbound.failed")) == 1)
+        await until(lambda: len(cluster.told("deadletter.stored")) == 1)
+    row = await cluster.conn.fetchrow("select * from message_tracking where id = $1", message)
+    assert row is not None
+    assert (row["status"], row["error_code"]) == ("failed", "send_ambiguous")
+    letter = await cluster.conn.fetchrow("select * from dead_letter_queue")
+    assert letter is not None
+    assert (letter["reason"], letter["message_id"]) == ("send_ambiguous", message)
+    assert bytes(letter["raw_body"]) == b'{"client_message_id": "c-1"}'
+    assert await cluster.conn.fetchval("select count(*) from deferred_messages") == 0
+    assert await cluster.depth("outbound-sender.bulk") == 0
+
+
+async def test_an_ambiguous_reply_goes_back_to_the_sender_once(cluster: Cluster) -> None:
+    message = await ambiguous(cluster, lane="reply")
+    async with cluster.running("scheduler"):
+        await until(lambda: _depth(cluster, "outbound-sender", 1))
+    attempt = await cluster.conn.fetchrow("select * from send_attempts where message_id = $1", message)
+    assert attempt is not None
+    assert (attempt["outcome"], attempt["error_code"]) == ("abandoned", "resent")
+    assert cluster.told("outbound.failed") == []
+
+
+async def test_an_ambiguous_message_waits_for_statuses_that_lag(cluster: Cluster) -> None:
+    await ambiguous(cluster, lane="bulk", finished="0.7 seconds")
+    await cluster.publish("wa.status", "whatsapp", {"status": "sent"})
+    await until(lambda: _depth(cluster, "status-updater", 1))
+    async with cluster.running("scheduler"):
+        await until(lambda: len(cluster.told("outbound.failed")) == 1)
+    age_s = await cluster.conn.fetchval(
+        "select extract(epoch from m.failed_at - a.finished_at) "
+        "from message_tracking m join send_attempts a on a.message_id = m.id"
+    )
+    assert age_s >= cluster.durations.ambiguous_max_s
+
+
+async def defer(cluster: Cluster, *, not_before: str, body: dict[str, Any]) -> None:
+    await cluster.conn.execute(
+        """
+        insert into deferred_messages (queue, exchange, routing_key, body, headers, reason, not_before)
+        values ('outbound-sender', 'wa.outbound', 'reply.conv-1', $1,
+                '{"x-attempt": 2, "correlation_id": "trace-1", "idempotency_key": "key-1"}', 'rate_limit',
+                now() + $2::text::interval)
+        """,
+        orjson.dumps(body),
+        not_before,
+    )
+
+
+async def ambiguous(cluster: Cluster, *, lane: str, finished: str = "10 seconds") -> UUID:
+    """A message whose attempt ended so long ago that nobody knows how, and its deferred row, now due."""
+    conn = cluster.conn
+    message = await add_message(conn, lane=lane, client_message_id="c-1")
+    await conn.execute(
+        "insert into send_attempts (message_id, attempt, started_at, finished_at, outcome) "
+        "values ($1, 1, now() - $2::text::interval, now() - $2::text::interval, 'ambiguous')",
+        message,
+        finished,
+    )
+    queue = "outbound-sender" if lane == "reply" else f"outbound-sender.{lane}"
+    await conn.execute(
+        """
+        insert into deferred_messages
+            (queue, exchange, routing_key, body, headers, reason, not_before, message_id, lane)
+        values ($1, 'wa.outbound', 'x', '{"client_message_id": "c-1"}',
+                '{"x-attempt": 1, "correlation_id": "trace-1", "idempotency_key": "key-1"}',
+                'ambiguous', now(), $2, $3)
+        """,
+        queue,
+        message,
+        lane,
+    )
+    return message
+
+
+async def age(cluster: Cluster, table: str, column: str, by: str, row: UUID) -> None:
+    await cluster.conn.execute(f"update {table} set {column} = now() - interval '{by}' where id = $1", row)
+
+
+async def _depth(cluster: Cluster, queue: str, count: int) -> bool:
+    return await cluster.depth(queue) == count
+
+
+async def _count(cluster: Cluster, table: str, count: int) -> bool:
+    found: int = await cluster.conn.fetchval(f"select count(*) from {table}")
+    return found == count
+
+
+async def _no_unmarked(cluster: Cluster) -> bool:
+    return await _count(cluster, "outbox_events where published_at is null", 0)

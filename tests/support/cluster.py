@@ -1,0 +1,222 @@
+"""A wabus cluster for one test: its own virtual host, database and Redis keys, fast durations, real workers.
+
+Owns publishing as a gateway does, reading what the cluster published, and running workers in this process.
+"""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
+from urllib.parse import urlsplit, urlunsplit
+from uuid import uuid4
+
+import aio_pika
+import asyncpg
+import orjson
+import pytest
+import requests
+from aio_pika.abc import AbstractChannel, AbstractIncomingMessage, AbstractQueue
+from redis.asyncio import Redis
+
+from schema.migrator import latest_version
+from shared.amqp.declare import declare_topology
+from shared.amqp.topology import EVENTS, build_topology
+from shared.durations import DURATIONS, Durations
+from shared.running.process import WorkerProcess
+from shared.settings import Settings
+from tests.support.databases import WORKER, with_login
+from tests.support.servers import Servers
+from workers.registry import load_worker
+
+#: Production's rules at a test's pace.
+FAST: Final = replace(
+    DURATIONS,
+    delivery_limit=12,
+    lock_waits_s=(0.02, 0.04, 0.08),
+    retry_tier_s=(0.1, 0.2, 0.3, 0.4),
+    held_in_hand_s=0.3,
+    brake_probe_s=0.2,
+    hold_when_store_away_s=20.0,
+    store_probe_s=0.05,
+    store_probe_max_s=0.2,
+    reconnect_s=0.05,
+    reconnect_max_s=0.3,
+    consumer_restore_s=5.0,
+    consumer_watch_s=0.2,
+    publish_confirm_s=5.0,
+    publish_claim_s=1.0,
+    claim_start_s=2.0,
+    http_timeout_s=1.0,
+    attempt_abandoned_s=1.0,
+    ambiguous_wait_s=0.8,
+    ambiguous_max_s=3.0,
+    pair_interval_s=0.2,
+    rate_backoff_s=0.1,
+    spam_hold_s=1.0,
+    paused_recheck_s=0.3,
+    earlier_message_s=0.3,
+    breaker_open_s=0.5,
+    breaker_probe_lease_s=0.5,
+    breaker_recheck_s=0.2,
+    status_match_s=0.3,
+    auto_replay_s=0.3,
+    replay_claim_s=1.0,
+    scheduler_tick_s=0.05,
+    scheduler_lease_s=1.0,
+    scheduler_lease_stale_s=1.5,
+    unmarked_after_s=0.5,
+    deferred_claim_s=2.0,
+    retention_s=0.5,
+    gauges_s=0.2,
+)
+
+
+@dataclass
+class Cluster:
+    """One test's cluster; wait for what it does with `tests.support.waiting.until`."""
+
+    rabbitmq_url: str
+    database_url: str
+    redis_url: str
+    channel: AbstractChannel
+    events: list[AbstractIncomingMessage]
+    conn: "asyncpg.Connection[asyncpg.Record]"
+    durations: Durations = FAST
+    environ: dict[str, str] = field(default_factory=dict)
+
+    def environment(self, **environ: str) -> dict[str, str]:
+        """The environment variables of a worker of this cluster, `environ` over them."""
+        return {
+            "RABBITMQ_URL": self.rabbitmq_url,
+            "DATABASE_URL": with_login(self.database_url, WORKER, WORKER),
+            "REDIS_URL": self.redis_url,
+            "METRICS_PORT": "0",
+            "WHATSAPP_ACCESS_TOKEN": "secret-token",
+            **self.environ,
+            **environ,
+        }
+
+    def settings(self, **environ: str) -> Settings:
+        """The settings of a worker of this cluster; `environ` adds variables."""
+        return Settings.from_env(self.environment(**environ))
+
+    @asynccontextmanager
+    async def running(self, *names: str, **environ: str) -> AsyncIterator[list[WorkerProcess]]:
+        """Run workers (a name twice: two replicas) until the block ends; one that dies fails it."""
+        settings = self.settings(**environ)
+        processes = [
+            WorkerProcess(name, [load_worker(name)], settings, latest_version(), self.durations)
+            for name in names
+        ]
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(process.run()) for process in processes]
+            try:
+                yield processes
+            finally:
+                for process in processes:
+                    process.stop()
+        assert [task.result() for task in tasks] == [0] * len(tasks)
+
+    async def publish(
+        self,
+        exchange: str,
+        routing_key: str,
+        payload: dict[str, Any] | bytes,
+        headers: dict[str, Any] | None = None,
+    ) -> None:
+        """Publish as a gateway does: a JSON body, nothing more."""
+        body = payload if isinstance(payload, bytes) else orjson.dumps(payload)
+        target = await self.channel.get_exchange(exchange, ensure=False)
+        await target.publish(aio_pika.Message(body, headers=headers or {}), routing_key=routing_key)
+
+    def told(self, event_type: str) -> list[dict[str, Any]]:
+        """Bodies of the events of one name that were published so far, in order."""
+        return [orjson.loads(item.body) for item in self.events if item.routing_key == event_type]
+
+    async def depth(self, queue: str) -> int:
+        """Messages ready in a queue."""
+        declared = await self.channel.declare_queue(queue, passive=True)
+        return declared.declaration_result.message_count or 0
+
+    async def take(self, queue: str) -> list[AbstractIncomingMessage]:
+        """Take everything that is ready in a queue."""
+        source: AbstractQueue = await self.channel.get_queue(queue, ensure=False)
+        taken: list[AbstractIncomingMessage] = []
+        while (message := await source.get(fail=False, no_ack=True)) is not None:
+            taken.append(message)
+        return taken
+
+
+@pytest.fixture(scope="session")
+def virtual_host(servers: Servers) -> Iterator[str]:
+    """The URL of a virtual host of this session with the fast topology declared; tests purge its queues."""
+    with new_virtual_host(servers) as url:
+        asyncio.run(_declare(url, FAST))
+        yield url
+
+
+@pytest.fixture
+async def redis_url(servers: Servers) -> str:
+    """The URL of an empty key space: of the server's sixteen the last; each test process has its own."""
+    process = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    url = urlunsplit(urlsplit(servers.redis_url)._replace(path=f"/{15 - process}"))
+    async with Redis.from_url(url) as redis:
+        await redis.flushdb()
+    return url
+
+
+@pytest.fixture
+async def cluster(
+    virtual_host: str, database_url: str, redis_url: str, conn: "asyncpg.Connection[asyncpg.Record]"
+) -> AsyncIterator[Cluster]:
+    """A cluster with empty queues, tables and keys."""
+    connection = await aio_pika.connect(virtual_host)
+    async with connection:
+        channel = await connection.channel()
+        for queue in build_topology(FAST).queues:
+            await (await channel.get_queue(queue.name, ensure=False)).purge()
+        events: list[AbstractIncomingMessage] = []
+        listener = await channel.declare_queue(exclusive=True)
+        await listener.bind(EVENTS, "#")
+
+        async def note(message: AbstractIncomingMessage) -> None:
+            events.append(message)
+
+        await listener.consume(note, no_ack=True)
+        yield Cluster(virtual_host, database_url, redis_url, channel, events, conn)
+
+
+@contextmanager
+def new_virtual_host(servers: Servers) -> Iterator[str]:
+    """The AMQP URL of a virtual host that is deleted at the end."""
+    name = f"test-{uuid4().hex[:12]}"
+    make_virtual_host(servers, name)
+    try:
+        yield urlunsplit(urlsplit(servers.rabbitmq_url)._replace(path=f"/{name}"))
+    finally:
+        drop_virtual_host(servers, name)
+
+
+def make_virtual_host(servers: Servers, name: str) -> None:
+    """Make one that is empty, for the login of the session."""
+    api = _management_api(servers)
+    everything = {"configure": ".*", "write": ".*", "read": ".*"}
+    requests.put(f"{api}/vhosts/{name}", timeout=30).raise_for_status()
+    user = urlsplit(servers.rabbitmq_url).username or "guest"
+    requests.put(f"{api}/permissions/{name}/{user}", json=everything, timeout=30).raise_for_status()
+
+
+def drop_virtual_host(servers: Servers, name: str) -> None:
+    """Drop it with all its queues; its connections are closed."""
+    requests.delete(f"{_management_api(servers)}/vhosts/{name}", timeout=30).raise_for_status()
+
+
+def _management_api(servers: Servers) -> str:
+    return f"{servers.rabbitmq_management_url.rstrip('/')}/api"
+
+
+async def _declare(url: str, durations: Durations) -> None:
+    async with await aio_pika.connect(url) as connection:
+        await declare_topology(connection, build_topology(durations))

@@ -1,0 +1,143 @@
+"""Worker processes of a test: started, waited for, stopped, killed, and gone with it.
+
+Owns their life and their logs, which are printed at the end of the test: pytest shows them where it failed.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import orjson
+import pytest
+
+from tests.support.cluster import Cluster
+from tests.support.crashing import CrashPoint
+from tests.support.waiting import until
+
+KILLED: Final = -signal.SIGKILL
+_ROOT: Final = Path(__file__).resolve().parents[2]
+
+
+class Program:
+    """One process. Its output is in `log`."""
+
+    def __init__(self, arguments: list[str], environ: Mapping[str, str], log: Path) -> None:
+        self.log = log
+        with log.open("wb") as sink:
+            self._process = subprocess.Popen(
+                [sys.executable, *arguments],
+                cwd=_ROOT,
+                env={"PATH": os.environ["PATH"], **environ},
+                stdin=subprocess.DEVNULL,
+                stdout=sink,
+                stderr=sink,
+            )
+
+    @property
+    def exit_code(self) -> int | None:
+        """None while it runs; negative where a signal killed it."""
+        return self._process.poll()
+
+    def send(self, number: signal.Signals) -> None:
+        """Send a signal."""
+        self._process.send_signal(number)
+
+    def end(self) -> None:
+        """`kill -9`, whatever state it is in, and wait for its end."""
+        self._process.kill()
+        self._process.wait()
+
+    def lines(self) -> list[dict[str, Any]]:
+        """Its log lines so far; what is no JSON is under `text`."""
+        return [_read(line) for line in self.log.read_bytes().splitlines() if line.strip()]
+
+    def messages(self) -> list[str]:
+        """What its log lines say."""
+        return [str(line.get("message", line.get("text"))) for line in self.lines()]
+
+    async def until_says(self, text: str, timeout_s: float = 20.0) -> str:
+        """Wait for a log line with this text and give it; fails if the process ends before."""
+
+        def is_said() -> bool:
+            running = self.exit_code is None
+            said = any(text in message for message in self.messages())
+            assert running or said, f"exit code {self.exit_code} before it said {text!r}"
+            return said
+
+        await until(is_said, timeout_s)
+        return next(message for message in self.messages() if text in message)
+
+    async def until_ready(self) -> None:
+        """Wait until it works."""
+        await self.until_says("ready")
+
+    async def until_exit(self, timeout_s: float = 30.0) -> int:
+        """Wait for its end; gives its exit code."""
+        await until(lambda: self.exit_code is not None, timeout_s)
+        code = self.exit_code
+        assert code is not None
+        return code
+
+    async def url(self) -> str:
+        """Where it serves `/metrics` and `/health`."""
+        said = await self.until_says("metrics and health on port ")
+        return f"http://127.0.0.1:{said.rpartition(' ')[2]}"
+
+
+class Processes:
+    """Starts processes for one test."""
+
+    def __init__(self, cluster: Cluster, directory: Path) -> None:
+        self._cluster = cluster
+        self._directory = directory
+        self._started: list[tuple[str, Program]] = []
+
+    def start(self, name: str, crash: CrashPoint | None = None, **environ: str) -> Program:
+        """Start a worker at a test's pace, one that kills itself at a point if one is given."""
+        options = [] if crash is None else crash.options()
+        return self._start(name, ["-m", "tests.support.crashing", name, *options], environ)
+
+    def start_shipped(self, name: str, **environ: str) -> Program:
+        """Start a worker as an operator does, at production's pace."""
+        return self._start(name, ["-m", "workers", "worker", name], environ)
+
+    async def crash(self, name: str, point: CrashPoint, **environ: str) -> None:
+        """Start a worker and wait until it has killed itself at a point. Its locks do not outlive it long."""
+        program = self.start(name, point, **{"LOCK_TTL_SECONDS": "1"} | environ)
+        assert await program.until_exit() == KILLED
+
+    def end(self) -> None:
+        """Kill what runs still and print all logs."""
+        for _, program in self._started:
+            program.end()
+        for title, program in self._started:
+            print(f"--- {title}: exit code {program.exit_code}\n{program.log.read_text(errors='replace')}")
+
+    def _start(self, name: str, arguments: list[str], environ: Mapping[str, str]) -> Program:
+        title = f"{len(self._started) + 1}-{name}"
+        log = self._directory / f"{title}.log"
+        program = Program(arguments, self._cluster.environment(**environ), log)
+        self._started.append((title, program))
+        return program
+
+
+@pytest.fixture
+def processes(cluster: Cluster, tmp_path: Path) -> Iterator[Processes]:
+    """Worker processes of this test's cluster."""
+    started = Processes(cluster, tmp_path)
+    try:
+        yield started
+    finally:
+        started.end()
+
+
+def _read(line: bytes) -> dict[str, Any]:
+    try:
+        value = orjson.loads(line)
+    except orjson.JSONDecodeError:
+        value = None
+    return value if isinstance(value, dict) else {"text": line.decode(errors="replace")}

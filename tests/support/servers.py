@@ -1,0 +1,116 @@
+"""Real servers for the tests of one session: the environment's, else Docker's, else the local stack's.
+
+Owns their life and nothing in them: databases, virtual hosts and key spaces are each test's own. A session
+that was killed leaves a root behind, which the next one brings down.
+"""
+
+import json
+import os
+import shutil
+import signal
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from urllib.parse import urlsplit
+
+import pytest
+
+from deploy import stack
+from deploy.stack import docker
+from deploy.stack.processes import ProcessRef, identify, is_alive
+from tests.support import containers
+
+_ROOTS = Path(__file__).resolve().parents[2] / ".stack-tests"
+_OWNER = "owner.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Servers:
+    """Where the session's servers answer; both RabbitMQ URLs hold the same login."""
+
+    rabbitmq_url: str
+    rabbitmq_management_url: str
+    database_url: str
+    redis_url: str
+
+
+@pytest.fixture(scope="session")
+def servers() -> Iterator[Servers]:
+    """RabbitMQ, PostgreSQL and Redis for this session, ended with it however it ends (short of SIGKILL)."""
+    with _interrupted_by_sigterm(), ExitStack() as cleanup:
+        environ = dict(os.environ)
+        if docker.find_engine(environ) is not None:
+            environ |= containers.start_missing(environ, cleanup)
+        yield servers_of(cleanup.enter_context(running_stack(environ)))
+
+
+@contextmanager
+def running_stack(environ: Mapping[str, str]) -> Iterator[Mapping[str, str]]:
+    """The URLs of a stack in a root of its own; servers that `environ` names are used and left alone."""
+    with stack_root() as root:
+        yield stack.up(root, environ, progress=_say_nothing).urls()
+
+
+@contextmanager
+def stack_root() -> Iterator[Path]:
+    """A root for a stack, which is brought down at the end: by the next session if this one is killed."""
+    _end_orphans()
+    root = _ROOTS / f"{os.getpid()}-{os.urandom(4).hex()}"
+    root.mkdir(parents=True)
+    me = identify(os.getpid())
+    assert me is not None
+    (root / _OWNER).write_text(json.dumps([me.pid, me.started]))
+    try:
+        yield root
+    finally:
+        _end(root)
+
+
+def servers_of(urls: Mapping[str, str]) -> Servers:
+    """The servers that the URLs of a stack name."""
+    rabbitmq = urlsplit(urls["RABBITMQ_URL"])
+    login = rabbitmq.netloc.rpartition("@")[0] or "guest:guest"
+    return Servers(
+        rabbitmq_url=urls["RABBITMQ_URL"],
+        rabbitmq_management_url=urls.get(
+            "RABBITMQ_MANAGEMENT_URL", f"http://{login}@{rabbitmq.hostname}:15672"
+        ),
+        database_url=urls["DATABASE_URL"],
+        redis_url=urls["REDIS_URL"],
+    )
+
+
+def _end_orphans() -> None:
+    for root in _ROOTS.glob("*"):
+        try:
+            pid, started = json.loads((root / _OWNER).read_text())
+        except (OSError, ValueError):
+            continue
+        if not is_alive(ProcessRef(pid, started)):
+            with suppress(FileNotFoundError):  # another session is at it too
+                _end(root)
+
+
+def _end(root: Path) -> None:
+    stack.down(root, progress=_say_nothing)
+    shutil.rmtree(root)
+
+
+def _say_nothing(_line: str) -> None:
+    pass
+
+
+@contextmanager
+def _interrupted_by_sigterm() -> Iterator[None]:
+    """SIGTERM ends pytest without its finalizers; taken as Ctrl-C, it runs them."""
+
+    def interrupt(_number: int, _frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    earlier = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, earlier)

@@ -1,0 +1,90 @@
+"""The day that the demo plays, as a function of its seed; its figures; and when it counts as at rest."""
+
+from collections import Counter
+from collections.abc import Mapping
+
+from deploy.demo.customers import SPECIAL, make_cast
+from deploy.demo.day import Day
+from deploy.demo.figures import Latency, make_figures, measure
+from deploy.demo.invariants.evidence import Accepted, EnrichedSeen, Evidence, InboundSent, Message, Outage
+from deploy.demo.poison import make_poison
+from deploy.demo.record import Record
+from deploy.demo.rest import wait_for_rest
+from shared.reasons import DeadReason
+
+DAY = Day(seed=5, customers=400, campaign=60, opted_out=7)
+
+
+def test_the_same_seed_plays_the_same_day_and_another_one_does_not() -> None:
+    assert make_cast(DAY) == make_cast(DAY)
+    assert make_cast(DAY) != make_cast(Day(seed=6, customers=400, campaign=60, opted_out=7))
+
+
+def test_a_day_has_its_customers_campaign_and_opt_outs() -> None:
+    cast = make_cast(DAY)
+    wa_ids = [customer.wa_id for customer in cast.customers]
+    recipients = {customer.wa_id for customer in cast.recipients}
+
+    assert len(set(wa_ids)) == DAY.customers
+    assert len(recipients) == DAY.campaign
+    assert len(cast.opted_out) == DAY.opted_out
+    assert cast.opted_out <= recipients
+    assert not any(wa_id.endswith(SPECIAL) for wa_id in recipients)
+
+
+def test_a_day_has_repetitions_bursts_and_every_special_recipient_within_its_length() -> None:
+    cast = make_cast(DAY)
+    incoming = [message for customer in cast.customers for message in customer.incoming]
+
+    assert len({message.wamid for message in incoming}) == len(incoming)
+    assert any(message.again_s for message in incoming)
+    assert max(len(customer.incoming) for customer in cast.customers) > 15
+    assert {customer.wa_id[-3:] for customer in cast.customers if not customer.is_plain} == set(SPECIAL)
+    assert all(0 <= message.at_s <= DAY.duration_s for message in incoming)
+
+
+def test_poison_bodies_differ_and_their_reasons_are_ours() -> None:
+    poison = make_poison("wamid.known")
+
+    assert max(Counter(item.body for item in poison).values()) == 1
+    assert {item.reason for item in poison} <= {reason.value for reason in DeadReason}
+
+
+def test_percentiles_are_those_of_the_nearest_rank() -> None:
+    assert measure(n / 1000 for n in range(1, 101)) == Latency(100, 50.0, 95.0, 99.0)
+    assert measure([0.25]) == Latency(1, 250.0, 250.0, 250.0)
+    assert measure([]) is None
+
+
+def test_what_was_under_way_while_a_worker_was_down_is_measured_apart() -> None:
+    record = Record(plain_replies={"g"})
+    evidence = Evidence(
+        inbound=[InboundSent("w1", "c", 1.0), InboundSent("w2", "c", 5.0)],
+        seen=[EnrichedSeen("w1", "w1", "m", True, 1.5), EnrichedSeen("w2", "w2", "m", False, 9.0)],
+        outages=[Outage("inbound-resolver", 6.0, 8.0)],
+        messages=[Message("o", "m", "OUTBOUND", "sent", "c", genesys_message_id="g")],
+        accepted=[Accepted("o", "c", 2.0)],
+    )
+
+    latencies = make_figures(evidence, record).latencies
+
+    assert latencies["inbound publish to inbound.enriched"] == Latency(1, 500.0, 500.0, 500.0)
+    assert latencies["inbound publish to inbound.enriched, a worker being down"].p50_ms == 4000.0
+
+
+async def test_rest_takes_several_quiet_looks_in_a_row() -> None:
+    looks: list[Mapping[str, int]] = [{"queued": 2}, {}, {"queued": 1}, {}, {}, {}]
+    shown: list[Mapping[str, int]] = []
+
+    async def look() -> Mapping[str, int]:
+        return looks[len(shown)]
+
+    assert await wait_for_rest(look, timeout_s=20, show=shown.append, pause_s=0)
+    assert shown == looks
+
+
+async def test_rest_that_does_not_come_is_given_up() -> None:
+    async def look() -> Mapping[str, int]:
+        return {"queued": 1}
+
+    assert not await wait_for_rest(look, timeout_s=0.05, show=lambda _: None, pause_s=0.01)

@@ -1,0 +1,150 @@
+"""Reading where and why a message died, and telling dead letters apart. Pure."""
+
+from dataclasses import replace
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared.amqp.delivery import Delivery
+from shared.reasons import DeadReason
+from workers.dlq_handler.letters import may_be_stored, read_death, read_letter, simplified
+
+OURS: dict[str, Any] = {
+    "x-wabus-reason": "invalid_payload",
+    "x-wabus-error": "wa_id: field required",
+    "x-wabus-attempts": 3,
+    "x-wabus-source-queue": "inbound-resolver",
+    "x-wabus-exchange": "wa.inbound",
+    "x-wabus-routing-key": "491700000001",
+    "x-idempotency-key": "wamid.1",
+}
+KILLED: dict[str, Any] = {
+    "x-death": [
+        {
+            "count": 1,
+            "reason": "delivery_limit",
+            "queue": "inbound-resolver",
+            "exchange": "wa.inbound",
+            "routing-keys": ["491700000001"],
+        },
+        {"count": 2, "reason": "expired", "queue": "inbound-resolver.retry.5s", "exchange": "wa.retry"},
+    ]
+}
+
+
+def delivery(headers: dict[str, Any] | None = None, **fields: Any) -> Delivery:
+    values: dict[str, Any] = {
+        "queue": "dlq-handler",
+        "exchange": "wa.dlx",
+        "routing_key": "inbound-resolver",
+        "body": b"{}",
+        "headers": OURS if headers is None else headers,
+        "correlation_id": "trace-1",
+        "message_id": "m1",
+        "published_at": None,
+        "redelivered": False,
+        "tag": 1,
+        "generation": 1,
+        "received_at": 0.0,
+    }
+    return Delivery(**{**values, **fields})
+
+
+def key(item: Delivery, reader: str = "reader") -> str:
+    return read_letter(item, reader).dedupe_key
+
+
+@pytest.mark.parametrize(
+    ("kind", "reason"),
+    [
+        ("delivery_limit", DeadReason.DELIVERY_LIMIT),
+        ("expired", DeadReason.EXPIRED),
+        ("rejected", DeadReason.UNEXPECTED_ERROR),
+        ("something new", DeadReason.UNEXPECTED_ERROR),
+    ],
+)
+def test_what_the_broker_killed_has_its_reason(kind: str, reason: DeadReason) -> None:
+    death = read_death(delivery({"x-death": [KILLED["x-death"][0] | {"reason": kind}]}))
+    assert (death.reason, death.source_queue, death.exchange) == (reason, "inbound-resolver", "wa.inbound")
+
+
+def test_a_killed_message_is_not_taken_for_one_that_a_publisher_marked_as_dead() -> None:
+    death = read_death(delivery(OURS | KILLED))
+    assert death.reason is DeadReason.DELIVERY_LIMIT
+    assert death.key is None
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"x-death": "text"},
+        {"x-death": []},
+        {"x-death": [7, {"queue": 3}]},
+        {"x-death": [{"queue": "inbound-resolver", "routing-keys": "no list", "exchange": None}]},
+        {"x-wabus-reason": 7, "x-wabus-attempts": "many", "x-wabus-error": None, "x-replay-of": 3},
+        {
+            "x-wabus-reason": "expired",
+            "x-wabus-attempts": -1,
+            "x-idempotency-key": 5,
+            "x-wabus-message-id": "no",
+        },
+        {"x-attempt": True, "x-wabus-attempts": True},
+    ],
+)
+@pytest.mark.parametrize("exchange", ["wa.dlx", "wa.inbound", ""])
+def test_headers_of_any_kind_make_a_dead_letter(headers: dict[str, Any], exchange: str) -> None:
+    letter = read_letter(delivery(headers, exchange=exchange), "reader")
+    assert letter.raw_body == b"{}"
+    assert type(letter.attempts) is int
+    assert simplified(letter).raw_body == b"{}"
+
+
+@given(
+    st.dictionaries(
+        st.text(), st.none() | st.booleans() | st.integers() | st.text() | st.binary(), max_size=5
+    ),
+    st.binary(),
+    st.text(),
+    st.text(),
+)
+def test_nothing_that_comes_makes_reading_fail(
+    headers: dict[str, Any], body: bytes, exchange: str, routing_key: str
+) -> None:
+    item = delivery(headers, body=body, exchange=exchange, routing_key=routing_key)
+    assert read_letter(item, "reader").raw_body == body
+
+
+def test_a_death_of_ours_has_the_same_key_under_every_publish_of_it() -> None:
+    first = delivery(published_at=1_768_473_000.0)
+    again = delivery(message_id="m2", redelivered=True, tag=9, published_at=1_768_473_001.0)
+    assert key(first) == key(again, "another reader")
+    assert not may_be_stored(again)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        delivery(OURS | {"x-idempotency-key": "wamid.2"}),
+        delivery(OURS | {"x-wabus-source-queue": "status-updater"}),
+        delivery(OURS | {"x-wabus-attempts": 4}),
+        delivery(OURS | {"x-replay-of": str(uuid4())}),
+        delivery(OURS | {"x-wabus-first-seen": 1_768_473_000}),
+        delivery(body=b"[]"),
+    ],
+)
+def test_another_death_has_another_key(other: Delivery) -> None:
+    assert key(delivery()) != key(other)
+
+
+@pytest.mark.parametrize("headers", [KILLED, {}])
+def test_what_looks_the_same_is_kept_apart_and_a_redelivery_finds_its_first_delivery(headers: Any) -> None:
+    exchange = "wa.dlx" if headers else "wa.inbound"
+    first, second = (delivery(headers, exchange=exchange, message_id=None, tag=tag) for tag in (1, 2))
+    again = replace(first, redelivered=True, tag=7, generation=2)
+    assert key(first) == key(first)
+    assert key(first) != key(second)
+    assert may_be_stored(again)
+    assert key(first).startswith(f"{key(again)}:")

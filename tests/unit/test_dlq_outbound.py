@@ -1,0 +1,88 @@
+"""What a death does to its outbound message: every case of the decision."""
+
+from dataclasses import replace
+from uuid import UUID, uuid4
+
+import orjson
+import pytest
+
+from shared.payloads import OutboundMessage, decode
+from shared.postgres.deadletters import DeadLetter
+from shared.reasons import DeadReason
+from workers.dlq_handler.outbound import DeadOutbound, TrackedMessage, Verdict, decide, failed_event
+
+BODY = {"wa_id": "491700000001", "client_message_id": "c1", "message_text": "hello"}
+RAW = orjson.dumps(BODY)
+HASH = decode(OutboundMessage, RAW).content_hash()
+LETTER = DeadLetter(
+    id=UUID(int=1),
+    dedupe_key="key",
+    source_queue="outbound-sender.bulk",
+    exchange="wa.outbound",
+    routing_key="bulk.491700000001",
+    reason=DeadReason.DELIVERY_LIMIT,
+    error_message="killed",
+    raw_body=RAW,
+    headers={},
+    attempts=1,
+    correlation_id="trace-1",
+)
+ROW = TrackedMessage(UUID(int=2), "queued", HASH, undecided=False)
+
+
+def dead(letter: DeadLetter = LETTER) -> DeadOutbound:
+    found = DeadOutbound.read(letter)
+    assert found is not None
+    return found
+
+
+@pytest.mark.parametrize("queue", ["inbound-resolver", "status-updater", "broadcast-batcher", "wa.inbound"])
+def test_what_died_elsewhere_is_no_outbound_message(queue: str) -> None:
+    assert DeadOutbound.read(replace(LETTER, source_queue=queue)) is None
+
+
+def test_a_queued_message_without_an_attempt_that_may_succeed_fails() -> None:
+    assert decide(dead(), ROW) is Verdict.FAIL
+
+
+@pytest.mark.parametrize(
+    ("row", "verdict"),
+    [
+        (replace(ROW, undecided=True), Verdict.RECONCILE),
+        (replace(ROW, status="sent"), Verdict.LEAVE),
+        (replace(ROW, status="failed"), Verdict.LEAVE),
+        (replace(ROW, content_hash=b"another"), Verdict.LEAVE),
+        (replace(ROW, content_hash=None), Verdict.FAIL),
+        (None, Verdict.TELL),
+    ],
+)
+def test_the_row_decides(row: TrackedMessage | None, verdict: Verdict) -> None:
+    assert decide(dead(), row) is verdict
+
+
+def test_a_message_that_contradicts_another_leaves_it_alone() -> None:
+    contradiction = replace(LETTER, reason=DeadReason.STATE_VIOLATION, message_id=ROW.id)
+    assert decide(dead(contradiction), ROW) is Verdict.LEAVE
+
+
+def test_a_row_named_by_our_id_needs_no_comparison() -> None:
+    assert decide(dead(replace(LETTER, raw_body=b"cut", message_id=ROW.id)), ROW) is Verdict.FAIL
+
+
+def test_a_replay_that_never_became_a_row_is_not_told_again() -> None:
+    assert decide(dead(replace(LETTER, replay_of=uuid4())), None) is Verdict.LEAVE
+
+
+def test_unknown_fields_are_carried_through_and_cannot_pose_as_ours() -> None:
+    said = BODY | {"metadata": {"a": 1}, "colour": "blue", "error": "no", "wamid": "x", "trace_id": "y"}
+    told = failed_event(dead(replace(LETTER, raw_body=orjson.dumps(said))))
+    assert told.error is not None
+    assert (told.error.code, told.trace_id, told.wamid) == ("delivery_limit", "trace-1", None)
+    assert told.metadata == {"a": 1}
+    assert told.model_extra == {"colour": "blue"}
+
+
+def test_an_opaque_letter_is_told_without_ids() -> None:
+    told = failed_event(dead(replace(LETTER, opaque=True)))
+    assert told.client_message_id is None
+    assert told.error is not None

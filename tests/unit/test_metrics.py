@@ -1,0 +1,86 @@
+"""The metrics are those that dashboards depend on, with exactly their labels."""
+
+from prometheus_client import Counter, Gauge, Histogram
+from prometheus_client.parser import text_string_to_metric_families
+
+from shared.observability.metrics import Metrics, replace_values
+
+#: The interface: name and labels.
+PROMISED = {
+    "wabus_messages_processed_total": {"worker", "outcome"},
+    "wabus_message_duration_seconds": {"worker"},
+    "wabus_queue_wait_seconds": {"worker"},
+    "wabus_batch_size": {"worker"},
+    "wabus_inflight": {"worker"},
+    "wabus_duplicate_messages_total": {"worker"},
+    "wabus_conversations_created_total": set(),
+    "wabus_conversations_expired_total": set(),
+    "wabus_active_conversations": set(),
+    "wabus_cache_operations_total": {"operation", "result"},
+    "wabus_mapping_resolution_duration_seconds": {"operation", "cache_hit"},
+    "wabus_lock_acquire_seconds": {"outcome"},
+    "wabus_lock_acquisition_failures_total": set(),
+    "wabus_status_events_total": {"outcome"},
+    "wabus_retries_total": {"worker", "reason"},
+    "wabus_deferred_messages": {"reason"},
+    "wabus_dlq_messages_total": {"reason"},
+    "wabus_dlq_pending": set(),
+    "wabus_queue_depth": {"queue"},
+    "wabus_outbox_oldest_seconds": set(),
+    "wabus_sends_total": {"outcome", "error_class"},
+    "wabus_send_duration_seconds": set(),
+    "wabus_rate_limit_wait_seconds": {"lane"},
+    "wabus_circuit_state": {"service"},
+    "wabus_number_paused": set(),
+    "wabus_publish_confirm_seconds": set(),
+    "wabus_last_progress_timestamp_seconds": {"worker"},
+}
+
+
+def fill(metrics: Metrics) -> None:
+    """Gives every labelled metric one child, so that it shows."""
+    for metric in vars(metrics).values():
+        if isinstance(metric, Counter | Gauge | Histogram) and metric._labelnames:
+            metric.labels(*("x" for _ in metric._labelnames))
+
+
+def exposed(metrics: Metrics) -> dict[str, set[str]]:
+    shown: dict[str, set[str]] = {}
+    for family in text_string_to_metric_families(metrics.expose().decode()):
+        for sample in family.samples:
+            name = sample.name
+            if family.type == "histogram":
+                name = family.name
+            if name.startswith("wabus_"):
+                shown.setdefault(name, set()).update(label for label in sample.labels if label != "le")
+    return shown
+
+
+def test_every_promised_metric_is_exposed_with_its_labels_and_no_other() -> None:
+    metrics = Metrics()
+    fill(metrics)
+
+    assert exposed(metrics) == PROMISED
+
+
+def test_two_sets_of_metrics_in_one_process_do_not_meet() -> None:
+    first, second = Metrics(), Metrics()
+
+    first.conversations_created.inc()
+
+    assert "wabus_conversations_created_total 1.0" in first.expose().decode()
+    assert "wabus_conversations_created_total 0.0" in second.expose().decode()
+
+
+def test_replacing_a_gauges_values_removes_labels_that_are_gone() -> None:
+    metrics = Metrics()
+    replace_values(metrics.deferred_messages, {"rate_limit": 4, "breaker": 1})
+
+    replace_values(metrics.deferred_messages, {"breaker": 2})
+
+    lines = [line for line in metrics.expose().decode().splitlines() if line.startswith("wabus_deferred")]
+    assert lines == ['wabus_deferred_messages{reason="breaker"} 2.0']
+
+
+def test_memory_of_the_process_is_exposed_too() -> None:
+    assert "process_resident_memory_bytes" in Metrics().expose().decode()

@@ -1,0 +1,108 @@
+"""May a message be sent now: every rule of the gate, and which goes before which."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from shared.durations import DURATIONS
+from shared.reasons import DeadReason
+from workers.outbound_sender.gate import Claim, Decision, Done, Fail, Gate, Hold, Request, Withdraw, decide
+
+FREE = Gate(status="queued")
+MARKETING = Request(is_marketing=True)
+EXPIRED = Fail("expired", "expires_at passed before it was sent", DeadReason.EXPIRED)
+OPTED_OUT = Fail("opted_out", "the customer has opted out of marketing", DeadReason.SEND_REJECTED)
+CANCELLED = Fail("campaign_cancelled", "the campaign was cancelled", None)
+
+
+def decision(request: Request = Request(), **facts: Any) -> Decision:  # noqa: B008 - frozen
+    return decide(replace(FREE, **facts), request, DURATIONS)
+
+
+def test_a_message_that_nothing_stops_is_claimed() -> None:
+    assert decision() == Claim(1)
+
+
+def test_a_claim_counts_on_from_the_last_attempt() -> None:
+    assert decision(attempts=3, pair_refusals=2) == Claim(4, 2)
+
+
+@pytest.mark.parametrize("status", ["sent", "delivered", "read", "failed", None])
+def test_a_message_that_is_past_queued_is_done(status: str | None) -> None:
+    assert decision(status=status) == Done()
+
+
+@pytest.mark.parametrize(
+    ("status", "decided"),
+    [("queued", Claim(2)), ("sent", Claim(2)), ("delivered", Done()), ("failed", Done()), (None, Done())],
+)
+def test_a_retry_that_a_status_asked_for_may_follow_a_sent_message(
+    status: str | None, decided: Decision
+) -> None:
+    assert decision(Request(status_retry=True), status=status, attempts=1) == decided
+
+
+def test_a_successful_attempt_is_never_followed_by_another() -> None:
+    assert decision(Request(status_retry=True), status="sent", attempts=1, unsettled="sent") == Done()
+
+
+@pytest.mark.parametrize("unsettled", ["open", "ambiguous"])
+@pytest.mark.parametrize(("age_s", "delay_s"), [(10.0, 80.0), (90.0, 0.0), (500.0, 0.0)])
+def test_an_attempt_nobody_knows_about_is_waited_for(unsettled: Any, age_s: float, delay_s: float) -> None:
+    found = decision(attempts=1, unsettled=unsettled, unsettled_for_s=age_s)
+    assert found == Hold("ambiguous", delay_s)
+
+
+@pytest.mark.parametrize(
+    ("campaign", "recipient", "attempts", "decided"),
+    [
+        ("running", "queued", 0, Claim(1)),
+        ("done", "queued", 0, Claim(1)),
+        ("paused", "queued", 0, Withdraw("pending")),
+        ("paused", "queued", 1, Withdraw("pending")),
+        ("cancelled", "queued", 0, Withdraw("skipped")),
+        ("cancelled", "queued", 1, CANCELLED),
+        ("running", "pending", 0, Withdraw(None)),
+        ("running", "skipped", 0, Withdraw(None)),
+        ("running", "sent", 0, Withdraw(None)),
+        ("paused", None, 0, Claim(1)),
+    ],
+)
+def test_the_campaign_decides_over_its_recipients(
+    campaign: str, recipient: str | None, attempts: int, decided: Decision
+) -> None:
+    assert decision(campaign=campaign, recipient=recipient, attempts=attempts) == decided
+
+
+def test_a_replay_does_not_ask_its_campaign() -> None:
+    assert decision(Request(is_replay=True), campaign="cancelled", recipient="failed") == Claim(1)
+
+
+def test_an_expired_message_fails_also_while_its_number_is_paused() -> None:
+    assert decision(expired=True) == EXPIRED
+    assert decision(expired=True, number_paused=True) == EXPIRED
+
+
+def test_only_marketing_heeds_the_opt_out() -> None:
+    assert decision(MARKETING, opted_out=True) == OPTED_OUT
+    assert decision(opted_out=True) == Claim(1)
+
+
+def test_a_paused_number_holds_its_messages() -> None:
+    assert decision(number_paused=True) == Hold("number_paused", 60)
+
+
+def test_held_marketing_waits_and_the_rest_goes() -> None:
+    assert decision(Request(is_marketing=True, marketing_held_s=70)) == Hold("rate_limit", 70)
+    assert decision(Request(is_marketing=False, marketing_held_s=70)) == Claim(1)
+
+
+def test_a_message_waits_behind_an_earlier_one() -> None:
+    assert decision(earlier_waits=True) == Hold("earlier_message", 5)
+    assert decision(earlier_waits=True, number_paused=True) == Hold("number_paused", 60)
+
+
+def test_a_cancelled_campaign_goes_before_an_ambiguous_attempt_is_known() -> None:
+    found = decision(campaign="cancelled", recipient="queued", attempts=1, unsettled="open")
+    assert found == Hold("ambiguous", 90)

@@ -1,0 +1,85 @@
+"""The program `wabus`, which is also `python -m workers`.
+
+Owns the list of commands and the exit codes: 0, 1 (failed), 2 (usage or settings). Each command lives in a
+module of `workers.cli` that is imported only when it is asked for.
+"""
+
+import io
+import sys
+from importlib import import_module
+from typing import Final
+
+import click
+
+from shared.errors import SettingsError, WabusError
+from shared.masking import escape_controls
+
+#: Command name → module of `workers.cli` and the attribute that holds it.
+_COMMANDS: Final = {
+    "worker": "worker:worker",
+    "migrate": "migrate:migrate",
+    "topology": "topology:topology",
+    "doctor": "doctor:doctor",
+    "stack": "stack:stack",
+    "demo": "demo:demo",
+    "sandbox": "sandbox:sandbox",
+    "dlq": "dlq:dlq",
+    "message": "message:message",
+    "campaign": "campaign:campaign",
+    "number": "number:number",
+    "profile": "profile:profile",
+}
+
+
+class _Commands(click.Group):
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        if cmd_name not in _COMMANDS:
+            return None
+        module, _, attribute = _COMMANDS[cmd_name].partition(":")
+        command: click.Command = getattr(import_module(f"workers.cli.{module}"), attribute)
+        return command
+
+
+@click.command(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="wabus", prog_name="wabus")
+def cli() -> None:
+    """Carry WhatsApp traffic between customers and a contact centre over RabbitMQ.
+
+    \b
+    Example:
+      wabus stack up && set -a && . .stack/env && wabus migrate && wabus topology declare && wabus worker all
+    """
+
+
+def main() -> None:
+    """Run the command line; a user's mistake is one line, never a traceback."""
+    try:
+        cli.main(prog_name="wabus", standalone_mode=False)
+    except click.exceptions.Exit as exit_:
+        sys.exit(exit_.exit_code)
+    except click.ClickException as error:
+        _show(error)
+        sys.exit(error.exit_code)
+    except click.Abort:
+        sys.exit(1)
+    except SettingsError as error:
+        click.echo(escape_controls(f"wabus: {error}"), err=True)
+        sys.exit(2)
+    except WabusError as error:
+        click.echo(escape_controls(f"wabus: {error}"), err=True)
+        sys.exit(1)
+
+
+def _show(error: click.ClickException) -> None:
+    """As click does, with what a terminal would obey escaped: a message may quote what others wrote."""
+    told = io.StringIO()
+    error.show(told)
+    for line in told.getvalue().splitlines():
+        click.echo(escape_controls(line), err=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,147 @@
+"""Batches: some recipients of a due campaign are queued for the sender, or skipped with a reason.
+
+Owns the transaction of a batch and what it publishes. Nothing is lost with a replica that dies: before the
+commit nothing has happened, after it the messages are in the outbox.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import asyncpg
+
+from shared.amqp.topology import OUTBOUND
+from shared.campaigns.clock import record_finished
+from shared.campaigns.events import Change, campaign_updated
+from shared.campaigns.messages import DEFAULT_CATEGORY, Content, SkipReason, prepare
+from shared.campaigns.recipients import read_reachability, read_variables
+from shared.durations import Durations
+from shared.ids import time_ordered_uuid
+from shared.observability.logs import Operation, fields, get_logger
+from shared.observability.tracing import read_trace
+from shared.payloads import OutboundMessage, Template, encode
+from shared.postgres.database import Connection, Database
+from shared.postgres.outbox import Outbox, OutboxEvent
+from workers.broadcast_batcher.decisions import allowance
+from workers.broadcast_batcher.store import QUERIES
+
+logger = get_logger(__name__)
+_BULK_LANE = "bulk"
+
+
+@dataclass(slots=True)
+class Batch:
+    """What becomes of the claimed recipients, by the ids of their rows."""
+
+    messages: dict[int, OutboundMessage] = field(default_factory=dict)
+    skipped: dict[int, SkipReason] = field(default_factory=dict)
+
+
+class Batches:
+    """Makes the next batch of a campaign. `mps_of`: messages a second allowed for a business number."""
+
+    def __init__(
+        self,
+        database: Database,
+        outbox: Outbox,
+        durations: Durations,
+        *,
+        mps_of: Callable[[str], float],
+        default_number: str,
+    ) -> None:
+        self._database = database
+        self._outbox = outbox
+        self._durations = durations
+        self._mps_of = mps_of
+        self._default_number = default_number
+
+    async def make_next(self, campaign_id: str) -> None:
+        """Queue the next batch if it is due and the number's rate allows; else do nothing."""
+        async with self._database.transaction() as connection:
+            due = await connection.fetchrow(QUERIES["lock_due"], campaign_id)
+            if due is None:
+                return
+            content = self._content(due)
+            allowed = await self._allowed(connection, content.phone_number_id)
+            if not allowed:
+                return  # and it stays the longest due of its number: its turn comes
+            events = await self._begin(connection, due)
+            limit = min(due["batch_size"], allowed)
+            batch = await self._claim(connection, content, limit)
+            messages = [_outbound(message, due) for message in batch.messages.values()]
+            await self._outbox.record(connection, messages)
+            if len(batch.messages) + len(batch.skipped) < limit:
+                events += await record_finished(connection, self._outbox, campaign_id)
+        await self._outbox.publish([*events, *messages])
+        self._report(due, batch)
+
+    def _content(self, due: asyncpg.Record) -> Content:
+        template = due["template"]
+        return Content(
+            campaign_id=due["id"],
+            phone_number_id=due["phone_number_id"] or self._default_number,
+            template=None if template is None else Template.model_validate_json(template),
+            message_text=due["message_text"],
+            category=due["category"] or DEFAULT_CATEGORY,
+        )
+
+    async def _allowed(self, connection: Connection, number: str) -> int:
+        await connection.execute(QUERIES["lock_number"], number)
+        queued: int = await connection.fetchval(QUERIES["count_queued"], number, self._default_number)
+        return allowance(self._mps_of(number), queued, self._durations)
+
+    async def _begin(self, connection: Connection, due: asyncpg.Record) -> list[OutboxEvent]:
+        await connection.execute(QUERIES["begin"], due["id"])
+        if due["status"] == "running":
+            return []
+        events = [campaign_updated(Change(due["id"], due["status"], "running", due["at"], _trace_of(due)))]
+        await self._outbox.record(connection, events)
+        return events
+
+    async def _claim(self, connection: Connection, content: Content, limit: int) -> Batch:
+        rows = await connection.fetch(QUERIES["claim"], content.campaign_id, limit)
+        batch = await self._sort(connection, content, rows)
+        if batch.skipped:
+            await connection.execute(QUERIES["skip"], list(batch.skipped), list(batch.skipped.values()))
+        if batch.messages:
+            await connection.execute(QUERIES["queue"], list(batch.messages))
+        return batch
+
+    async def _sort(self, connection: Connection, content: Content, rows: Sequence[asyncpg.Record]) -> Batch:
+        customers = [row["wa_id"] for row in rows]
+        reachable = await read_reachability(connection, content.phone_number_id, customers, self._durations)
+        batch = Batch()
+        for row in rows:
+            wa_id = row["wa_id"]
+            prepared = prepare(content, wa_id, read_variables(row["variables"]), reachable[wa_id])
+            if isinstance(prepared, SkipReason):
+                batch.skipped[row["id"]] = prepared
+            else:
+                batch.messages[row["id"]] = prepared
+        return batch
+
+    def _report(self, due: asyncpg.Record, batch: Batch) -> None:
+        logger.info(
+            "campaign %s: %d messages queued, %d recipients skipped",
+            due["id"],
+            len(batch.messages),
+            len(batch.skipped),
+            extra=fields(operation=Operation.CAMPAIGN_BATCH, trace_id=_trace_of(due)),
+        )
+
+
+def _trace_of(due: asyncpg.Record) -> str:
+    """The launch's trace goes on in its messages."""
+    return read_trace(due["correlation_id"]).trace_id
+
+
+def _outbound(message: OutboundMessage, due: asyncpg.Record) -> OutboxEvent:
+    return OutboxEvent(
+        id=time_ordered_uuid(),
+        aggregate_id=str(message.client_message_id),
+        aggregate_type="campaign_message",
+        event_type="OutboundMessage",
+        payload=encode(message),
+        correlation_id=_trace_of(due),
+        exchange=OUTBOUND,
+        routing_key=f"{_BULK_LANE}.{message.wa_id}",
+    )

@@ -1,0 +1,42 @@
+"""Composition root of the broadcast batcher."""
+
+from shared.amqp.topology import BROADCAST_BATCHER
+from shared.running.kit import Kit, Route, Worker, WorkerSpec
+from shared.tracking import Tracker
+from workers.broadcast_batcher.batcher import BroadcastBatcher
+from workers.broadcast_batcher.batches import Batches
+from workers.broadcast_batcher.controller import Controller
+from workers.broadcast_batcher.launcher import Launcher
+
+_NAME = "broadcast-batcher"
+
+
+def compose(kit: Kit) -> Worker:
+    """Build the batcher. Several batches at once: a long launch holds up no other campaign."""
+    settings = kit.settings
+    batches = Batches(
+        kit.database,
+        kit.outbox,
+        kit.durations,
+        mps_of=lambda number: settings.number(number).mps,
+        default_number=settings.whatsapp_phone_number_id,
+    )
+    batcher = BroadcastBatcher(
+        Launcher(kit.database, kit.outbox, kit.metrics, _NAME),
+        Controller(kit.database, kit.outbox, Tracker(kit.database, kit.outbox, kit.metrics, kit.durations)),
+        batches,
+    )
+    return Worker(
+        routes=(
+            Route(
+                BROADCAST_BATCHER,
+                batcher,
+                kit.consumer_options(batch_size=20, linger_ms=0, batches=4),
+                prefetch=80,
+                order_key=lambda _: None,
+            ),
+        )
+    )
+
+
+SPEC = WorkerSpec(_NAME, compose)

@@ -1,0 +1,1 @@
+"""The commands of `wabus`, one module each."""

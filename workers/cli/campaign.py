@@ -1,0 +1,301 @@
+"""`wabus campaign launch|status|pause|resume|cancel`.
+
+Owns options, questions and exit codes. Reading the file is `campaign_file`'s, the launch `campaign_launch`'s,
+the controls `campaign_control`'s, what is shown `campaign_status`'.
+"""
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final, get_args
+
+import click
+from pydantic import ValidationError
+from rich.console import Console
+from rich.progress import Progress
+
+from shared.campaigns.rendering import names_used
+from shared.durations import DURATIONS
+from shared.payloads import BroadcastCampaign, Category
+from shared.payloads.fields import parse_planned_time
+from shared.postgres.database import Database
+from shared.settings import Settings
+from workers.cli import campaign_launch as launching
+from workers.cli.campaign_control import Controlled, carry_out
+from workers.cli.campaign_file import Checked, check_file
+from workers.cli.campaign_status import describe_s, print_status, print_statuses, read_statuses
+from workers.cli.operation import by_option, json_option, run_on_database, silence_logs
+from workers.cli.printing import print_json, print_table
+from workers.cli.publishing import open_publisher
+
+_SHOWN: Final = 20
+_LAUNCH_EXAMPLES: Final = """\b
+Example:
+  wabus campaign launch customers.csv --id spring --template welcome --language en --dry-run
+  wabus campaign launch customers.csv --id spring --template welcome --language en --yes
+  wabus campaign launch customers.csv --id hours --text 'Hello {{name}}, we are open' --at 2026-12-01T09:00Z
+
+\b
+customers.csv:
+  wa_id,name
+  +491700000001,Ana
+  +491700000002,Ben"""
+
+
+@click.group(epilog="\b\nExample:\n  wabus campaign status\n  wabus campaign pause spring")
+def campaign() -> None:
+    """Launch a campaign from a file, follow it, and stop it."""
+    silence_logs()
+
+
+def _read_time(_ctx: click.Context, _param: click.Parameter, value: str | None) -> datetime | None:
+    if value is None:
+        return None
+    try:
+        return parse_planned_time(value)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from error
+
+
+@campaign.command(epilog=_LAUNCH_EXAMPLES)
+@click.argument("path", metavar="FILE.csv", type=click.Path(path_type=Path))
+@click.option(
+    "--id", "campaign_id", required=True, metavar="ID", help="The campaign's id: yours to choose, once."
+)
+@click.option(
+    "--number", metavar="ID", help="Business number to send from.  [default: WHATSAPP_PHONE_NUMBER_ID]"
+)
+@click.option("--template", metavar="NAME", help="Approved template; needs --language.")
+@click.option("--language", metavar="CODE", help="Language of the template, such as en or pt_BR.")
+@click.option("--text", metavar="TEXT", help="Free text instead: reaches only whom wrote within 24 hours.")
+@click.option("--name", metavar="TEXT", help="What people call it.")
+@click.option(
+    "--category", type=click.Choice(get_args(Category)), help="What it is about.  [default: marketing]"
+)
+@click.option(
+    "--batch-size", type=click.IntRange(1, 10_000), default=50, show_default=True, help="Recipients a batch."
+)
+@click.option(
+    "--batch-delay-ms",
+    type=click.IntRange(0, 86_400_000),
+    default=1000,
+    show_default=True,
+    help="Between batches.",
+)
+@click.option(
+    "--at",
+    "scheduled_at",
+    callback=_read_time,
+    metavar="TIME",
+    help="Not before: ISO 8601; UTC where it has no zone.",
+)
+@click.option(
+    "--dry-run", is_flag=True, help="Check all of the file, say who would be skipped; change nothing."
+)
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@by_option
+@json_option
+def launch(path: Path, dry_run: bool, yes: bool, by: str, as_json: bool, **options: Any) -> None:
+    """Send a template or a text to everyone in FILE.csv, each once.
+
+    Its first line names the columns: `wa_id` or `phone` is the customer, every other one a variable. Text
+    takes them as {{name}}; a template as the parameters of its body, by name, or by position where columns
+    are named 1, 2, 3. Who lacks one that is needed is skipped. The same command again does nothing new.
+    """
+    settings = Settings.from_env(os.environ)
+    wanted = _read_campaign(settings, options)
+    checked = check_file(path)
+    _refuse(path, wanted, checked, as_json)
+    if dry_run:
+        _dry_run(settings, wanted, path, checked, as_json)
+        return
+    _confirm(settings, wanted, checked, yes)
+
+    async def work(database: Database) -> launching.Launched:
+        async with open_publisher(settings) as publisher:
+            with _progress("storing recipients", checked.recipients) as advance:
+                return await launching.launch(database, publisher, wanted, path, by, advance)
+
+    launched = run_on_database(settings, work)
+    if as_json:
+        told = asdict(launched) | {"campaign_id": wanted.campaign_id, "duplicates": len(checked.duplicates)}
+        print_json(told)
+    else:
+        _tell_launched(wanted, checked, launched)
+
+
+@campaign.command(epilog="\b\nExample:\n  wabus campaign status\n  wabus campaign status spring --json")
+@click.argument("campaign_id", metavar="[ID]", required=False)
+@click.option("--limit", type=click.IntRange(1), default=20, show_default=True, help="Campaigns listed.")
+@json_option
+def status(campaign_id: str | None, limit: int, as_json: bool) -> None:
+    """Show how far campaigns are: recipients by status, messages a second, time left."""
+    settings = Settings.from_env(os.environ)
+    statuses = run_on_database(settings, lambda database: read_statuses(database, campaign_id, limit))
+    if campaign_id is not None and not statuses:
+        raise click.ClickException(f"no campaign {campaign_id}; `wabus campaign status` lists them")
+    if as_json:
+        print_json({"campaigns": [asdict(item) for item in statuses]})
+    elif campaign_id is not None:
+        print_status(statuses[0])
+    else:
+        print_statuses(statuses)
+
+
+_id = click.argument("campaign_id", metavar="ID")
+
+
+@campaign.command(epilog="\b\nExample:\n  wabus campaign pause spring --by ana")
+@_id
+@by_option
+@json_option
+def pause(campaign_id: str, by: str, as_json: bool) -> None:
+    """Stop sending; who was not reached waits for `resume`."""
+    _control("pause", campaign_id, by, as_json)
+
+
+@campaign.command(epilog="\b\nExample:\n  wabus campaign resume spring")
+@_id
+@by_option
+@json_option
+def resume(campaign_id: str, by: str, as_json: bool) -> None:
+    """Go on where it was paused."""
+    _control("resume", campaign_id, by, as_json)
+
+
+@campaign.command(epilog="\b\nExample:\n  wabus campaign cancel spring")
+@_id
+@by_option
+@json_option
+def cancel(campaign_id: str, by: str, as_json: bool) -> None:
+    """Stop for good: who was not reached is skipped. There is no way back."""
+    _control("cancel", campaign_id, by, as_json)
+
+
+def _control(action: str, campaign_id: str, by: str, as_json: bool) -> None:
+    settings = Settings.from_env(os.environ)
+
+    async def work(database: Database) -> Controlled:
+        async with open_publisher(settings) as publisher:
+            return await carry_out(database, publisher, action, campaign_id, by)
+
+    controlled = run_on_database(settings, work)
+    if as_json:
+        print_json({"campaign_id": campaign_id, "action": action} | asdict(controlled))
+    elif controlled.carried_out:
+        click.echo(f"{campaign_id}: {controlled.status}")
+    else:
+        click.echo(
+            f"{campaign_id}: {action} requested; not carried out yet (is a broadcast-batcher running?)"
+        )
+
+
+def _read_campaign(settings: Settings, options: dict[str, Any]) -> BroadcastCampaign:
+    template, language = options.pop("template"), options.pop("language")
+    text, number = options.pop("text"), options.pop("number")
+    if (template is None) == (text is None):
+        raise click.UsageError("Give either --template (with --language) or --text.")
+    if (template is None) != (language is None):
+        raise click.UsageError("--template and --language belong together.")
+    content: dict[str, Any] = {"message_text": text}
+    if template is not None:
+        content = {"template": {"name": template, "language": language}}
+    try:
+        return BroadcastCampaign(
+            phone_number_id=number or settings.whatsapp_phone_number_id, **content, **options
+        )
+    except ValidationError as error:
+        problem = error.errors()[0]
+        raise click.UsageError(f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}") from error
+
+
+def _refuse(path: Path, wanted: BroadcastCampaign, checked: Checked, as_json: bool) -> None:
+    """Stop at a file that is not right, and say all that is wrong with it."""
+    missing = names_used(wanted.message_text) - set(checked.columns)
+    if missing:
+        names = ", ".join(sorted(missing))
+        columns = ", ".join(checked.columns) or "none"
+        raise click.ClickException(f"{path}: no column for {names} of the text (there are: {columns})")
+    if not checked.problem_count and checked.recipients:
+        return
+    if as_json:
+        print_json(
+            {"errors": [asdict(problem) for problem in checked.problems], "count": checked.problem_count}
+        )
+    for problem in checked.problems[:_SHOWN]:
+        click.echo(f"{path}: line {problem.line}: {problem.error}", err=True)
+    if checked.problem_count > _SHOWN:
+        click.echo(f"… and {checked.problem_count - _SHOWN} more", err=True)
+    if not checked.problem_count:
+        click.echo(f"{path}: no recipients", err=True)
+    sys.exit(1)
+
+
+def _dry_run(
+    settings: Settings, wanted: BroadcastCampaign, path: Path, checked: Checked, as_json: bool
+) -> None:
+    async def work(database: Database) -> dict[str, int]:
+        with _progress("looking at recipients", checked.recipients) as advance:
+            return await launching.survey(database, wanted, path, advance)
+
+    skipped = run_on_database(settings, work)
+    sent = checked.recipients - sum(skipped.values())
+    if as_json:
+        told = {"campaign_id": wanted.campaign_id, "recipients": checked.recipients, "would_send": sent}
+        seconds = _duration_s(settings, wanted, sent)
+        print_json(told | {"skipped": skipped, "duplicates": checked.duplicates, "duration_s": seconds})
+        return
+    rows = [("sent to", sent), *((f"skipped: {reason}", count) for reason, count in sorted(skipped.items()))]
+    if checked.duplicates:
+        rows.append((f"left out as duplicates ({_lines(checked.duplicates)})", len(checked.duplicates)))
+    print_table(f"campaign {wanted.campaign_id} would be", ("", "recipients"), rows)
+    click.echo(f"It would take about {describe_s(_duration_s(settings, wanted, sent))}. Nothing was changed.")
+
+
+def _confirm(settings: Settings, wanted: BroadcastCampaign, checked: Checked, yes: bool) -> None:
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise click.UsageError("Nobody to ask: give --yes, or --dry-run first.")
+    duration = describe_s(_duration_s(settings, wanted, checked.recipients))
+    question = (
+        f"Send to {checked.recipients} recipients from number {wanted.phone_number_id}, in about {duration}?"
+    )
+    click.confirm(question, abort=True, err=True)
+
+
+def _tell_launched(wanted: BroadcastCampaign, checked: Checked, launched: launching.Launched) -> None:
+    if not launched.new:
+        click.echo(f"{wanted.campaign_id} was launched before and is {launched.status}: nothing new.")
+        return
+    click.echo(f"{wanted.campaign_id}: launched with {launched.recipients} recipients.")
+    if checked.duplicates:
+        click.echo(f"{len(checked.duplicates)} duplicates left out ({_lines(checked.duplicates)}).")
+    if not launched.published:
+        click.echo("RabbitMQ did not confirm the launch: the scheduler will publish it.", err=True)
+    click.echo(f"Follow it with: wabus campaign status {wanted.campaign_id}")
+
+
+def _lines(numbers: list[int]) -> str:
+    shown = ", ".join(map(str, numbers[:_SHOWN]))
+    more = ", …" if len(numbers) > _SHOWN else ""
+    return f"line{'' if len(numbers) == 1 else 's'} {shown}{more}"
+
+
+def _duration_s(settings: Settings, wanted: BroadcastCampaign, recipients: int) -> float:
+    """At the batches' pace, or the number's where that is slower."""
+    mps = settings.number(wanted.phone_number_id).mps * DURATIONS.number_rate_share
+    batches_s = max(0, -(-recipients // wanted.batch_size) - 1) * wanted.batch_delay_ms / 1000
+    return round(max(recipients / mps, batches_s), 1)
+
+
+@contextmanager
+def _progress(title: str, total: int) -> Iterator[Callable[[int], None]]:
+    """A bar for people, on the terminal's other stream: what programs read stays clean."""
+    with Progress(console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as bar:
+        task = bar.add_task(title, total=total)
+        yield lambda count: bar.advance(task, count)

@@ -1,0 +1,95 @@
+"""An operator's control of a campaign: recorded, published, and looked after for a moment.
+
+Owns which controls make sense to request; what they do is the broadcast-batcher's.
+"""
+
+import asyncio
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+from uuid import uuid4
+
+from shared.amqp.delivery import Publisher
+from shared.amqp.topology import BROADCAST
+from shared.durations import DURATIONS
+from shared.errors import WabusError
+from shared.ids import time_ordered_uuid
+from shared.payloads import CampaignControl, encode
+from shared.postgres.database import Connection, Database
+from shared.postgres.outbox import Outbox, OutboxEvent
+from workers.cli.campaign_launch import QUERIES
+from workers.cli.operation import record_audit
+
+#: How often, and with which pauses, a control's effect is looked for.
+_LOOKS: Final = 30
+_LOOK_S: Final = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Controlled:
+    """How the campaign stands after the control. `carried_out` False: nobody has taken it up so far."""
+
+    status: str
+    carried_out: bool
+
+
+async def carry_out(
+    database: Database, publisher: Publisher, action: str, campaign_id: str, actor: str
+) -> Controlled:
+    """Request a control and wait a moment for its effect. Raises WabusError where it cannot have one."""
+    outbox = Outbox(database, publisher, DURATIONS)
+    async with database.transaction() as connection:
+        requested_at = await _check(connection, action, campaign_id)
+        if requested_at is None:
+            return Controlled("cancelled", carried_out=True)
+        events = [_control_message(action, campaign_id, requested_at, actor)]
+        await outbox.record(connection, events)
+        await record_audit(
+            connection, actor=actor, action=f"campaign.{action}", subject=campaign_id, details={}
+        )
+    await outbox.publish(events)
+    return await _wait(database, campaign_id, requested_at)
+
+
+async def _check(connection: Connection, action: str, campaign_id: str) -> datetime | None:
+    """The database's time of the request; None where it was cancelled and shall be."""
+    found = await connection.fetchrow(QUERIES["find"], campaign_id)
+    if found is None:
+        raise WabusError(f"no campaign {campaign_id}; `wabus campaign status` lists them")
+    if found["status"] == "cancelled" and action == "cancel":
+        return None
+    if found["status"] in ("cancelled", "done"):
+        raise WabusError(f"campaign {campaign_id} is {found['status']}: there is nothing to {action}")
+    at: datetime = found["at"]
+    return at
+
+
+async def _wait(database: Database, campaign_id: str, requested_at: datetime) -> Controlled:
+    for _ in range(_LOOKS):
+        status = await database.fetchval(QUERIES["is_carried_out"], campaign_id, requested_at)
+        if status is not None:
+            return Controlled(status, carried_out=True)
+        await asyncio.sleep(_LOOK_S)
+    found = await database.fetchrow(QUERIES["find"], campaign_id)
+    return Controlled("unknown" if found is None else found["status"], carried_out=False)
+
+
+def _control_message(action: str, campaign_id: str, requested_at: datetime, actor: str) -> OutboxEvent:
+    control = CampaignControl.model_validate(
+        {
+            "campaign_id": campaign_id,
+            "action": action,
+            "requested_at": requested_at,
+            "requested_by": actor,
+        }
+    )
+    return OutboxEvent(
+        id=time_ordered_uuid(),
+        aggregate_id=campaign_id,
+        aggregate_type="broadcast_campaign",
+        event_type="CampaignControl",
+        payload=encode(control),
+        correlation_id=uuid4().hex,
+        exchange=BROADCAST,
+        routing_key=f"campaign.{action}",
+    )

@@ -1,0 +1,188 @@
+"""A campaign's recipients as a CSV file: one header line, then a line for each customer.
+
+Owns what such a file may look like and how its faults are told, by line. Read twice, never held in memory:
+once to check all of it, once to take it over.
+"""
+
+import csv
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, Self, TextIO
+
+from pydantic import TypeAdapter, ValidationError
+
+from shared.campaigns.recipients import Row
+from shared.errors import WabusError
+from shared.payloads.fields import CustomerId
+
+if TYPE_CHECKING:
+    from _csv import Reader
+
+#: The column that holds the customer: the first of these that is there.
+_ADDRESS_COLUMNS: Final = ("wa_id", "phone")
+_SEPARATORS: Final = ",;\t"
+_ADDRESS: Final = TypeAdapter[str](CustomerId)
+_PROBLEMS_KEPT: Final = 1000
+#: Of one record, over all its lines: a file without an end of line is none, however large.
+_RECORD_CHARACTERS: Final = 1024 * 1024
+
+
+class FileError(WabusError):
+    """The file cannot be used; the text names the line where there is one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A customer, on this line of the file, and their variables by column."""
+
+    number: int
+    wa_id: str
+    variables: dict[str, str] | None
+
+
+class _Lines:
+    """The lines of a file for `csv`; what is no text, or too long a record, raises FileError.
+
+    `taken`: characters of this record.
+    """
+
+    def __init__(self, path: Path, file: TextIO) -> None:
+        self._path = path
+        self._file = file
+        self.taken = 0
+        self._number = 0
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> str:
+        self._number += 1
+        try:
+            line = self._file.readline(_RECORD_CHARACTERS + 1)
+        except UnicodeDecodeError:  # text is decoded in blocks: this is where reading had got to
+            raise FileError(f"{self._path}: not UTF-8 text, on line {self._number} or after it") from None
+        self.taken += len(line)
+        if self.taken > _RECORD_CHARACTERS:
+            raise FileError(f"{self._path}: a record of more than {_RECORD_CHARACTERS} characters")
+        if not line:
+            raise StopIteration
+        return line
+
+    def rewind(self) -> None:
+        """Begin again."""
+        self._file.seek(0)
+        self.taken = self._number = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """What is wrong on a line of the file."""
+
+    line: int
+    error: str
+
+
+@dataclass(slots=True)
+class Checked:
+    """What a file holds. `problems` are the first of `problem_count`; a duplicate's first line counts."""
+
+    columns: list[str]
+    recipients: int = 0
+    duplicates: list[int] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+    problem_count: int = 0
+
+
+def read_columns(path: Path) -> list[str]:
+    """Names of the variables' columns. Raises FileError."""
+    with _open(path) as file:
+        names, address = _read_header(path, _reader(_Lines(path, file)))
+    return [name for name in names if name != address]
+
+
+def check_file(path: Path) -> Checked:
+    """Read all of it. Raises FileError only where it is no such file at all."""
+    checked = Checked(read_columns(path))
+    seen: set[str] = set()
+    for item in _read(path):
+        if isinstance(item, Problem):
+            checked.problem_count += 1
+            if len(checked.problems) < _PROBLEMS_KEPT:
+                checked.problems.append(item)
+        elif item.wa_id in seen:
+            checked.duplicates.append(item.number)
+        else:
+            seen.add(item.wa_id)
+    checked.recipients = len(seen)
+    return checked
+
+
+def read_rows(path: Path) -> Iterator[Row]:
+    """Each customer once, with their variables. Raises FileError at a line that is wrong."""
+    seen: set[str] = set()
+    for item in _read(path):
+        if isinstance(item, Problem):
+            raise FileError(f"{path}: line {item.line}: {item.error}")
+        if item.wa_id not in seen:
+            seen.add(item.wa_id)
+            yield item.wa_id, item.variables
+
+
+def _read(path: Path) -> Iterator[Line | Problem]:
+    with _open(path) as file:
+        lines = _Lines(path, file)
+        reader = _reader(lines)
+        names, address = _read_header(path, reader)
+        while True:
+            number = reader.line_num + 1
+            lines.taken = 0
+            try:
+                cells = next(reader, None)
+            except csv.Error as error:
+                yield Problem(number, f"not CSV: {error}")
+                continue
+            if cells is None:
+                return
+            if any(cells):
+                yield _read_line(number, names, address, cells)
+
+
+def _read_line(number: int, names: list[str], address: str, cells: list[str]) -> Line | Problem:
+    if len(cells) != len(names):
+        return Problem(number, f"{len(cells)} fields, where the header has {len(names)}")
+    if any("\0" in cell for cell in cells):
+        return Problem(number, "a NUL character")
+    values = dict(zip(names, cells, strict=True))
+    try:
+        wa_id = _ADDRESS.validate_python(values.pop(address).strip())
+    except ValidationError as error:
+        return Problem(number, f"{address}: {error.errors()[0]['msg'].removeprefix('Value error, ')}")
+    return Line(number, wa_id, values or None)
+
+
+def _read_header(path: Path, reader: "Reader") -> tuple[list[str], str]:
+    try:
+        names = [name.strip() for name in next(reader, [])]
+    except csv.Error:
+        names = []
+    address = next((name for name in _ADDRESS_COLUMNS if name in names), None)
+    if address is None:
+        raise FileError(f"{path}: the first line must name the columns, one of them wa_id or phone")
+    if not all(names) or len(set(names)) < len(names):
+        raise FileError(f"{path}: every column needs a name of its own, got {', '.join(names)!r}")
+    return names, address
+
+
+def _open(path: Path) -> TextIO:
+    try:
+        return path.open(encoding="utf-8-sig", newline="")
+    except OSError as error:
+        raise FileError(f"{path}: {error.strerror}") from None
+
+
+def _reader(lines: _Lines) -> "Reader":
+    """Spreadsheets separate by comma, semicolon or tab: the header says by which."""
+    separator = max(_SEPARATORS, key=next(lines, "").count)
+    lines.rewind()
+    return csv.reader(lines, delimiter=separator, strict=True)

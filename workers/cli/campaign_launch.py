@@ -1,0 +1,186 @@
+"""Launching a campaign from a file: what would be skipped, and the launch itself.
+
+Owns how recipients get into the database: all of a file in one transaction with its draft and the recorded
+message `campaign.launch`, so that there is no half of a launch, whatever ends the program.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Final
+from uuid import uuid4
+
+import asyncpg
+from pydantic import ValidationError
+
+from shared.amqp.delivery import Publisher
+from shared.amqp.topology import BROADCAST
+from shared.campaigns.messages import DEFAULT_CATEGORY, Content, SkipReason, prepare
+from shared.campaigns.recipients import Row, add_recipients, read_reachability
+from shared.durations import DURATIONS
+from shared.errors import WabusError
+from shared.ids import time_ordered_uuid
+from shared.payloads import BroadcastCampaign, Template, encode
+from shared.postgres.database import Connection, Database
+from shared.postgres.outbox import Outbox, OutboxEvent
+from shared.postgres.queries import Queries
+from workers.cli.campaign_file import read_rows
+from workers.cli.operation import record_audit
+
+QUERIES: Final = Queries("workers.cli", "campaign.sql")
+_CHUNK: Final = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class Launched:
+    """What came of it. `new` False: the same campaign with the same recipients was launched before."""
+
+    new: bool
+    status: str
+    recipients: int
+    published: bool = True
+
+
+async def survey(
+    database: Database, campaign: BroadcastCampaign, path: Path, advance: Callable[[int], None]
+) -> Counter[str]:
+    """How many recipients would be skipped now, by reason. Changes nothing."""
+    content = Content(
+        campaign_id=campaign.campaign_id,
+        phone_number_id=campaign.phone_number_id,
+        template=campaign.template,
+        message_text=campaign.message_text,
+        category=campaign.category or DEFAULT_CATEGORY,
+    )
+    skipped: Counter[str] = Counter()
+    for chunk in _chunks(read_rows(path)):
+        async with database.connection() as connection:
+            customers = [wa_id for wa_id, _ in chunk]
+            reachable = await read_reachability(connection, content.phone_number_id, customers, DURATIONS)
+        for wa_id, variables in chunk:
+            prepared = prepare(content, wa_id, variables, reachable[wa_id])
+            if isinstance(prepared, SkipReason):
+                skipped[prepared.value] += 1
+        advance(len(chunk))
+    return skipped
+
+
+async def launch(
+    database: Database,
+    publisher: Publisher,
+    campaign: BroadcastCampaign,
+    path: Path,
+    actor: str,
+    advance: Callable[[int], None],
+) -> Launched:
+    """Store the recipients and publish the launch. The same again changes nothing.
+
+    Raises WabusError where the id stands for another campaign, FileError where the file is wrong.
+    """
+    outbox = Outbox(database, publisher, DURATIONS)
+    async with database.transaction() as connection:
+        found = await _open_draft(connection, campaign)
+        if found["status"] != "draft":
+            return await _compare(connection, found["status"], campaign, path, advance)
+        await connection.execute(QUERIES["clear_draft"], campaign.campaign_id)
+        rows = _told(read_rows(path), advance)
+        recipients = await add_recipients(connection, campaign.campaign_id, rows)
+        events = [_launch_message(campaign)]
+        await outbox.record(connection, events)
+        await record_audit(
+            connection,
+            actor=actor,
+            action="campaign.launch",
+            subject=campaign.campaign_id,
+            details={"recipients": recipients, "number": campaign.phone_number_id},
+        )
+    published = await outbox.publish(events)
+    return Launched(new=True, status="draft", recipients=recipients, published=published == 1)
+
+
+async def _open_draft(connection: Connection, campaign: BroadcastCampaign) -> asyncpg.Record:
+    """The campaign's row, locked; a draft that another launch left is taken over if it says the same."""
+    try:
+        await connection.execute(
+            QUERIES["open_draft"],
+            campaign.campaign_id,
+            campaign.phone_number_id,
+            campaign.name,
+            None if campaign.template is None else encode(campaign.template).decode(),
+            campaign.message_text,
+            campaign.category,
+            campaign.batch_size,
+            campaign.batch_delay_ms,
+            campaign.scheduled_at,
+        )
+        found = await connection.fetchrow(QUERIES["lock"], campaign.campaign_id)
+    except asyncpg.LockNotAvailableError as error:
+        raise WabusError(f"another launch of {campaign.campaign_id} is under way: try again") from error
+    assert found is not None
+    if _hash_of(found) != campaign.fields_hash():
+        raise WabusError(
+            f"campaign {campaign.campaign_id} exists ({found['status']}) with other content: "
+            "choose another --id"
+        )
+    return found
+
+
+def _hash_of(found: asyncpg.Record) -> bytes | None:
+    """What the campaign says: as it was launched, or as its draft stands."""
+    if found["fields_hash"] is not None:
+        return bytes(found["fields_hash"])
+    stored = {name: value for name, value in found.items() if name in BroadcastCampaign.model_fields}
+    try:
+        if stored["template"] is not None:
+            stored["template"] = Template.model_validate_json(stored["template"])
+        return BroadcastCampaign.model_validate(stored).fields_hash()
+    except ValidationError:
+        return None
+
+
+async def _compare(
+    connection: Connection,
+    status: str,
+    campaign: BroadcastCampaign,
+    path: Path,
+    advance: Callable[[int], None],
+) -> Launched:
+    total: int = await connection.fetchval(QUERIES["count_recipients"], campaign.campaign_id)
+    known = asked = 0
+    for chunk in _chunks(read_rows(path)):
+        customers = [wa_id for wa_id, _ in chunk]
+        known += await connection.fetchval(QUERIES["count_known"], campaign.campaign_id, customers)
+        asked += len(chunk)
+        advance(len(chunk))
+    if not known == asked == total:
+        raise WabusError(
+            f"campaign {campaign.campaign_id} was launched ({status}) with other recipients: "
+            "choose another --id"
+        )
+    return Launched(new=False, status=status, recipients=total)
+
+
+def _launch_message(campaign: BroadcastCampaign) -> OutboxEvent:
+    return OutboxEvent(
+        id=time_ordered_uuid(),
+        aggregate_id=campaign.campaign_id,
+        aggregate_type="broadcast_campaign",
+        event_type="BroadcastCampaign",
+        payload=encode(campaign),
+        correlation_id=uuid4().hex,
+        exchange=BROADCAST,
+        routing_key="campaign.launch",
+    )
+
+
+def _told(rows: Iterator[Row], advance: Callable[[int], None]) -> Iterator[Row]:
+    for chunk in _chunks(rows):
+        yield from chunk
+        advance(len(chunk))
+
+
+def _chunks(rows: Iterator[Row]) -> Iterator[list[Row]]:
+    while chunk := list(islice(rows, _CHUNK)):
+        yield chunk

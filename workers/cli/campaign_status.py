@@ -1,0 +1,116 @@
+"""How campaigns stand: counts from their rows, the rate of the last minute, and when they will be through.
+
+Owns the reading and the form of `wabus campaign status`.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from shared.postgres.database import Database
+from workers.cli.campaign_launch import QUERIES
+from workers.cli.printing import print_facts, print_table
+
+STATUSES: Final = ("pending", "queued", "sent", "delivered", "read", "failed", "skipped")
+_WINDOW_S: Final = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class CampaignStatus:
+    """A campaign as operators see it. `rate`: recipients sent to per second, over the last minute.
+
+    `reasons`: of those not reached, how many by why. `eta_s` None: not running, or nothing moves.
+    """
+
+    id: str
+    name: str | None
+    status: str
+    status_reason: str | None
+    phone_number_id: str | None
+    category: str | None
+    batch_size: int
+    batch_delay_ms: int
+    scheduled_at: datetime | None
+    next_batch_at: datetime | None
+    started_at: datetime | None
+    finished_at: datetime | None
+    created_at: datetime
+    recipients: dict[str, int]
+    reasons: dict[str, int]
+    rate: float
+    eta_s: float | None
+
+
+async def read_statuses(database: Database, campaign_id: str | None, limit: int) -> list[CampaignStatus]:
+    """One campaign, or the latest; those that are not over first."""
+    rows = await database.fetch(QUERIES["list"], campaign_id, limit)
+    counts = await database.fetch(QUERIES["count"], [row["id"] for row in rows])
+    statuses = []
+    for row in rows:
+        values = dict(row)
+        running_s = values.pop("running_s")
+        own = [count for count in counts if count["campaign_id"] == row["id"]]
+        recipients, reasons, lately = _sum(own)
+        rate = lately / min(_WINDOW_S, max(1.0, running_s or _WINDOW_S))
+        left = recipients["pending"] + recipients["queued"]
+        eta_s = left / rate if rate and row["status"] == "running" else None
+        statuses.append(
+            CampaignStatus(**values, recipients=recipients, reasons=reasons, rate=round(rate, 1), eta_s=eta_s)
+        )
+    return statuses
+
+
+def print_statuses(statuses: Sequence[CampaignStatus]) -> None:
+    """A line for each campaign."""
+    columns = ("campaign", "name", "status", "number", *STATUSES, "rate/s", "left")
+    print_table(
+        "",
+        columns,
+        ([item.id, item.name, item.status, item.phone_number_id, *_figures(item)] for item in statuses),
+    )
+
+
+def print_status(item: CampaignStatus) -> None:
+    """One campaign, with the reasons."""
+    facts = asdict(item)
+    delay_s = facts.pop("batch_delay_ms") / 1000
+    shown: dict[str, Any] = {
+        name.removesuffix("_id").replace("_", " "): facts[name]
+        for name in ("name", "status", "status_reason", "phone_number_id", "category", "created_at")
+    }
+    shown["batches"] = f"{item.batch_size} recipients, {delay_s:g} s apart"
+    for name in ("scheduled_at", "started_at", "next_batch_at", "finished_at"):
+        shown[name.removesuffix("_at").replace("_", " ")] = facts[name]
+    print_facts(f"campaign {item.id}", shown)
+    print_table("", (*STATUSES, "rate/s", "left"), [_figures(item)])
+    if item.reasons:
+        print_table("", ("not reached because of", "recipients"), item.reasons.items())
+
+
+def describe_s(seconds: float | None) -> str:
+    """A stretch of time for people: 45 s, 12 min, 3.5 h."""
+    match seconds:
+        case None:
+            return ""
+        case _ if seconds < 90:
+            return f"{seconds:.0f} s"
+        case _ if seconds < 5400:
+            return f"{seconds / 60:.0f} min"
+        case _:
+            return f"{seconds / 3600:.1f} h"
+
+
+def _sum(own: Sequence[Any]) -> tuple[dict[str, int], dict[str, int], int]:
+    recipients = Counter(dict.fromkeys(STATUSES, 0))
+    reasons: Counter[str] = Counter()
+    for count in own:
+        recipients[count["status"]] += count["recipients"]
+        if count["why"] is not None:
+            reasons[count["why"]] += count["recipients"]
+    return dict(recipients), dict(reasons), sum(count["lately"] for count in own)
+
+
+def _figures(item: CampaignStatus) -> list[object]:
+    return [*(item.recipients[status] for status in STATUSES), f"{item.rate:g}", describe_s(item.eta_s)]

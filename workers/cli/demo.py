@@ -1,0 +1,111 @@
+"""`wabus demo`: the whole cluster on this machine, a day of traffic in a minute, and a verdict.
+
+Owns options and output; the work is `deploy.demo`'s.
+"""
+
+import os
+import random
+import sys
+from pathlib import Path
+from typing import Final
+
+import click
+from rich.console import Console
+
+from deploy.demo import running
+from deploy.demo.day import Day
+from deploy.demo.progress import open_progress
+from deploy.demo.report import print_report
+from deploy.demo.state import DemoState, env_of, logs_of, settings_of
+from shared.errors import StackError
+from workers.cli.printing import open_console, print_json
+from workers.cli.stack import default_root
+
+_EPILOG = """\b
+Example:
+  wabus demo
+  wabus demo --seed 7 --json
+  wabus demo --up      (leaves everything running; `wabus demo --down` ends it)"""
+
+#: A gateway's publish, for people with nothing but curl.
+_PUBLISH: Final = """\
+  curl -s "$RABBITMQ_MANAGEMENT_URL/api/exchanges/%2F/wa.inbound/publish" -d '{
+    "routing_key": "491700000001", "properties": {}, "payload_encoding": "string",
+    "payload": "{\\"wamid\\": \\"w1\\", \\"wa_id\\": \\"491700000001\\", \\"timestamp\\": 1760000000}"}'"""
+
+
+@click.command(epilog=_EPILOG)
+@click.option("--up", is_flag=True, help="Start servers, sandbox and workers, and leave them running.")
+@click.option("--down", is_flag=True, help="End what --up started, and remove its data.")
+@click.option("--seed", type=click.IntRange(0), help="Play the same customers, messages and times again.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object, for programs.")
+def demo(up: bool, down: bool, seed: int | None, as_json: bool) -> None:
+    """Play a day of a contact centre in a minute, on the whole cluster, and judge what became of it.
+
+    Starts a private RabbitMQ, PostgreSQL and Redis, the simulated Cloud API and every worker as a process of
+    its own; 2,000 customers write, agents answer, a campaign runs, poison arrives, workers are killed. Then
+    holds everything against what is promised, prints the result, and leaves nothing running. Exits 1 if a
+    promise was broken.
+    """
+    if up and down:
+        raise click.UsageError("--up and --down exclude each other")
+    root = default_root()
+    try:
+        if up:
+            _bring_up(root, as_json=as_json)
+        elif down:
+            with open_progress(_error_console()) as progress:
+                running.bring_down(root, progress)
+            if as_json:
+                print_json({"state": "down"})
+        else:
+            day = Day(seed=random.randrange(1_000_000) if seed is None else seed)  # noqa: S311 - not secret
+            sys.exit(play(root, day, as_json=as_json))
+    except KeyboardInterrupt:
+        click.echo("wabus: interrupted", err=True)
+        sys.exit(1)
+    except StackError as error:
+        raise click.ClickException(str(error)) from error
+
+
+def play(root: Path, day: Day, *, as_json: bool) -> int:
+    """Play a day below `root`; prints the report, gives the exit code."""
+    console = open_console()
+    with open_progress(_error_console() if as_json else console) as progress:
+        report = running.play(root, os.environ, day, progress)
+    if as_json:
+        print_json(report.as_json())
+    else:
+        print_report(report, console)
+    return 0 if report.passed else 1
+
+
+def _error_console() -> Console:
+    """Progress beside a result that programs read; lines are not folded where nobody looks."""
+    return Console(stderr=True, width=None if sys.stderr.isatty() else 240)
+
+
+def _bring_up(root: Path, *, as_json: bool) -> None:
+    with open_progress(_error_console()) as progress:
+        state = running.bring_up(root, os.environ, progress)
+    if as_json:
+        print_json({"state": "up", "urls": dict(state.urls), "env_file": str(env_of(root))})
+    else:
+        _explain(root, state)
+
+
+def _explain(root: Path, state: DemoState) -> None:
+    """How to reach what runs, and what to try next."""
+    for name, url in state.urls.items():
+        path = "/_sandbox/stats" if name == "sandbox" else "/metrics"
+        click.echo(f"{name:<18} {url}{path}")
+    click.echo(
+        f"\nlogs               {logs_of(root)}\n"
+        f"settings           {env_of(root)} and {settings_of(root)}\n\n"
+        "Try next:\n"
+        "  set -a; . .stack/env; . .stack/demo.env; set +a\n"
+        "  wabus doctor\n"
+        f"{_PUBLISH}\n"
+        "  wabus message show 491700000001\n"
+        "  wabus demo --down"
+    )

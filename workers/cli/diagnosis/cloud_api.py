@@ -1,0 +1,68 @@
+"""The Cloud API: an HTTP answer from each address that is sent to, and a token for each number.
+
+Nothing is sent.
+"""
+
+import asyncio
+import time
+from typing import Final
+
+import aiohttp
+
+from shared.masking import mask_secrets
+from shared.settings import Settings
+from workers.cli.diagnosis.finding import Finding, Level, within_patience
+
+SUBJECT: Final = "cloud-api"
+_CONNECT_S: Final = 5.0
+
+
+async def diagnose_cloud_api(settings: Settings) -> list[Finding]:
+    """Every address of the settings at once, and the tokens."""
+    numbers = [settings.whatsapp_phone_number_id, *settings.whatsapp_numbers]
+    urls = sorted({settings.number(number).api_url for number in numbers})
+    looked = await asyncio.gather(*(_diagnose_address(url, settings) for url in urls))
+    return [finding for found in looked for finding in found] + [_tokens(settings)]
+
+
+async def _diagnose_address(url: str, settings: Settings) -> list[Finding]:
+    mend = f"curl -sS {url} from here: correct WHATSAPP_API_URL, the proxy or the firewall"
+
+    async def look(found: list[Finding]) -> None:
+        timeout = aiohttp.ClientTimeout(total=_CONNECT_S)
+        started = time.perf_counter()
+        try:
+            async with (
+                aiohttp.ClientSession(timeout=timeout, trust_env=True) as session,
+                session.get(f"{url}/{settings.whatsapp_api_version}/", allow_redirects=False) as response,
+            ):
+                latency_ms = round((time.perf_counter() - started) * 1000, 1)
+                found.append(_answered(url, response.status, latency_ms, mend))
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            text = mask_secrets(f"{type(error).__name__}: {error}")[:300]
+            found.append(Finding(SUBJECT, "reached", Level.ERROR, f"{url}: {text}", mend))
+
+    return await within_patience(SUBJECT, mend, look)
+
+
+def _answered(url: str, status: int, latency_ms: float, mend: str) -> Finding:
+    """Without a token any answer below 500 will do."""
+    ill = status >= 500
+    return Finding(
+        SUBJECT,
+        "reached",
+        Level.WARN if ill else Level.OK,
+        f"{url} answers HTTP {status}, {latency_ms} ms",
+        mend if ill else None,
+        latency_ms=latency_ms,
+    )
+
+
+def _tokens(settings: Settings) -> Finding:
+    """The default number needs none where every message names one of the others."""
+    named = list(settings.whatsapp_numbers) or [settings.whatsapp_phone_number_id]
+    without = [number for number in named if settings.number(number).token is None]
+    if not without:
+        return Finding(SUBJECT, "token", Level.OK, f"set for {', '.join(named)}")
+    mend = "set WHATSAPP_ACCESS_TOKEN or WHATSAPP_ACCESS_TOKEN_FILE, or a token in WHATSAPP_NUMBERS_FILE"
+    return Finding(SUBJECT, "token", Level.WARN, f"none for {', '.join(without)}: nothing can be sent", mend)

@@ -1,0 +1,158 @@
+"""RabbitMQ over AMQP alone: reached, new enough, with our topology, consumers, and taking publications.
+
+No management plugin is asked: not every server has one.
+"""
+
+import asyncio
+import re
+import time
+from collections.abc import Sequence
+from typing import Final
+from urllib.parse import unquote, urlsplit
+
+import aio_pika
+from aio_pika.abc import AbstractConnection
+from aiormq.connection import Connection as WireConnection
+
+from shared.amqp.declare import find_missing
+from shared.amqp.pika_link import BROKER_ERRORS, open_channel
+from shared.amqp.topology import DLQ_HANDLER, ENRICHED, WORK_QUEUES, build_topology
+from shared.masking import mask_secrets, mask_url
+from shared.settings import Settings
+from workers.cli.diagnosis.finding import Finding, Level, within_patience
+
+SUBJECT: Final = "rabbitmq"
+_MINIMUM: Final = (3, 10)
+_START: Final = "start it (`wabus stack up` for a local one), or correct RABBITMQ_URL"
+_DECLARE: Final = "wabus topology declare"
+_CONNECT_S: Final = 5.0
+#: A server with an alarm reads no publication until the alarm is over.
+_CONFIRM_S: Final = 2.0
+_NAMED: Final = 3
+
+
+async def diagnose_rabbitmq(settings: Settings) -> list[Finding]:
+    """The server and what is declared on it."""
+
+    async def look(found: list[Finding]) -> None:
+        url = settings.rabbitmq_url.get_secret_value()
+        try:
+            connection = await aio_pika.connect(url, timeout=_CONNECT_S)
+            try:
+                await _look_at_server(connection, found)
+                await _look_at_queues(connection, settings, found)
+                await look_at_publishing(connection, found)
+            finally:
+                await _close(connection)
+        except BROKER_ERRORS as error:
+            found.append(_unreached(error, url))
+
+    return await within_patience(SUBJECT, _START, look)
+
+
+async def _look_at_server(connection: AbstractConnection, found: list[Finding]) -> None:
+    started = time.perf_counter()
+    async with await open_channel(connection, confirms=False):
+        latency_ms = round((time.perf_counter() - started) * 1000, 1)
+    version = _version(connection)
+    old = tuple(int(part) for part in re.findall(r"\d+", version)[:2]) < _MINIMUM
+    found.append(
+        Finding(
+            SUBJECT,
+            "reached",
+            Level.ERROR if old else Level.OK,
+            f"version {version}, {latency_ms} ms",
+            "upgrade it: 3.10 or newer is needed" if old else None,
+            version=version,
+            latency_ms=latency_ms,
+        )
+    )
+
+
+async def _look_at_queues(connection: AbstractConnection, settings: Settings, found: list[Finding]) -> None:
+    wanted = build_topology(enriched_queue=settings.enriched_queue)
+    missing = await find_missing(connection, wanted)
+    if missing:
+        more = f" and {len(missing) - _NAMED} more" if len(missing) > _NAMED else ""
+        detail = f"missing: {', '.join(missing[:_NAMED])}{more}"
+        found.append(Finding(SUBJECT, "topology", Level.ERROR, detail, _DECLARE))
+    else:
+        detail = f"{len(wanted.exchanges)} exchanges and {len(wanted.queues)} queues are there"
+        found.append(Finding(SUBJECT, "topology", Level.OK, detail))
+    ours = [name for name in (*WORK_QUEUES, DLQ_HANDLER) if f"queue {name}" not in missing]
+    others = [ENRICHED] if settings.enriched_queue and f"queue {ENRICHED}" not in missing else []
+    alone = await _queues_without_consumer(connection, [*ours, *others])
+    found.extend(_lonely(name, depth) for name, depth in alone)
+    if ours and not alone:
+        found.append(
+            Finding(SUBJECT, "consumers", Level.OK, f"all {len(ours) + len(others)} queues have one")
+        )
+
+
+async def _queues_without_consumer(
+    connection: AbstractConnection, names: Sequence[str]
+) -> list[tuple[str, int]]:
+    """Names and depths."""
+    alone = []
+    async with await open_channel(connection, confirms=False) as channel:
+        for name in names:
+            state = (await channel.declare_queue(name, passive=True)).declaration_result
+            if not state.consumer_count:
+                alone.append((name, state.message_count or 0))
+    return alone
+
+
+def _lonely(name: str, depth: int) -> Finding:
+    """An idle queue of ours waits for its worker; one that fills does harm. Enriched messages are others'."""
+    detail = f"{name} has none, {depth} messages wait"
+    if name == ENRICHED:
+        mend = "start what consumes it, or set ENRICHED_QUEUE=off and delete it"
+        return Finding(SUBJECT, "consumers", Level.WARN, detail, mend)
+    level = Level.ERROR if depth else Level.WARN
+    return Finding(SUBJECT, "consumers", level, detail, f"wabus worker {name.partition('.')[0]}")
+
+
+async def look_at_publishing(connection: AbstractConnection, found: list[Finding]) -> None:
+    """Publish to nowhere: the confirm tells that no memory or disk alarm holds publishers."""
+    try:
+        async with asyncio.timeout(_CONFIRM_S):
+            channel = await open_channel(connection, confirms=True)
+            await channel.default_exchange.publish(
+                aio_pika.Message(b""), routing_key="wabus.doctor", mandatory=False
+            )
+    except TimeoutError:
+        detail = "publishers are held: a memory or disk alarm"
+        mend = "rabbitmq-diagnostics alarms; free memory or disk space on its nodes"
+        found.append(Finding(SUBJECT, "publishing", Level.ERROR, detail, mend))
+    else:
+        found.append(Finding(SUBJECT, "publishing", Level.OK, "confirmed"))
+
+
+async def _close(connection: AbstractConnection) -> None:
+    """A server that holds publishers does not answer the good-bye either."""
+    try:
+        async with asyncio.timeout(1):
+            await connection.close()
+    except BROKER_ERRORS:
+        return
+
+
+def _version(connection: AbstractConnection) -> str:
+    transport = connection.transport
+    assert transport is not None
+    wire = transport.connection
+    assert isinstance(wire, WireConnection)
+    version = wire.server_properties.get("version", "0")
+    return version.decode() if isinstance(version, bytes) else str(version)
+
+
+def _unreached(error: BaseException, url: str) -> Finding:
+    text = mask_secrets(" ".join(f"{type(error).__name__}: {error}".split()))[:300].rstrip(": ")
+    mend = _START
+    if "Connection.OpenOk" in text:  # so the client tells that the server closed instead of opening
+        host = unquote(urlsplit(url).path[1:]) or "/"
+        text = f"the virtual host {host} is not there, or not for this user"
+        mend = f"rabbitmqctl add_vhost {host}; rabbitmqctl set_permissions -p {host} USER '.*' '.*' '.*'"
+    elif "ACCESS_REFUSED" in text:
+        mend = "correct the user or the password in RABBITMQ_URL"
+    return Finding(SUBJECT, "reached", Level.ERROR, f"{mask_url(url)}: {text}", mend)

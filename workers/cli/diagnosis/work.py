@@ -1,0 +1,82 @@
+"""The state of the work as the database knows it: who acts, what is paused, what waits for too long."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Final
+
+import asyncpg
+
+from shared.durations import DURATIONS
+from shared.postgres.database import Database
+from shared.postgres.lease import lapsed_s
+from shared.postgres.queries import Queries
+from workers.cli.diagnosis.finding import Finding, Level
+from workers.cli.printing import format_time
+
+SUBJECT: Final = "work"
+_QUERIES: Final = Queries("workers.cli.diagnosis", "doctor.sql")
+#: What is late by more than this is not just under way.
+_LATE: Final = timedelta(seconds=60)
+_SCHEDULER: Final = "wabus worker scheduler"
+
+
+async def look_at_work(database: Database, found: list[Finding]) -> None:
+    """Look at all of it. Raises StoreError."""
+    found.append(_scheduler(await lapsed_s(database, "scheduler")))
+    paused = await database.fetch(_QUERIES["paused_numbers"])
+    found.extend([_paused(row) for row in paused] or [_well("numbers", "none is paused")])
+    breakers = await database.fetch(_QUERIES["open_breakers"])
+    found.extend([_breaker(row) for row in breakers] or [_well("breakers", "none is open")])
+    found.append(_deferrals(await database.fetch(_QUERIES["overdue_deferrals"], _LATE)))
+    found.append(_outbox(await database.fetchrow(_QUERIES["unmarked_outbox"], _LATE)))
+    found.append(_dead_letters(await database.fetch(_QUERIES["pending_dead_letters"])))
+
+
+def _scheduler(lapsed: float | None) -> Finding:
+    if lapsed is not None and lapsed <= DURATIONS.scheduler_lease_stale_s:
+        return _well("scheduler", "acts")
+    since = "never ran" if lapsed is None else f"gone for {lapsed:.0f} s"
+    detail = f"{since}: nothing that was deferred, is due or was left over goes out"
+    return Finding(SUBJECT, "scheduler", Level.ERROR, detail, _SCHEDULER)
+
+
+def _paused(row: asyncpg.Record) -> Finding:
+    number, why = row["phone_number_id"], row["reason"] or "no reason given"
+    detail = (
+        f"{number} is paused since {format_time(row['since'])} by {row['changed_by'] or 'unknown'}: {why}"
+    )
+    return Finding(SUBJECT, "numbers", Level.WARN, detail, f"wabus number resume {number}")
+
+
+def _breaker(row: asyncpg.Record) -> Finding:
+    since = "" if row["open_s"] is None else f" for {row['open_s']:.0f} s"
+    detail = f"{row['service']} is open{since}, after {row['failures']} failures in a row"
+    mend = "nothing: it tries again by itself once the Cloud API answers (see cloud-api above)"
+    return Finding(SUBJECT, "breakers", Level.WARN, detail, mend)
+
+
+def _deferrals(rows: Sequence[asyncpg.Record]) -> Finding:
+    if not rows:
+        return _well("deferred", "none is overdue")
+    counts = ", ".join(f"{row['messages']} {row['reason']}" for row in rows)
+    oldest_s = max(row["overdue_s"] for row in rows)
+    detail = f"overdue by up to {oldest_s:.0f} s: {counts}"
+    return Finding(SUBJECT, "deferred", Level.WARN, detail, f"{_SCHEDULER}; wabus worker outbound-sender")
+
+
+def _outbox(row: asyncpg.Record | None) -> Finding:
+    if row is None or not row["events"]:
+        return _well("outbox", "all is published")
+    detail = f"{row['events']} events are not published, the oldest for {row['oldest_s']:.0f} s"
+    return Finding(SUBJECT, "outbox", Level.WARN, detail, _SCHEDULER)
+
+
+def _dead_letters(rows: Sequence[asyncpg.Record]) -> Finding:
+    if not rows:
+        return _well("dead letters", "none is pending")
+    counts = ", ".join(f"{row['letters']} {row['reason']}" for row in rows)
+    return Finding(SUBJECT, "dead letters", Level.WARN, f"pending: {counts}", "wabus dlq list")
+
+
+def _well(check: str, detail: str) -> Finding:
+    return Finding(SUBJECT, check, Level.OK, detail)

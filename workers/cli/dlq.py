@@ -1,0 +1,227 @@
+"""`wabus dlq`: dead letters listed, shown, replayed, dismissed.
+
+Owns options and exit codes; the work is `shared.deadletters`', what is chosen `dlq_choice`'s, the form
+`dlq_view`'s.
+"""
+
+import asyncio
+import logging
+import os
+import sys
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Final, TypeVar
+from uuid import UUID
+
+import click
+
+from shared.deadletters.letters import Letter, LetterLine, Selection
+from shared.deadletters.replay import ReplayReport
+from shared.deadletters.store import DeadLetterStore
+from shared.errors import SchemaMismatch, StoreDataError
+from shared.postgres.database import Database
+from shared.reasons import DeadReason
+from shared.settings import Settings
+from workers.cli import dlq_view as view
+from workers.cli.ages import read_age
+from workers.cli.dlq_choice import Choice, choose, demand_restriction, resolve
+from workers.cli.dlq_replay import open_replayer, replay_at_rate
+
+T = TypeVar("T")
+Command = Callable[..., Any]
+
+_FILTERS: Final = (
+    click.option(
+        "--reason",
+        "reasons",
+        multiple=True,
+        type=click.Choice([reason.value for reason in DeadReason]),
+        metavar="REASON",
+        help="Only this reason; may be repeated.",
+    ),
+    click.option(
+        "--queue",
+        "queues",
+        multiple=True,
+        metavar="QUEUE",
+        help="Only what died in this queue (unrouted: the exchange); may be repeated.",
+    ),
+    click.option(
+        "--older-than",
+        "older_than_s",
+        callback=read_age,
+        metavar="AGE",
+        help="Stored longer ago: 15m, 2h, 3d.",
+    ),
+    click.option(
+        "--newer-than",
+        "newer_than_s",
+        callback=read_age,
+        metavar="AGE",
+        help="Stored since then: 15m, 2h, 3d.",
+    ),
+)
+_WHY: Final = "replayed by an operator"
+_json = click.option("--json", "as_json", is_flag=True, help="One JSON object, for programs.")
+_all = click.option("--all", "everything", is_flag=True, help="Everything open; no ids, no filters.")
+_by = click.option("--by", envvar="USER", default="unknown", show_default="$USER", help="Who decides this.")
+
+
+def _filters(command: Command) -> Command:
+    for option in reversed(_FILTERS):
+        command = option(command)
+    return command
+
+
+@click.group(epilog="\b\nExample:\n  wabus dlq list --reason database_error --older-than 15m")
+def dlq() -> None:
+    """Look at dead letters, put them back to work, or dismiss them."""
+    logging.getLogger().addHandler(logging.NullHandler())  # errors are told once, by us
+
+
+@dlq.command("list", epilog="\b\nExample:\n  wabus dlq list --queue outbound-sender --newer-than 2h")
+@_filters
+@click.option("--settled", is_flag=True, help="Those replayed or dismissed, instead of the open ones.")
+@click.option("--limit", default=50, show_default=True, type=click.IntRange(1), help="Rows shown.")
+@_json
+def list_(settled: bool, limit: int, as_json: bool, **filters: Any) -> None:
+    """List dead letters, the most pressing first, and count them by reason.
+
+    Texts of messages are not shown; `show` has them.
+    """
+    selection = Selection(**filters)
+
+    async def read(database: Database) -> tuple[list[LetterLine], dict[str, int]]:
+        store = DeadLetterStore(database)
+        lines = await store.lines(selection, limit, settled=settled)
+        return lines, await store.count_by_reason(selection, settled=settled)
+
+    lines, counts = _run(read)
+    if as_json:
+        click.echo(view.lines_as_json(lines, counts))
+    else:
+        view.print_lines(lines, counts)
+
+
+@dlq.command(epilog="\b\nExample:\n  wabus dlq show 3f2a9c1e")
+@click.argument("letter_id", metavar="ID")
+@_json
+def show(letter_id: str, as_json: bool) -> None:
+    """Show everything of one dead letter, the message's text too. A unique beginning of its id will do."""
+
+    async def read(database: Database) -> Letter | None:
+        store = DeadLetterStore(database)
+        return await store.get(await resolve(store, letter_id))
+
+    letter = _run(read)
+    if letter is None:
+        raise click.ClickException(f"no dead letter {letter_id}")
+    if as_json:
+        click.echo(view.letter_as_json(letter))
+    else:
+        view.print_letter(letter)
+
+
+@dlq.command(
+    epilog="\b\nExample:\n  wabus dlq replay --reason lock_timeout --newer-than 2h --dry-run\n"
+    "  wabus dlq replay --queue outbound-sender --limit 100 --rate 10\n  wabus dlq replay 3f2a9c1e"
+)
+@click.argument("ids", nargs=-1, metavar="[ID]...")
+@_filters
+@_all
+@click.option("--limit", type=click.IntRange(1), help="At most so many.")
+@click.option("--rate", type=click.FloatRange(0, min_open=True), help="At most so many a second.")
+@click.option("--accept-duplicate", is_flag=True, help="send_ambiguous too: the customer may get it twice.")
+@click.option("--dry-run", is_flag=True, help="Tell what would go back, change nothing.")
+@_by
+@_json
+def replay(
+    ids: tuple[str, ...],
+    everything: bool,
+    limit: int | None,
+    rate: float | None,
+    accept_duplicate: bool,
+    dry_run: bool,
+    by: str,
+    as_json: bool,
+    **filters: Any,
+) -> None:
+    """Put dead letters back to the queue they died in, the most pressing first.
+
+    Two who do so at once put each back once. Exits 1 where one that was named could not be put back, or any
+    that was tried.
+    """
+    demand_restriction(ids, filters, everything=everything)
+
+    async def work(database: Database) -> tuple[Choice, ReplayReport]:
+        store = DeadLetterStore(database)
+        choice = await choose(store, ids, filters, limit=limit, guard=not accept_duplicate)
+        if dry_run or not choice.ids:
+            return choice, ReplayReport()
+        async with open_replayer(_settings(), database) as replayer:
+
+            async def replay_chunk(chunk: Sequence[UUID]) -> ReplayReport:
+                return await replayer.replay(chunk, by=by, why=_WHY, accept_duplicate=accept_duplicate)
+
+            with view.progress(len(choice.ids), shown=not as_json) as advance:
+                return choice, await replay_at_rate(replay_chunk, choice.ids, rate, advance)
+
+    choice, report = _run(work)
+    if as_json:
+        click.echo(view.replay_as_json(choice, report, dry_run=dry_run))
+    else:
+        view.print_replay(choice, report, dry_run=dry_run)
+    unmet = ids and (choice.guarded or choice.not_open or report.not_claimed)
+    undone = not dry_run and len(report.replayed) + len(report.not_claimed) < len(choice.ids)
+    sys.exit(1 if unmet or undone else 0)
+
+
+@dlq.command(
+    epilog='\b\nExample:\n  wabus dlq dismiss --reason unrouted --older-than 3d --why "test traffic"'
+)
+@click.argument("ids", nargs=-1, metavar="[ID]...")
+@_filters
+@_all
+@click.option("--why", required=True, help="Kept with each of them.")
+@click.option("--dry-run", is_flag=True, help="Tell what would be dismissed, change nothing.")
+@_by
+@_json
+def dismiss(
+    ids: tuple[str, ...], everything: bool, why: str, dry_run: bool, by: str, as_json: bool, **filters: Any
+) -> None:
+    """Settle dead letters without a replay. They are kept for 30 days, with who and why."""
+    demand_restriction(ids, filters, everything=everything)
+
+    async def work(database: Database) -> tuple[Choice, list[UUID]]:
+        store = DeadLetterStore(database)
+        choice = await choose(store, ids, filters)
+        return choice, [] if dry_run else await store.dismiss(choice.ids, by=by, why=why)
+
+    choice, dismissed = _run(work)
+    if as_json:
+        click.echo(view.dismissal_as_json(choice, dismissed, dry_run=dry_run))
+    else:
+        view.print_dismissal(choice, dismissed, dry_run=dry_run)
+    sys.exit(1 if choice.not_open or (ids and not dry_run and len(dismissed) < len(choice.ids)) else 0)
+
+
+def _settings() -> Settings:
+    return Settings.from_env(os.environ)
+
+
+def _run(work: Callable[[Database], Awaitable[T]]) -> T:
+    """Run with a database; what it raises is one line and exit 1."""
+    dsn = _settings().database_url.get_secret_value()
+
+    async def run() -> T:
+        database = Database(dsn, size=2)
+        try:
+            return await work(database)
+        finally:
+            await database.close()
+
+    try:
+        return asyncio.run(run())
+    except StoreDataError as error:
+        if "UndefinedTable" in str(error):
+            raise SchemaMismatch("the database has no dead letters' table: run `wabus migrate`") from error
+        raise

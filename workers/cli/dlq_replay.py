@@ -1,0 +1,61 @@
+"""Replaying many dead letters from the command line: in order, at a rate, told as it goes."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from uuid import UUID
+
+import aio_pika
+
+from shared.amqp.pika_link import BROKER_ERRORS, Link
+from shared.amqp.pika_publisher import PikaPublisher
+from shared.deadletters.replay import CHUNK, NOWHERE, Replayer, ReplayReport
+from shared.durations import DURATIONS
+from shared.errors import BrokerUnavailable
+from shared.masking import mask_url
+from shared.postgres.database import Database
+from shared.running.ending import end_tasks
+from shared.settings import Settings
+
+
+@asynccontextmanager
+async def open_replayer(settings: Settings, database: Database) -> AsyncIterator[Replayer]:
+    """A replayer with a connection of its own. Raises BrokerUnavailable at once where RabbitMQ is away."""
+    url = settings.rabbitmq_url.get_secret_value()
+    try:
+        async with await aio_pika.connect(url, timeout=10):
+            pass
+    except BROKER_ERRORS as error:
+        raise BrokerUnavailable(f"cannot reach RabbitMQ at {mask_url(url)}: {error}") from error
+    link = Link(url, "wabus dlq", DURATIONS)
+    connecting = asyncio.create_task(link.run(), name="amqp publish")
+    try:
+        yield Replayer(database, PikaPublisher(link, DURATIONS), DURATIONS)
+    finally:
+        await end_tasks((connecting,))
+
+
+async def replay_at_rate(
+    replay: Callable[[Sequence[UUID]], Awaitable[ReplayReport]],
+    ids: Sequence[UUID],
+    rate: float | None,
+    advance: Callable[[int], None],
+) -> ReplayReport:
+    """Replay in order, at most `rate` a second; stops once nothing goes out any more.
+
+    What was not tried is in neither part of the report. `advance` is told how many were tried.
+    """
+    size = CHUNK if rate is None else max(1, min(CHUNK, int(rate)))
+    total = ReplayReport()
+    for start in range(0, len(ids), size):
+        chunk = ids[start : start + size]
+        pause = asyncio.create_task(asyncio.sleep(0 if rate is None else len(chunk) / rate))
+        report = await replay(chunk)
+        total += report
+        advance(len(chunk))
+        if len(report.failed) == len(chunk) and any(error != NOWHERE for _, error in report.failed):
+            pause.cancel()
+            break
+        if start + size < len(ids):
+            await pause
+    return total

@@ -1,0 +1,216 @@
+"""How `wabus dlq` shows dead letters: tables for people, plain values for programs.
+
+Owns form only. What comes from a message is never taken for markup or for a terminal's control codes.
+"""
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from typing import Any, Final
+from uuid import UUID
+
+import click
+import orjson
+from rich.box import SIMPLE_HEAD
+from rich.console import Console, Group, RenderableType
+from rich.progress import Progress
+from rich.table import Column, Table
+from rich.text import Text
+
+from shared.deadletters.letters import Letter, LetterLine
+from shared.deadletters.replay import ReplayReport
+from shared.masking import escape_controls
+from workers.cli.ages import describe_age
+from workers.cli.dlq_choice import Choice
+
+_SHORT: Final = 8
+_NAMED: Final = 20
+_BODY_CHARACTERS: Final = 20_000
+
+
+def lines_as_json(lines: Sequence[LetterLine], counts: Mapping[str, int]) -> bytes:
+    """`list --json`: no bodies, which `show` has."""
+    letters = []
+    for line in lines:
+        values = asdict(line)
+        values["timestamp"] = values.pop("created_at")
+        letters.append({**values, "retry_count": max(0, line.attempts - 1)})
+    summary = {"total": sum(counts.values()), "counts": counts, "dead_letters": letters}
+    return orjson.dumps(summary, option=orjson.OPT_UTC_Z, default=str)
+
+
+def letter_as_json(letter: Letter) -> bytes:
+    """`show --json`: the DLQMessage, and what else the row says."""
+    values = {**letter.columns, **letter.message.model_dump(), "later_deaths": letter.later_deaths}
+    return orjson.dumps(values, option=orjson.OPT_UTC_Z, default=str)
+
+
+def print_lines(lines: Sequence[LetterLine], counts: Mapping[str, int]) -> None:
+    """The table of `list`, then the counts of all that matches."""
+    total = sum(counts.values())
+    if not lines:
+        click.echo("No dead letters match.")
+        return
+    names = [Column(name, no_wrap=True) for name in ("id", "age", "reason", "queue")]
+    table = Table(
+        *names, Column("attempts", justify="right"), Column("error", overflow="fold"), box=SIMPLE_HEAD
+    )
+    digits = shorten([line.id for line in lines])
+    for line in lines:
+        known = (line.id.hex[:digits], describe_age(line.age_s), line.reason, line.source_queue)
+        table.add_row(*map(plain_text, (*known, str(line.attempts), _error(line))))
+    Console().print(table)
+    shown = "" if total == len(lines) else f" ({len(lines)} shown)"
+    click.echo(f"{total} dead letters{shown}: {describe_counts(counts)}")
+
+
+def print_letter(letter: Letter) -> None:
+    """Everything of one dead letter, its body last."""
+    columns, message = letter.columns, letter.message
+    facts = {
+        "id": message.id,
+        "status": columns["status"],
+        "reason": message.reason,
+        "error": message.error_message,
+        "queue": message.source_queue,
+        "exchange": columns["exchange"],
+        "routing key": message.routing_key,
+        "attempts": columns["attempts"],
+        "stored": f"{message.timestamp:%Y-%m-%d %H:%M:%S} UTC, {describe_age(columns['age_s'])} ago",
+        "message": columns["message_id"],
+        "first of its chain": columns["replay_of"],
+        "replays": columns["replay_count"] or None,
+        "died again as": ", ".join(map(str, letter.later_deaths)) or None,
+        "replayed": columns["replayed_at"],
+        "dismissed": columns["dismissed_at"],
+        "by": columns["resolved_by"],
+        "why": columns["resolution"],
+        "claimed until": columns["claimed_until"],
+    }
+    table = Table.grid(Column(style="bold", no_wrap=True), Column(overflow="fold"), padding=(0, 2))
+    for name, value in facts.items():
+        if value is not None:
+            table.add_row(name, plain_text(str(value)))
+    headers = json.dumps(message.headers, indent=2, ensure_ascii=False)
+    parts: list[RenderableType] = [table, Text("\nheaders", style="bold"), plain_text(headers)]
+    parts += [Text(f"\nbody, {len(letter.raw_body)} bytes", style="bold"), plain_text(_body(letter))]
+    Console().print(Group(*parts), soft_wrap=True)
+
+
+def replay_as_json(choice: Choice, report: ReplayReport, *, dry_run: bool) -> bytes:
+    """`replay --json`. `chosen` counts what was to be tried, `not_tried` what was not any more."""
+    summary = {
+        "dry_run": dry_run,
+        "chosen": len(choice.ids),
+        "counts": choice.counts,
+        "replayed": report.replayed,
+        "failed": [{"id": letter, "error": error} for letter, error in report.failed],
+        "taken_by_others": report.not_claimed,
+        "needs_accept_duplicate": choice.guarded,
+        "not_open": choice.not_open,
+        "not_tried": _not_tried(choice, report, dry_run=dry_run),
+    }
+    return orjson.dumps(summary, default=str)
+
+
+def print_replay(choice: Choice, report: ReplayReport, *, dry_run: bool) -> None:
+    """What a replay came to, a line for each thing."""
+    if dry_run:
+        click.echo(f"Would replay {_count(choice)}")
+    else:
+        click.echo(f"Replayed {len(report.replayed)} of {_count(choice)}")
+    for letter, error in report.failed[:_NAMED]:
+        click.echo(f"failed, still pending: {letter}: {escape_controls(str(error))}")
+    if len(report.failed) > _NAMED:
+        click.echo(f"failed, still pending: {len(report.failed) - _NAMED} more")
+    for letter in report.not_claimed[:_NAMED]:
+        click.echo(f"{letter} was taken by someone else meanwhile")
+    if choice.guarded:
+        click.echo(f"left out: {len(choice.guarded)} send_ambiguous, which need --accept-duplicate")
+    if not_tried := _not_tried(choice, report, dry_run=dry_run):
+        click.echo(f"not tried after that: {not_tried}")
+    _name_not_open(choice)
+
+
+def dismissal_as_json(choice: Choice, dismissed: Sequence[UUID], *, dry_run: bool) -> bytes:
+    """`dismiss --json`."""
+    return orjson.dumps(
+        {
+            "dry_run": dry_run,
+            "chosen": len(choice.ids),
+            "counts": choice.counts,
+            "dismissed": dismissed,
+            "not_open": choice.not_open,
+        },
+        default=str,
+    )
+
+
+def print_dismissal(choice: Choice, dismissed: Sequence[UUID], *, dry_run: bool) -> None:
+    """What a dismissal came to."""
+    if dry_run:
+        click.echo(f"Would dismiss {_count(choice)}")
+    else:
+        click.echo(f"Dismissed {len(dismissed)} of {_count(choice)}")
+    _name_not_open(choice)
+
+
+@contextmanager
+def progress(total: int, *, shown: bool) -> Iterator[Callable[[int], None]]:
+    """A bar on a terminal's stderr; gives what to call with each step."""
+    console = Console(stderr=True)
+    with Progress(console=console, transient=True, disable=not (shown and console.is_terminal)) as bar:
+        task = bar.add_task("replaying", total=total)
+        yield lambda done: bar.advance(task, done)
+
+
+def _count(choice: Choice) -> str:
+    counts = f": {describe_counts(choice.counts)}" if choice.counts else "."
+    return f"{len(choice.ids)} dead letters{counts}"
+
+
+def _not_tried(choice: Choice, report: ReplayReport, *, dry_run: bool) -> int:
+    tried = len(report.replayed) + len(report.failed) + len(report.not_claimed)
+    return 0 if dry_run else len(choice.ids) - tried
+
+
+def _name_not_open(choice: Choice) -> None:
+    for letter in choice.not_open:
+        click.echo(f"{letter} is not open: replayed, dismissed, being replayed, or not what the filters say")
+
+
+def describe_counts(counts: Mapping[str, int]) -> str:
+    """`invalid_payload 3, unrouted 1`."""
+    return ", ".join(f"{reason} {count}" for reason, count in counts.items())
+
+
+def shorten(ids: Sequence[UUID]) -> int:
+    """How many digits tell these ids apart, at least 8."""
+    digits = _SHORT
+    while digits < 32 and len({one.hex[:digits] for one in ids}) < len(set(ids)):
+        digits += 1
+    return digits
+
+
+def plain_text(text: str) -> Text:
+    """Text as it is, control characters made visible."""
+    shown = "".join(c if c.isprintable() or c == "\n" else repr(c)[1:-1] for c in text)
+    return Text(shown)
+
+
+def _error(line: LetterLine) -> str:
+    """The error, after the status where that is not what one expects."""
+    status = "replaying, lapsed" if line.lapsed else line.status
+    error = line.error_message or ""
+    return error if status == "pending" else f"[{status}] {error}"
+
+
+def _body(letter: Letter) -> str:
+    payload: Any = letter.message.original_payload
+    if payload is not None:
+        text = json.dumps(payload, indent=2, ensure_ascii=False)
+    else:
+        text = letter.raw_body.decode("utf-8", "backslashreplace")
+    cut = "" if len(text) <= _BODY_CHARACTERS else "\n… (--json has all of it)"
+    return text[:_BODY_CHARACTERS] + cut

@@ -1,0 +1,136 @@
+"""What the database knows of a message or a customer, gathered for one reference.
+
+Owns the reading; never a body, a text or metadata. Showing it is `message`'s.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, TypeAlias
+from uuid import UUID
+
+import asyncpg
+
+from shared.postgres.database import Connection, Database
+from shared.postgres.queries import Queries
+from workers.cli.customer import read_address
+
+_QUERIES: Final = Queries("workers.cli", "message.sql")
+#: Conversations of a customer that are shown.
+_MAPPINGS: Final = 5
+
+Row: TypeAlias = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Story:
+    """Mappings with their `messages`, each with `attempts`, `status_events`, `deferral`, `dead_letters`.
+
+    `found_by`: `message`, `conversation`, `customer` or `reference`; the last two lists have no message here.
+    """
+
+    found_by: str
+    mappings: Sequence[Row]
+    status_events: Sequence[Row]
+    dead_letters: Sequence[Row]
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing at all was found."""
+        return not (self.mappings or self.status_events or self.dead_letters)
+
+
+async def look_up(database: Database, reference: str, limit: int) -> Story:
+    """Everything about a wamid, an id of ours or of others, or a customer with the last `limit` messages."""
+    async with database.connection() as connection, connection.transaction(readonly=True):
+        named = _uuid(reference), reference
+        messages = _ids(await connection.fetch(_QUERIES["find_messages"], *named))
+        if messages:
+            return await _tell(connection, "message", messages, (), await _loose(connection, reference))
+        mappings = _ids(await connection.fetch(_QUERIES["find_mappings"], *named))
+        if mappings:
+            return await _tell_mappings(connection, "conversation", mappings, limit, ([], []))
+        address = read_address(reference)
+        if address is None:
+            return await _tell(connection, "reference", (), (), await _loose(connection, reference))
+        mappings = _ids(await connection.fetch(_QUERIES["find_mappings_of_customer"], address, _MAPPINGS))
+        spellings = [address, f"+{address}"]
+        letters = _rows(await connection.fetch(_QUERIES["dead_letters_of_customer"], spellings, limit))
+        return await _tell_mappings(connection, "customer", mappings, limit, ([], letters))
+
+
+async def _loose(connection: Connection, reference: str) -> tuple[list[Row], list[Row]]:
+    """Status events and dead letters that carry a wamid, whether or not there is a message."""
+    events = _rows(await connection.fetch(_QUERIES["unmatched_events"], reference))
+    return events, _rows(await connection.fetch(_QUERIES["dead_letters"], [], [reference]))
+
+
+async def _tell_mappings(
+    connection: Connection,
+    found_by: str,
+    mappings: Sequence[UUID],
+    limit: int,
+    loose: tuple[list[Row], list[Row]],
+) -> Story:
+    last = _ids(await connection.fetch(_QUERIES["last_messages"], mappings, limit))
+    return await _tell(connection, found_by, last, mappings, loose)
+
+
+async def _tell(
+    connection: Connection,
+    found_by: str,
+    message_ids: Sequence[UUID],
+    mapping_ids: Sequence[UUID],
+    loose: tuple[list[Row], list[Row]],
+) -> Story:
+    messages = await _read_messages(connection, message_ids)
+    wanted = {*mapping_ids, *(message["mapping_id"] for message in messages)}
+    mappings = _rows(await connection.fetch(_QUERIES["mappings"], list(wanted)))
+    for mapping in mappings:
+        mapping["messages"] = [item for item in messages if item["mapping_id"] == mapping["id"]]
+    told = {letter["id"] for message in messages for letter in message["dead_letters"]}
+    events, letters = loose
+    return Story(found_by, mappings, events, [letter for letter in letters if letter["id"] not in told])
+
+
+async def _read_messages(connection: Connection, ids: Sequence[UUID]) -> list[Row]:
+    messages = _rows(await connection.fetch(_QUERIES["messages"], ids))
+    attempts = _by_message(await connection.fetch(_QUERIES["attempts"], ids))
+    events = _by_message(await connection.fetch(_QUERIES["events"], ids))
+    deferrals = _by_message(await connection.fetch(_QUERIES["deferrals"], ids))
+    wamids = [message["wamid"] for message in messages if message["wamid"] is not None]
+    letters = _rows(await connection.fetch(_QUERIES["dead_letters"], ids, wamids))
+    for message in messages:
+        message["attempts"] = attempts[message["id"]]
+        message["status_events"] = events[message["id"]]
+        message["deferral"] = next(iter(deferrals[message["id"]]), None)
+        message["dead_letters"] = [letter for letter in letters if _concerns(letter, message)]
+    return messages
+
+
+def _concerns(letter: Row, message: Row) -> bool:
+    if letter["message_id"] is not None:
+        return bool(letter["message_id"] == message["id"])
+    return letter["wamid"] is not None and bool(letter["wamid"] == message["wamid"])
+
+
+def _by_message(rows: Iterable[asyncpg.Record]) -> defaultdict[UUID, list[Row]]:
+    grouped: defaultdict[UUID, list[Row]] = defaultdict(list)
+    for row in _rows(rows):
+        grouped[row.pop("message_id")].append(row)
+    return grouped
+
+
+def _rows(records: Iterable[asyncpg.Record]) -> list[Row]:
+    return [dict(record) for record in records]
+
+
+def _ids(records: Iterable[asyncpg.Record]) -> list[UUID]:
+    return [record[0] for record in records]
+
+
+def _uuid(text: str) -> UUID | None:
+    try:
+        return UUID(text)
+    except ValueError:
+        return None

@@ -1,0 +1,112 @@
+"""`wabus message show`: where a message is and what became of it.
+
+Owns the showing; the reading is `lookup`'s.
+"""
+
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+from typing import Any, Final
+
+import click
+
+from shared.settings import Settings
+from workers.cli.lookup import Row, Story, look_up
+from workers.cli.operation import json_option, run_on_database
+from workers.cli.printing import print_facts, print_json, print_table
+
+_EPILOG: Final = """\b
+Example:
+  wabus message show wamid.HBgMNDkxNzAwMDAwMDAxFQIAERgS
+  wabus message show +491700000001 --limit 20"""
+_SUMMARY: Final = ("id", "created_at", "direction", "status", "message_type", "lane", "wamid", "error_code")
+_LETTER: Final = ("id", "reason", "status", "created_at", "source_queue", "attempts", "error_message")
+_NESTED: Final = {
+    "messages",
+    "attempts",
+    "status_events",
+    "deferral",
+    "dead_letters",
+    "mapping_id",
+    "aliases",
+}
+
+
+@click.group(epilog=_EPILOG)
+def message() -> None:
+    """Follow one message, or the last ones of a customer."""
+
+
+@message.command(epilog=_EPILOG)
+@click.argument("reference", metavar="WAMID|ID|PHONE")
+@click.option(
+    "--limit", default=10, show_default=True, type=click.IntRange(1, 1000), help="Messages per conversation."
+)
+@json_option
+def show(reference: str, limit: int, as_json: bool) -> None:
+    """Show a message's conversation, attempts, status events, deferral and dead letters; never its text.
+
+    ID is ours, the agent platform's, the application's, or a conversation's; PHONE a phone number or a
+    business-scoped id. Exits 1 where nothing is found.
+    """
+    settings = Settings.from_env(os.environ)
+    cleaned = reference.strip().replace("\x00", "")
+    story = run_on_database(settings, lambda database: look_up(database, cleaned, limit))
+    if story.is_empty:
+        raise click.ClickException(f"{cleaned}: not found")
+    if as_json:
+        print_json(asdict(story))
+    else:
+        _print_story(story)
+
+
+def _print_story(story: Story) -> None:
+    for mapping in story.mappings:
+        _print_mapping(mapping)
+        if story.found_by == "message":
+            for item in mapping["messages"]:
+                _print_message(item)
+        else:
+            _print_rows("Messages", mapping["messages"], _SUMMARY)
+    _print_rows("Status events without a message", story.status_events, _event_columns(story.status_events))
+    _print_rows("Dead letters", story.dead_letters, _LETTER)
+
+
+def _print_mapping(mapping: Row) -> None:
+    facts = _facts(mapping) | {"earlier conversations": ", ".join(mapping["aliases"]) or None}
+    print_facts(f"Conversation of {mapping['wa_id']} with {mapping['phone_number_id']}", facts)
+
+
+def _print_message(item: Row) -> None:
+    print_facts(f"Message {item['id']}", _facts(item))
+    attempts = ("attempt", "outcome", "started_at", "finished_at", "http_status", "error_code", "wamid")
+    _print_rows("Attempts", item["attempts"], attempts)
+    _print_rows("Status events", item["status_events"], _event_columns(item["status_events"]))
+    if item["deferral"] is not None:
+        columns = ("reason", "not_before", "due", "republished", "queue", "created_at")
+        _print_rows("Deferred", [item["deferral"]], columns)
+    _print_rows("Dead letters", item["dead_letters"], _LETTER)
+
+
+def _event_columns(events: Iterable[Row]) -> Sequence[str]:
+    """Errors only where there are any."""
+    columns = ("received_at", "occurred_at", "source", "status", "outcome")
+    return (*columns, "errors") if any(event["errors"] for event in events) else columns
+
+
+def _print_rows(title: str, rows: Sequence[Row], columns: Sequence[str]) -> None:
+    if rows:
+        names = (name.removesuffix("_at").replace("_", " ") for name in columns)
+        print_table(title, names, ([_cell(row[name]) for name in columns] for row in rows))
+
+
+def _facts(row: Row) -> Row:
+    return {name.replace("_", " "): value for name, value in row.items() if name not in _NESTED}
+
+
+def _cell(value: Any) -> Any:
+    """The platform's errors in one line; anything else as it is."""
+    if not isinstance(value, list):
+        return value
+    errors = [error for error in value if isinstance(error, dict)]
+    return "; ".join(f"{error.get('code')} {error.get('title') or ''}".strip() for error in errors)

@@ -1,0 +1,60 @@
+"""`wabus migrate`: brings the database's schema forward or backward.
+
+Owns options and output; the work is `schema.migrator`'s. Settings errors are left to the program (exit 2).
+"""
+
+import asyncio
+import os
+from collections.abc import Sequence
+from dataclasses import asdict
+
+import click
+import orjson
+from rich.console import Console
+from rich.table import Table
+
+from schema.migrator import MigrationError, Step, latest_version
+from schema.migrator import migrate as carry_out
+from shared.settings import Settings
+
+_EPILOG = """\b
+Example:
+  wabus migrate --dry-run
+  wabus migrate
+  wabus migrate --to 0      (removes every table and all data)"""
+
+
+@click.command(epilog=_EPILOG)
+@click.option(
+    "--to", type=click.IntRange(0), metavar="N", help="Version to reach; the latest, when left out."
+)
+@click.option("--dry-run", is_flag=True, help="Tell the steps, change nothing.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object, for programs.")
+def migrate(to: int | None, dry_run: bool, as_json: bool) -> None:
+    """Migrate the database that MIGRATION_DATABASE_URL (else DATABASE_URL) names.
+
+    Several may run at once: one does the work, the others find it done. Going backward drops what the newer
+    version added, data included; 0 leaves nothing at all.
+    """
+    dsn = Settings.from_env(os.environ).migration_database_url.get_secret_value()
+    try:
+        steps = asyncio.run(carry_out(dsn, to=to, dry_run=dry_run))
+    except MigrationError as error:
+        raise click.ClickException(str(error)) from error
+    version = latest_version() if to is None else to
+    if as_json:
+        told = {"version": version, "dry_run": dry_run, "steps": [asdict(step) for step in steps]}
+        click.echo(orjson.dumps(told))
+    else:
+        _print_steps(steps, version, dry_run=dry_run)
+
+
+def _print_steps(steps: Sequence[Step], version: int, *, dry_run: bool) -> None:
+    if not steps:
+        click.echo(f"The database is at version {version} already.")
+        return
+    table = Table("version", "migration", "direction")
+    for step in steps:
+        table.add_row(str(step.version), step.name, step.direction)
+    Console().print(table)
+    click.echo(f"{'Would bring' if dry_run else 'Brought'} the database to version {version}.")

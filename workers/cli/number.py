@@ -1,0 +1,185 @@
+"""`wabus number list|pause|resume`: which business numbers may send.
+
+Owns the operator's side of `business_numbers`; the sender pauses numbers too, and reads the state before
+each send.
+"""
+
+import os
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any, Final, Literal
+
+import click
+
+from shared.masking import escape_controls
+from shared.postgres.database import Database
+from shared.postgres.queries import Queries
+from shared.settings import Settings
+from workers.cli.operation import by_option, json_option, record_audit, run_on_database
+from workers.cli.printing import print_json, print_table
+
+_QUERIES: Final = Queries("workers.cli", "number.sql")
+
+
+@dataclass(frozen=True, slots=True)
+class Number:
+    """A business number as operators see it; `waiting` counts messages deferred because it is paused."""
+
+    phone_number_id: str
+    state: str
+    since: datetime | None
+    reason: str | None
+    changed_by: str | None
+    breaker: str
+    waiting: int
+    mps: float
+    has_token: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What a command did to one number; `released`: messages that need not wait any longer."""
+
+    phone_number_id: str
+    state: str
+    changed: bool
+    released: int
+
+
+@click.group(epilog="\b\nExample:\n  wabus number pause 106540352242922 --reason 'new token on its way'")
+def number() -> None:
+    """List business numbers; pause or resume their sending.
+
+    The sender pauses a number by itself where the platform refuses its token or its account.
+    """
+
+
+@number.command("list", epilog="\b\nExample:\n  wabus number list --json")
+@json_option
+def list_(as_json: bool) -> None:
+    """List the numbers that are known: from settings, from earlier pauses, from conversations."""
+    settings = Settings.from_env(os.environ)
+    numbers = run_on_database(settings, lambda database: _read(database, settings))
+    if as_json:
+        print_json({"numbers": [asdict(item) for item in numbers]})
+    else:
+        _print_numbers(numbers)
+
+
+_numbers = click.argument("numbers", metavar="[NUMBER]...", nargs=-1)
+_all = click.option("--all", "everything", is_flag=True, help="Every number that `wabus number list` shows.")
+_reason = click.option("--reason", metavar="TEXT", help="Why, for people (audited).")
+
+
+@number.command(epilog="\b\nExample:\n  wabus number pause --all --reason 'billing is being mended' --by ana")
+@_numbers
+@_all
+@_reason
+@by_option
+@json_option
+def pause(numbers: tuple[str, ...], everything: bool, reason: str | None, by: str, as_json: bool) -> None:
+    """Stop sending from numbers; their messages wait until `wabus number resume`."""
+    _change("paused", numbers, everything, reason or "paused by hand", by, as_json)
+
+
+@number.command(epilog="\b\nExample:\n  wabus number resume 106540352242922")
+@_numbers
+@_all
+@_reason
+@by_option
+@json_option
+def resume(numbers: tuple[str, ...], everything: bool, reason: str | None, by: str, as_json: bool) -> None:
+    """Send from numbers again; what waited for them goes at once, oldest first."""
+    _change("active", numbers, everything, reason, by, as_json)
+
+
+def _change(
+    state: Literal["paused", "active"],
+    numbers: Sequence[str],
+    everything: bool,
+    reason: str | None,
+    by: str,
+    as_json: bool,
+) -> None:
+    if everything == bool(numbers):
+        raise click.UsageError("Name at least one NUMBER, or give --all.")
+    settings = Settings.from_env(os.environ)
+
+    async def work(database: Database) -> list[Change]:
+        known = {item.phone_number_id: item.state for item in await _read(database, settings)}
+        if unknown := sorted(set(numbers) - set(known)):
+            raise click.ClickException(f"{', '.join(unknown)}: not known; see `wabus number list`")
+        others = [name for name, before in known.items() if before != state]
+        return await _set_state(database, others if everything else sorted(set(numbers)), state, reason, by)
+
+    changes = run_on_database(settings, work)
+    if as_json:
+        print_json({"numbers": [asdict(change) for change in changes]})
+    else:
+        for change in changes:
+            click.echo(_tell(change))
+        if not changes:
+            click.echo(f"Every number is {state} already.")
+
+
+async def _set_state(
+    database: Database, numbers: Sequence[str], state: str, reason: str | None, by: str
+) -> list[Change]:
+    async with database.transaction() as connection:
+        rows = await connection.fetch(_QUERIES["set_state"], numbers, state, reason, by)
+        released: dict[str, int] = {}
+        if state == "active":
+            rows_released = await connection.fetch(_QUERIES["hasten"], numbers)
+            released = {row["phone_number_id"]: row["messages"] for row in rows_released}
+        changes = [
+            Change(row["phone_number_id"], state, row["changed"], released.get(row["phone_number_id"], 0))
+            for row in rows
+        ]
+        for change in changes:
+            details: dict[str, Any] = {"reason": reason, "changed": change.changed}
+            await record_audit(
+                connection,
+                actor=by,
+                action="number.pause" if state == "paused" else "number.resume",
+                subject=change.phone_number_id,
+                details=details | {"released": change.released},
+            )
+    return changes
+
+
+async def _read(database: Database, settings: Settings) -> list[Number]:
+    named = sorted({settings.whatsapp_phone_number_id, *settings.whatsapp_numbers})
+    numbers = []
+    for row in await database.fetch(_QUERIES["list"], named):
+        own = settings.number(row["phone_number_id"])
+        numbers.append(Number(**dict(row), mps=own.mps, has_token=own.token is not None))
+    return numbers
+
+
+def _tell(change: Change) -> str:
+    already = "" if change.changed else " already"
+    waited = f", {change.released} waiting messages may go" if change.released else ""
+    return f"{escape_controls(change.phone_number_id)}: {change.state}{already}{waited}"
+
+
+def _print_numbers(numbers: Sequence[Number]) -> None:
+    columns = ("number", "state", "since", "reason", "by", "breaker", "waiting", "msg/s", "token")
+    print_table(
+        "",
+        columns,
+        (
+            (
+                item.phone_number_id,
+                item.state,
+                item.since,
+                item.reason,
+                item.changed_by,
+                item.breaker,
+                item.waiting,
+                f"{item.mps:g}",
+                item.has_token,
+            )
+            for item in numbers
+        ),
+    )

@@ -1,0 +1,72 @@
+"""What commands of operators share: a connection to PostgreSQL, who acts, and the line in `audit_log`.
+
+Owns how an absent database or schema is told. What a command does is its own.
+"""
+
+import asyncio
+import getpass
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Final, TypeVar
+
+import asyncpg
+import click
+
+from shared.errors import StoreError, WabusError
+from shared.masking import mask_url
+from shared.postgres.database import Connection, Database
+from shared.settings import Settings
+
+_Result = TypeVar("_Result")
+_RECORD: Final = "insert into audit_log (actor, action, subject, details) values ($1, $2, $3, $4)"
+_UNPREPARED: Final = (asyncpg.UndefinedTableError, asyncpg.UndefinedColumnError)
+
+
+def current_user() -> str:
+    """The system's name of who runs this program."""
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):
+        return "unknown"
+
+
+#: `--by`: who is written down in the audit log.
+by_option = click.option(
+    "--by", default=current_user, show_default="your user name", metavar="WHO", help="Who does it (audited)."
+)
+#: `--json`: for programs.
+json_option = click.option("--json", "as_json", is_flag=True, help="One JSON object, for programs.")
+
+
+def run_on_database(settings: Settings, work: Callable[[Database], Awaitable[_Result]]) -> _Result:
+    """Run `work` with a database of its own; what fails leaves as a WabusError of one line."""
+
+    async def run() -> _Result:
+        database = Database(settings.database_url.get_secret_value(), size=1)
+        try:
+            return await work(database)
+        except StoreError as error:
+            raise WabusError(_explain(error, settings)) from error
+        finally:
+            await database.close()
+
+    return asyncio.run(run())
+
+
+async def record_audit(
+    connection: Connection, *, actor: str, action: str, subject: str, details: Mapping[str, Any]
+) -> None:
+    """Write down who did what, in the transaction of the deed."""
+    await connection.execute(_RECORD, actor, action, subject, dict(details))
+
+
+def _explain(error: StoreError, settings: Settings) -> str:
+    where = mask_url(settings.database_url.get_secret_value())
+    if isinstance(error.__cause__, _UNPREPARED):
+        return f"the database at {where} has no schema, or an old one: run `wabus migrate`"
+    return f"PostgreSQL at {where}: {error}"
+
+
+def silence_logs() -> None:
+    """Keep what libraries log off the terminal: a command tells itself what went wrong."""
+    logging.getLogger().addHandler(logging.NullHandler())

@@ -1,0 +1,198 @@
+"""`wabus profile show|opt-in|opt-out|erase`: what is stored of one customer, and their consent.
+
+Owns the operator's side of `customer_profiles`; what an erasure covers is `erasure`'s.
+"""
+
+import asyncio
+import os
+import sys
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Final, TypeVar
+
+import click
+
+from shared.coordination.client import RedisClient, RedisUnavailable
+from shared.errors import WabusError
+from shared.masking import escape_controls
+from shared.postgres.database import Database
+from shared.postgres.queries import Queries
+from shared.settings import Settings
+from workers.cli.customer import audit_subject, phone_argument
+from workers.cli.erasure import Erasure, count_keys, remove_keys
+from workers.cli.erasure import erase as erase_person
+from workers.cli.operation import by_option, json_option, record_audit, run_on_database, silence_logs
+from workers.cli.printing import format_time, print_facts, print_json, print_table
+
+_QUERIES: Final = Queries("workers.cli", "profile.sql")
+_Result = TypeVar("_Result")
+
+
+@click.group(epilog="\b\nExample:\n  wabus profile show +491700000001")
+def profile() -> None:
+    """Show what is stored of a customer, record their consent, or erase them.
+
+    PHONE is a phone number, or the business-scoped id of a customer who hides it.
+    """
+
+
+@profile.command(epilog="\b\nExample:\n  wabus profile show +491700000001 --json")
+@phone_argument
+@json_option
+def show(phone: str, as_json: bool) -> None:
+    """Show the profile, how much is stored, and what operators did; exits 1 where nothing is stored."""
+    told = run_on_database(Settings.from_env(os.environ), lambda database: _read(database, phone))
+    if told["profile"] is None and not told["conversations"]["conversations"]:
+        raise click.ClickException(f"{phone}: not found{_erased(told['audit'])}")
+    if as_json:
+        print_json(told)
+        return
+    print_facts(f"Customer {phone}", told["profile"] or {"profile": "none"})
+    print_facts("Stored", told["conversations"])
+    if told["audit"]:
+        print_table("Audit log", ("at", "by", "action"), ([*line.values()][:3] for line in told["audit"]))
+
+
+@profile.command("opt-in", epilog="\b\nExample:\n  wabus profile opt-in +491700000001 --by ana")
+@phone_argument
+@by_option
+@json_option
+def opt_in(phone: str, by: str, as_json: bool) -> None:
+    """Record that the customer wants marketing."""
+    _record_consent(phone, True, by, as_json)
+
+
+@profile.command("opt-out", epilog="\b\nExample:\n  wabus profile opt-out +491700000001 --by ana")
+@phone_argument
+@by_option
+@json_option
+def opt_out(phone: str, by: str, as_json: bool) -> None:
+    """Record that the customer wants no marketing: none is sent from then on."""
+    _record_consent(phone, False, by, as_json)
+
+
+@profile.command(
+    epilog="\b\nExample:\n  wabus profile erase +491700000001 --dry-run\n"
+    "  wabus profile erase +491700000001 --yes --by ana"
+)
+@phone_argument
+@click.option("--dry-run", is_flag=True, help="Count what would go, remove nothing.")
+@click.option("--yes", is_flag=True, help="Do not ask; needed where no terminal can.")
+@by_option
+@json_option
+def erase(phone: str, dry_run: bool, yes: bool, by: str, as_json: bool) -> None:
+    """Remove everything that is stored of a customer, for good.
+
+    Their profile (an opt-out with it), conversations, messages, attempts, status events, places in
+    campaigns, deferred messages, dead letters, recorded events and cached keys. The audit log keeps that it
+    was done, with counts and without the number. What is on its way in RabbitMQ is not reached: where they
+    write meanwhile, run it again.
+    """
+    settings = Settings.from_env(os.environ)
+    if not (dry_run or yes or (sys.stdin.isatty() and not as_json)):
+        raise click.UsageError("Nobody can confirm here: give --yes, or --dry-run to count first.")
+    silence_logs()
+    if not (dry_run or yes):
+        _confirm(settings, phone, by)
+    erasure = _erase(settings, phone, by, dry_run=dry_run)
+    keys, failure = _reach_keys(settings, erasure, dry_run=dry_run)
+    if as_json:
+        print_json(_summary(phone, erasure, keys, dry_run=dry_run))
+    else:
+        _print_erasure(phone, erasure, keys, dry_run=dry_run)
+    if failure is not None:
+        raise WabusError(f"{failure}: what Redis caches of them could not be reached; it goes within 24 h")
+
+
+def _confirm(settings: Settings, phone: str, by: str) -> None:
+    erasure = _erase(settings, phone, by, dry_run=True)
+    _print_erasure(phone, erasure, None, dry_run=True)
+    click.confirm(f"Erase everything of {phone}?", abort=True)
+
+
+def _erase(settings: Settings, phone: str, by: str, *, dry_run: bool) -> Erasure:
+    return run_on_database(settings, lambda database: erase_person(database, phone, by=by, dry_run=dry_run))
+
+
+def _reach_keys(
+    settings: Settings, erasure: Erasure, *, dry_run: bool
+) -> tuple[int | None, RedisUnavailable | None]:
+    """Count or remove the cached keys. After the commit, so that nothing caches them anew."""
+    keys = erasure.person.keys([settings.whatsapp_phone_number_id, *settings.whatsapp_numbers])
+    reach = count_keys if dry_run else remove_keys
+    try:
+        return asyncio.run(_with_redis(settings, lambda redis: reach(redis, keys))), None
+    except RedisUnavailable as error:
+        return None, error
+
+
+async def _with_redis(settings: Settings, work: Callable[[RedisClient], Awaitable[_Result]]) -> _Result:
+    redis = RedisClient(settings.redis_url.get_secret_value())
+    try:
+        return await work(redis)
+    finally:
+        await redis.close()
+
+
+def _record_consent(phone: str, wanted: bool, by: str, as_json: bool) -> None:
+    async def work(database: Database) -> dict[str, Any]:
+        async with database.transaction() as connection:
+            row = await connection.fetchrow(_QUERIES["set_consent"], phone, wanted)
+            assert row is not None
+            await record_audit(
+                connection,
+                actor=by,
+                action="profile.opt_in" if wanted else "profile.opt_out",
+                subject=audit_subject(phone),
+                details={"before": row["before"]},
+            )
+        return dict(row)
+
+    told = run_on_database(Settings.from_env(os.environ), work)
+    if as_json:
+        print_json(told)
+    else:
+        already = " already" if told["before"] is wanted else ""
+        click.echo(f"{phone}: {'wants marketing' if wanted else 'wants no marketing'}{already}")
+
+
+async def _read(database: Database, phone: str) -> dict[str, Any]:
+    row = await database.fetchrow(_QUERIES["profile"], phone)
+    stored = await database.fetchrow(_QUERIES["conversations"], phone)
+    audit = await database.fetch(_QUERIES["audit"], audit_subject(phone))
+    assert stored is not None
+    return {
+        "profile": None if row is None else dict(row),
+        "conversations": dict(stored),
+        "audit": [dict(line) for line in audit],
+    }
+
+
+def _erased(audit: Sequence[dict[str, Any]]) -> str:
+    erasures = [line for line in audit if line["action"] == "profile.erase"]
+    return f"; erased {format_time(erasures[-1]['at'])} by {erasures[-1]['actor']}" if erasures else ""
+
+
+def _summary(phone: str, erasure: Erasure, keys: int | None, *, dry_run: bool) -> dict[str, Any]:
+    return {
+        "phone": phone,
+        "addresses": erasure.person.addresses,
+        "dry_run": dry_run,
+        "rows": erasure.rows,
+        "shortened_dead_letters": erasure.shortened,
+        "redis_keys": keys,
+    }
+
+
+def _print_erasure(phone: str, erasure: Erasure, keys: int | None, *, dry_run: bool) -> None:
+    if erasure.is_nothing and not keys:
+        click.echo(f"Nothing is stored of {phone}.")
+        return
+    rows: list[tuple[str, object]] = [(table, count) for table, count in erasure.rows.items() if count]
+    if erasure.shortened:
+        rows.append(("dead letters of campaigns, without this recipient", erasure.shortened))
+    if keys:
+        rows.append(("keys in Redis", keys))
+    print_table("", ("would be removed" if dry_run else "removed", "rows"), rows)
+    others = [address for address in erasure.person.addresses if address != phone]
+    if others:
+        click.echo(f"The same person: {escape_controls(', '.join(sorted(others)))}")

@@ -1,0 +1,33 @@
+"""A publisher for one command: connected for as long as the command needs it."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import aio_pika
+
+from shared.amqp.delivery import Publisher
+from shared.amqp.pika_link import BROKER_ERRORS, Link
+from shared.amqp.pika_publisher import PikaPublisher
+from shared.durations import DURATIONS
+from shared.errors import BrokerUnavailable
+from shared.masking import mask_url
+from shared.settings import Settings
+
+
+@asynccontextmanager
+async def open_publisher(settings: Settings) -> AsyncIterator[Publisher]:
+    """Lend a publisher. Raises BrokerUnavailable at once where RabbitMQ is away."""
+    url = settings.rabbitmq_url.get_secret_value()
+    try:
+        async with await aio_pika.connect(url, timeout=10):
+            pass
+    except BROKER_ERRORS as error:
+        raise BrokerUnavailable(f"cannot reach RabbitMQ at {mask_url(url)}: {error}") from error
+    link = Link(url, "wabus command", DURATIONS)
+    connecting = asyncio.create_task(link.run(), name="amqp publish")
+    try:
+        yield PikaPublisher(link, DURATIONS)
+    finally:
+        connecting.cancel()
+        await asyncio.wait((connecting,))

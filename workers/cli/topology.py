@@ -1,0 +1,81 @@
+"""`wabus topology declare|check`: the exchanges and queues on the broker."""
+
+import asyncio
+import os
+import sys
+
+import aio_pika
+import click
+import orjson
+from aio_pika.abc import AbstractConnection
+
+from shared.amqp.declare import declare_topology, find_missing
+from shared.amqp.pika_link import BROKER_ERRORS
+from shared.amqp.topology import Topology, build_topology
+from shared.errors import BrokerUnavailable
+from shared.masking import mask_url
+from shared.settings import Settings
+from workers.cli.operation import silence_logs
+
+
+@click.group()
+def topology() -> None:
+    """Declare or check exchanges and queues.
+
+    \b
+    Example:
+      wabus topology declare
+    """
+    silence_logs()
+
+
+@topology.command()
+def declare() -> None:
+    """Declare every exchange, queue and binding; safe to repeat.
+
+    \b
+    Example:
+      wabus topology declare
+    """
+    settings = Settings.from_env(os.environ)
+    wanted = build_topology(enriched_queue=settings.enriched_queue)
+    asyncio.run(_declare(settings, wanted))
+    click.echo(f"declared {len(wanted.exchanges)} exchanges and {len(wanted.queues)} queues")
+
+
+@topology.command()
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def check(*, as_json: bool) -> None:
+    """Say which exchanges and queues are missing; exits 1 if any is.
+
+    \b
+    Example:
+      wabus topology check --json
+    """
+    settings = Settings.from_env(os.environ)
+    missing = asyncio.run(_check(settings, build_topology(enriched_queue=settings.enriched_queue)))
+    if as_json:
+        click.echo(orjson.dumps({"missing": missing}))
+    else:
+        click.echo("\n".join(f"missing: {name}" for name in missing) or "nothing is missing")
+    sys.exit(1 if missing else 0)
+
+
+async def _declare(settings: Settings, wanted: Topology) -> None:
+    connection = await _connect(settings)
+    async with connection:
+        await declare_topology(connection, wanted)
+
+
+async def _check(settings: Settings, wanted: Topology) -> list[str]:
+    connection = await _connect(settings)
+    async with connection:
+        return await find_missing(connection, wanted)
+
+
+async def _connect(settings: Settings) -> AbstractConnection:
+    url = settings.rabbitmq_url.get_secret_value()
+    try:
+        return await aio_pika.connect(url, timeout=10)
+    except BROKER_ERRORS as error:
+        raise BrokerUnavailable(f"cannot reach RabbitMQ at {mask_url(url)}: {error}") from error

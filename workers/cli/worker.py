@@ -1,0 +1,32 @@
+"""`wabus worker NAME`: run one kind of worker, or all of them in one process."""
+
+import os
+import sys
+
+import click
+import uvloop
+
+from schema.migrator import latest_version
+from shared.running.process import WorkerProcess
+from shared.settings import Settings
+from workers.registry import WORKER_NAMES, load_worker
+
+
+@click.command()
+@click.argument("name", type=click.Choice([*WORKER_NAMES, "all"]))
+def worker(name: str) -> None:
+    """Run the worker NAME until SIGTERM or SIGINT drains it; a second signal exits at once.
+
+    `all` runs every worker in one process, for development. Settings come from the environment.
+
+    \b
+    Example:
+      set -a; . .stack/env; wabus worker inbound-resolver
+    """
+    settings = Settings.from_env(os.environ)
+    specs = [load_worker(each) for each in (WORKER_NAMES if name == "all" else (name,))]
+
+    async def start() -> int:
+        return await WorkerProcess(name, specs, settings, latest_version()).run_program()
+
+    sys.exit(uvloop.run(start()))

@@ -1,0 +1,1 @@
+"""The dlq-handler: keeps what died, and ends the messages in it."""

@@ -1,0 +1,189 @@
+"""From a delivery of the queue `dlq-handler` to a dead letter.
+
+Owns reading where a message died and why: ours come with `x-wabus-*` headers, what the broker killed with
+`x-death`, what no queue was bound for under the exchange it was published to. Never fails, whatever the
+delivery holds: a dead letter has nowhere to go but the database.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Final
+from uuid import UUID, uuid4
+
+from shared.amqp.delivery import (
+    ATTEMPTS,
+    DELIVERY_COUNT,
+    ERROR,
+    FIRST_SEEN,
+    IDEMPOTENCY_KEY,
+    MESSAGE_ID,
+    REASON,
+    REPLAY_OF,
+    SOURCE_QUEUE,
+    Delivery,
+)
+from shared.amqp.topology import DLX
+from shared.consuming.headers import correlation_of
+from shared.postgres.deadletters import DeadLetter, clean_text
+from shared.reasons import DeadReason
+
+#: Between the digest of a message and its delivery, where nothing else tells two messages apart.
+SEPARATOR: Final = ":"
+
+_KILLED: Final = {
+    "delivery_limit": (DeadReason.DELIVERY_LIMIT, "delivered again and again without an acknowledgement"),
+    "expired": (DeadReason.EXPIRED, "its time to live in the queue ran out"),
+    "rejected": (DeadReason.UNEXPECTED_ERROR, "rejected by a consumer that is not ours"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Death:
+    """Where and why. `key`: of our settlement's publish, the same for each repetition of it."""
+
+    key: str | None
+    reason: DeadReason
+    error: str
+    source_queue: str
+    exchange: str
+    routing_key: str
+    attempts: int
+
+
+def read_letter(delivery: Delivery, reader: str) -> DeadLetter:
+    """The dead letter that this delivery is. `reader` is unique to whoever reads the queue in this process.
+
+    The same delivery gives the same `dedupe_key` each time.
+    """
+    death = read_death(delivery)
+    return DeadLetter(
+        id=uuid4(),
+        dedupe_key=_dedupe_key(delivery, death, reader),
+        source_queue=death.source_queue,
+        exchange=death.exchange,
+        routing_key=death.routing_key,
+        reason=death.reason,
+        error_message=death.error,
+        raw_body=delivery.body,
+        headers={name: value for name, value in delivery.headers.items() if name != DELIVERY_COUNT},
+        attempts=int(death.attempts),
+        correlation_id=correlation_of(delivery),
+        message_id=_uuid(delivery.headers.get(MESSAGE_ID)),
+        replay_of=_uuid(delivery.headers.get(REPLAY_OF)),
+        publish_id=None if delivery.message_id is None else clean_text(delivery.message_id),
+    )
+
+
+def read_death(delivery: Delivery) -> Death:
+    """Where and why this message died."""
+    deaths = delivery.headers.get("x-death")
+    through_dlx = delivery.exchange == DLX
+    if through_dlx and isinstance(deaths, list):
+        return _killed(delivery, deaths)
+    if through_dlx or REASON in delivery.headers or not delivery.exchange:
+        return _died_with_us(delivery)
+    return Death(
+        key=None,
+        reason=DeadReason.UNROUTED,
+        error=f"no queue is bound to {delivery.exchange} for {delivery.routing_key}",
+        source_queue=delivery.exchange,
+        exchange=delivery.exchange,
+        routing_key=delivery.routing_key,
+        attempts=delivery.attempt,
+    )
+
+
+def may_be_stored(delivery: Delivery) -> bool:
+    """Whether an earlier delivery of this message may have been stored, under its digest and a suffix."""
+    return delivery.redelivered and read_death(delivery).key is None
+
+
+def simplified(letter: DeadLetter) -> DeadLetter:
+    """The same without whatever PostgreSQL may have refused; the bytes of the body are kept."""
+    return replace(
+        letter,
+        source_queue=_ascii(letter.source_queue),
+        exchange=_ascii(letter.exchange),
+        routing_key=_ascii(letter.routing_key),
+        error_message=_ascii(letter.error_message),
+        headers={"unreadable": _ascii(repr(letter.headers))[:100_000]},
+        opaque=True,
+    )
+
+
+def _killed(delivery: Delivery, deaths: list[Any]) -> Death:
+    """By the broker. Its newest entry of the queue counts; the tiers that a retry passed leave others."""
+    queue = delivery.routing_key
+    entries = [entry for entry in deaths if isinstance(entry, Mapping)]
+    entry = next((entry for entry in entries if entry.get("queue") == queue), {})
+    keys = entry.get("routing-keys")
+    kind = str(entry.get("reason", "unknown"))
+    reason, error = _KILLED.get(kind, (DeadReason.UNEXPECTED_ERROR, f"dead-lettered by RabbitMQ ({kind})"))
+    origin = replace(
+        delivery,
+        exchange=str(entry.get("exchange", "")),
+        routing_key=str(keys[0]) if isinstance(keys, list) and keys else queue,
+    )
+    return Death(
+        key=None,
+        reason=reason,
+        error=error,
+        source_queue=queue,
+        exchange=origin.origin_exchange,
+        routing_key=origin.origin_routing_key,
+        attempts=delivery.attempt,
+    )
+
+
+def _died_with_us(delivery: Delivery) -> Death:
+    headers = delivery.headers
+    given = str(headers.get(REASON, ""))
+    known = given in DeadReason.__members__.values()
+    attempts = headers.get(ATTEMPTS)
+    key = headers.get(IDEMPOTENCY_KEY)
+    return Death(
+        key=key if isinstance(key, str) and key else None,
+        reason=DeadReason(given) if known else DeadReason.UNEXPECTED_ERROR,
+        error=str(headers.get(ERROR, "")) if known else f"dead without a known reason: {given or 'none'}",
+        source_queue=str(headers.get(SOURCE_QUEUE, delivery.routing_key)),
+        exchange=delivery.origin_exchange,
+        routing_key=delivery.origin_routing_key,
+        attempts=attempts if isinstance(attempts, int) and 0 <= attempts < 1000 else delivery.attempt,
+    )
+
+
+def _dedupe_key(delivery: Delivery, death: Death, reader: str) -> str:
+    """The same on repetition, another for another message, even one that looks the same.
+
+    Ours may come twice, as two publishes under one key (its worker ended before the acknowledgement). Of
+    others only a redelivery repeats: a first delivery has a key of its own, and a redelivery the digest by
+    which an earlier one is found.
+    """
+    headers = delivery.headers
+    parts = (
+        death.key or delivery.message_id,
+        death.source_queue,
+        death.exchange,
+        death.routing_key,
+        str(death.attempts),
+        str(headers.get(REPLAY_OF, "")),
+        str(headers.get(FIRST_SEEN) if death.key else delivery.published_at),
+    )
+    digest = hashlib.sha256(delivery.body)
+    for part in parts:
+        digest.update(f"\0{part}".encode("utf-8", "replace"))
+    if death.key or delivery.redelivered:
+        return digest.hexdigest()
+    return SEPARATOR.join((digest.hexdigest(), reader, str(delivery.generation), str(delivery.tag)))
+
+
+def _uuid(value: object) -> UUID | None:
+    try:
+        return UUID(value) if isinstance(value, str) else None
+    except ValueError:
+        return None
+
+
+def _ascii(text: str) -> str:
+    return clean_text(text).encode("ascii", "backslashreplace").decode()

@@ -1,0 +1,155 @@
+"""Ending the outbound messages in dead letters: failed, told as failed, or left to be reconciled.
+
+Owns the statements about messages; what is to be done is decided in `workers.dlq_handler.outbound`.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+
+from shared.amqp.delivery import Delivery
+from shared.deadletters.replay import publishers_headers
+from shared.durations import Durations
+from shared.observability.logs import Operation, fields, get_logger
+from shared.payloads import SendError, encode
+from shared.postgres.database import Connection
+from shared.postgres.deadletters import DeadLetter, clean_headers, clean_text
+from shared.postgres.deferral import deferred_id, stored_headers
+from shared.postgres.outbox import Outbox, OutboxEvent, event
+from shared.postgres.queries import Queries
+from shared.tracking import OwnEvent, Tracker
+from workers.dlq_handler.outbound import DeadOutbound, TrackedMessage, Verdict, decide, failed_event
+
+logger = get_logger(__name__)
+QUERIES = Queries("workers.dlq_handler")
+
+#: Row of its tracked message, by the id of the dead letter.
+Rows = Mapping[UUID, asyncpg.Record]
+
+
+@dataclass(frozen=True, slots=True)
+class Corpse:
+    """A delivery and the dead letter that it is."""
+
+    delivery: Delivery
+    letter: DeadLetter
+
+
+class MessageEnder:
+    """Ends messages in the transaction that stores their dead letters."""
+
+    def __init__(self, outbox: Outbox, tracker: Tracker, durations: Durations) -> None:
+        self._outbox = outbox
+        self._tracker = tracker
+        self._ambiguous_wait = timedelta(seconds=durations.ambiguous_wait_s)
+
+    async def find(self, connection: Connection, dead: Sequence[DeadOutbound]) -> Rows:
+        """Find and lock the rows of these messages."""
+        if not dead:
+            return {}
+        found = await connection.fetch(QUERIES["find_messages"], *_wanted(dead))
+        await connection.execute(QUERIES["lock_messages"], sorted({row["id"] for row in found}))
+        rows = await connection.fetch(QUERIES["read_messages"], [row["id"] for row in found])
+        by_id = {row["id"]: row for row in rows}
+        return {dead[row["place"]].letter.id: by_id[row["id"]] for row in found if row["id"] in by_id}
+
+    async def end(
+        self, connection: Connection, dead: Sequence[DeadOutbound], rows: Rows, corpses: Sequence[Corpse]
+    ) -> list[OutboxEvent]:
+        """End the messages of new dead letters; returns the events that are in the outbox now."""
+        deliveries = {corpse.letter.id: corpse.delivery for corpse in corpses}
+        failing: dict[UUID, OwnEvent] = {}
+        untracked = []
+        for item in dead:
+            row = rows.get(item.letter.id)
+            match decide(item, None if row is None else _tracked(row)):
+                case Verdict.LEAVE:
+                    continue
+                case Verdict.TELL:
+                    untracked.append(item)
+                case Verdict.FAIL:
+                    assert row is not None
+                    failing[row["id"]] = _own_event(item.letter, row["id"])
+                case Verdict.RECONCILE:
+                    assert row is not None
+                    await self._reconcile(connection, item.letter, deliveries[item.letter.id], row)
+        recorded = await self._tracker.record_own(connection, list(failing.values())) if failing else None
+        return [*(recorded.events if recorded else ()), *await self._tell(connection, untracked)]
+
+    async def _tell(self, connection: Connection, dead: Sequence[DeadOutbound]) -> list[OutboxEvent]:
+        """What died before it became a row has failed, and so has its campaign's recipient."""
+        recipients = [
+            (item.ids["campaign_id"], item.ids["wa_id"], item.letter.reason.value)
+            for item in dead
+            if {"campaign_id", "wa_id"} <= item.ids.keys()
+        ]
+        if recipients:
+            await connection.execute(
+                QUERIES["fail_recipients"], *map(list, zip(*sorted(recipients), strict=True))
+            )
+        events = [_event(item) for item in dead]
+        await self._outbox.record(connection, events)
+        return events
+
+    async def _reconcile(
+        self, connection: Connection, letter: DeadLetter, delivery: Delivery, row: asyncpg.Record
+    ) -> None:
+        logger.warning(
+            "message %s died while an attempt of it is open: left to be reconciled",
+            row["id"],
+            extra=fields(operation=Operation.SEND_RECONCILIATION, trace_id=letter.correlation_id),
+        )
+        original = replace(
+            delivery,
+            queue=letter.source_queue,
+            exchange=letter.exchange,
+            routing_key=letter.routing_key,
+            headers=publishers_headers(delivery.headers),
+        )
+        await connection.execute(
+            QUERIES["reconcile"],
+            letter.source_queue,
+            letter.exchange,
+            letter.routing_key,
+            letter.raw_body,
+            clean_headers(stored_headers(original)),
+            self._ambiguous_wait,
+            row["id"],
+            row["phone_number_id"],
+            row["wa_id"],
+            row["lane"],
+            deferred_id(delivery),
+        )
+
+
+def _wanted(dead: Sequence[DeadOutbound]) -> tuple[list[Any], ...]:
+    return (
+        list(range(len(dead))),
+        [item.letter.message_id for item in dead],
+        [item.letter.replay_of is not None for item in dead],
+        [item.ids.get("genesys_message_id") for item in dead],
+        [item.ids.get("client_message_id") for item in dead],
+    )
+
+
+def _tracked(row: asyncpg.Record) -> TrackedMessage:
+    return TrackedMessage(row["id"], row["status"], row["content_hash"], row["undecided"])
+
+
+def _own_event(letter: DeadLetter, message_id: UUID) -> OwnEvent:
+    error = SendError(code=letter.reason.value, message=clean_text(letter.error_message) or None)
+    return OwnEvent(message_id, "failed", trace_id=letter.correlation_id, error=error)
+
+
+def _event(dead: DeadOutbound) -> OutboxEvent:
+    told = failed_event(dead)
+    return event(
+        told.event_type,
+        encode(told),
+        aggregate=("dead_letter", dead.letter.id),
+        correlation_id=dead.letter.correlation_id,
+    )

@@ -1,0 +1,124 @@
+"""What a dead letter means for the outbound message in it.
+
+Owns the decision and the event `outbound.failed`: every accepted message ends in `outbound.sent` or
+`outbound.failed`, wherever it dies, and fails only when no attempt of it can still succeed.
+"""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import Enum, auto
+from typing import Any, Final, Self
+from uuid import UUID
+
+import orjson
+
+from shared.amqp.topology import LANES, OUTBOUND
+from shared.payloads import EnrichedOutboundMessage, InvalidPayload, OutboundMessage, SendError, decode
+from shared.postgres.deadletters import DeadLetter, clean_text
+from shared.reasons import DeadReason
+from shared.states import MessageStatus
+
+_IDS: Final = (
+    "conversation_id",
+    "wa_id",
+    "phone_number_id",
+    "genesys_message_id",
+    "client_message_id",
+    "campaign_id",
+)
+
+
+class Verdict(Enum):
+    """What is to be done about the message of a dead letter."""
+
+    #: Nothing: it ended already, was sent, or is another message than the one that died.
+    LEAVE = auto()
+    #: It fails: it was queued, and no attempt can still succeed.
+    FAIL = auto()
+    #: Whether it was sent must be found out first: the scheduler reconciles it.
+    RECONCILE = auto()
+    #: It never became a row: its failure is told with what ids its body has.
+    TELL = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class DeadOutbound:
+    """An outbound message in a dead letter, as far as its body says. `content_hash` None: it is invalid."""
+
+    letter: DeadLetter
+    ids: dict[str, str]
+    extra: dict[str, Any]
+    content_hash: bytes | None
+
+    @classmethod
+    def read(cls, letter: DeadLetter) -> Self | None:
+        """None where the dead letter is none of an outbound message."""
+        unrouted = letter.reason is DeadReason.UNROUTED and letter.exchange == OUTBOUND
+        if letter.source_queue not in LANES and not unrouted:
+            return None
+        if letter.opaque:
+            return cls(letter, {}, {}, None)
+        try:
+            message = decode(OutboundMessage, letter.raw_body)
+        except InvalidPayload:
+            return cls(letter, _ids_of(letter.raw_body), {}, None)
+        ids = {name: value for name in _IDS if (value := getattr(message, name)) is not None}
+        unknown = {
+            name: value
+            for name, value in (message.model_extra or {}).items()
+            if name not in EnrichedOutboundMessage.model_fields
+        }
+        return cls(letter, ids, {**unknown, "metadata": message.metadata}, message.content_hash())
+
+
+@dataclass(frozen=True, slots=True)
+class TrackedMessage:
+    """The row of an outbound message. `undecided`: an attempt is open or ambiguous, or succeeded."""
+
+    id: UUID
+    status: str
+    content_hash: bytes | None
+    undecided: bool
+
+
+def decide(dead: DeadOutbound, message: TrackedMessage | None) -> Verdict:
+    """What this death does to the message, whose row is `message`."""
+    letter = dead.letter
+    if message is None:
+        return Verdict.TELL if letter.replay_of is None else Verdict.LEAVE
+    if letter.reason is DeadReason.STATE_VIOLATION or not _is_same(dead, message):
+        return Verdict.LEAVE
+    if message.status != MessageStatus.QUEUED:
+        return Verdict.LEAVE
+    return Verdict.RECONCILE if message.undecided else Verdict.FAIL
+
+
+def failed_event(dead: DeadOutbound) -> EnrichedOutboundMessage:
+    """`outbound.failed` of a message that never became a row."""
+    letter = dead.letter
+    values = {
+        **dead.extra,
+        **dead.ids,
+        "timestamp": datetime.now(UTC),
+        "error": SendError(code=letter.reason.value, message=clean_text(letter.error_message)),
+        "trace_id": letter.correlation_id,
+    }
+    return EnrichedOutboundMessage.model_construct(**values)
+
+
+def _is_same(dead: DeadOutbound, message: TrackedMessage) -> bool:
+    """Whether the row is this message's, not that of another one with the same id."""
+    if dead.letter.message_id is not None:
+        return True
+    return dead.content_hash is not None and message.content_hash in (None, dead.content_hash)
+
+
+def _ids_of(body: bytes) -> dict[str, str]:
+    try:
+        value = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return {}
+    if not isinstance(value, dict):
+        return {}
+    texts = {name: value[name] for name in _IDS if isinstance(value.get(name), str)}
+    return {name: clean_text(text)[:300] for name, text in texts.items() if text}

@@ -1,0 +1,52 @@
+-- name: stored_before
+-- Digests of messages that have a dead letter already, under the digest or under one of its deliveries.
+select row.digest
+from unnest($1::text[]) as row (digest)
+where exists (select from dead_letter_queue as letter
+              where letter.dedupe_key = row.digest
+                 or (letter.dedupe_key > row.digest || ':' and letter.dedupe_key < row.digest || ';'));
+
+-- name: find_messages
+-- The row of each dead outbound message: of its replay where it was one, by our id, else by the sender's ids.
+select wanted.place, message.id
+from unnest($1::integer[], $2::uuid[], $3::boolean[], $4::text[], $5::text[])
+     as wanted (place, message_id, replayed, genesys_message_id, client_message_id)
+join message_tracking as message on message.direction = 'OUTBOUND' and message.id = coalesce(
+    case when wanted.replayed
+         then (select id from message_tracking where replay_of = wanted.message_id) end,
+    (select id from message_tracking where id = wanted.message_id),
+    (select id from message_tracking
+     where genesys_message_id = wanted.genesys_message_id and replay_of is null),
+    (select id from message_tracking
+     where client_message_id = wanted.client_message_id and replay_of is null));
+
+-- name: lock_messages
+-- For update, so that an attempt being claimed is waited for.
+select id from message_tracking where id = any($1::uuid[]) order by id for update;
+
+-- name: read_messages
+select message.id, message.status, message.content_hash, message.lane, mapping.wa_id, mapping.phone_number_id,
+       exists (select from send_attempts as attempt
+               where attempt.message_id = message.id
+                 and (attempt.outcome is null or attempt.outcome in ('sent', 'ambiguous'))) as undecided
+from message_tracking as message
+join conversation_mappings as mapping on mapping.id = message.mapping_id
+where message.id = any($1::uuid[]);
+
+-- name: fail_recipients
+-- Of messages that died before they became a row.
+update broadcast_recipients as recipient
+set status = 'failed', error_code = dead.code, updated_at = now()
+from unnest($1::text[], $2::text[], $3::text[]) as dead (campaign_id, wa_id, code)
+where recipient.campaign_id = dead.campaign_id and recipient.wa_id = dead.wa_id
+  and recipient.status = 'queued';
+
+-- name: reconcile
+-- Whoever claimed the attempt may be dead: the scheduler waits for evidence and decides. A row that this very
+-- delivery came from gets a new id, because the old one is removed when the delivery is acknowledged.
+insert into deferred_messages
+    (queue, exchange, routing_key, body, headers, reason, not_before, message_id, phone_number_id, customer, lane)
+values ($1, $2, $3, $4, $5, 'ambiguous', now() + $6::interval, $7, $8, $9, $10)
+on conflict (message_id) where message_id is not null do update
+set id = time_ordered_uuid(), reason = excluded.reason, not_before = excluded.not_before, published_until = null
+where deferred_messages.id = $11::uuid;

@@ -1,0 +1,31 @@
+"""Composition root of the dlq-handler."""
+
+from shared.amqp.topology import DLQ_HANDLER
+from shared.running.kit import Kit, Route, Worker, WorkerSpec
+from shared.tracking import Tracker
+from workers.dlq_handler.handler import DeadLetterHandler
+from workers.dlq_handler.messages import MessageEnder
+from workers.dlq_handler.store import DeathStore
+
+
+def compose(kit: Kit) -> Worker:
+    """Build the handler of dead letters."""
+    tracker = Tracker(kit.database, kit.outbox, kit.metrics, kit.durations)
+    messages = MessageEnder(kit.outbox, tracker, kit.durations)
+    handler = DeadLetterHandler(
+        DeathStore(kit.database, kit.outbox, messages), kit.outbox, kit.metrics, kit.durations
+    )
+    return Worker(
+        routes=(
+            Route(
+                DLQ_HANDLER,
+                handler,
+                kit.consumer_options(batch_size=50, linger_ms=5, batches=2),
+                prefetch=100,
+                order_key=lambda _: None,
+            ),
+        )
+    )
+
+
+SPEC = WorkerSpec("dlq-handler", compose)

@@ -1,0 +1,35 @@
+"""Which conversation id stands after a correlation. Pure.
+
+Owns rule 3.5: through the tracked message, a later one replaces, an earlier one contradicts.
+"""
+
+from dataclasses import dataclass
+from enum import Enum
+
+
+class Correlation(Enum):
+    """What a correlation does to its mapping."""
+
+    SET = "set"
+    SAME = "same"
+    REPLACE = "replace"
+    CONTRADICTION = "contradiction"
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """The conversation a mapping has, and the order number of the message that brought it."""
+
+    conversation_id: str | None
+    seq: int | None
+
+
+def decide_correlation(standing: Standing, conversation_id: str, message_seq: int) -> Correlation:
+    """Decide by the order in which the messages were tracked, not by the order of correlations."""
+    if standing.conversation_id is None:
+        return Correlation.SET
+    if standing.conversation_id == conversation_id:
+        return Correlation.SAME
+    if standing.seq is None or message_seq > standing.seq:
+        return Correlation.REPLACE
+    return Correlation.CONTRADICTION

@@ -1,0 +1,148 @@
+-- name: register
+-- Track new messages: open or touch the active mapping of each customer, then insert a row per wamid.
+-- Mappings are locked in key order. A row that is fresh and not tracked lost a race: the caller rolls back.
+with input as (
+    select *
+    from unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[],
+                $9::text[], $10::timestamptz[])
+         with ordinality as row (id, wamid, number, wa_id, user_id, contact_name, display_number, message_type,
+                                 media_url, sent_at, place)
+), fresh as (
+    select input.* from input
+    where not exists (select from message_tracking as known where known.wamid = input.wamid)
+), customers as (
+    select number, wa_id,
+           (array_agg(wamid order by place))[1] as first_wamid,
+           (array_agg(wamid order by place desc))[1] as last_wamid,
+           (array_agg(user_id order by place desc) filter (where user_id is not null))[1] as user_id,
+           (array_agg(contact_name order by place desc) filter (where contact_name is not null))[1] as contact_name,
+           (array_agg(display_number order by place desc)
+                filter (where display_number is not null))[1] as display_number,
+           max(sent_at) as sent_at
+    from fresh
+    group by number, wa_id
+), mapped as (
+    insert into conversation_mappings as mapping
+        (phone_number_id, wa_id, user_id, contact_name, display_phone_number, first_message_id, last_message_id)
+    select number, wa_id, user_id, contact_name, display_number, first_wamid, last_wamid
+    from customers
+    order by number, wa_id
+    on conflict (phone_number_id, wa_id) where status = 'active' do update
+    set last_activity_at = now(),
+        updated_at = now(),
+        last_message_id = excluded.last_message_id,
+        first_message_id = coalesce(mapping.first_message_id, excluded.first_message_id),
+        user_id = coalesce(excluded.user_id, mapping.user_id),
+        contact_name = coalesce(excluded.contact_name, mapping.contact_name),
+        display_phone_number = coalesce(excluded.display_phone_number, mapping.display_phone_number)
+    returning id, phone_number_id, wa_id, conversation_id, first_message_id, xmax = 0 as opened
+), profiled as (
+    insert into customer_profiles as profile (phone, name, last_interaction_at)
+    select distinct on (wa_id) wa_id, contact_name, sent_at from customers order by wa_id, sent_at desc
+    on conflict (phone) do update
+    set last_interaction_at = excluded.last_interaction_at,
+        name = coalesce(excluded.name, profile.name),
+        updated_at = now()
+    where profile.last_interaction_at is null
+       or profile.last_interaction_at < excluded.last_interaction_at - interval '1 minute'
+), tracked as (
+    insert into message_tracking
+        (id, mapping_id, wamid, direction, status, message_type, media_url, is_new_conversation, sent_at,
+         publish_claimed_by, publish_claimed_until)
+    select fresh.id, mapped.id, fresh.wamid, 'INBOUND', 'received', fresh.message_type, fresh.media_url,
+           fresh.wamid = mapped.first_message_id, fresh.sent_at, $12::uuid, now() + $11::interval
+    from fresh
+    join mapped on mapped.phone_number_id = fresh.number and mapped.wa_id = fresh.wa_id
+    order by fresh.place
+    on conflict (wamid) where wamid is not null do nothing
+    returning id, wamid, mapping_id, is_new_conversation
+)
+select fresh.wamid, tracked.id is not null as tracked, tracked.mapping_id, tracked.is_new_conversation,
+       mapped.conversation_id, mapped.opened
+from fresh
+join mapped on mapped.phone_number_id = fresh.number and mapped.wa_id = fresh.wa_id
+left join tracked on tracked.wamid = fresh.wamid;
+
+-- name: find_known
+-- Messages that were tracked before, and whether their publication was confirmed.
+select tracked.wamid, tracked.mapping_id, coalesce(tracked.is_new_conversation, false) as is_new_conversation,
+       tracked.published_at is not null as published, mapping.conversation_id
+from unnest($1::text[]) as asked (wamid)
+join message_tracking as tracked on tracked.wamid = asked.wamid
+join conversation_mappings as mapping on mapping.id = tracked.mapping_id;
+
+-- name: claim_publication
+-- One replica publishes; a claim whose lease ran out is taken over, one's own goes on after an error.
+update message_tracking
+set publish_claimed_until = now() + $2::interval, publish_claimed_by = $3
+where wamid = any($1::text[]) and published_at is null
+  and (publish_claimed_until is null or publish_claimed_until < now() or publish_claimed_by = $3)
+returning wamid;
+
+-- name: extend_claim
+-- The publisher is at it still; where another has taken over meanwhile, it changes nothing.
+update message_tracking set publish_claimed_until = now() + $2::interval
+where wamid = any($1::text[]) and published_at is null and publish_claimed_by = $3;
+
+-- name: mark_published
+update message_tracking set published_at = now()
+where wamid = any($1::text[]) and published_at is null;
+
+-- name: find_mappings
+-- Which mapping these messages and conversations belong to now.
+select 'message' as kind, tracked.wamid as reference, tracked.mapping_id
+from message_tracking as tracked
+where tracked.wamid = any($1::text[]) and tracked.direction = 'INBOUND'
+union all
+select 'conversation', mapping.conversation_id, mapping.id
+from conversation_mappings as mapping
+where mapping.conversation_id = any($2::text[]);
+
+-- name: find_mapping_of_message
+select mapping.id, mapping.phone_number_id, mapping.wa_id
+from message_tracking as tracked
+join conversation_mappings as mapping on mapping.id = tracked.mapping_id
+where tracked.wamid = $1 and tracked.direction = 'INBOUND';
+
+-- name: lock_mapping_of_message
+select mapping.id, mapping.phone_number_id, mapping.wa_id, mapping.conversation_id, mapping.conversation_seq,
+       mapping.status, tracked.seq
+from message_tracking as tracked
+join conversation_mappings as mapping on mapping.id = tracked.mapping_id
+where tracked.wamid = $1 and tracked.direction = 'INBOUND'
+for update of mapping;
+
+-- name: correlate
+update conversation_mappings
+set conversation_id = $2, communication_id = coalesce($3, communication_id), conversation_seq = $4,
+    updated_at = now()
+where id = $1;
+
+-- name: confirm_correlation
+update conversation_mappings set conversation_seq = greatest(conversation_seq, $2) where id = $1;
+
+-- name: keep_alias
+insert into conversation_aliases (conversation_id, mapping_id) values ($1, $2) on conflict do nothing;
+
+-- name: name_message
+-- The agent platform's id of the customer's message, by which its statuses come back.
+update message_tracking as tracked
+set genesys_message_id = $2, updated_at = now()
+where tracked.wamid = $1 and tracked.genesys_message_id is null
+  and not exists (select from message_tracking as other
+                  where other.genesys_message_id = $2 and other.replay_of is null);
+
+-- name: find_conversation
+select mapping.id, mapping.phone_number_id, mapping.wa_id, mapping.status, mapping.conversation_id
+from conversation_mappings as mapping
+where mapping.conversation_id = $1
+union all
+select mapping.id, mapping.phone_number_id, mapping.wa_id, mapping.status, mapping.conversation_id
+from conversation_aliases as alias
+join conversation_mappings as mapping on mapping.id = alias.mapping_id
+where alias.conversation_id = $1;
+
+-- name: close_mapping
+update conversation_mappings set status = 'closed', updated_at = now()
+where id = $1 and status = 'active' and conversation_id = $2
+returning id;

@@ -1,0 +1,240 @@
+"""The inbound resolver: to whom a customer's message belongs, told once.
+
+Owns the order of its steps: lock the customers, track in the database, publish `inbound.enriched` with a
+confirm, mark it published; only then is a delivery done.
+"""
+
+import asyncio
+import sys
+import time
+from collections.abc import AsyncIterator, Collection, Iterator, Sequence
+from contextlib import aclosing, asynccontextmanager
+
+from shared.amqp.delivery import Delivery, Publication, Publisher
+from shared.amqp.topology import ENRICHED, EVENTS
+from shared.consuming.consumer import Handler
+from shared.consuming.disposition import Ack, Retry
+from shared.consuming.headers import correlation_of, trace_headers
+from shared.consuming.settlement import Settled
+from shared.coordination.cache import CachedMapping, MappingCache
+from shared.coordination.locks import LockManager, mapping_lock_key
+from shared.durations import Durations
+from shared.errors import StoreError
+from shared.observability.health import WorkerState
+from shared.observability.logs import Operation, fields, get_logger
+from shared.observability.metrics import Metrics
+from shared.payloads import EnrichedInboundMessage, encode
+from shared.running.ending import end_tasks
+from workers.inbound_resolver.intake import Inbound, take_in
+from workers.inbound_resolver.store import MessageStore, Resolved
+
+logger = get_logger(__name__)
+PUBLISH_REFUSED = "inbound.enriched is refused by RabbitMQ"
+#: First and longest pause between two looks at a message that another replica is publishing.
+_LOOK_S = 0.05
+_LOOK_MAX_S = 0.4
+
+
+class InboundResolver(Handler):
+    """Handles the queue `inbound-resolver`."""
+
+    def __init__(
+        self,
+        store: MessageStore,
+        publisher: Publisher,
+        locks: LockManager,
+        cache: MappingCache,
+        metrics: Metrics,
+        state: WorkerState,
+        durations: Durations,
+        *,
+        allowed_hosts: tuple[str, ...],
+        enriched_queue: bool,
+    ) -> None:
+        self._store = store
+        self._publisher = publisher
+        self._locks = locks
+        self._cache = cache
+        self._metrics = metrics
+        self._state = state
+        self._durations = durations
+        self._allowed_hosts = allowed_hosts
+        self._enriched_queue = enriched_queue
+
+    async def handle(self, batch: Sequence[Delivery]) -> AsyncIterator[Sequence[Settled]]:
+        """Resolve a batch; see `shared.consuming.consumer.Handler`."""
+        intake = take_in(batch, self._allowed_hosts)
+        if intake.dead:
+            yield intake.dead
+        by_key: dict[str, list[Inbound]] = {}
+        for inbound in intake.messages:
+            by_key.setdefault(self._lock_key(inbound), []).append(inbound)
+        if not by_key:
+            return
+        async with aclosing(self._locks.rounds(tuple(by_key))) as rounds:
+            async for lock_round in rounds:
+                ready = [inbound for key in by_key if key in lock_round.keys for inbound in by_key[key]]
+                async for settled in self._resolve(ready):
+                    yield settled
+
+    async def _resolve(self, ready: Sequence[Inbound]) -> AsyncIterator[Sequence[Settled]]:
+        started = time.perf_counter()
+        resolved = await self._store.resolve([inbound.message for inbound in ready])
+        elapsed_s = time.perf_counter() - started
+        self._metrics.mapping_resolution_duration.labels("inbound", "false").observe(elapsed_s)
+        await self._remember(ready, resolved)
+        ours = [inbound for inbound in ready if resolved[inbound.message.wamid].claimed]
+        await self._publish(ours, resolved)
+        self._report(ready, resolved, elapsed_s)
+        others = [inbound for inbound in ready if _is_elsewhere(resolved[inbound.message.wamid])]
+        waiting = {inbound.message.wamid for inbound in others}
+        yield _acknowledge([inbound for inbound in ready if inbound.message.wamid not in waiting])
+        if others:
+            yield await self._wait_for_others(others)
+
+    async def _publish(self, ours: Sequence[Inbound], resolved: dict[str, Resolved]) -> None:
+        """Publish until all are confirmed: while RabbitMQ refuses, the queue before us is the buffer."""
+        left = {inbound.message.wamid: self._publication(inbound, resolved) for inbound in ours}
+        if left:
+            async with self._keeping_claims(left):
+                await self._publish_all(left)
+        self._state.stall_reasons.discard(PUBLISH_REFUSED)
+
+    async def _publish_all(self, left: dict[str, Publication]) -> None:
+        """Publish and mark; what is done leaves `left`."""
+        pause_s = self._durations.reconnect_s
+        while left:
+            outcomes = await self._publisher.publish(list(left.values()))
+            errors = {wamid: error for wamid, error in zip(left, outcomes, strict=True) if error is not None}
+            done = [wamid for wamid in left if wamid not in errors]
+            await self._store.mark_published(done)
+            for wamid in done:
+                del left[wamid]
+            if not left:
+                break
+            logger.warning(
+                "%d resolved messages wait to be published: %s",
+                len(left),
+                next(iter(errors.values())),
+                extra=fields(operation=Operation.PUBLISHING),
+            )
+            self._state.stall_reasons.add(PUBLISH_REFUSED)
+            await asyncio.sleep(pause_s)
+            pause_s = min(pause_s * 2, self._durations.store_probe_max_s)
+
+    @asynccontextmanager
+    async def _keeping_claims(self, wamids: Collection[str]) -> AsyncIterator[None]:
+        """Extend the claims of `wamids` while we publish them: one that runs out means that we died."""
+
+        async def extend() -> None:
+            while True:
+                await asyncio.sleep(self._durations.publish_claim_s / 3)
+                try:
+                    await self._store.extend_claims(list(wamids))
+                except StoreError as error:
+                    logger.debug("claims of publications are not extended: %s", error)
+
+        extending = asyncio.create_task(extend(), name="extend claims")
+        try:
+            yield
+        finally:
+            await end_tasks((extending,))
+
+    def _publication(self, inbound: Inbound, resolved: dict[str, Resolved]) -> Publication:
+        message, delivery = inbound.message, inbound.deliveries[0]
+        found = resolved[message.wamid]
+        trace_id = correlation_of(delivery)
+        enriched = EnrichedInboundMessage.of(
+            message,
+            mapping_id=found.mapping_id,
+            conversation_id=found.conversation_id,
+            is_new_conversation=found.is_new_conversation,
+            trace_id=trace_id,
+        )
+        return Publication(
+            exchange=EVENTS,
+            routing_key=ENRICHED,
+            body=encode(enriched),
+            type="EnrichedInboundMessage",
+            idempotency_key=message.wamid,
+            correlation_id=trace_id,
+            mandatory=self._enriched_queue,
+            headers=trace_headers(delivery),
+        )
+
+    async def _wait_for_others(self, others: Sequence[Inbound]) -> Sequence[Settled]:
+        """Claimed by another replica: done once it has published them, ours if it died, else retried."""
+        left = list(others)
+        done: list[Inbound] = []
+        for pause_s in look_pauses_s(self._durations.publish_claim_s):
+            await asyncio.sleep(pause_s)
+            resolved = await self._store.resolve([inbound.message for inbound in left])
+            await self._publish([item for item in left if resolved[item.message.wamid].claimed], resolved)
+            done += [item for item in left if not _is_elsewhere(resolved[item.message.wamid])]
+            left = [item for item in left if _is_elsewhere(resolved[item.message.wamid])]
+            if not left:
+                break
+        verdict = Retry(
+            "publication_pending", "another replica is publishing this message", attempts=sys.maxsize
+        )
+        return [
+            *_acknowledge(done),
+            *((delivery, verdict) for inbound in left for delivery in inbound.deliveries),
+        ]
+
+    async def _remember(self, ready: Sequence[Inbound], resolved: dict[str, Resolved]) -> None:
+        """Write the cache through, after the commit; a known message's mapping may have ended."""
+        fresh = {
+            self._lock_key(inbound): self._cached(inbound, resolved[inbound.message.wamid])
+            for inbound in ready
+            if not resolved[inbound.message.wamid].known
+        }
+        await self._cache.set_many(fresh.values())
+
+    def _cached(self, inbound: Inbound, found: Resolved) -> CachedMapping:
+        number = self._store.number_of(inbound.message)
+        return CachedMapping(found.mapping_id, inbound.message.wa_id, number, found.conversation_id)
+
+    def _lock_key(self, inbound: Inbound) -> str:
+        return mapping_lock_key(self._store.number_of(inbound.message), inbound.message.wa_id)
+
+    def _report(self, ready: Sequence[Inbound], resolved: dict[str, Resolved], elapsed_s: float) -> None:
+        duplicates = 0
+        for inbound in ready:
+            found = resolved[inbound.message.wamid]
+            duplicates += len(inbound.deliveries) - 1 + found.published
+            if found.opened:
+                self._metrics.conversations_created.inc()
+                logger.info(
+                    "conversation opened",
+                    extra=fields(
+                        operation=Operation.INBOUND_IDENTITY_RESOLUTION,
+                        trace_id=inbound.deliveries[0].correlation_id,
+                        wa_id=inbound.message.wa_id,
+                        wamid=inbound.message.wamid,
+                        mapping_id=found.mapping_id,
+                        conversation_id=found.conversation_id,
+                        cache_hit=False,
+                        is_new_conversation=True,
+                        duration_ms=elapsed_s * 1000,
+                    ),
+                )
+        if duplicates:
+            self._metrics.duplicate_messages.labels("inbound-resolver").inc(duplicates)
+
+
+def look_pauses_s(lease_s: float) -> Iterator[float]:
+    """Pauses between looks until a claim that nobody extends has run out."""
+    waited_s, pause_s = 0.0, _LOOK_S
+    while waited_s <= lease_s:
+        yield pause_s
+        waited_s += pause_s
+        pause_s = min(pause_s * 2, _LOOK_MAX_S)
+
+
+def _is_elsewhere(found: Resolved) -> bool:
+    return not found.published and not found.claimed
+
+
+def _acknowledge(done: Sequence[Inbound]) -> list[Settled]:
+    return [(delivery, Ack()) for inbound in done for delivery in inbound.deliveries]

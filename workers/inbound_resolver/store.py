@@ -1,0 +1,123 @@
+"""What the resolver reads and writes in PostgreSQL; its statements stand in `queries.sql`.
+
+Owns transactions and rows in and out; decides nothing.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from uuid import UUID, uuid4
+
+from shared.durations import Durations
+from shared.errors import StoreConflict
+from shared.ids import time_ordered_uuid
+from shared.payloads import InboundMessage
+from shared.postgres.database import Database
+from shared.postgres.queries import Queries
+
+QUERIES = Queries("workers.inbound_resolver")
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """To whom a message belongs. `claimed`: it is ours to publish; `known`: it had been tracked before."""
+
+    mapping_id: UUID
+    conversation_id: str | None
+    is_new_conversation: bool
+    published: bool
+    claimed: bool
+    known: bool
+    opened: bool
+
+
+class MessageStore:
+    """Tracks inbound messages and their publication."""
+
+    def __init__(self, database: Database, durations: Durations, default_number: str) -> None:
+        self._database = database
+        self._lease = timedelta(seconds=durations.publish_claim_s)
+        self._default_number = default_number
+        self._claimant = uuid4()
+
+    def number_of(self, message: InboundMessage) -> str:
+        """The business number a message came to."""
+        return message.phone_number_id or self._default_number
+
+    async def resolve(self, messages: Sequence[InboundMessage]) -> dict[str, Resolved]:
+        """Track each message once and say to whom it belongs, by wamid. Wamids are distinct.
+
+        Raises StoreConflict where another replica tracked one of them between our look and our insert.
+        """
+        resolved = await self._register(messages)
+        known = [message.wamid for message in messages if message.wamid not in resolved]
+        return resolved | await self._find_known(known) if known else resolved
+
+    async def extend_claims(self, wamids: Sequence[str]) -> None:
+        """Keep those of these claims that are still ours."""
+        await self._database.execute(QUERIES["extend_claim"], list(wamids), self._lease, self._claimant)
+
+    async def mark_published(self, wamids: Sequence[str]) -> None:
+        """Their publication is confirmed: never again."""
+        await self._database.execute(QUERIES["mark_published"], list(wamids))
+
+    async def _register(self, messages: Sequence[InboundMessage]) -> dict[str, Resolved]:
+        columns = zip(*map(self._columns, messages), strict=True)
+        async with self._database.transaction() as connection:
+            rows = await connection.fetch(
+                QUERIES["register"], *map(list, columns), self._lease, self._claimant
+            )
+            if not all(row["tracked"] for row in rows):
+                raise StoreConflict("another replica tracked one of these messages at the same time")
+        return {
+            row["wamid"]: Resolved(
+                mapping_id=row["mapping_id"],
+                conversation_id=row["conversation_id"],
+                is_new_conversation=row["is_new_conversation"],
+                published=False,
+                claimed=True,
+                known=False,
+                opened=row["opened"] and row["is_new_conversation"],
+            )
+            for row in rows
+        }
+
+    async def _find_known(self, wamids: Sequence[str]) -> dict[str, Resolved]:
+        rows = await self._database.fetch(QUERIES["find_known"], list(wamids))
+        waiting = [row["wamid"] for row in rows if not row["published"]]
+        claimed = (
+            {
+                row["wamid"]
+                for row in await self._database.fetch(
+                    QUERIES["claim_publication"], waiting, self._lease, self._claimant
+                )
+            }
+            if waiting
+            else set()
+        )
+        return {
+            row["wamid"]: Resolved(
+                mapping_id=row["mapping_id"],
+                conversation_id=row["conversation_id"],
+                is_new_conversation=row["is_new_conversation"],
+                published=row["published"],
+                claimed=row["wamid"] in claimed,
+                known=True,
+                opened=False,
+            )
+            for row in rows
+        }
+
+    def _columns(self, message: InboundMessage) -> tuple[object, ...]:
+        return (
+            time_ordered_uuid(),
+            message.wamid,
+            self.number_of(message),
+            message.wa_id,
+            message.user_id,
+            message.contact_name,
+            message.display_phone_number,
+            message.message_type,
+            message.media_url,
+            message.timestamp,
+        )

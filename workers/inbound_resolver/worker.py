@@ -1,0 +1,51 @@
+"""Composition root of the inbound resolver."""
+
+from shared.amqp.delivery import Delivery
+from shared.amqp.topology import INBOUND_CORRELATION, INBOUND_RESOLVER
+from shared.running.kit import Kit, Route, Worker, WorkerSpec
+from workers.inbound_resolver.correlator import Correlator
+from workers.inbound_resolver.resolver import InboundResolver
+from workers.inbound_resolver.store import MessageStore
+
+
+def compose(kit: Kit) -> Worker:
+    """Build the resolver and the correlator."""
+    settings = kit.settings
+    resolver = InboundResolver(
+        MessageStore(kit.database, kit.durations, settings.whatsapp_phone_number_id),
+        kit.broker.publisher,
+        kit.locks,
+        kit.cache,
+        kit.metrics,
+        kit.state,
+        kit.durations,
+        allowed_hosts=settings.media_url_allowed_hosts,
+        enriched_queue=settings.enriched_queue,
+    )
+    correlator = Correlator(kit.database, kit.outbox, kit.locks, kit.cache)
+    return Worker(
+        routes=(
+            Route(
+                INBOUND_RESOLVER,
+                resolver,
+                kit.consumer_options(batch_size=150, linger_ms=5, overlapping=True),
+                prefetch=600,
+                order_key=_customer,
+            ),
+            Route(
+                INBOUND_CORRELATION,
+                correlator,
+                kit.consumer_options(batch_size=50, linger_ms=0),
+                prefetch=100,
+                order_key=lambda _: None,
+            ),
+        )
+    )
+
+
+def _customer(delivery: Delivery) -> str:
+    """Gateways publish with the customer as routing key."""
+    return delivery.origin_routing_key
+
+
+SPEC = WorkerSpec("inbound-resolver", compose)

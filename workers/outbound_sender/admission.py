@@ -1,0 +1,249 @@
+"""The intake of a batch: each candidate's row, found or made, or what becomes of it instead.
+
+Owns the order of steps: repetitions first, then the address, then the row, under the customers' locks. Asks
+the Cloud API nothing. Everything is idempotent, so a batch may be admitted again after an error.
+"""
+
+import time
+from collections.abc import Iterable, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import TypeAlias
+from uuid import UUID
+
+from shared.consuming.disposition import Ack, Dead, Retry
+from shared.consuming.headers import correlation_of
+from shared.coordination.cache import CachedMapping, MappingCache, conversation_key
+from shared.coordination.locks import LockManager, mapping_lock_key
+from shared.errors import StoreConflict
+from shared.observability.logs import Operation, fields, get_logger
+from shared.observability.metrics import Metrics
+from shared.reasons import DeadReason
+from workers.outbound_sender.intake import OTHER_CONTENT, Candidate
+from workers.outbound_sender.intake_store import (
+    Address,
+    Fresh,
+    IntakeStore,
+    KnownMessage,
+    Replayed,
+    new_message,
+)
+from workers.outbound_sender.message import Outgoing
+
+logger = get_logger(__name__)
+
+#: Looks at a batch whose rows other replicas make at the same time.
+_LOOKS = 3
+_NO_MAPPING = Retry(
+    "mapping_not_found", "no conversation of that id", exhausted=DeadReason.MAPPING_NOT_FOUND, attempts=3
+)
+
+Admitted: TypeAlias = Outgoing | Ack | Dead | Retry
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """A candidate without a row, and the failed message that it repeats."""
+
+    candidate: Candidate
+    replay_of: Replayed | None = None
+
+
+class Admission:
+    """Admits candidates, for all lanes."""
+
+    def __init__(
+        self,
+        store: IntakeStore,
+        locks: LockManager,
+        cache: MappingCache,
+        metrics: Metrics,
+        default_number: str,
+    ) -> None:
+        self._store = store
+        self._locks = locks
+        self._cache = cache
+        self._metrics = metrics
+        self._default_number = default_number
+
+    async def admit(self, candidates: Sequence[Candidate]) -> dict[Candidate, Admitted]:
+        """Each candidate as a message to send, or its disposition. Raises StoreError."""
+        admitted: dict[Candidate, Admitted] = {}
+        for _ in range(_LOOKS):
+            left = [item for item in candidates if item not in admitted]
+            if not left:
+                return admitted
+            wanted = await self._look_up(left, admitted)
+            addressed = await self._address(wanted, admitted)
+            await self._track(addressed, admitted)
+        if len(admitted) < len(candidates):
+            raise StoreConflict("other replicas track these messages at the same time")
+        return admitted
+
+    async def _look_up(
+        self, candidates: Sequence[Candidate], admitted: dict[Candidate, Admitted]
+    ) -> list[_Wanted]:
+        """Settle those with a row; returns the others."""
+        replays = await self._store.find_replayed([item for item in candidates if item.is_replay])
+        others = [item for item in candidates if item not in replays]
+        known = await self._store.find_known(others)
+        wanted = []
+        for item in candidates:
+            replayed = replays.get(item)
+            if replayed is not None and _is_to_repeat(replayed):
+                wanted.append(_Wanted(item, replayed))
+            elif rows := ([replayed.known] if replayed else known.get(item, [])):
+                admitted[item] = judge_known(item, rows)
+            else:
+                wanted.append(_Wanted(item))
+        return wanted
+
+    async def _address(
+        self, wanted: Sequence[_Wanted], admitted: dict[Candidate, Admitted]
+    ) -> list[tuple[_Wanted, Address | tuple[str, str]]]:
+        """To whom each goes: a mapping, or (number, customer) where any active mapping will do."""
+        conversations = await self._find_conversations(
+            {item.candidate.payload.conversation_id for item in wanted} - {None}
+        )
+        addressed: list[tuple[_Wanted, Address | tuple[str, str]]] = []
+        for item in wanted:
+            payload = item.candidate.payload
+            if payload.conversation_id is None:
+                assert payload.wa_id is not None
+                addressed.append((item, (payload.phone_number_id or self._default_number, payload.wa_id)))
+                continue
+            verdict = judge_conversation(conversations.get(payload.conversation_id))
+            if isinstance(verdict, Address):
+                addressed.append((item, verdict))
+            else:
+                admitted[item.candidate] = verdict
+        return addressed
+
+    async def _find_conversations(self, asked: Iterable[str | None]) -> dict[str, Address]:
+        """By the cache, which is a hint, else by the database."""
+        started = time.perf_counter()
+        keys = {conversation_key(name): name for name in asked if name is not None}
+        if not keys:
+            return {}
+        cached = await self._cache.get_many(tuple(keys))
+        found = {keys[key]: _hint(mapping) for key, mapping in cached.items()}
+        missing = [name for name in keys.values() if name not in found]
+        stored = await self._store.find_conversations(missing)
+        await self._cache.set_many(
+            CachedMapping(address.mapping_id, address.customer, address.number, name)
+            for name, address in stored.items()
+            if address.status == "active" and address.conversation_id == name
+        )
+        self._metrics.mapping_resolution_duration.labels("outbound", "false" if missing else "true").observe(
+            time.perf_counter() - started
+        )
+        return found | stored
+
+    async def _track(
+        self,
+        addressed: Sequence[tuple[_Wanted, Address | tuple[str, str]]],
+        admitted: dict[Candidate, Admitted],
+    ) -> None:
+        by_key: dict[str, list[tuple[_Wanted, Address | tuple[str, str]]]] = {}
+        for item, target in addressed:
+            by_key.setdefault(mapping_lock_key(*_pair(target)), []).append((item, target))
+        if not by_key:
+            return
+        async with aclosing(self._locks.rounds(tuple(by_key))) as rounds:
+            async for lock_round in rounds:
+                ready = [entry for key in by_key if key in lock_round.keys for entry in by_key[key]]
+                await self._insert(ready, admitted)
+
+    async def _insert(
+        self,
+        ready: Sequence[tuple[_Wanted, Address | tuple[str, str]]],
+        admitted: dict[Candidate, Admitted],
+    ) -> None:
+        """Make the rows. One that is not made is looked up again, or its hint was stale."""
+        pairs = [target for _, target in ready if isinstance(target, tuple)]
+        active, opened = await self._store.find_or_open(pairs)
+        self._count_opened(opened)
+        messages = [
+            new_message(
+                item.candidate,
+                active[target] if isinstance(target, tuple) else target,
+                item.replay_of.base_id if item.replay_of else None,
+            )
+            for item, target in ready
+        ]
+        tracked = await self._store.track(messages)
+        admitted |= {
+            message.candidate: to_outgoing(message.candidate, message.id, message.address)
+            for message in messages
+            if message.id in tracked
+        }
+        await self._forget_hints([item for item in messages if item.id not in tracked])
+
+    async def _forget_hints(self, left: Sequence[Fresh]) -> None:
+        conversations = {item.candidate.payload.conversation_id for item in left if item.address.hinted}
+        await self._cache.remove_many([conversation_key(name) for name in conversations if name is not None])
+
+    def _count_opened(self, opened: int) -> None:
+        if opened:
+            self._metrics.conversations_created.inc(opened)
+            logger.info(
+                "%d conversations opened by messages to customers",
+                opened,
+                extra=fields(operation=Operation.OUTBOUND_RESOLUTION),
+            )
+
+
+def judge_known(candidate: Candidate, rows: Sequence[KnownMessage]) -> Admitted:
+    """What becomes of a message whose ids are known: the same again, or a contradiction."""
+    known = rows[0]
+    if len(rows) > 1 or known.content_hash not in (None, candidate.content_hash):
+        return OTHER_CONTENT
+    allowed = ("queued", "sent") if candidate.is_status_retry else ("queued",)
+    if known.status not in allowed:
+        return Ack()
+    return to_outgoing(candidate, known.id, known.address)
+
+
+def judge_conversation(address: Address | None) -> Address | Dead | Retry:
+    """Whether a conversation can be written to. An unknown one may be on its way."""
+    match address:
+        case None:
+            return _NO_MAPPING
+        case Address(status="expired"):
+            return Dead(DeadReason.MAPPING_STATUS_EXPIRED, "the conversation has expired")
+        case Address(status="closed"):
+            return Dead(DeadReason.MAPPING_STATUS_CLOSED, "the conversation was closed")
+        case _:
+            return address
+
+
+def to_outgoing(candidate: Candidate, message_id: UUID, address: Address) -> Outgoing:
+    """The message to send."""
+    return Outgoing(
+        delivery=candidate.first,
+        copies=tuple(candidate.deliveries[1:]),
+        payload=candidate.payload,
+        id=message_id,
+        mapping_id=address.mapping_id,
+        number=address.number,
+        customer=address.customer,
+        lane=candidate.lane,
+        trace_id=correlation_of(candidate.first),
+        is_replay=candidate.is_replay,
+        is_status_retry=candidate.is_status_retry,
+    )
+
+
+def _is_to_repeat(replayed: Replayed) -> bool:
+    """The message failed, and no copy of this replay was here before."""
+    return replayed.base_status == "failed" and replayed.known.id == replayed.base_id
+
+
+def _hint(mapping: CachedMapping) -> Address:
+    return Address(
+        mapping.mapping_id, mapping.phone_number_id, mapping.wa_id, mapping.conversation_id, hinted=True
+    )
+
+
+def _pair(target: Address | tuple[str, str]) -> tuple[str, str]:
+    return target if isinstance(target, tuple) else (target.number, target.customer)

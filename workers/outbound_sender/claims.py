@@ -1,0 +1,200 @@
+"""The claim of an attempt: the gate's facts read and its decision written, with the messages' rows locked.
+
+Owns that transaction, for several messages at once. What the facts mean is decided in `gate` and `circuit`.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, TypeAlias
+from uuid import UUID
+
+from shared.durations import Durations
+from shared.postgres.database import Connection, Database
+from shared.postgres.queries import Queries
+from workers.outbound_sender.circuit import Circuit, admit
+from workers.outbound_sender.circuit_store import CircuitStore, circuit_of
+from workers.outbound_sender.gate import Claim, Decision, Done, Fail, Gate, Hold, Request, Withdraw, decide
+from workers.outbound_sender.message import Outgoing
+
+_QUERIES = Queries("workers.outbound_sender", "claims.sql")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Ask:
+    """A message that wants to go. Without a permit of the number's rate nothing is claimed for it."""
+
+    message: Outgoing
+    has_permit: bool
+
+
+@dataclass(frozen=True, slots=True)
+class NeedsPermit:
+    """It may go once it has a permit."""
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """The attempt is committed: its request may start. `at`: the loop's time just before the commit."""
+
+    claim: Claim
+    in_campaign: bool
+    at: float
+
+
+Verdict: TypeAlias = Claimed | NeedsPermit | Done | Hold | Withdraw | Fail
+
+
+@dataclass(frozen=True, slots=True)
+class _Facts:
+    gate: Gate
+    circuit: Circuit
+
+
+@dataclass(slots=True, eq=False)
+class _Case:
+    """One ask on its way through the transaction."""
+
+    ask: Ask
+    facts: _Facts | None
+    decision: Decision | NeedsPermit
+
+
+class ClaimStore:
+    """Decides over messages and claims their attempts. `marketing_held_s` says for how long a number's is."""
+
+    def __init__(
+        self,
+        database: Database,
+        circuits: CircuitStore,
+        durations: Durations,
+        marketing_held_s: Callable[[str], float],
+    ) -> None:
+        self._database = database
+        self._circuits = circuits
+        self._durations = durations
+        self._marketing_held_s = marketing_held_s
+
+    async def screen(self, messages: Sequence[Outgoing]) -> set[UUID]:
+        """Those that would be sent as things stand, so that only they ask for a permit. Claims nothing.
+
+        Earlier messages of the same customer count as sent: they may be going right now.
+        """
+        async with self._database.connection() as connection:
+            found = await _read(connection, messages)
+        return {message.id for message in messages if self._would_go(message, found.get(message.id))}
+
+    async def claim(self, asks: Sequence[Ask]) -> list[Verdict]:
+        """Decide over each, and write what was decided, in one transaction."""
+        async with self._database.transaction() as connection:
+            await connection.execute(_QUERIES["lock_messages"], sorted({ask.message.id for ask in asks}))
+            found = await _read(connection, [ask.message for ask in asks])
+            cases = [self._open_case(ask, found.get(ask.message.id)) for ask in asks]
+            await self._pass_circuits(connection, cases)
+            await _insert_attempts(connection, cases, self._durations)
+            await _withdraw(connection, cases)
+            claimed_at = asyncio.get_running_loop().time()
+        return [_verdict(case, claimed_at) for case in cases]
+
+    def _open_case(self, ask: Ask, facts: _Facts | None) -> _Case:
+        decision = self._decide(ask.message, facts)
+        needs_permit = isinstance(decision, Claim) and not ask.has_permit
+        return _Case(ask, facts, NeedsPermit() if needs_permit else decision)
+
+    def _decide(self, message: Outgoing, facts: _Facts | None) -> Decision:
+        request = Request(
+            is_marketing=message.is_marketing,
+            is_replay=message.is_replay,
+            status_retry=message.is_status_retry,
+            marketing_held_s=self._marketing_held_s(message.number),
+        )
+        return decide(facts.gate if facts else Gate(status=None), request, self._durations)
+
+    def _would_go(self, message: Outgoing, facts: _Facts | None) -> bool:
+        if facts is None or not isinstance(admit(facts.circuit, self._durations), Circuit):
+            return False
+        alone = replace(facts, gate=replace(facts.gate, earlier_waits=False))
+        return isinstance(self._decide(message, alone), Claim)
+
+    async def _pass_circuits(self, connection: Connection, cases: Sequence[_Case]) -> None:
+        """Where a breaker is not closed, only its probes go; they are counted with its row locked."""
+        guarded = [case for case in cases if isinstance(case.decision, Claim) and not _is_closed(case)]
+        if not guarded:
+            return
+        numbers = {case.ask.message.number for case in guarded}
+        before = await self._circuits.lock(connection, sorted(numbers))
+        now = dict(before)
+        for case in guarded:
+            number = case.ask.message.number
+            admitted = admit(now.get(number, Circuit()), self._durations)
+            if isinstance(admitted, Circuit):
+                now[number] = admitted
+            else:
+                case.decision = Hold("circuit_open", admitted)
+        for number, circuit in now.items():
+            if circuit != before.get(number, Circuit()):
+                await self._circuits.write(connection, number, circuit)
+
+
+async def _read(connection: Connection, messages: Sequence[Outgoing]) -> dict[UUID, _Facts]:
+    ids = [message.id for message in messages]
+    expirations = [message.payload.expires_at for message in messages]
+    rows = await connection.fetch(_QUERIES["read_gates"], ids, expirations)
+    return {ids[row["place"] - 1]: _Facts(_gate_of(row), circuit_of(row)) for row in rows}
+
+
+def _gate_of(row: Any) -> Gate:
+    return Gate(
+        status=row["status"],
+        attempts=row["attempts"],
+        unsettled=row["unsettled"],
+        unsettled_for_s=row["unsettled_for_s"],
+        pair_refusals=row["pair_refusals"],
+        campaign=row["campaign"],
+        recipient=row["recipient"],
+        expired=row["expired"],
+        opted_out=row["opted_out"],
+        number_paused=row["number_paused"],
+        earlier_waits=row["earlier_waits"],
+    )
+
+
+def _is_closed(case: _Case) -> bool:
+    return case.facts is None or case.facts.circuit.state == "closed"
+
+
+async def _insert_attempts(connection: Connection, cases: Sequence[_Case], durations: Durations) -> None:
+    claims = [(case, case.decision) for case in cases if isinstance(case.decision, Claim)]
+    if not claims:
+        return
+    ids = [case.ask.message.id for case, _ in claims]
+    attempts = [claim.attempt for _, claim in claims]
+    inserted = {row["message_id"] for row in await connection.fetch(_QUERIES["claim"], ids, attempts)}
+    for case, _ in claims:
+        if case.ask.message.id in inserted:
+            inserted.discard(case.ask.message.id)  # a second ask for it finds the attempt open
+        else:
+            case.decision = Hold("ambiguous", durations.ambiguous_wait_s)
+
+
+async def _withdraw(connection: Connection, cases: Sequence[_Case]) -> None:
+    withdrawn = [
+        (case.ask.message.id, case.decision.recipient)
+        for case in cases
+        if isinstance(case.decision, Withdraw)
+    ]
+    if not withdrawn:
+        return
+    returned = sorted((message_id, status) for message_id, status in withdrawn if status is not None)
+    if returned:
+        await connection.execute(_QUERIES["return_recipients"], *map(list, zip(*returned, strict=True)))
+    await connection.execute(_QUERIES["drop_messages"], [message_id for message_id, _ in withdrawn])
+
+
+def _verdict(case: _Case, claimed_at: float) -> Verdict:
+    match case.decision:
+        case Claim() as claim:
+            in_campaign = case.facts is not None and case.facts.gate.recipient is not None
+            return Claimed(claim, in_campaign, claimed_at)
+        case other:
+            return other

@@ -1,0 +1,114 @@
+-- name: lock_messages
+-- In a statement of its own: the next one then sees what whoever held the locks has committed.
+select id from message_tracking where id = any($1::uuid[]) order by id for update;
+
+-- name: read_gates
+-- All that decides whether each message may be sent now. A message whose row is gone is not returned.
+select given.place, tracked.status, mapping.phone_number_id as number,
+       coalesce(made.attempts, 0) as attempts, made.unsettled, coalesce(made.unsettled_for_s, 0) as unsettled_for_s,
+       coalesce(made.attempts - made.last_other, made.attempts, 0) as pair_refusals,
+       campaign.status as campaign, recipient.status as recipient,
+       coalesce(given.expires_at <= now(), false) as expired,
+       coalesce(profile.opt_in_marketing is false or profile.notification_opt_out, false) as opted_out,
+       coalesce(number.state = 'paused', false) as number_paused,
+       exists (
+           select from message_tracking as earlier
+           left join broadcast_campaigns as its_campaign on its_campaign.id = earlier.campaign_id
+           where earlier.mapping_id = tracked.mapping_id and earlier.lane = tracked.lane
+             and earlier.status = 'queued' and earlier.seq < tracked.seq
+             and (its_campaign.id is null or its_campaign.status = 'running')
+       ) as earlier_waits,
+       coalesce(circuit.state, 'closed') as state, coalesce(circuit.failures, 0) as failures,
+       coalesce(circuit.failed_messages, '{}') as failed_messages, coalesce(circuit.probes, 0) as probes,
+       coalesce(extract(epoch from now() - circuit.opened_at), 0)::float8 as open_for_s,
+       coalesce(extract(epoch from circuit.probes_until - now()), 0)::float8 as probe_lease_s
+from unnest($1::uuid[], $2::timestamptz[]) with ordinality as given (id, expires_at, place)
+join message_tracking as tracked on tracked.id = given.id
+join conversation_mappings as mapping on mapping.id = tracked.mapping_id
+left join lateral (
+    select max(attempt) as attempts,
+           max(attempt) filter (where error_code is distinct from '131056') as last_other,
+           case when bool_or(outcome = 'sent') then 'sent'
+                when bool_or(outcome is null) then 'open'
+                when bool_or(outcome = 'ambiguous') then 'ambiguous' end as unsettled,
+           extract(epoch from now() - max(started_at)
+                   filter (where outcome is null or outcome = 'ambiguous'))::float8 as unsettled_for_s
+    from send_attempts
+    where message_id = tracked.id
+) as made on true
+left join broadcast_campaigns as campaign on campaign.id = tracked.campaign_id
+left join broadcast_recipients as recipient
+    on recipient.campaign_id = tracked.campaign_id and recipient.wa_id = mapping.wa_id
+left join customer_profiles as profile on profile.phone = mapping.wa_id
+left join business_numbers as number on number.phone_number_id = mapping.phone_number_id
+left join circuit_breakers as circuit on circuit.service = 'whatsapp:' || mapping.phone_number_id;
+
+-- name: claim
+-- The claim: only where no other attempt of that number, open or successful, is there.
+insert into send_attempts (message_id, attempt)
+select row.id, row.attempt
+from unnest($1::uuid[], $2::integer[]) as row (id, attempt)
+order by row.id
+on conflict do nothing
+returning message_id;
+
+-- name: ensure_circuits
+insert into circuit_breakers (service)
+select distinct service from unnest($1::text[]) as row (service) order by service
+on conflict (service) do nothing;
+
+-- name: lock_circuits
+select service, state, failures, failed_messages, probes,
+       coalesce(extract(epoch from now() - opened_at), 0)::float8 as open_for_s,
+       coalesce(extract(epoch from probes_until - now()), 0)::float8 as probe_lease_s
+from circuit_breakers
+where service = any($1::text[])
+order by service
+for update;
+
+-- name: write_circuit
+update circuit_breakers
+set state = $2, failures = $3, failed_messages = $4::uuid[], probes = $5,
+    opened_at = case when $2 = 'closed' then null else now() - $6::interval end,
+    probes_until = case when $2 = 'half_open' then now() + $7::interval end,
+    successes = case when $2 = 'closed' and state <> 'closed' then successes + 1 else successes end,
+    updated_at = now()
+where service = $1;
+
+-- name: close_circuits
+-- Answered requests end a row of failures; where there was none nothing is written.
+update circuit_breakers
+set state = 'closed', failures = 0, failed_messages = '{}', probes = 0, probes_until = null, opened_at = null,
+    successes = case when state = 'half_open' then successes + 1 else successes end, updated_at = now()
+where service = any($1::text[]) and state <> 'open' and (failures > 0 or state = 'half_open')
+returning service;
+
+-- name: return_recipients
+-- A campaign that is not running takes them back; only what is queued. Its row is locked: a cancel either
+-- comes first, and nobody goes back to pending, or sweeps up afterwards what did.
+with returned as (
+    select tracked.campaign_id, mapping.wa_id, row.status
+    from unnest($1::uuid[], $2::text[]) as row (message_id, status)
+    join message_tracking as tracked on tracked.id = row.message_id
+    join conversation_mappings as mapping on mapping.id = tracked.mapping_id
+), campaign as (
+    select id, status from broadcast_campaigns
+    where id in (select campaign_id from returned)
+    order by id
+    for share
+)
+update broadcast_recipients as recipient
+set status = case when campaign.status = 'cancelled' then 'skipped' else returned.status end,
+    message_id = null, queued_at = null, updated_at = now(),
+    skip_reason = case when returned.status = 'skipped' or campaign.status = 'cancelled'
+                       then 'campaign_cancelled' end
+from returned
+join campaign on campaign.id = returned.campaign_id
+where recipient.campaign_id = returned.campaign_id and recipient.wa_id = returned.wa_id
+  and recipient.status = 'queued';
+
+-- name: drop_messages
+-- Never attempted, so nothing ever happened. What was attempted stays `queued`, for when it comes again.
+delete from message_tracking as tracked
+where tracked.id = any($1::uuid[]) and tracked.status = 'queued'
+  and not exists (select from send_attempts where message_id = tracked.id);

@@ -1,0 +1,135 @@
+"""The send call over HTTP: one shared client, and the line between "not sent" and "nobody knows".
+
+Owns the connections, the deadlines of a request and the translation of the client's errors. What an answer
+means is in `answer`, what follows from it in `reactions`.
+"""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import Final
+from urllib.parse import quote
+
+import aiohttp
+from yarl import URL
+
+from shared.durations import Durations
+from shared.graph_errors import ErrorClass
+from shared.masking import MASK
+from shared.settings import Settings
+from workers.outbound_sender.answer import Answer, Lost, Refused, TooLate, Unreachable, read_answer
+
+#: Requests at once; what a process has in hand is fewer, so none waits for a connection.
+_CONNECTIONS: Final = 2000
+#: Shorter than servers keep idle connections: one that they close as we use it makes a message ambiguous.
+_KEEP_ALIVE_S: Final = 10.0
+_DNS_S: Final = 60
+#: An answer of the platform has some hundred bytes.
+_ANSWER_BYTES: Final = 256 * 1024
+
+
+@dataclass(slots=True)
+class _Start:
+    """When a request's first byte must be out, by the loop's clock, and whether it is."""
+
+    deadline: float
+    is_out: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """Where a number's messages go, and in whose name. `token` may come back in no answer's text."""
+
+    url: URL
+    token: bytes
+    headers: Mapping[str, str]
+
+
+class _StartsTooLate(Exception):  # noqa: N818 - said to ourselves only
+    pass
+
+
+class CloudApi:
+    """Sends bodies. Use within the loop in which it was made; `close` it at the end."""
+
+    def __init__(self, settings: Settings, durations: Durations) -> None:
+        self._settings = settings
+        self._durations = durations
+        self._lines: dict[str, _Line] = {}
+        trace = aiohttp.TraceConfig()
+        trace.on_request_headers_sent.append(_before_first_byte)
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(
+                limit=_CONNECTIONS, keepalive_timeout=_KEEP_ALIVE_S, ttl_dns_cache=_DNS_S
+            ),
+            timeout=aiohttp.ClientTimeout(total=durations.http_timeout_s, connect=durations.claim_start_s),
+            trace_configs=[trace],
+        )
+
+    async def send(self, number: str, body: bytes, claimed_at: float) -> Answer:
+        """Ask the platform to send. `claimed_at`: the loop's time when the attempt was committed."""
+        line = self._lines.get(number) or self._open_line(number)
+        if line is None:
+            return Refused(ErrorClass.AUTH, "no_token", f"no access token for number {number}")
+        start = _Start(claimed_at + self._durations.claim_start_s)
+        try:
+            async with self._session.post(
+                line.url,
+                data=body,
+                headers=line.headers,
+                allow_redirects=False,
+                trace_request_ctx=start,
+            ) as response:
+                content = await _read(response)
+                if content is None:
+                    return Lost(f"an answer of more than {_ANSWER_BYTES} bytes", response.status)
+                return read_answer(
+                    response.status, response.headers, content.replace(line.token, MASK.encode())
+                )
+        except _StartsTooLate:
+            return TooLate()
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            text = f"{type(error).__name__}: {error}"[:300]
+            return Lost(text) if start.is_out else Unreachable(text)
+
+    def _open_line(self, number: str) -> _Line | None:
+        account = self._settings.number(number)
+        if account.token is None:
+            return None
+        version = self._settings.whatsapp_api_version
+        url = URL(f"{account.api_url}/{version}/{quote(number, safe='')}/messages", encoded=True)
+        token = account.token.get_secret_value()
+        authorization = f"Bearer {token}"
+        line = _Line(
+            url, token.encode(), {"Authorization": authorization, "Content-Type": "application/json"}
+        )
+        self._lines[number] = line
+        return line
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self._session.close()
+
+
+async def _read(response: aiohttp.ClientResponse) -> bytes | None:
+    """The body, or None where it is larger than any answer is."""
+    content = bytearray()
+    async for chunk in response.content.iter_any():
+        content += chunk
+        if len(content) > _ANSWER_BYTES:
+            response.close()
+            return None
+    return bytes(content)
+
+
+async def _before_first_byte(
+    _session: aiohttp.ClientSession,
+    context: SimpleNamespace,
+    _params: aiohttp.TraceRequestHeadersSentParams,
+) -> None:
+    """The client calls this with a connection in hand, just before it writes."""
+    start: _Start = context.trace_request_ctx
+    if asyncio.get_running_loop().time() > start.deadline:
+        raise _StartsTooLate
+    start.is_out = True

@@ -1,0 +1,140 @@
+"""May a message be sent now? One decision over what the database says of it. Pure.
+
+Owns the order of the rules: first what ends or answers the question for good, then what makes it wait. The
+breaker comes last, when all else allows the message: its probes are few (`circuit`).
+"""
+
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from shared.durations import Durations
+from shared.reasons import DeadReason
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """What is known of a message at one moment. Ages by the database's clock.
+
+    `status` None: its row is gone. `unsettled`: an attempt that may have sent it, or has; of the open and the
+    ambiguous ones, `unsettled_for_s`. `campaign` and `recipient` are None outside of a campaign of ours.
+    """
+
+    status: str | None
+    attempts: int = 0
+    unsettled: Literal["open", "ambiguous", "sent"] | None = None
+    unsettled_for_s: float = 0.0
+    pair_refusals: int = 0
+    campaign: str | None = None
+    recipient: str | None = None
+    expired: bool = False
+    opted_out: bool = False
+    number_paused: bool = False
+    earlier_waits: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What the message itself brings. `status_retry`: a status reported that its last attempt failed."""
+
+    is_marketing: bool = False
+    is_replay: bool = False
+    status_retry: bool = False
+    marketing_held_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """Send it, as this attempt. `pair_refusals`: answers 131056 in a row before it."""
+
+    attempt: int
+    pair_refusals: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """Nothing is left to do for this delivery."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """Not now; look again after so long."""
+
+    reason: str
+    delay_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Withdraw:
+    """Its campaign takes it back: the recipient becomes this (None: stays as it is), the row goes."""
+
+    recipient: Literal["pending", "skipped"] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Fail:
+    """It will not be sent. `dead` None: that is no dead letter."""
+
+    code: str
+    text: str
+    dead: DeadReason | None
+
+
+Decision: TypeAlias = Claim | Done | Hold | Withdraw | Fail
+
+CAMPAIGN_CANCELLED = "campaign_cancelled"
+EARLIER_MESSAGE = "earlier_message"
+
+
+def decide(gate: Gate, request: Request, durations: Durations) -> Decision:
+    """The one decision."""
+    return (
+        _settled(gate, request, durations)
+        or _campaign(gate, request)
+        or _end(gate, request)
+        or _wait(gate, request, durations)
+        or Claim(gate.attempts + 1, gate.pair_refusals)
+    )
+
+
+def _settled(gate: Gate, request: Request, durations: Durations) -> Decision | None:
+    allowed = ("queued", "sent") if request.status_retry else ("queued",)
+    if gate.status not in allowed or gate.unsettled == "sent":
+        return Done()
+    if gate.unsettled is not None:
+        return Hold("ambiguous", max(0.0, durations.ambiguous_wait_s - gate.unsettled_for_s))
+    return None
+
+
+def _campaign(gate: Gate, request: Request) -> Decision | None:
+    """A replay is an operator's will, and its campaign has counted the recipient as failed."""
+    if gate.recipient is None or request.is_replay or request.status_retry:
+        return None
+    if gate.recipient != "queued":
+        return Withdraw(None)
+    match gate.campaign:
+        case "paused":
+            return Withdraw("pending")
+        case "cancelled" if gate.attempts:
+            return Fail(CAMPAIGN_CANCELLED, "the campaign was cancelled", None)
+        case "cancelled":
+            return Withdraw("skipped")
+        case _:
+            return None
+
+
+def _end(gate: Gate, request: Request) -> Decision | None:
+    if gate.expired:
+        return Fail("expired", "expires_at passed before it was sent", DeadReason.EXPIRED)
+    if gate.opted_out and request.is_marketing:
+        return Fail("opted_out", "the customer has opted out of marketing", DeadReason.SEND_REJECTED)
+    return None
+
+
+def _wait(gate: Gate, request: Request, durations: Durations) -> Decision | None:
+    if gate.number_paused:
+        return Hold("number_paused", durations.paused_recheck_s)
+    if request.is_marketing and request.marketing_held_s > 0:
+        return Hold("rate_limit", request.marketing_held_s)
+    if gate.earlier_waits:
+        return Hold(EARLIER_MESSAGE, durations.earlier_message_s)
+    return None

@@ -1,0 +1,111 @@
+"""From deliveries to candidates: decoded, checked, repetitions within the batch folded. Pure."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from uuid import UUID
+
+from shared.amqp.delivery import MESSAGE_ID, REPLAY_OF, Delivery
+from shared.amqp.topology import LANES
+from shared.consuming.disposition import Dead
+from shared.consuming.headers import carried_headers
+from shared.media_url import InvalidMediaUrl, check_media_url
+from shared.payloads import InvalidPayload, OutboundMessage, check_text, decode
+from shared.reasons import DeadReason
+from shared.tracking import STATUS_RETRY
+
+#: Said of an id that came before with something else.
+OTHER_CONTENT = Dead(
+    DeadReason.STATE_VIOLATION,
+    "genesys_message_id, client_message_id: known already with other content",
+)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Candidate:
+    """A message as it came, with every delivery of it in the batch, first come first."""
+
+    payload: OutboundMessage
+    content_hash: bytes
+    deliveries: list[Delivery] = field(default_factory=list)
+
+    @property
+    def first(self) -> Delivery:
+        return self.deliveries[0]
+
+    @property
+    def lane(self) -> str:
+        return LANES[self.first.queue]
+
+    @property
+    def is_replay(self) -> bool:
+        return is_replay(self.first)
+
+    @property
+    def replayed_message(self) -> UUID | None:
+        """The failed message that a replay repeats, where its dead letter names it."""
+        value = self.first.headers.get(MESSAGE_ID)
+        try:
+            return UUID(value) if self.is_replay and isinstance(value, str) else None
+        except ValueError:
+            return None
+
+    @property
+    def is_status_retry(self) -> bool:
+        return STATUS_RETRY in self.first.headers
+
+
+@dataclass(frozen=True, slots=True)
+class Intake:
+    """What a batch holds: candidates in their order, and deliveries that are none."""
+
+    candidates: list[Candidate]
+    dead: list[tuple[Delivery, Dead]]
+
+
+def is_replay(delivery: Delivery) -> bool:
+    """Whether an operator sent this dead letter back."""
+    return REPLAY_OF in delivery.headers
+
+
+def take_in(batch: Sequence[Delivery], allowed_hosts: tuple[str, ...]) -> Intake:
+    """Decode and check each delivery; a repetition joins its first copy, other content is dead."""
+    candidates: list[Candidate] = []
+    by_id: dict[tuple[str, ...], Candidate] = {}
+    dead: list[tuple[Delivery, Dead]] = []
+    for delivery in batch:
+        payload = _read(delivery, allowed_hosts)
+        if isinstance(payload, Dead):
+            dead.append((delivery, payload))
+            continue
+        ids = _ids(delivery, payload)
+        candidate = Candidate(payload, payload.content_hash())
+        earlier = next((by_id[key] for key in ids if key in by_id), candidate)
+        if earlier.content_hash != candidate.content_hash:
+            dead.append((delivery, OTHER_CONTENT))
+            continue
+        if earlier is candidate:
+            candidates.append(candidate)
+        earlier.deliveries.append(delivery)
+        by_id |= dict.fromkeys(ids, earlier)
+    return Intake(candidates, dead)
+
+
+def _read(delivery: Delivery, allowed_hosts: tuple[str, ...]) -> OutboundMessage | Dead:
+    try:
+        payload = decode(OutboundMessage, delivery.body)
+        check_text("headers", carried_headers(delivery))
+        if payload.media_url is not None:
+            check_media_url(payload.media_url, allowed_hosts)
+    except InvalidPayload as error:
+        return Dead(DeadReason.INVALID_PAYLOAD, str(error))
+    except InvalidMediaUrl as error:
+        return Dead(DeadReason.INVALID_MEDIA_URL, str(error))
+    return payload
+
+
+def _ids(delivery: Delivery, payload: OutboundMessage) -> list[tuple[str, ...]]:
+    """Under what a repetition is known. A replay repeats its failed self and is another message."""
+    replay = str(delivery.headers.get(REPLAY_OF, ""))
+    retry = str(delivery.headers.get(STATUS_RETRY, ""))
+    named = (("genesys", payload.genesys_message_id), ("client", payload.client_message_id))
+    return [(kind, value, replay, retry) for kind, value in named if value is not None]

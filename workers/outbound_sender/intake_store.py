@@ -1,0 +1,173 @@
+"""Rows of new messages: found, addressed, inserted. The statements stand in `intake.sql`.
+
+Owns rows in and out; what they mean is decided in `admission`.
+"""
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+import orjson
+
+from shared.ids import time_ordered_uuid
+from shared.postgres.database import Database
+from shared.postgres.deferral import stored_headers
+from shared.postgres.queries import Queries
+from workers.outbound_sender.graph_body import message_type
+from workers.outbound_sender.intake import Candidate
+
+_QUERIES = Queries("workers.outbound_sender", "intake.sql")
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """A mapping. `hinted`: the cache named it, nobody has looked whether it is still active."""
+
+    mapping_id: UUID
+    number: str
+    customer: str
+    conversation_id: str | None
+    status: str = "active"
+    hinted: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class KnownMessage:
+    """A row that has a candidate's ids. `content_hash` is None for a replay, which needs no comparison."""
+
+    id: UUID
+    status: str
+    content_hash: bytes | None
+    address: Address
+
+
+@dataclass(frozen=True, slots=True)
+class Replayed:
+    """What a replay finds: the failed message it repeats, and the row of an earlier copy of the replay."""
+
+    base_id: UUID
+    base_status: str
+    known: KnownMessage
+
+
+@dataclass(frozen=True, slots=True)
+class Fresh:
+    """A message to be tracked."""
+
+    id: UUID
+    candidate: Candidate
+    address: Address
+    replay_of: UUID | None
+
+
+class IntakeStore:
+    """Reads and writes for the intake."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def find_known(self, candidates: Sequence[Candidate]) -> dict[Candidate, list[KnownMessage]]:
+        """Rows that have one of a candidate's ids."""
+        if not candidates:
+            return {}
+        places = list(range(len(candidates)))
+        genesys_ids = [item.payload.genesys_message_id for item in candidates]
+        client_ids = [item.payload.client_message_id for item in candidates]
+        rows = await self._database.fetch(_QUERIES["find_known"], places, genesys_ids, client_ids)
+        known: dict[Candidate, list[KnownMessage]] = {}
+        for row in rows:
+            found = KnownMessage(row["id"], row["status"], row["content_hash"] or b"", _address(row))
+            known.setdefault(candidates[row["place"]], []).append(found)
+        return known
+
+    async def find_replayed(self, candidates: Sequence[Candidate]) -> dict[Candidate, Replayed]:
+        """What replays repeat; one whose message was never tracked is not among them."""
+        if not candidates:
+            return {}
+        places = list(range(len(candidates)))
+        messages = [item.replayed_message for item in candidates]
+        genesys_ids = [item.payload.genesys_message_id for item in candidates]
+        client_ids = [item.payload.client_message_id for item in candidates]
+        rows = await self._database.fetch(
+            _QUERIES["find_replayed"], places, messages, genesys_ids, client_ids
+        )
+        return {
+            candidates[row["place"]]: Replayed(
+                row["base_id"],
+                row["base_status"],
+                KnownMessage(row["id"], row["status"], None, _address(row)),
+            )
+            for row in rows
+        }
+
+    async def find_conversations(self, conversation_ids: Iterable[str]) -> dict[str, Address]:
+        """The mapping that decides for each conversation id that is known."""
+        asked = sorted(set(conversation_ids))
+        if not asked:
+            return {}
+        rows = await self._database.fetch(_QUERIES["find_conversations"], asked)
+        return {row["asked"]: _address(row, row["status"]) for row in rows}
+
+    async def find_or_open(
+        self, pairs: Iterable[tuple[str, str]]
+    ) -> tuple[dict[tuple[str, str], Address], int]:
+        """Active mappings of (number, customer), opened where there are none; and how many were opened."""
+        missing = sorted(set(pairs))
+        found: dict[tuple[str, str], Address] = {}
+        opened = 0
+        while missing:
+            found |= await self._pairs("find_active", missing)
+            missing = [pair for pair in missing if pair not in found]
+            if missing:
+                fresh = await self._pairs("open_mappings", missing)
+                opened += len(fresh)
+                found |= fresh
+                missing = [pair for pair in missing if pair not in found]
+        return found, opened
+
+    async def track(self, messages: Sequence[Fresh]) -> set[UUID]:
+        """Insert rows and bodies; returns the ids of those that are new."""
+        if not messages:
+            return set()
+        columns = zip(*map(_columns, messages), strict=True)
+        rows = await self._database.fetch(_QUERIES["track"], *map(list, columns))
+        return {row["id"] for row in rows}
+
+    async def _pairs(self, query: str, pairs: Sequence[tuple[str, str]]) -> dict[tuple[str, str], Address]:
+        rows = await self._database.fetch(_QUERIES[query], *map(list, zip(*pairs, strict=True)))
+        return {(row["number"], row["customer"]): _address(row) for row in rows}
+
+
+def new_message(candidate: Candidate, address: Address, replay_of: UUID | None) -> Fresh:
+    """A row to be, with an id that rises in the order of making."""
+    return Fresh(time_ordered_uuid(), candidate, address, replay_of)
+
+
+def _address(row: Any, status: str = "active") -> Address:
+    return Address(row["mapping_id"], row["number"], row["customer"], row["conversation_id"], status)
+
+
+def _columns(message: Fresh) -> tuple[Any, ...]:
+    payload, delivery = message.candidate.payload, message.candidate.first
+    metadata = None if payload.metadata is None else json.dumps(payload.metadata)
+    return (
+        message.id,
+        message.address.mapping_id,
+        message.address.hinted,
+        payload.genesys_message_id,
+        payload.client_message_id,
+        message_type(payload),
+        payload.media_url,
+        message.candidate.lane,
+        payload.campaign_id,
+        message.candidate.content_hash,
+        message.replay_of,
+        metadata,
+        delivery.queue,
+        delivery.origin_exchange,
+        delivery.origin_routing_key,
+        delivery.body,
+        orjson.dumps(stored_headers(delivery), default=str).decode(),
+    )

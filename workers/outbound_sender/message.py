@@ -1,0 +1,47 @@
+"""One outbound message on its way through the sender, as a value."""
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from shared.amqp.delivery import Delivery
+from shared.consuming.disposition import Defer
+from shared.payloads import OutboundMessage
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Outgoing:
+    """A tracked message and where it goes. `copies`: more deliveries of it, done when it is."""
+
+    delivery: Delivery
+    copies: tuple[Delivery, ...]
+    payload: OutboundMessage
+    id: UUID
+    mapping_id: UUID
+    number: str
+    customer: str
+    lane: str
+    trace_id: str
+    is_replay: bool
+    is_status_retry: bool
+
+    @property
+    def is_marketing(self) -> bool:
+        """Whether customers who opted out must not get it."""
+        category = self.payload.category or ("marketing" if self.lane == "bulk" else "service")
+        return category == "marketing"
+
+    @property
+    def chain(self) -> tuple[str, str, str]:
+        """Whose messages it must stay in order with."""
+        return (self.number, self.customer, self.lane)
+
+    def defer(self, reason: str, delay_s: float) -> Defer:
+        """The disposition that stores it for later."""
+        return Defer(
+            reason,
+            max(0.0, delay_s),
+            message_id=self.id,
+            phone_number_id=self.number,
+            customer=self.customer,
+            lane=self.lane,
+        )

@@ -1,0 +1,89 @@
+"""When a message may go as far as rates are concerned, and what must wait too long to be kept in hand.
+
+Owns how many messages of a number and lane ask for a permit at once: those behind them are merely in line,
+and their time does not run; and how long that line may get. The rates themselves are
+`shared.coordination.rate`.
+"""
+
+import asyncio
+from dataclasses import dataclass
+from typing import Final
+
+from shared.coordination.permits import TooLong, rate_of
+from shared.coordination.rate import RateLimiter
+from shared.durations import Durations
+from shared.settings import Settings
+from workers.outbound_sender.message import Outgoing
+
+#: Enough that the next one asks as soon as one is granted, and customers at their own limit block nobody.
+_MOST_ASKING: Final = 64
+
+
+@dataclass(slots=True)
+class _Line:
+    """Messages of one number and lane: how many stand there, and at most may; a few of them ask."""
+
+    mps: float
+    rate: float
+    most: int
+    asking: asyncio.Semaphore
+    length: int = 0
+
+
+class Pacer:
+    """Hands out permits to send."""
+
+    def __init__(self, limiter: RateLimiter, settings: Settings, durations: Durations) -> None:
+        self._limiter = limiter
+        self._settings = settings
+        self._durations = durations
+        self._lines: dict[tuple[str, str], _Line] = {}
+        self._marketing_held_until: dict[str, float] = {}
+
+    async def wait(self, message: Outgoing) -> float | None:
+        """None with a permit in hand, else after how many seconds to ask again."""
+        line = self._line(message.number, message.lane)
+        if line.length >= line.most:
+            return line.length / line.rate
+        line.length += 1
+        try:
+            async with line.asking:
+                answer = await self._limiter.wait(message.number, message.customer, message.lane, line.mps)
+        finally:
+            line.length -= 1
+        return answer.wait_s if isinstance(answer, TooLong) else None
+
+    async def slow_number(self, number: str, retry_after_s: float | None) -> None:
+        """The platform refused the number for its rate."""
+        await self._limiter.slow(number, retry_after_s)
+
+    async def slow_customer(self, message: Outgoing, n: int) -> None:
+        """The platform refused the customer for the pair's rate, the n-th time in a row."""
+        await self._limiter.back_off_pair(message.number, message.customer, n)
+
+    def hold_marketing(self, number: str) -> None:
+        """The platform takes the number's marketing for spam: none of it from this process for a while.
+
+        Other replicas learn it as this one did.
+        """
+        self._marketing_held_until[number] = self._now() + self._durations.spam_hold_s
+
+    def marketing_held_s(self, number: str) -> float:
+        """For how long a number's marketing is held."""
+        return max(0.0, self._marketing_held_until.get(number, 0.0) - self._now())
+
+    def _line(self, number: str, lane: str) -> _Line:
+        """As many may ask as a lane at its least share serves while one waits in hand."""
+        line = self._lines.get((number, lane))
+        if line is None:
+            durations = self._durations
+            mps = self._settings.number(number).mps
+            rate = rate_of(mps, durations)
+            served = int(rate * durations.lane_min_share * durations.held_in_hand_s)
+            asking = asyncio.Semaphore(max(1, min(_MOST_ASKING, served)))
+            line = _Line(mps, rate, max(1, int(rate * durations.line_s)), asking)
+            self._lines[(number, lane)] = line
+        return line
+
+    def _now(self) -> float:
+        return asyncio.get_running_loop().time()

@@ -1,0 +1,181 @@
+"""What follows from an answer: one table, error class by error class. Pure.
+
+Owns the decision; `sending` carries it out.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Final, TypeAlias
+from uuid import UUID
+
+from shared.durations import Durations
+from shared.graph_errors import ErrorClass
+from shared.reasons import DeadReason
+from workers.outbound_sender.answer import Accepted, Answer, Lost, Refused, TooLate, Unreachable
+from workers.outbound_sender.circuit import Health
+
+#: Counted retries of a medium that the platform could not fetch.
+_MEDIA_RETRIES: Final = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """Of which send it is the answer. `attempt` counts claims, `delivery_attempt` counted deliveries."""
+
+    attempt: int
+    delivery_attempt: int
+    pair_refusals: int
+    in_campaign: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """Done."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reconcile:
+    """Wait for a status that proves it was sent."""
+
+
+@dataclass(frozen=True, slots=True)
+class Again:
+    """Send it again at once: the claim was given up before its request."""
+
+
+@dataclass(frozen=True, slots=True)
+class RetryLater:
+    """Through the retry tiers, counted."""
+
+    retries: int
+    exhausted: DeadReason
+
+
+@dataclass(frozen=True, slots=True)
+class SlowNumber:
+    """The number sends too fast."""
+
+    retry_after_s: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class SlowCustomer:
+    """This customer gets too much: the n-th such answer in a row."""
+
+    n: int
+
+
+@dataclass(frozen=True, slots=True)
+class PauseNumber:
+    """Nothing can be sent from the number until a person has seen to it."""
+
+
+@dataclass(frozen=True, slots=True)
+class PauseCampaign:
+    """Nobody of the campaign can be reached with this template."""
+
+
+@dataclass(frozen=True, slots=True)
+class HoldMarketing:
+    """The number's marketing stops for a good while."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reject:
+    """Over: no attempt can succeed."""
+
+    dead: DeadReason
+    opts_out: bool = False
+
+
+Reaction: TypeAlias = (
+    Sent
+    | Reconcile
+    | Again
+    | RetryLater
+    | SlowNumber
+    | SlowCustomer
+    | PauseNumber
+    | PauseCampaign
+    | HoldMarketing
+    | Reject
+)
+
+
+def react(answer: Answer, situation: Situation, durations: Durations) -> Reaction:
+    """What to do about an answer."""
+    match answer:
+        case Accepted():
+            return Sent()
+        case Lost():
+            return Reconcile()
+        case TooLate():
+            return Again()
+        case Unreachable():
+            return _retry(situation, durations.retry_attempts, DeadReason.MAX_RETRIES_EXCEEDED)
+        case Refused():
+            return _RULES[answer.error_class](answer, situation, durations)
+
+
+def health_of(answer: Answer, message_id: UUID) -> Health | None:
+    """What an answer says to the number's breaker: whatever the API itself answers below 500 is well."""
+    match answer:
+        case Accepted():
+            return Health(message_id, answered=True)
+        case Lost() | Unreachable():
+            return Health(message_id, answered=False)
+        case Refused(http_status=int(http_status)):
+            return Health(message_id, answered=http_status < 500)
+        case Refused() | TooLate():
+            return None
+
+
+def _retry(situation: Situation, retries: int, exhausted: DeadReason) -> Reaction:
+    if situation.delivery_attempt > retries:
+        return Reject(exhausted)
+    return RetryLater(retries, exhausted)
+
+
+def _retry_transient(_: Refused, situation: Situation, durations: Durations) -> Reaction:
+    return _retry(situation, durations.retry_attempts, DeadReason.MAX_RETRIES_EXCEEDED)
+
+
+def _retry_medium(_: Refused, situation: Situation, _durations: Durations) -> Reaction:
+    return _retry(situation, _MEDIA_RETRIES, DeadReason.SEND_REJECTED)
+
+
+def _hold_marketing(_: Refused, situation: Situation, durations: Durations) -> Reaction:
+    """An hour's wait each time, so not often."""
+    if situation.attempt > durations.retry_attempts:
+        return Reject(DeadReason.SEND_REJECTED)
+    return HoldMarketing()
+
+
+def _pause_campaign(_: Refused, situation: Situation, _durations: Durations) -> Reaction:
+    return PauseCampaign() if situation.in_campaign else Reject(DeadReason.SEND_REJECTED)
+
+
+def _reject(*_: object) -> Reaction:
+    return Reject(DeadReason.SEND_REJECTED)
+
+
+#: Every class of error, and what is done about it.
+_RULES: Final[Mapping[ErrorClass, Callable[[Refused, Situation, Durations], Reaction]]] = MappingProxyType(
+    {
+        ErrorClass.TRANSIENT: _retry_transient,
+        ErrorClass.MEDIA: _retry_medium,
+        ErrorClass.RATE: lambda refused, *_: SlowNumber(refused.retry_after_s),
+        ErrorClass.PAIR: lambda _refused, situation, _durations: SlowCustomer(situation.pair_refusals + 1),
+        ErrorClass.SPAM: _hold_marketing,
+        ErrorClass.AUTH: lambda *_: PauseNumber(),
+        ErrorClass.TEMPLATE: _pause_campaign,
+        ErrorClass.OPTED_OUT: lambda *_: Reject(DeadReason.SEND_REJECTED, opts_out=True),
+        ErrorClass.WINDOW: _reject,
+        ErrorClass.UNDELIVERABLE: _reject,
+        ErrorClass.WITHHELD: _reject,
+        ErrorClass.INVALID: _reject,
+        ErrorClass.UNKNOWN: _reject,
+        ErrorClass.AMBIGUOUS: lambda *_: Reconcile(),
+    }
+)

@@ -1,0 +1,199 @@
+"""The outbound sender's handler: a batch taken in, its messages sent as their turns come.
+
+Owns what runs at once and in what order: batches of a queue are taken in one after the other, messages of one
+customer and lane are sent one after the other, all else together. A message that hangs keeps nobody waiting
+but its own customer.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from contextlib import AsyncExitStack, aclosing
+from dataclasses import dataclass
+from uuid import UUID
+
+from shared.amqp.delivery import Delivery
+from shared.consuming.collector import Collector
+from shared.consuming.consumer import Handler
+from shared.consuming.disposition import Ack, Defer, Disposition, Retry
+from shared.consuming.settlement import Settled
+from shared.durations import Durations
+from shared.errors import StoreUnavailable
+from shared.observability.metrics import Metrics
+from workers.outbound_sender.admission import Admission, Admitted
+from workers.outbound_sender.chains import Chains, Turn
+from workers.outbound_sender.claims import ClaimStore
+from workers.outbound_sender.gate import EARLIER_MESSAGE
+from workers.outbound_sender.intake import Candidate, take_in
+from workers.outbound_sender.message import Outgoing
+from workers.outbound_sender.sending import Sending
+
+#: From so many deliveries on a message is worked alone among its like: it may be what kills the process.
+_SUSPECT = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A message in line. `would_go`: as things stood at the intake."""
+
+    message: Outgoing
+    turn: Turn
+    would_go: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What the intake made of a batch: what is settled already, and who stands in line."""
+
+    settled: list[Settled]
+    places: list[Place]
+
+
+@dataclass(frozen=True, slots=True)
+class _Outcome:
+    message: Outgoing
+    result: Disposition | Exception
+
+
+class Line:
+    """Takes batches in, one call after the other for each queue: who comes first stands first."""
+
+    def __init__(self, admission: Admission, claims: ClaimStore, chains: Chains, metrics: Metrics) -> None:
+        self._admission = admission
+        self._claims = claims
+        self._chains = chains
+        self._metrics = metrics
+
+    async def take(self, batches: Sequence[Sequence[Candidate]]) -> list[Taken]:
+        """Admit the candidates of several batches together and give each message its place."""
+        admitted = await self._admission.admit([candidate for batch in batches for candidate in batch])
+        messages = [item for item in admitted.values() if isinstance(item, Outgoing)]
+        going = await self._claims.screen(messages) if messages else set[UUID]()
+        return [self._place(batch, admitted, going) for batch in batches]
+
+    def _place(
+        self, batch: Sequence[Candidate], admitted: Mapping[Candidate, Admitted], going: set[UUID]
+    ) -> Taken:
+        taken = Taken([], [])
+        for candidate in batch:
+            match admitted[candidate]:
+                case Outgoing() as message:
+                    turn = self._chains.join(message.chain)
+                    taken.places.append(Place(message, turn, message.id in going))
+                case disposition:
+                    taken.settled.extend(_settle(candidate.deliveries, disposition))
+                    repeated = len(candidate.deliveries) - (not isinstance(disposition, Ack))
+                    count_duplicates(self._metrics, repeated)
+        return taken
+
+
+class OutboundSender(Handler):
+    """Handles one of the three queues. `intake` is a `Line.take` that is fed in the order of coming."""
+
+    def __init__(
+        self,
+        intake: Collector[Sequence[Candidate], Taken],
+        sending: Sending,
+        metrics: Metrics,
+        durations: Durations,
+        *,
+        allowed_hosts: tuple[str, ...],
+    ) -> None:
+        self._intake = intake
+        self._sending = sending
+        self._metrics = metrics
+        self._durations = durations
+        self._allowed_hosts = allowed_hosts
+        self._suspects = asyncio.Lock()
+
+    async def handle(self, batch: Sequence[Delivery]) -> AsyncIterator[Sequence[Settled]]:
+        """Send a batch; see `shared.consuming.consumer.Handler`."""
+        async with AsyncExitStack() as stack:
+            if any(delivery.deliveries_before >= _SUSPECT for delivery in batch):
+                await stack.enter_async_context(self._suspects)
+            intake = take_in(batch, self._allowed_hosts)
+            taken = Taken([], [])
+            if intake.candidates:
+                taken = await self._intake.submit(intake.candidates)
+            settled = [*intake.dead, *taken.settled]
+            groups = await stack.enter_async_context(aclosing(self._send_all(settled, taken.places)))
+            async for group in groups:
+                yield group
+
+    async def _send_all(
+        self, settled: Sequence[Settled], places: Sequence[Place]
+    ) -> AsyncGenerator[Sequence[Settled], None]:
+        """Give dispositions as they come; an error of one is raised when all others are done."""
+        done: asyncio.Queue[_Outcome] = asyncio.Queue()
+        tasks = [
+            asyncio.create_task(self._send_one(place, done), name="send outbound message") for place in places
+        ]
+        errors: list[Exception] = []
+        left = len(places)
+        try:
+            if settled:
+                yield settled
+            while left:
+                outcomes = [await done.get()]
+                while not done.empty():
+                    outcomes.append(done.get_nowait())
+                left -= len(outcomes)
+                errors += [item.result for item in outcomes if isinstance(item.result, Exception)]
+                group = [
+                    settled
+                    for item in outcomes
+                    if not isinstance(item.result, Exception)
+                    for settled in _settle_message(item.message, item.result)
+                ]
+                if group:
+                    yield group
+        finally:
+            await _end(tasks)
+        if errors:
+            raise next((error for error in errors if isinstance(error, StoreUnavailable)), errors[0])
+
+    async def _send_one(self, place: Place, done: "asyncio.Queue[_Outcome]") -> None:
+        message = place.message
+        waiting: frozenset[UUID] = frozenset()
+        try:
+            earlier = await place.turn.come()
+            if earlier - {message.id}:
+                disposition: Disposition = message.defer(EARLIER_MESSAGE, self._durations.earlier_message_s)
+            else:
+                disposition = await self._sending.send(message, needs_permit=place.would_go)
+            if isinstance(disposition, Defer | Retry):
+                waiting = earlier if _is_behind(disposition) else earlier | {message.id}
+            count_duplicates(self._metrics, len(message.copies))
+            done.put_nowait(_Outcome(message, disposition))
+        except Exception as error:
+            done.put_nowait(_Outcome(message, error))
+        finally:
+            place.turn.leave(waiting)
+
+
+def _is_behind(disposition: Disposition) -> bool:
+    """Whether it waits for an earlier message, which may come after it: then nobody must wait for it here."""
+    return isinstance(disposition, Defer) and disposition.reason == EARLIER_MESSAGE
+
+
+def count_duplicates(metrics: Metrics, count: int) -> None:
+    """Deliveries of what was done already."""
+    if count:
+        metrics.duplicate_messages.labels("outbound-sender").inc(count)
+
+
+def _settle(deliveries: Sequence[Delivery], disposition: Disposition) -> list[Settled]:
+    """The first copy gets the disposition; the others are done with it."""
+    first, *copies = deliveries
+    return [(first, disposition), *((copy, Ack()) for copy in copies)]
+
+
+def _settle_message(message: Outgoing, disposition: Disposition) -> list[Settled]:
+    return _settle([message.delivery, *message.copies], disposition)
+
+
+async def _end(tasks: Sequence[asyncio.Task[None]]) -> None:
+    """Cancel what runs still (we were cancelled) and wait for it: nothing outlives its batch."""
+    for task in tasks:
+        task.cancel()
+    if tasks:
+        await asyncio.wait(tasks)

@@ -1,0 +1,265 @@
+"""One message from its permit to its disposition.
+
+Owns the order that sends nothing twice: a permit of the rate, the claim committed, the request, the result
+committed, and only then the disposition. The decisions are in `gate` and `reactions`.
+"""
+
+import logging
+import time
+from typing import Protocol, assert_never
+
+from shared.consuming.disposition import Ack, Dead, Disposition, Retry
+from shared.durations import Durations
+from shared.graph_errors import ErrorClass
+from shared.observability.logs import Operation, fields, get_logger
+from shared.observability.metrics import Metrics
+from shared.reasons import DeadReason
+from shared.tracking import callback_data
+from workers.outbound_sender.answer import Accepted, Answer, Lost, Refused, TooLate, Unreachable
+from workers.outbound_sender.claims import Ask, Claimed, NeedsPermit, Verdict
+from workers.outbound_sender.gate import CAMPAIGN_CANCELLED, Done, Fail, Hold, Withdraw
+from workers.outbound_sender.graph_body import encode_body
+from workers.outbound_sender.message import Outgoing
+from workers.outbound_sender.pacing import Pacer
+from workers.outbound_sender.reactions import (
+    Again,
+    HoldMarketing,
+    PauseCampaign,
+    PauseNumber,
+    Reaction,
+    Reconcile,
+    Reject,
+    RetryLater,
+    Sent,
+    Situation,
+    SlowCustomer,
+    SlowNumber,
+    health_of,
+    react,
+)
+from workers.outbound_sender.results import Effect, Ending, Written
+
+logger = get_logger(__name__)
+
+
+class Claims(Protocol):
+    """Decides over a message and claims its attempt."""
+
+    async def submit(self, item: Ask) -> Verdict: ...
+
+
+class Results(Protocol):
+    """Writes how an attempt, or a message, ended."""
+
+    async def submit(self, item: Ending) -> Written: ...
+
+
+class Api(Protocol):
+    """The send call."""
+
+    async def send(self, number: str, body: bytes, claimed_at: float) -> Answer: ...
+
+
+class Sending:
+    """Sends messages, any number at once; one of a customer and lane at a time is the caller's to see to."""
+
+    def __init__(
+        self,
+        pacer: Pacer,
+        claims: Claims,
+        api: Api,
+        results: Results,
+        metrics: Metrics,
+        durations: Durations,
+    ) -> None:
+        self._pacer = pacer
+        self._claims = claims
+        self._api = api
+        self._results = results
+        self._metrics = metrics
+        self._durations = durations
+
+    async def send(self, message: Outgoing, *, needs_permit: bool) -> Disposition:
+        """Send one message and say what becomes of its delivery. Raises StoreError.
+
+        `needs_permit` False: it would not be sent as things stand, so it need not wait in line to be told.
+        """
+        while True:
+            if needs_permit and (wait_s := await self._pacer.wait(message)) is not None:
+                return message.defer("rate_limit", wait_s)
+            verdict = await self._claims.submit(Ask(message, has_permit=needs_permit))
+            match verdict:
+                case Claimed():
+                    disposition = await self._attempt(message, verdict)
+                    if disposition is not None:
+                        return disposition
+                case NeedsPermit():
+                    needs_permit = True
+                case Done():
+                    self._metrics.duplicate_messages.labels("outbound-sender").inc()
+                    return Ack()
+                case Withdraw():
+                    return Ack()
+                case Hold(reason, delay_s):
+                    return message.defer(reason, delay_s)
+                case Fail():
+                    return await self._fail(message, verdict)
+                case _:
+                    assert_never(verdict)
+
+    async def _attempt(self, message: Outgoing, claimed: Claimed) -> Disposition | None:
+        """Make the claimed attempt. None: the message goes on at once with another one."""
+        attempt = claimed.claim.attempt
+        body = encode_body(message.payload, message.customer, callback_data(message.id, attempt))
+        started = time.perf_counter()
+        answer = await self._api.send(message.number, body, claimed.at)
+        self._report(message, answer, time.perf_counter() - started)
+        situation = Situation(
+            attempt, message.delivery.attempt, claimed.claim.pair_refusals, claimed.in_campaign
+        )
+        reaction = react(answer, situation, self._durations)
+        await self._slow_down(message, reaction)
+        ending = end(message, attempt, answer, reaction)
+        written = await self._results.submit(ending)
+        return dispose(message, ending, reaction, written, self._durations)
+
+    async def _slow_down(self, message: Outgoing, reaction: Reaction) -> None:
+        match reaction:
+            case SlowNumber(retry_after_s):
+                await self._pacer.slow_number(message.number, retry_after_s)
+            case SlowCustomer(n):
+                await self._pacer.slow_customer(message, n)
+            case HoldMarketing():
+                self._pacer.hold_marketing(message.number)
+                logger.error(
+                    "marketing of number %s is held: the platform takes it for spam",
+                    message.number,
+                    extra=fields(operation=Operation.OUTBOUND_SEND),
+                )
+            case _:
+                pass
+
+    async def _fail(self, message: Outgoing, fail: Fail) -> Disposition:
+        """It ends without an attempt."""
+        effect = Effect.SKIP_RECIPIENT if fail.code == CAMPAIGN_CANCELLED else None
+        ending = Ending(message, None, "failed", is_over=True, code=fail.code, text=fail.text, effect=effect)
+        written = await self._results.submit(ending)
+        return _bury(message, written, fail.dead, fail.text)
+
+    def _report(self, message: Outgoing, answer: Answer, duration_s: float) -> None:
+        outcome, error_class = _labels(answer)
+        self._metrics.sends.labels(outcome, error_class).inc()
+        if not isinstance(answer, TooLate):
+            self._metrics.send_duration.observe(duration_s)
+        level = logging.DEBUG if isinstance(answer, Accepted) else logging.WARNING
+        if not logger.isEnabledFor(level):
+            return
+        logger.log(
+            level,
+            "send %s%s",
+            outcome,
+            "" if isinstance(answer, Accepted | TooLate) else f": {answer.text}",
+            extra=fields(
+                operation=Operation.OUTBOUND_SEND,
+                trace_id=message.trace_id,
+                wa_id=message.customer,
+                wamid=answer.wamid if isinstance(answer, Accepted) else None,
+                mapping_id=message.mapping_id,
+                duration_ms=duration_s * 1000,
+            ),
+        )
+
+
+def end(message: Outgoing, attempt: int, answer: Answer, reaction: Reaction) -> Ending:
+    """How an attempt ended, to be written. Pure."""
+    health = health_of(answer, message.id)
+    match answer:
+        case Accepted(wamid, http_status):
+            return Ending(
+                message, attempt, "sent", is_over=True, wamid=wamid, http_status=http_status, health=health
+            )
+        case Lost(text, http_status):
+            return Ending(
+                message,
+                attempt,
+                "ambiguous",
+                is_over=False,
+                http_status=http_status,
+                code="ambiguous",
+                text=text,
+                health=health,
+            )
+        case TooLate():
+            return Ending(message, attempt, "abandoned", is_over=False, code="not_started")
+        case Unreachable(text):
+            refusal = Refused(ErrorClass.TRANSIENT, "unreachable", text)
+        case Refused():
+            refusal = answer
+    return Ending(
+        message,
+        attempt,
+        "failed",
+        is_over=isinstance(reaction, Reject),
+        http_status=refusal.http_status,
+        code=refusal.code,
+        text=refusal.text,
+        health=health,
+        effect=_effect(reaction),
+    )
+
+
+def dispose(
+    message: Outgoing, ending: Ending, reaction: Reaction, written: Written, durations: Durations
+) -> Disposition | None:
+    """What becomes of the delivery once the ending is written; None: it goes on at once. Pure."""
+    text = ending.text or ""
+    if not ending.is_over and not written.was_open:
+        return None  # a status has closed the attempt before us: the gate looks at it anew
+    match reaction:
+        case Sent() | PauseCampaign():
+            return Ack()
+        case Reconcile():
+            return message.defer("ambiguous", durations.ambiguous_wait_s)
+        case Again() | SlowNumber() | SlowCustomer():
+            return None
+        case RetryLater(retries, exhausted):
+            return Retry("transient", text, exhausted=exhausted, attempts=retries, message_id=message.id)
+        case PauseNumber():
+            return message.defer("number_paused", durations.paused_recheck_s)
+        case HoldMarketing():
+            return message.defer("rate_limit", durations.spam_hold_s)
+        case Reject(dead):
+            return _bury(message, written, dead, f"{ending.code}: {text}")
+
+
+def _bury(message: Outgoing, written: Written, dead: DeadReason | None, text: str) -> Disposition:
+    """Dead if the message has failed; a status may have proved meanwhile that it was sent."""
+    if dead is None or written.status != "failed":
+        return Ack()
+    return Dead(dead, text, message_id=message.id)
+
+
+def _effect(reaction: Reaction) -> Effect | None:
+    match reaction:
+        case PauseNumber():
+            return Effect.PAUSE_NUMBER
+        case PauseCampaign():
+            return Effect.PAUSE_CAMPAIGN
+        case Reject(opts_out=True):
+            return Effect.OPT_OUT
+        case _:
+            return None
+
+
+def _labels(answer: Answer) -> tuple[str, str]:
+    match answer:
+        case Accepted():
+            return "sent", "none"
+        case Refused(error_class):
+            return "failed", error_class.value
+        case Unreachable():
+            return "failed", ErrorClass.TRANSIENT.value
+        case Lost():
+            return "ambiguous", ErrorClass.AMBIGUOUS.value
+        case TooLate():
+            return "abandoned", "none"

@@ -1,0 +1,88 @@
+"""Composition root of the outbound sender."""
+
+from shared.amqp.delivery import Delivery
+from shared.amqp.topology import LANES
+from shared.consuming.collector import Collector
+from shared.coordination.rate import RateLimiter
+from shared.errors import SettingsError
+from shared.running.kit import Kit, Route, Worker, WorkerSpec
+from shared.settings import Settings
+from shared.tracking import Tracker
+from workers.outbound_sender.admission import Admission
+from workers.outbound_sender.chains import Chains
+from workers.outbound_sender.circuit_store import CircuitStore
+from workers.outbound_sender.claims import ClaimStore
+from workers.outbound_sender.cloud_api import CloudApi
+from workers.outbound_sender.intake_store import IntakeStore
+from workers.outbound_sender.pacing import Pacer
+from workers.outbound_sender.results import ResultStore
+from workers.outbound_sender.sender import Line, OutboundSender
+from workers.outbound_sender.sending import Sending
+from workers.outbound_sender.watch import Watch
+
+#: In hand of each lane. Batches may be as many: redelivered messages come one by one.
+_PREFETCH = 200
+_COLLECT_S = 0.002
+_COLLECT = 64
+#: Batches of deliveries taken in together.
+_BATCHES = 20
+
+
+def compose(kit: Kit) -> Worker:
+    """Build the three lanes over one limiter, one HTTP client and one set of chains."""
+    _check_token(kit.settings)
+    durations, metrics = kit.durations, kit.metrics
+    limiter = RateLimiter(
+        kit.redis,
+        observe_wait=lambda lane, seconds: metrics.rate_limit_wait.labels(lane).observe(seconds),
+        durations=durations,
+    )
+    pacer = Pacer(limiter, kit.settings, durations)
+    circuits = CircuitStore(metrics, durations)
+    claim_store = ClaimStore(kit.database, circuits, durations, pacer.marketing_held_s)
+    tracker = Tracker(kit.database, kit.outbox, metrics, durations)
+    result_store = ResultStore(kit.database, tracker, circuits, kit.outbox, durations)
+    claims = Collector(claim_store.claim, size=_COLLECT, linger_s=_COLLECT_S, flushes=2)
+    results = Collector(result_store.record, size=_COLLECT, linger_s=_COLLECT_S, flushes=3)
+    api = CloudApi(kit.settings, durations)
+    sending = Sending(pacer, claims, api, results, metrics, durations)
+    admission = Admission(
+        IntakeStore(kit.database), kit.locks, kit.cache, metrics, kit.settings.whatsapp_phone_number_id
+    )
+    line = Line(admission, claim_store, Chains(), metrics)
+    intakes = {queue: Collector(line.take, size=_BATCHES, linger_s=_COLLECT_S, flushes=1) for queue in LANES}
+    watch = Watch(kit.database, kit.broker.queue_state, limiter, kit.state, metrics, durations)
+    hosts = kit.settings.media_url_allowed_hosts
+    return Worker(
+        routes=tuple(
+            Route(
+                queue,
+                OutboundSender(intake, sending, metrics, durations, allowed_hosts=hosts),
+                kit.consumer_options(batch_size=50, linger_ms=2, batches=_PREFETCH),
+                prefetch=_PREFETCH,
+                order_key=_key,
+            )
+            for queue, intake in intakes.items()
+        ),
+        tasks=(
+            *((f"intake {LANES[queue]}", intake.run) for queue, intake in intakes.items()),
+            ("claims", claims.run),
+            ("results", results.run),
+            ("watch", watch.run),
+        ),
+        closers=(api.close,),
+    )
+
+
+def _check_token(settings: Settings) -> None:
+    has_own = any(number.token is not None for number in settings.whatsapp_numbers.values())
+    if settings.whatsapp_access_token is None and not has_own:
+        raise SettingsError("WHATSAPP_ACCESS_TOKEN: must be set for the outbound sender")
+
+
+def _key(delivery: Delivery) -> str:
+    """Publishers use the conversation or the customer in the routing key."""
+    return delivery.origin_routing_key
+
+
+SPEC = WorkerSpec("outbound-sender", compose)

@@ -1,0 +1,147 @@
+"""The job that ends ambiguity: sends of which no answer is known, after the wait for their status."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+import orjson
+
+from shared.amqp.topology import STATUS_UPDATER
+from shared.ids import time_ordered_uuid
+from shared.observability.logs import Operation, fields, get_logger
+from shared.payloads import SendError
+from shared.postgres.database import Connection
+from shared.postgres.deadletters import DeadLetter, store_dead_letters
+from shared.postgres.outbox import OutboxEvent
+from shared.reasons import DeadReason
+from shared.running.kit import Kit
+from shared.tracking import OwnEvent, Tracker
+from workers.scheduler.reconciliation import Doubt, Verdict, decide
+from workers.scheduler.store import QUERIES
+
+logger = get_logger(__name__)
+_ERROR = "nobody knows whether the Cloud API took it, and it must not be sent twice"
+_ROWS = 200
+#: What `shared.postgres.deferral` keeps beside the message's headers.
+_OWN_HEADERS = ("correlation_id", "idempotency_key")
+
+
+@dataclass(frozen=True, slots=True)
+class _Case:
+    """One row with its verdict."""
+
+    row: asyncpg.Record
+    verdict: Verdict
+
+
+class AmbiguityJob:
+    """Decides about due ambiguous messages; see `workers.scheduler.reconciliation`."""
+
+    def __init__(self, kit: Kit, tracker: Tracker) -> None:
+        self._database = kit.database
+        self._broker = kit.broker
+        self._outbox = kit.outbox
+        self._metrics = kit.metrics
+        self._durations = kit.durations
+        self._tracker = tracker
+
+    async def run(self) -> int:
+        """Decide about all that is due now; returns how many."""
+        state = await self._broker.queue_state(STATUS_UPDATER)
+        queue_empty = state is not None and state.messages == 0
+        async with self._database.transaction() as connection:
+            rows = await connection.fetch(QUERIES["lock_due_ambiguous"], _ROWS)
+            cases = [
+                _Case(row, decide(_doubt(row, queue_empty=queue_empty), self._durations)) for row in rows
+            ]
+            events = await self._carry_out(connection, cases)
+        await self._outbox.publish(events)
+        return len(cases)
+
+    async def _carry_out(self, connection: Connection, cases: Sequence[_Case]) -> list[OutboxEvent]:
+        by_verdict: dict[Verdict, list[asyncpg.Record]] = {verdict: [] for verdict in Verdict}
+        for case in cases:
+            by_verdict[case.verdict].append(case.row)
+            self._report(case)
+        again = timedelta(seconds=self._durations.ambiguous_wait_s / 10)
+        await connection.execute(QUERIES["postpone"], _ids(by_verdict[Verdict.WAIT]), again)
+        await connection.execute(QUERIES["abandon_attempts"], *_attempts(by_verdict[Verdict.RESEND]))
+        await connection.execute(
+            QUERIES["release"], _ids(by_verdict[Verdict.RESEND] + by_verdict[Verdict.RELEASE])
+        )
+        return await self._give_up(connection, by_verdict[Verdict.GIVE_UP])
+
+    async def _give_up(self, connection: Connection, rows: Sequence[asyncpg.Record]) -> list[OutboxEvent]:
+        if not rows:
+            return []
+        await connection.execute(QUERIES["give_up_attempts"], *_attempts(rows))
+        error = SendError(code=DeadReason.SEND_AMBIGUOUS.value, message=_ERROR)
+        recorded = await self._tracker.record_own(
+            connection,
+            [OwnEvent(row["message_id"], "failed", trace_id=_trace_id(row), error=error) for row in rows],
+        )
+        stored = await store_dead_letters(connection, [_dead_letter(row) for row in rows])
+        await self._outbox.record(connection, stored)
+        self._metrics.dlq_messages.labels(DeadReason.SEND_AMBIGUOUS.value).inc(len(stored))
+        await connection.execute(QUERIES["remove_deferred"], _ids(rows))
+        return [*recorded.events, *stored]
+
+    def _report(self, case: _Case) -> None:
+        if case.verdict in (Verdict.RESEND, Verdict.GIVE_UP):
+            logger.warning(
+                "ambiguous message %s: %s",
+                case.row["message_id"],
+                case.verdict.value,
+                extra=fields(operation=Operation.SEND_RECONCILIATION, trace_id=_trace_id(case.row)),
+            )
+
+
+def _doubt(row: asyncpg.Record, *, queue_empty: bool) -> Doubt:
+    return Doubt(
+        status=row["status"],
+        outcome=row["outcome"],
+        has_attempt=row["attempt"] is not None,
+        age_s=row["age_s"] or 0.0,
+        statuses_current=row["statuses_seen"] or queue_empty,
+        lane=row["lane"],
+        on_ambiguous=_on_ambiguous(row["body"]),
+        resends=row["resends"],
+    )
+
+
+def _on_ambiguous(body: bytes) -> str | None:
+    """The message's own wish; its body was valid when it was accepted."""
+    value: Any = orjson.loads(body)
+    return value.get("on_ambiguous") if isinstance(value, dict) else None
+
+
+def _trace_id(row: asyncpg.Record) -> str:
+    return str(row["headers"].get("correlation_id") or row["message_id"])
+
+
+def _ids(rows: Sequence[asyncpg.Record]) -> list[UUID]:
+    return [row["id"] for row in rows]
+
+
+def _attempts(rows: Sequence[asyncpg.Record]) -> tuple[list[UUID], list[int]]:
+    return [row["message_id"] for row in rows], [row["attempt"] for row in rows]
+
+
+def _dead_letter(row: asyncpg.Record) -> DeadLetter:
+    return DeadLetter(
+        id=time_ordered_uuid(),
+        dedupe_key=f"ambiguous:{row['message_id']}",
+        source_queue=row["queue"],
+        exchange=row["exchange"],
+        routing_key=row["routing_key"],
+        reason=DeadReason.SEND_AMBIGUOUS,
+        error_message=_ERROR,
+        raw_body=row["body"],
+        headers={name: value for name, value in row["headers"].items() if name not in _OWN_HEADERS},
+        attempts=row["attempt"],
+        correlation_id=_trace_id(row),
+        message_id=row["message_id"],
+    )

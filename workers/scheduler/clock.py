@@ -1,0 +1,85 @@
+"""The clock of the cluster: of many replicas the one with the lease runs every job at its pace.
+
+Owns the lease and the loops. Each job is safe to run twice, so a lease that changes hands harms nothing.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from shared.errors import StoreError
+from shared.observability.health import WorkerState
+from shared.observability.logs import Operation, fields, get_logger
+from shared.postgres.lease import Lease
+
+logger = get_logger(__name__)
+#: How long a stopping replica tries to give the lease back.
+_GIVE_BACK_S = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """Periodic work. `run` is called again after `every_s`, while this replica holds the lease."""
+
+    name: str
+    every_s: float
+    run: Callable[[], Awaitable[object]]
+
+
+class Clock:
+    """Runs jobs while it holds the lease; `on_loss` is called when another replica takes over."""
+
+    def __init__(
+        self, lease: Lease, state: WorkerState, *, renew_s: float, on_loss: Callable[[], None]
+    ) -> None:
+        self._lease = lease
+        self._state = state
+        self._renew_s = renew_s
+        self._on_loss = on_loss
+        self._held = asyncio.Event()
+
+    async def keep_lease(self) -> None:
+        """Take the lease, or wait for it, and extend it, for ever."""
+        while True:
+            await self._renew()
+            self._state.progress()
+            await asyncio.sleep(self._renew_s)
+
+    async def give_back(self) -> None:
+        """Let another replica act at once; to be called when `keep_lease` and the jobs have ended.
+
+        Asked of the database always: a `keep_lease` that was cancelled may not know that it has the lease.
+        """
+        try:
+            async with asyncio.timeout(_GIVE_BACK_S):
+                await self._lease.give_back()
+        except (StoreError, TimeoutError) as error:
+            logger.debug("the lease runs out by itself: %s", error)
+
+    async def run(self, job: Job) -> None:
+        """Run one job for ever. What fails is logged and tried again at the next turn."""
+        while True:
+            await self._held.wait()
+            try:
+                await job.run()
+            except StoreError as error:
+                logger.warning("%s: %s", job.name, error, extra=fields(operation=Operation.SCHEDULING))
+            except Exception:
+                logger.exception("%s failed", job.name, extra=fields(operation=Operation.SCHEDULING))
+            await asyncio.sleep(job.every_s)
+
+    async def _renew(self) -> None:
+        try:
+            held = await self._lease.take()
+        except StoreError as error:
+            logger.warning(
+                "the lease is out of reach: %s", error, extra=fields(operation=Operation.SCHEDULING)
+            )
+            held = False
+        if held and not self._held.is_set():
+            logger.info("this replica schedules", extra=fields(operation=Operation.SCHEDULING))
+            self._held.set()
+        elif not held and self._held.is_set():
+            logger.info("this replica waits for the lease", extra=fields(operation=Operation.SCHEDULING))
+            self._held.clear()
+            self._on_loss()

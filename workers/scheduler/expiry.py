@@ -1,0 +1,79 @@
+"""Expiry of idle conversations: their mappings end, their caches go, and others are told."""
+
+from datetime import UTC, datetime, timedelta
+from uuid import uuid4
+
+import asyncpg
+
+from shared.coordination.cache import MappingCache, conversation_key, customer_key
+from shared.observability.logs import Operation, fields, get_logger
+from shared.observability.metrics import Metrics
+from shared.payloads import ConversationExpired, encode
+from shared.postgres.database import Database
+from shared.postgres.outbox import Outbox, OutboxEvent, event
+from workers.scheduler.store import QUERIES
+
+logger = get_logger(__name__)
+
+
+class ExpiryJob:
+    """Expires what is idle for longer than the conversation TTL, so many rows at a time."""
+
+    def __init__(
+        self,
+        database: Database,
+        outbox: Outbox,
+        cache: MappingCache,
+        metrics: Metrics,
+        *,
+        ttl_hours: float,
+        rows: int,
+    ) -> None:
+        self._database = database
+        self._outbox = outbox
+        self._cache = cache
+        self._metrics = metrics
+        self._ttl = timedelta(hours=ttl_hours)
+        self._rows = rows
+
+    async def run(self) -> int:
+        """Expire all that is idle; returns how many."""
+        total = 0
+        while (expired := await self._expire()) > 0:
+            total += expired
+            if expired < self._rows:
+                break
+        if total:
+            logger.info(
+                "%d idle conversations expired", total, extra=fields(operation=Operation.CONVERSATION_EXPIRY)
+            )
+        return total
+
+    async def _expire(self) -> int:
+        async with self._database.transaction() as connection:
+            rows = await connection.fetch(QUERIES["expire_idle"], self._ttl, self._rows)
+            events = [_told(row) for row in rows]
+            await self._outbox.record(connection, events)
+        keys = [customer_key(row["phone_number_id"], row["wa_id"]) for row in rows]
+        keys += [
+            conversation_key(row["conversation_id"]) for row in rows if row["conversation_id"] is not None
+        ]
+        await self._cache.remove_many(keys)
+        await self._outbox.publish(events)
+        self._metrics.conversations_expired.inc(len(rows))
+        return len(rows)
+
+
+def _told(row: asyncpg.Record) -> OutboxEvent:
+    trace_id = uuid4().hex
+    expired = ConversationExpired(
+        mapping_id=row["id"],
+        conversation_id=row["conversation_id"],
+        wa_id=row["wa_id"],
+        phone_number_id=row["phone_number_id"],
+        timestamp=datetime.now(UTC),
+        trace_id=trace_id,
+        last_activity_at=row["last_activity_at"],
+    )
+    aggregate = ("conversation_mapping", row["id"])
+    return event(expired.event_type, encode(expired), aggregate=aggregate, correlation_id=trace_id)

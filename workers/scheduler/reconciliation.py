@@ -1,0 +1,57 @@
+"""What becomes of a message of which nobody knows whether it was sent. Pure.
+
+Owns rule 4.3: wait for a status that proves it; without one a reply goes out again once, others only if they
+say so, and the rest is given up. Nothing else is ever sent twice.
+"""
+
+from dataclasses import dataclass
+from enum import Enum
+
+from shared.durations import Durations
+
+
+class Verdict(Enum):
+    """What to do now."""
+
+    #: It is decided already, or no attempt was made: the sender looks at it again.
+    RELEASE = "release"
+    #: A status may still be on its way.
+    WAIT = "wait"
+    #: Once more.
+    RESEND = "resend"
+    #: Never again by itself.
+    GIVE_UP = "give_up"
+
+
+@dataclass(frozen=True, slots=True)
+class Doubt:
+    """What is known. `age_s`: since the attempt ended, or began where its writer died.
+
+    `statuses_current`: an event came after it, or the queue of statuses was seen empty.
+    """
+
+    status: str
+    outcome: str | None
+    has_attempt: bool
+    age_s: float
+    statuses_current: bool
+    lane: str | None
+    on_ambiguous: str | None
+    resends: int
+
+
+def decide(doubt: Doubt, durations: Durations) -> Verdict:
+    """Decide about one message."""
+    unknown = doubt.has_attempt and doubt.outcome in (None, "ambiguous")
+    if doubt.status not in ("queued", "sent") or not unknown:
+        return Verdict.RELEASE
+    if doubt.age_s < durations.ambiguous_wait_s:
+        return Verdict.WAIT
+    if not doubt.statuses_current and doubt.age_s < durations.ambiguous_max_s:
+        return Verdict.WAIT
+    return Verdict.RESEND if _may_resend(doubt) else Verdict.GIVE_UP
+
+
+def _may_resend(doubt: Doubt) -> bool:
+    wanted = doubt.on_ambiguous == "resend" or (doubt.on_ambiguous is None and doubt.lane == "reply")
+    return wanted and doubt.resends == 0

@@ -1,0 +1,71 @@
+"""Composition root of the scheduler: every job and its pace."""
+
+from collections.abc import Callable, Coroutine
+from typing import Any
+from uuid import uuid4
+
+from shared.deadletters.replay import Replayer
+from shared.deadletters.store import DeadLetterStore
+from shared.postgres.lease import SCHEDULER, Lease
+from shared.running.kit import Kit, SideTask, Worker, WorkerSpec
+from shared.tracking import Tracker
+from workers.scheduler.ambiguity import AmbiguityJob
+from workers.scheduler.campaigns import CampaignsJob
+from workers.scheduler.clock import Clock, Job
+from workers.scheduler.expiry import ExpiryJob
+from workers.scheduler.gauges import GaugesJob
+from workers.scheduler.republishing import DeferredJob, UnmarkedJob
+from workers.scheduler.retention import RetentionJob
+
+
+def compose(kit: Kit) -> Worker:
+    """Build the clock and its jobs."""
+    gauges = GaugesJob(
+        kit.database, kit.broker, kit.outbox, kit.metrics, enriched_queue=kit.settings.enriched_queue
+    )
+    clock = Clock(
+        Lease(kit.database, SCHEDULER, uuid4(), kit.durations.scheduler_lease_s),
+        kit.state,
+        renew_s=kit.durations.scheduler_lease_s / 5,
+        on_loss=gauges.forget,
+    )
+    jobs = [*_jobs(kit), Job("gauges", kit.durations.gauges_s, gauges.run)]
+    tasks: list[SideTask] = [("lease", clock.keep_lease)]
+    tasks += [(job.name, _running(clock, job)) for job in jobs]
+    return Worker(tasks=tasks, closers=(clock.give_back,))
+
+
+def _jobs(kit: Kit) -> list[Job]:
+    durations, settings, database, outbox = kit.durations, kit.settings, kit.database, kit.outbox
+    tick_s = durations.scheduler_tick_s
+    tracker = Tracker(database, outbox, kit.metrics, durations)
+    expiry = ExpiryJob(
+        database,
+        outbox,
+        kit.cache,
+        kit.metrics,
+        ttl_hours=settings.conversation_ttl_hours,
+        rows=durations.expiry_rows,
+    )
+    letters = DeadLetterStore(database)
+    return [
+        Job("deferred messages", tick_s, DeferredJob(kit.deferrals, kit.broker.publisher, durations).run),
+        Job("ambiguous sends", tick_s, AmbiguityJob(kit, tracker).run),
+        Job("campaigns", tick_s, CampaignsJob(database, kit.broker, outbox).run),
+        Job("unmarked publications", durations.unmarked_after_s / 3, UnmarkedJob(outbox, durations).run),
+        Job("unmatched statuses", durations.status_match_s, tracker.match_waiting),
+        Job(
+            "replays",
+            durations.auto_replay_s / 10,
+            Replayer(database, kit.broker.publisher, durations).replay_due,
+        ),
+        Job("expiry", settings.expiry_job_interval_minutes * 60, expiry.run),
+        Job("retention", durations.retention_s, RetentionJob(database, outbox, letters, durations).run),
+    ]
+
+
+def _running(clock: Clock, job: Job) -> Callable[[], Coroutine[Any, Any, None]]:
+    return lambda: clock.run(job)
+
+
+SPEC = WorkerSpec("scheduler", compose)

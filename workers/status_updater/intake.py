@@ -1,0 +1,47 @@
+"""From deliveries to status events: decoded, repetitions folded. Pure."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from shared.amqp.delivery import REPLAY_OF, Delivery
+from shared.consuming.disposition import Dead
+from shared.consuming.headers import correlation_of
+from shared.payloads import InvalidPayload, StatusUpdate, decode
+from shared.reasons import DeadReason
+from shared.tracking import EventKey, StatusEvent, event_of
+
+
+@dataclass(frozen=True, slots=True)
+class Reported:
+    """One event, with every delivery of it in the batch, first come first."""
+
+    event: StatusEvent
+    deliveries: list[Delivery] = field(default_factory=list)
+
+    @property
+    def is_replay(self) -> bool:
+        """Whether an operator wants it looked at again."""
+        return any(REPLAY_OF in delivery.headers for delivery in self.deliveries)
+
+
+@dataclass(frozen=True, slots=True)
+class Intake:
+    """What a batch holds: events by key in their order, and deliveries that are none."""
+
+    reports: dict[EventKey, Reported]
+    dead: list[tuple[Delivery, Dead]]
+
+
+def take_in(batch: Sequence[Delivery]) -> Intake:
+    """Decode each delivery; a repetition joins its first copy. The routing key names the source."""
+    reports: dict[EventKey, Reported] = {}
+    dead: list[tuple[Delivery, Dead]] = []
+    for delivery in batch:
+        try:
+            update = decode(StatusUpdate, delivery.body)
+        except InvalidPayload as error:
+            dead.append((delivery, Dead(DeadReason.INVALID_PAYLOAD, str(error))))
+        else:
+            event = event_of(update, delivery.origin_routing_key, correlation_of(delivery))
+            reports.setdefault(event.key, Reported(event)).deliveries.append(delivery)
+    return Intake(reports, dead)

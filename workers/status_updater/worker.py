@@ -1,0 +1,27 @@
+"""Composition root of the status updater."""
+
+from shared.amqp.topology import STATUS_UPDATER
+from shared.running.kit import Kit, Route, Worker, WorkerSpec
+from shared.tracking import Tracker
+from workers.status_updater.updater import StatusUpdater
+
+NAME = "status-updater"
+
+
+def compose(kit: Kit) -> Worker:
+    """Build the updater."""
+    tracker = Tracker(kit.database, kit.outbox, kit.metrics, kit.durations)
+    return Worker(
+        routes=(
+            Route(
+                STATUS_UPDATER,
+                StatusUpdater(NAME, tracker, kit.metrics),
+                kit.consumer_options(batch_size=200, linger_ms=5, overlapping=True),
+                prefetch=800,
+                order_key=lambda _: None,
+            ),
+        )
+    )
+
+
+SPEC = WorkerSpec(NAME, compose)
