@@ -88,7 +88,9 @@ class Settlement:
         while deferred or handled:
             try:
                 if deferred:
-                    await self._deferrals.store(deferred)
+                    # a copy of what is deferred again names the same row
+                    kept = await self._deferrals.store(deferred)
+                    handled = [row for row in handled if row not in kept]
                     deferred = []
                 if handled:
                     await self._deferrals.remove(handled)

@@ -36,10 +36,14 @@ class DeferralStore:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def store(self, rows: Sequence[tuple[Delivery, Defer]]) -> None:
-        """Store deliveries; a message that is stored already gets its new time and reason."""
-        columns = list(zip(*(_row(delivery, defer) for delivery, defer in rows), strict=True))
-        await self._database.execute(_QUERIES["store"], *columns)
+    async def store(self, rows: Sequence[tuple[Delivery, Defer]]) -> set[UUID]:
+        """Store deliveries; a message that is stored already gets its new time and reason.
+
+        Of several deliveries of one message the last one counts. Returns the ids of the rows.
+        """
+        last = {defer.message_id or id(delivery): (delivery, defer) for delivery, defer in rows}
+        columns = zip(*(_row(*item) for item in last.values()), strict=True)
+        return {row["id"] for row in await self._database.fetch(_QUERIES["store"], *columns)}
 
     async def remove(self, ids: Sequence[UUID]) -> None:
         """Forget rows whose message was handled."""

@@ -10,7 +10,8 @@ from unnest($1::text[], $2::text[], $3::text[], $4::bytea[], $5::text[], $6::tex
 order by place
 on conflict (message_id) where message_id is not null do update
 set queue = excluded.queue, headers = excluded.headers, reason = excluded.reason,
-    not_before = excluded.not_before, published_until = null;
+    not_before = excluded.not_before, published_until = null
+returning id;
 
 -- name: remove
 delete from deferred_messages where id = any($1::uuid[]);

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from shared.tracking.values import STATUS_RETRY
 from tests.support.rows import add_mapping, insert
 from tests.support.sending import CUSTOMER, NUMBER, Sender, text
 from tests.support.waiting import until
@@ -245,6 +246,42 @@ async def test_a_message_behind_one_that_waits_waits_too(sender: Sender) -> None
         await sender.until_deferred("earlier_message", 2)
         await sender.until_deferred("ambiguous", 2)
     assert len(await sender.sandbox.messages(broken)) == 2  # c1, and c4 on its own lane
+
+
+@pytest.mark.parametrize("first", [None, {}, {STATUS_RETRY: "1"}], ids=["copy", "original", "status retry"])
+async def test_copies_do_not_take_the_row_of_a_message_that_is_deferred_again(
+    sender: Sender, first: dict[str, str] | None
+) -> None:
+    """A confirm or an ack that was lost with RabbitMQ leaves two of them, of one row."""
+    await set_number(sender, "paused")
+    async with sender.running():
+        await sender.ask(text())
+        await sender.until_deferred("number_paused")
+    if first is not None:
+        await sender.ask(text(), **first)
+    await sender.release("number_paused")
+    await sender.cluster.conn.execute("update deferred_messages set published_until = null")
+    await sender.release("number_paused")
+    async with sender.running():
+        await sender.until_worked()
+    assert await sender.deferred() == ["number_paused"]
+
+    await set_number(sender, "active")
+    await sender.release("number_paused")
+    async with sender.running():
+        await sender.until_status("sent")
+    assert len(await sender.sandbox.messages()) == 1
+    assert await sender.deferred() == []
+
+
+async def set_number(sender: Sender, state: str) -> None:
+    await sender.cluster.conn.execute(
+        """insert into business_numbers (phone_number_id, state, since, changed_by)
+           values ($1, $2, now(), 'test')
+           on conflict (phone_number_id) do update set state = excluded.state, since = now()""",
+        NUMBER,
+        state,
+    )
 
 
 async def test_a_failed_message_that_is_replayed_is_sent_for_real_once(sender: Sender) -> None:

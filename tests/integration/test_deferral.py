@@ -1,0 +1,74 @@
+"""The store of deferred messages: one row for each message, however many deliveries of it are deferred."""
+
+from uuid import UUID
+
+from shared.amqp.delivery import Delivery
+from shared.amqp.topology import OUTBOUND_REPLY
+from shared.consuming.disposition import Defer
+from shared.postgres.database import Database
+from shared.postgres.deferral import DeferralStore
+from tests.support.rows import Connection, add_message
+
+
+async def test_two_deliveries_of_a_message_are_one_row_of_the_last_one(
+    conn: Connection, database_url: str
+) -> None:
+    message, other = await add_message(conn), await add_message(conn)
+
+    kept = await store(
+        database_url, ("rate_limit", message), ("number_paused", other), ("earlier_message", message)
+    )
+
+    rows = await conn.fetch("select id, message_id, reason from deferred_messages order by seq")
+    assert [(row["message_id"], row["reason"]) for row in rows] == [
+        (message, "earlier_message"),
+        (other, "number_paused"),
+    ]
+    assert kept == {row["id"] for row in rows}
+
+
+async def test_a_message_deferred_again_keeps_its_row(conn: Connection, database_url: str) -> None:
+    message = await add_message(conn)
+
+    first = await store(database_url, ("rate_limit", message))
+    again = await store(database_url, ("number_paused", message))
+
+    assert first == again
+    assert await conn.fetchval("select reason from deferred_messages") == "number_paused"
+
+
+async def test_what_is_not_tracked_has_a_row_for_each_delivery(conn: Connection, database_url: str) -> None:
+    kept = await store(database_url, ("rate_limit", None), ("rate_limit", None))
+
+    assert len(kept) == await conn.fetchval("select count(*) from deferred_messages") == 2
+
+
+async def store(database_url: str, *items: tuple[str, UUID | None]) -> set[UUID]:
+    """Store a delivery for each reason and message, all at once."""
+    database = Database(database_url)
+    try:
+        return await DeferralStore(database).store(
+            [
+                (delivery(tag), Defer(reason, 1.0, message_id=message))
+                for tag, (reason, message) in enumerate(items)
+            ]
+        )
+    finally:
+        await database.close()
+
+
+def delivery(tag: int) -> Delivery:
+    return Delivery(
+        queue=OUTBOUND_REPLY,
+        exchange="wa.outbound",
+        routing_key="reply.491700000001",
+        body=b"{}",
+        headers={},
+        correlation_id=None,
+        message_id=None,
+        published_at=None,
+        redelivered=False,
+        tag=tag,
+        generation=1,
+        received_at=0.0,
+    )
