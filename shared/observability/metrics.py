@@ -4,6 +4,7 @@ Owns names, labels, buckets and what each means. Labels are bounded: no customer
 ever a label. Does not serve them (`shared.observability.health`) nor decide when to count.
 """
 
+import asyncio
 from collections.abc import Mapping
 from typing import Final
 
@@ -40,6 +41,8 @@ class Metrics:
     def __init__(self) -> None:
         self.registry: Final = CollectorRegistry()
         ProcessCollector(registry=self.registry)
+        tasks = Gauge("asyncio_tasks", "Tasks of the event loop that asks.", registry=self.registry)
+        tasks.set_function(_count_tasks)
         self._count_deliveries()
         self._count_conversations()
         self._count_sending()
@@ -144,6 +147,13 @@ class Metrics:
 
     def _histogram(self, name: str, text: str, buckets: tuple[float, ...], *labels: str) -> Histogram:
         return Histogram(f"wabus_{name}", text, labels, buckets=buckets, registry=self.registry)
+
+
+def _count_tasks() -> int:
+    try:
+        return len(asyncio.all_tasks())
+    except RuntimeError:  # read outside a loop
+        return 0
 
 
 def replace_values(gauge: Gauge, values: Mapping[str, float]) -> None:

@@ -12,7 +12,7 @@ import pytest
 from tests.support.cluster import Cluster
 from tests.support.dead_letters import publish_dead
 from tests.support.http import get
-from tests.support.leftovers import count, is_all_told, keys_told, waiting_messages
+from tests.support.leftovers import count, has_in_hand, is_all_told, keys_told, waiting_messages
 from tests.support.processes import Processes, Program
 from tests.support.proxy import proxied
 from tests.support.rows import add_mapping
@@ -195,7 +195,7 @@ async def test_a_draining_worker_takes_no_more_when_postgresql_is_back(
         async with cluster.conn.transaction():
             await cluster.conn.execute("lock table message_tracking")
             await publish_inbound(cluster, next(numbers))
-            await until(lambda: _is_waiting(cluster, {}))
+            await until(lambda: has_in_hand(cluster))
             proxy.refuse()
             await program.until_says("consuming pauses")
             await until(one_is_left_waiting)
@@ -235,7 +235,7 @@ async def test_without_rabbitmq_it_stops_in_time_and_nothing_is_lost(
         async with cluster.conn.transaction():
             await cluster.conn.execute("lock table message_tracking")
             await publish_inbound(cluster, 1)
-            await until(lambda: _is_waiting(cluster, {}))
+            await until(lambda: has_in_hand(cluster))
             getattr(proxy, how)()
         await until(lambda: _are_done(cluster, "message_tracking", 1))
         program.send(signal.SIGTERM)

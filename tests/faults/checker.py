@@ -22,6 +22,7 @@ RABBITMQ_CONNECTIONS: Final = 2
 _POSTGRES_POOL: Final = 9
 _REDIS_POOL: Final = 34
 _FILES: Final = 60
+_TASKS: Final = 6
 _GROWTH: Final = 1.6
 _GROWTH_BYTES: Final = 40 * 1024 * 1024
 
@@ -149,8 +150,8 @@ def connections_are_returned(proof: Proof) -> Verdict:
     )
 
 
-def memory_is_flat(proof: Proof) -> Verdict:
-    """Rest after a run holds little more than the rest before it, in memory and in open files."""
+def nothing_is_leaked(proof: Proof) -> Verdict:
+    """Rest after a run holds little more than the rest before it, in memory, open files and tasks."""
     breaches = []
     for name, after in proof.after.processes.items():
         before = proof.before.processes.get(name)
@@ -162,7 +163,9 @@ def memory_is_flat(proof: Proof) -> Verdict:
             )
         if after.files > before.files + _FILES:
             breaches.append(f"{name}: {before.files} open files before, {after.files} after")
-    return judge("no worker's memory or open files grow", len(proof.after.processes), breaches)
+        if after.tasks > before.tasks + _TASKS:
+            breaches.append(f"{name}: {before.tasks} tasks before, {after.tasks} after")
+    return judge("no worker's memory, open files or tasks grow", len(proof.after.processes), breaches)
 
 
 def _demo(invariant: Callable[..., Verdict]) -> Promise:
@@ -187,7 +190,7 @@ PROMISES: Final[tuple[Promise, ...]] = (
     *map(_demo, (cluster.nothing_waits, cluster.drained)),
     nobody_is_stuck,
     connections_are_returned,
-    memory_is_flat,
+    nothing_is_leaked,
 )
 
 

@@ -1,6 +1,6 @@
-"""What the processes of a run hold: memory, files, connections, consumers; and whether they say they work.
+"""What the processes of a run hold, from memory to consumers, and whether they say that they work.
 
-Reads /proc, the servers' own lists and `/health`; judges nothing.
+Reads /proc, the servers' own lists, `/metrics` and `/health`; judges nothing.
 """
 
 import asyncio
@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import aiohttp
 import asyncpg
+from prometheus_client.parser import text_string_to_metric_families
 from redis.asyncio import Redis
 
 from shared.amqp.topology import DLQ_HANDLER, WORK_QUEUES
@@ -21,6 +22,7 @@ from workers.registry import WORKER_NAMES
 _PAGE: Final = 4096
 _SETTLES_S: Final = 20.0
 _LOOK_S: Final = 1.0
+_GONE: Final = Holding(0, 0, 0, is_live=False, is_ready=False)
 #: Connections to RabbitMQ that no worker owns.
 _OTHERS: Final = ("fault rig", "wabus demo", "wabus-sandbox")
 _CONNECTIONS: Final = """
@@ -60,17 +62,29 @@ async def look_at(place: Place) -> Footprint:
 async def _look_at_one(place: Place, name: str, client: aiohttp.ClientSession) -> Holding:
     keeper = place.workers.keepers[name]
     if keeper.ref is None:
-        return Holding(0, 0, is_live=False, is_ready=False)
+        return _GONE
     proc = Path(f"/proc/{keeper.ref.pid}")
     try:
         resident = int((proc / "statm").read_text().split()[1]) * _PAGE
         files = len(list((proc / "fd").iterdir()))
     except (FileNotFoundError, ProcessLookupError):
-        return Holding(0, 0, is_live=False, is_ready=False)
+        return _GONE
+    tasks = await _count_tasks(client, f"{keeper.url}/metrics")
     is_live, is_ready = [
         await _answers(client, f"{keeper.url}{path}") for path in ("/health/live", "/health/ready")
     ]
-    return Holding(resident, files, is_live, is_ready)
+    return Holding(resident, files, tasks, is_live, is_ready)
+
+
+async def _count_tasks(client: aiohttp.ClientSession, url: str) -> int:
+    """0 where it does not answer, which its health tells."""
+    try:
+        async with client.get(url) as answer:
+            exposition = await answer.text()
+    except (aiohttp.ClientError, TimeoutError):
+        return 0
+    samples = (sample for family in text_string_to_metric_families(exposition) for sample in family.samples)
+    return next(int(sample.value) for sample in samples if sample.name == "asyncio_tasks")
 
 
 def _is_a_workers(connection: Mapping[str, Any]) -> bool:

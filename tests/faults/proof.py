@@ -13,10 +13,11 @@ from tests.faults.results import Injected
 
 @dataclass(frozen=True, slots=True)
 class Holding:
-    """What a process holds: resident memory, open files, and whether it says that it works."""
+    """What a process holds: resident memory, open files, tasks, and whether it says that it works."""
 
     rss_bytes: int
     files: int
+    tasks: int
     is_live: bool = True
     is_ready: bool = True
 

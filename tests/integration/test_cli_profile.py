@@ -7,12 +7,12 @@ import pty
 import sys
 from typing import Final
 
-import asyncpg
 import pytest
 from redis.asyncio import Redis
 
 from shared.coordination.cache import conversation_key, customer_key
 from shared.coordination.rate_shared import pair_key
+from tests.support.leftovers import lock_waiters
 from tests.support.people import IMPERSONAL, Person, Snapshot, add_person, take_snapshot
 from tests.support.program import Outcome, run_wabus
 from tests.support.rows import NOON, Connection, add_campaign, add_mapping, add_message, insert, only_row
@@ -268,6 +268,9 @@ async def test_without_redis_the_database_is_erased_and_the_rest_is_told(
 
 
 async def test_what_is_written_while_it_runs_goes_too(conn: Connection, environ: dict[str, str]) -> None:
+    async def is_waited_for() -> bool:
+        return await lock_waiters(conn) == 1
+
     # Given a worker that holds the conversation of the person, and has a message and its status in hand
     mapping = await add_mapping(conn, wa_id=PHONE)
     async with conn.transaction():
@@ -283,25 +286,11 @@ async def test_what_is_written_while_it_runs_goes_too(conn: Connection, environ:
         )
         # When the erasure comes to that conversation before the worker commits
         erasing = asyncio.create_task(run(environ, "erase", PHONE, "--yes", "--json"))
-        await until(lambda: is_waited_for(environ["DATABASE_URL"]))
+        await until(is_waited_for)
     outcome = await erasing
     # Then
     assert outcome.json["rows"]["message_tracking"] == 1
     assert not mentions(await take_snapshot(conn), "wamid.late", PHONE)
-
-
-async def is_waited_for(database_url: str) -> bool:
-    """Whether anyone in this database waits for a lock."""
-    connection = await asyncpg.connect(database_url)
-    try:
-        return bool(
-            await connection.fetchval(
-                "select count(*) from pg_stat_activity"
-                " where datname = current_database() and wait_event_type = 'Lock'"
-            )
-        )
-    finally:
-        await connection.close()
 
 
 async def test_nothing_stored_is_no_error(conn: Connection, environ: dict[str, str]) -> None:

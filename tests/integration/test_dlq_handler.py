@@ -15,6 +15,7 @@ from shared.running.ending import end_tasks
 from shared.running.kit import Kit
 from tests.support.cluster import FAST, Cluster
 from tests.support.dead_letters import count_letters, kill, letters, publish_dead, publish_raw
+from tests.support.leftovers import has_in_hand
 from tests.support.waiting import until
 from workers.dlq_handler.worker import compose
 
@@ -248,18 +249,10 @@ async def test_a_lock_held_for_long_delays_a_dead_letter_and_no_more(cluster: Cl
         async with cluster.conn.transaction():
             await cluster.conn.execute("lock table dead_letter_queue in access exclusive mode")
             await publish_dead(cluster, b"waits")
-            await until(lambda: _waits_for_a_lock(cluster))
+            await until(lambda: has_in_hand(cluster))
         [row] = await stored(cluster)
     assert bytes(row["raw_body"]) == b"waits"
     assert row["reason"] == "invalid_payload"
-
-
-async def _waits_for_a_lock(cluster: Cluster) -> bool:
-    statement = (
-        "select exists (select from pg_locks join pg_database on pg_database.oid = database "
-        "where not granted and datname = current_database())"
-    )
-    return bool(await cluster.conn.fetchval(statement))
 
 
 async def test_a_dead_letter_of_a_replay_names_the_first_of_its_chain(cluster: Cluster) -> None:

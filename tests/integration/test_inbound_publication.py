@@ -11,7 +11,7 @@ from redis.asyncio import Redis
 
 from tests.integration.test_inbound_resolver import enriched, message, send
 from tests.support.cluster import Cluster
-from tests.support.leftovers import count, waiting_messages
+from tests.support.leftovers import count, has_in_hand, waiting_messages
 from tests.support.proxy import Proxy, proxied
 from tests.support.waiting import until
 
@@ -96,7 +96,7 @@ async def test_a_publisher_keeps_its_claim_however_long_rabbitmq_takes(cluster: 
         async with cluster.conn.transaction():
             await cluster.conn.execute("lock table message_tracking")
             await send(cluster, message(1))
-            await until(lambda: _nothing_waits(cluster))
+            await until(lambda: has_in_hand(cluster))
             proxy.swallow()
         await until(lambda: _is_claimed_for(cluster, 2.5 * cluster.durations.publish_claim_s))
         assert not await _is_published(cluster, 1)

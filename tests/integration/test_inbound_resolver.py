@@ -7,6 +7,7 @@ import pytest
 from redis.asyncio import Redis
 
 from tests.support.cluster import Cluster
+from tests.support.leftovers import has_in_hand
 from tests.support.waiting import until
 
 
@@ -64,7 +65,7 @@ async def test_a_full_batch_goes_beside_one_that_hangs_save_for_its_customers(cl
         async with cluster.conn.transaction():
             await cluster.conn.execute("select from conversation_mappings for update")
             await send(cluster, message(2, slow))
-            await until(lambda: _waits_for_a_lock(cluster))
+            await until(lambda: has_in_hand(cluster))
             await send(cluster, message(1, others[0]), message(3, slow))
             await send(cluster, message(1, others[1]), message(1, others[2]), message(4, slow))
             await until(lambda: len(enriched(cluster)) == 4)
@@ -248,9 +249,3 @@ async def correlate(cluster: Cluster, about: dict[str, Any], conversation_id: st
         "whatsapp_message_id": about["wamid"],
     } | fields
     await cluster.publish("wa.correlation", "genesys", correlation)
-
-
-async def _waits_for_a_lock(cluster: Cluster) -> bool:
-    waiting = """select exists (select from pg_stat_activity
-                                where wait_event_type = 'Lock' and datname = current_database())"""
-    return bool(await cluster.conn.fetchval(waiting))

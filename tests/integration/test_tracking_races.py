@@ -7,14 +7,12 @@ from typing import TypeVar
 import pytest
 
 from shared.tracking import OwnEvent
+from tests.support.leftovers import lock_waiters
 from tests.support.rows import Connection
 from tests.support.tracking import Tracking, add_outbound, at, happened, named, row_of, steps, told, tracking
 from tests.support.waiting import until
 
 T = TypeVar("T")
-_WAITING = (
-    "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'"
-)
 
 
 @pytest.fixture
@@ -30,7 +28,7 @@ async def at_once(tracked: Tracking, conn: Connection, *calls: Awaitable[T]) -> 
         tasks = [asyncio.ensure_future(call) for call in calls]
 
         async def all_wait() -> bool:
-            return bool(await conn.fetchval(_WAITING) == len(tasks))
+            return await lock_waiters(conn) == len(tasks)
 
         await until(all_wait)
     return await asyncio.gather(*tasks)

@@ -2,13 +2,37 @@
 
 from shared.amqp.topology import ENRICHED, build_topology
 from tests.support.cluster import FAST, Cluster
+from tests.support.rows import Connection
 
 
 async def waiting_messages(cluster: Cluster) -> dict[str, int]:
-    """Messages by queue, retry tiers and dead letters too; asked of workers that have stopped."""
-    names = (queue.name for queue in build_topology(FAST).queues if queue.name != ENRICHED)
+    """Messages by queue, retry tiers and dead letters too. What a worker has in hand is not counted.
+
+    Messages go from the tiers, which stand last, to the work and from there to the dead: asked in this order,
+    none slips past.
+    """
+    names = [queue.name for queue in reversed(build_topology(FAST).queues) if queue.name != ENRICHED]
     depths = {name: await cluster.depth(name) for name in names}
     return {name: depth for name, depth in depths.items() if depth}
+
+
+async def lock_waiters(connection: Connection) -> int:
+    """How many sessions of this database wait for a lock just now; also from within the one that holds it.
+
+    `pg_stat_activity` would be frozen there; and the lock that a row's next writer waits for has no database.
+    """
+    return int(
+        await connection.fetchval(
+            """select count(distinct pid) from pg_locks where not granted and pid in (
+                   select pid from pg_locks join pg_database on pg_database.oid = database
+                   where datname = current_database())"""
+        )
+    )
+
+
+async def has_in_hand(cluster: Cluster) -> bool:
+    """Whether a worker waits for a lock: a queue that is empty only says that its message is under way."""
+    return await lock_waiters(cluster.conn) > 0
 
 
 async def count(cluster: Cluster, rows: str, *arguments: object) -> int:

@@ -1,6 +1,6 @@
 """Worker processes of a test: started, waited for, stopped, killed, and gone with it.
 
-Owns their life and their logs, which are printed at the end of the test: pytest shows them where it failed.
+Owns their life and their logs, whose ends are printed after the test: pytest shows them where it failed.
 """
 
 import os
@@ -18,6 +18,7 @@ from tests.support.cluster import Cluster
 from tests.support.crashing import CrashPoint
 from tests.support.waiting import until
 
+_LINES_SHOWN: Final = 20
 KILLED: Final = -signal.SIGKILL
 _ROOT: Final = Path(__file__).resolve().parents[2]
 
@@ -111,11 +112,12 @@ class Processes:
         assert await program.until_exit() == KILLED
 
     def end(self) -> None:
-        """Kill what runs still and print all logs."""
+        """Kill what runs still and print where the logs end."""
         for _, program in self._started:
             program.end()
         for title, program in self._started:
-            print(f"--- {title}: exit code {program.exit_code}\n{program.log.read_text(errors='replace')}")
+            print(f"--- {title}: exit code {program.exit_code}; the end of {program.log}")
+            print(*program.log.read_text(errors="replace").splitlines()[-_LINES_SHOWN:], sep="\n")
 
     def _start(self, name: str, arguments: list[str], environ: Mapping[str, str]) -> Program:
         title = f"{len(self._started) + 1}-{name}"

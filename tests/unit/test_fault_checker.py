@@ -26,7 +26,10 @@ from tests.unit.test_demo_invariants import GOOD as DEMO_EVIDENCE
 MEGABYTE = 1024 * 1024
 STEP = {"message_id": "out-1", "old_status": "queued", "new_status": "sent"}
 CALM = Footprint(
-    processes={"scheduler.1": Holding(100 * MEGABYTE, 20), "outbound-sender.1": Holding(120 * MEGABYTE, 25)},
+    processes={
+        "scheduler.1": Holding(100 * MEGABYTE, 20, 30),
+        "outbound-sender.1": Holding(120 * MEGABYTE, 25, 40),
+    },
     connections={"rabbitmq": 4, "postgres": 6, "redis": 3},
     consumers={"outbound-sender": 1, "inbound-resolver": 1},
 )
@@ -123,14 +126,19 @@ def test_a_good_run_keeps_every_promise(promise: Promise) -> None:
             "rabbitmq: 5 connections, at most 4 expected",
         ),
         (
-            checker.memory_is_flat,
+            checker.nothing_is_leaked,
             replace(GOOD, after=_held(rss_bytes=300 * MEGABYTE)),
             "scheduler.1: 100 MB before, 300 MB after",
         ),
         (
-            checker.memory_is_flat,
+            checker.nothing_is_leaked,
             replace(GOOD, after=_held(files=500)),
             "scheduler.1: 20 open files before, 500 after",
+        ),
+        (
+            checker.nothing_is_leaked,
+            replace(GOOD, after=_held(tasks=60)),
+            "scheduler.1: 30 tasks before, 60 after",
         ),
     ],
 )

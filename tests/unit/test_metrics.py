@@ -1,5 +1,7 @@
 """The metrics are those that dashboards depend on, with exactly their labels."""
 
+import asyncio
+
 from prometheus_client import Counter, Gauge, Histogram
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -84,3 +86,15 @@ def test_replacing_a_gauges_values_removes_labels_that_are_gone() -> None:
 
 def test_memory_of_the_process_is_exposed_too() -> None:
     assert "process_resident_memory_bytes" in Metrics().expose().decode()
+    assert "asyncio_tasks 0.0" in Metrics().expose().decode()
+
+
+async def test_a_task_that_does_not_end_shows() -> None:
+    metrics = Metrics()
+    assert "asyncio_tasks 1.0" in metrics.expose().decode()
+
+    async with asyncio.TaskGroup() as group:
+        waiting = [group.create_task(asyncio.Event().wait()) for _ in range(3)]
+        assert "asyncio_tasks 4.0" in metrics.expose().decode()
+        for task in waiting:
+            task.cancel()
