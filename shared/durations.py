@@ -92,7 +92,7 @@ class Durations:
     number_rate_share: float = 0.9
     lane_min_share: float = 0.1
     #: Slow-down of a number at its rate limit where the answer has no Retry-After: first and longest.
-    rate_backoff_s: float = 1.0
+    rate_backoff_s: float = 0.5
     rate_backoff_max_s: float = 300.0
     #: Such an answer cuts the number's rate to this share of what it was, never below the floor of its full
     #: rate; it grows back evenly, from nothing to full in the recovery.

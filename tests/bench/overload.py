@@ -146,14 +146,15 @@ def _report(record: Record, backlog: int, accepted: Sequence[dict[str, str]]) ->
     windows: dict[int, list[float]] = {}
     for sent, wait_s in waits.items():
         windows.setdefault(int((sent - first) // _WINDOW_S), []).append(wait_s)
-    worst = max(_p95(window) for window in windows.values() if len(window) > 1)
+    p95s = [_p95(window) for _, window in sorted(windows.items()) if len(window) > 1]
     told = [wait_s for sent, wait_s in waits.items() if sent < record.healed_at]
     after = [wait_s for sent, wait_s in waits.items() if sent >= record.healed_at]
     print(
         f"{len(waits):,} replies, each sent once; from publish to the Cloud API: p95"
         f" {_p95(told) * 1000:.0f} ms while it was slow, {_p95(after) * 1000:.0f} ms afterwards,"
-        f" {worst * 1000:.0f} ms in the worst {_WINDOW_S} s (goal: 1,000 ms throughout)"
+        f" {max(p95s) * 1000:.0f} ms in the worst {_WINDOW_S} s (goal: 1,000 ms throughout)"
     )
+    print(f"p95 of each {_WINDOW_S} s in ms: {', '.join(f'{p95 * 1000:.0f}' for p95 in p95s)}")
     print(
         f"memory of the sender: {record.memory_mb[0]:.0f} MB after {_WINDOW_S} s, at most"
         f" {max(record.memory_mb):.0f} MB, {record.memory_mb[-1]:.0f} MB at the end"

@@ -95,7 +95,7 @@ async def test_statuses_walk_a_message_and_are_told(cluster: Cluster) -> None:
 async def test_any_order_delay_and_repetition_ends_in_the_same_row(cluster: Cluster) -> None:
     numbers = count()
 
-    @settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=25, suppress_health_check=list(HealthCheck))
     @given(st.lists(KINDS, min_size=1, max_size=6), st.randoms(use_true_random=False))
     def rows_are_equal(events: list[tuple[str, int]], random: Any) -> None:
         orders = [random.sample(events, len(events)) for _ in range(4)]

@@ -4,7 +4,7 @@ from typing import Any
 
 import orjson
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.fuzz.decoders import DECODERS, SEEDS, attempt
@@ -28,7 +28,7 @@ def broken(draw: st.DrawFn, seed: bytes) -> bytes:
 
 
 @pytest.mark.parametrize("name", DECODERS)
-@settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow], deadline=None)
+@settings(max_examples=60)
 @given(data=st.data())
 def test_a_decoder_refuses_in_its_own_words_or_takes_it(name: str, data: st.DataObject) -> None:
     seeds = [broken(seed) for decoder, seed in SEEDS if decoder == name]
