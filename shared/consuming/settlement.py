@@ -1,11 +1,13 @@
 """The one place where dispositions are carried out: ack, retry, defer, dead.
 
 Owns the order that loses nothing: copies are confirmed and rows committed before the original is acked.
-It never fails: while the broker or the store is away it tries again, with the deliveries in hand.
+While the broker or the store is away it tries again, with the deliveries in hand.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeVar
+from uuid import UUID
 
 from shared.amqp.delivery import (
     ATTEMPTS,
@@ -22,14 +24,16 @@ from shared.amqp.topology import DLX, RETRY, tier_queue
 from shared.consuming.disposition import Ack, Dead, Defer, Disposition, Retry
 from shared.consuming.headers import carried_headers, correlation_of, idempotency_key_of
 from shared.durations import Durations
-from shared.errors import StoreError
+from shared.errors import StoreConflict, StoreDataError, StoreUnavailable
 from shared.observability.logs import Operation, fields, get_logger
 from shared.observability.metrics import Metrics
 from shared.postgres.deferral import DeferralStore, deferred_id
+from shared.reasons import DeadReason
 
 logger = get_logger(__name__)
 
 Settled = tuple[Delivery, Disposition]
+T = TypeVar("T")
 
 
 class Settlement:
@@ -53,7 +57,7 @@ class Settlement:
         """Carry out and acknowledge; returns when all of it is done."""
         final = [(delivery, exhaust(delivery, disposition)) for delivery, disposition in settled]
         await self._publish([copy for item in final if (copy := copy_of(*item)) is not None])
-        await self._store(final)
+        final = await self._store(final)
         await inlet.acknowledge([delivery for delivery, _ in final])
         for delivery, disposition in final:
             self._count(delivery, disposition)
@@ -76,29 +80,47 @@ class Settlement:
                 await asyncio.sleep(pause_s)
                 pause_s = min(pause_s * 2, self._durations.store_probe_max_s)
 
-    async def _store(self, final: Sequence[Settled]) -> None:
-        deferred = [(delivery, item) for delivery, item in final if isinstance(item, Defer)]
-        handled = [
-            row
-            for delivery, item in final
-            if (row := deferred_id(delivery)) is not None
-            and not (isinstance(item, Defer) and item.message_id is not None)
-        ]
+    async def _store(self, final: Sequence[Settled]) -> list[Settled]:
+        """A row for what is deferred, none for what is handled; what cannot be deferred is dead.
+
+        A copy of what is deferred again names the row that is kept.
+        """
+        kept, refused = await self._defer([item for item in final if isinstance(item[1], Defer)])
+        await self._publish([copy for item in refused.values() if (copy := copy_of(*item)) is not None])
+        rows = (deferred_id(delivery) for delivery, _ in final)
+        handled = [row for row in rows if row is not None and row not in kept]
+        if handled:
+            await self._persist(lambda: self._deferrals.remove(handled))
+        return [refused.get(id(item[0]), item) for item in final]
+
+    async def _defer(self, deferred: Sequence[Settled]) -> tuple[set[UUID], dict[int, Settled]]:
+        """Ids of the rows, and by delivery what the store refused, such as a message erased meanwhile."""
+        rows = [(delivery, item) for delivery, item in deferred if isinstance(item, Defer)]
+        if not rows:
+            return set(), {}
+        try:
+            return await self._persist(lambda: self._deferrals.store(rows)), {}
+        except StoreDataError as error:
+            if len(rows) == 1:
+                [(delivery, _)] = rows
+                return set(), {id(delivery): (delivery, Dead(DeadReason.DATABASE_ERROR, str(error)))}
+        kept: set[UUID] = set()
+        refused: dict[int, Settled] = {}
+        for row in rows:
+            ids, culprit = await self._defer([row])
+            kept |= ids
+            refused |= culprit
+        return kept, refused
+
+    async def _persist(self, write: Callable[[], Awaitable[T]]) -> T:
+        """Write as soon as the store is back. Raises StoreDataError."""
         pause_s = self._durations.store_probe_s
-        while deferred or handled:
+        while True:
             try:
-                if deferred:
-                    # a copy of what is deferred again names the same row
-                    kept = await self._deferrals.store(deferred)
-                    handled = [row for row in handled if row not in kept]
-                    deferred = []
-                if handled:
-                    await self._deferrals.remove(handled)
-                return
-            except StoreError as error:
+                return await write()
+            except (StoreUnavailable, StoreConflict) as error:
                 logger.warning(
-                    "%d deliveries wait to be settled: %s",
-                    len(final),
+                    "what became of deliveries waits to be stored: %s",
                     error,
                     extra=fields(operation=Operation.CONSUMING),
                 )

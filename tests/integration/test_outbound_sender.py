@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from shared.tracking.values import STATUS_RETRY
+from tests.support.leftovers import has_in_hand
 from tests.support.rows import add_mapping, insert
 from tests.support.sending import CUSTOMER, NUMBER, Sender, text
 from tests.support.waiting import until
@@ -272,6 +273,23 @@ async def test_copies_do_not_take_the_row_of_a_message_that_is_deferred_again(
         await sender.until_status("sent")
     assert len(await sender.sandbox.messages()) == 1
     assert await sender.deferred() == []
+
+
+async def test_a_message_erased_while_it_is_put_off_is_dead_and_its_neighbour_waits(sender: Sender) -> None:
+    conn = sender.cluster.conn
+    await set_number(sender, "paused")
+    async with sender.running():
+        async with conn.transaction():
+            await conn.execute("lock table deferred_messages in access exclusive mode")
+            await sender.ask(text())
+            await sender.ask(text("c2", "491700000002"))
+            await until(lambda: has_in_hand(sender.cluster))
+            await conn.execute("delete from message_tracking where client_message_id = 'c1'")
+        headers = await sender.until_dead("database_error")
+        await sender.until_deferred("number_paused")
+    assert "deferred_messages_message_id_fkey" in headers["x-wabus-error"]
+    assert await sender.deferred() == ["number_paused"]
+    assert await sender.cluster.depth("outbound-sender") == 0
 
 
 async def set_number(sender: Sender, state: str) -> None:
