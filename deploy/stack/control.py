@@ -16,7 +16,7 @@ from deploy.stack.machine import Machine
 from deploy.stack.records import Kind, ServerRecord, Source, StackState, load
 from shared.errors import StackError
 
-_CONTROL_S = 30.0
+_CONTROL_S = 120.0
 
 
 def end_server(root: Path, kind: Kind, how: signal.Signals) -> None:
@@ -48,16 +48,19 @@ def control_rabbitmq(root: Path, *arguments: str) -> str:
     assert server.data is not None
     machine = _machine()
     epmd_port = server.ports[rabbitmq.EPMD]
-    done = subprocess.run(
-        [str(machine.require("rabbitmqctl")), *arguments],
-        check=False,
-        env=rabbitmq.control_environment(Path(server.data), epmd_port, machine),
-        cwd=server.data,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=_CONTROL_S,
-    )
+    try:
+        done = subprocess.run(
+            [str(machine.require("rabbitmqctl")), *arguments],
+            check=False,
+            env=rabbitmq.control_environment(Path(server.data), epmd_port, machine),
+            cwd=server.data,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=_CONTROL_S,
+        )
+    except subprocess.TimeoutExpired:
+        raise StackError(f"rabbitmqctl {arguments[0]} did not end within {_CONTROL_S:g} s") from None
     if done.returncode:
         raise StackError(f"rabbitmqctl {arguments[0]} failed: {(done.stderr or done.stdout).strip()}")
     return done.stdout

@@ -49,10 +49,18 @@ class DeferralStore:
         """Forget rows whose message was handled."""
         await self._database.execute(_QUERIES["remove"], list(ids))
 
-    async def claim_due(self, limit: int, lease_s: float) -> list[DueMessage]:
-        """Claim up to `limit` due rows, oldest first; a claim ends after `lease_s`."""
-        rows = await self._database.fetch(_QUERIES["claim_due"], limit, timedelta(seconds=lease_s))
+    async def claim_due(self, limit: int, lease_s: float, waiting: Sequence[str] = ()) -> list[DueMessage]:
+        """Claim up to `limit` due rows, oldest first; a claim ends after `lease_s`.
+
+        Not of the queues `waiting`, where what was published before may wait still.
+        """
+        lease = timedelta(seconds=lease_s)
+        rows = await self._database.fetch(_QUERIES["claim_due"], limit, lease, list(waiting))
         return [_due(row) for row in sorted(rows, key=lambda row: row["seq"])]
+
+    async def overdue_queues(self) -> list[str]:
+        """Queues of rows that were published and not handled within their claim."""
+        return [row["queue"] for row in await self._database.fetch(_QUERIES["overdue_queues"])]
 
     async def unclaim(self, ids: Sequence[UUID]) -> None:
         """Give back claimed rows whose publish failed."""

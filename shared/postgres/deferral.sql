@@ -17,11 +17,12 @@ returning id;
 delete from deferred_messages where id = any($1::uuid[]);
 
 -- name: claim_due
--- Oldest first; a row that was published and is still here after the lease is due again. What is ambiguous
--- is not simply due: the scheduler decides about it.
+-- Oldest first; a row that was published and is still here after the lease is due again, if its message does
+-- not merely wait in its queue. What is ambiguous is not simply due: the scheduler decides about it.
 with due as (
     select id from deferred_messages
-    where not_before <= now() and (published_until is null or published_until < now())
+    where not_before <= now()
+      and (published_until is null or (published_until < now() and queue <> all($3::text[])))
       and reason <> 'ambiguous'
     order by not_before, seq
     limit $1
@@ -32,6 +33,10 @@ set published_until = now() + $2::interval
 from due
 where row.id = due.id
 returning row.id, row.seq, row.queue, row.exchange, row.routing_key, row.body, row.headers, row.reason;
+
+-- name: overdue_queues
+-- Where a row was published and nobody handled it within the lease.
+select distinct queue from deferred_messages where not_before <= now() and published_until < now();
 
 -- name: unclaim
 update deferred_messages set published_until = null where id = any($1::uuid[]);

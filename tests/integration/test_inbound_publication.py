@@ -51,7 +51,11 @@ async def redis_stopped(cluster: Cluster, proxy: Proxy) -> AsyncIterator[None]:
 
 @pytest.mark.parametrize("state", [redis_up, redis_flushed, redis_stopped])
 async def test_twenty_replicas_with_the_same_message_publish_it_once(cluster: Cluster, state: State) -> None:
-    """Two messages of one customer, each delivered to every replica, and again when they are published."""
+    """Two messages of one customer, each delivered to every replica, and again when they are published.
+
+    A claim outlasts what twenty replicas in one process make each other wait.
+    """
+    cluster.durations = replace(cluster.durations, publish_claim_s=30.0)
     both = [message(1), message(2)]
     async with proxied(cluster.redis_url) as proxy, asynccontextmanager(state)(cluster, proxy):
         for item in both * _REPLICAS:

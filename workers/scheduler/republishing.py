@@ -1,6 +1,6 @@
 """What waits to be published: deferred messages that are due, and events that nobody marked."""
 
-from shared.amqp.delivery import Publisher
+from shared.amqp.pika import PikaBroker
 from shared.durations import Durations
 from shared.observability.logs import Operation, fields, get_logger
 from shared.postgres.deferral import DeferralStore
@@ -10,20 +10,26 @@ logger = get_logger(__name__)
 
 
 class DeferredJob:
-    """Publishes due deferred messages to their queues; each row stays until its message is handled."""
+    """Publishes due deferred messages to their queues; each row stays until its message is handled.
 
-    def __init__(self, deferrals: DeferralStore, publisher: Publisher, durations: Durations) -> None:
+    What nobody handled for long is published again, but not behind itself: a backlog would feed on its own
+    copies.
+    """
+
+    def __init__(self, deferrals: DeferralStore, broker: PikaBroker, durations: Durations) -> None:
         self._deferrals = deferrals
-        self._publisher = publisher
+        self._broker = broker
         self._durations = durations
 
     async def run(self) -> int:
         """Publish all that is due; returns how many were confirmed."""
         confirmed = 0
+        overdue = await self._deferrals.overdue_queues()
+        waiting = [queue for queue in overdue if await self._waits(queue)]
         while due := await self._deferrals.claim_due(
-            self._durations.deferred_rows, self._durations.deferred_claim_s
+            self._durations.deferred_rows, self._durations.deferred_claim_s, waiting
         ):
-            outcomes = await self._publisher.publish([item.publication for item in due])
+            outcomes = await self._broker.publisher.publish([item.publication for item in due])
             failed = [item.id for item, error in zip(due, outcomes, strict=True) if error is not None]
             confirmed += len(due) - len(failed)
             if failed:
@@ -35,6 +41,11 @@ class DeferredJob:
                 )
                 break
         return confirmed
+
+    async def _waits(self, queue: str) -> bool:
+        """Whether messages are ready there; also where nobody can say."""
+        state = await self._broker.queue_state(queue)
+        return state is None or state.messages > 0
 
 
 class UnmarkedJob:

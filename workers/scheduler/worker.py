@@ -49,7 +49,7 @@ def _jobs(kit: Kit) -> list[Job]:
     )
     letters = DeadLetterStore(database)
     return [
-        Job("deferred messages", tick_s, DeferredJob(kit.deferrals, kit.broker.publisher, durations).run),
+        Job("deferred messages", tick_s, DeferredJob(kit.deferrals, kit.broker, durations).run),
         Job("ambiguous sends", tick_s, AmbiguityJob(kit, tracker).run),
         Job("campaigns", tick_s, CampaignsJob(database, kit.broker, outbox).run),
         Job("unmarked publications", durations.unmarked_after_s / 3, UnmarkedJob(outbox, durations).run),

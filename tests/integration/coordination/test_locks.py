@@ -156,12 +156,12 @@ async def test_every_lock_expires_by_itself(client: RedisClient, manager: LockMa
 async def test_a_lock_held_longer_than_its_ttl_is_extended_until_its_work_is_done(
     client: RedisClient, observed: Observed, durations: Durations
 ) -> None:
-    manager = manager_of(client, observed, durations, ttl_s=0.3)
+    manager = manager_of(client, observed, durations, ttl_s=1.5)
     token: str | None = None
 
     async with manager.hold([FREE]) as held:
         token = held.token
-        await asyncio.sleep(3 * 0.3)
+        await asyncio.sleep(2 * 1.5)
         assert held.owned == {FREE}
         assert await owner_of(client, FREE) == token
 
@@ -171,7 +171,7 @@ async def test_a_lock_held_longer_than_its_ttl_is_extended_until_its_work_is_don
 async def test_a_lock_lost_while_held_drops_out_of_what_is_owned(
     client: RedisClient, observed: Observed, durations: Durations
 ) -> None:
-    manager = manager_of(client, observed, durations, ttl_s=0.15)
+    manager = manager_of(client, observed, durations, ttl_s=1.5)
 
     async with manager.hold([FREE, TAKEN]) as held:
         await client.command("SET", TAKEN, "thief")
