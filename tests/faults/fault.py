@@ -13,7 +13,7 @@ SERVER_GOAL_S: Final = 10.0
 #: and what was deferred meanwhile goes first.
 BREAKER_GOAL_S: Final = 45.0
 #: The way of the messages that show whether a cluster has recovered.
-Probe = Literal["chat", "campaign", "dead letter", "none"]
+Probe = Literal["chat", "campaign", "scheduled campaign", "dead letter"]
 
 
 class FaultUnavailableError(Exception):

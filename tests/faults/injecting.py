@@ -44,10 +44,10 @@ async def _inject_one(strike: Strike, fault: Fault, place: Place, prober: Prober
     return Injected(fault.name, since, now_s(), recovered_s, strike.kind.recovers_within_s, not_run, error)
 
 
-async def _strike_and_heal(strike: Strike, fault: Fault, place: Place, prober: Prober) -> float | None:
-    """Seconds that the recovery took, None where nothing measures it."""
+async def _strike_and_heal(strike: Strike, fault: Fault, place: Place, prober: Prober) -> float:
+    """Seconds that the recovery took."""
     kind, since = strike.kind, now_s()
-    recovered_at = None
+    recovered_at = float("inf")
     try:
         await fault.strike(place)
         if kind.recovers_from == "strike":
@@ -60,4 +60,4 @@ async def _strike_and_heal(strike: Strike, fault: Fault, place: Place, prober: P
         recovered_at = await prober.pass_through(kind.probe)
     elif kind.ends_all or place.is_single:
         since = max(since, *(keeper.started_at for keeper in place.workers.keepers.values()))
-    return None if recovered_at is None else recovered_at - since
+    return recovered_at - since

@@ -2,7 +2,7 @@
 
 import asyncio
 import signal
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from random import Random
@@ -16,11 +16,14 @@ from workers.registry import WORKER_NAMES
 #: A worker's locks live 5 s, and renewals die with its loop.
 _LONGER_THAN_A_LOCK_S: Final = (7.0, 9.0)
 _AT_ONCE_S: Final = (0.0, 0.0)
-#: What shows that a worker is there again, where it is not a conversation. Nothing waits for a scheduler.
+_WITHIN_S: Final = 5.0
+#: Nothing waits in the hands of a scheduler; another one acts when the lease of 15 s has run out.
+_NEW_LEASE_S: Final = 20.0
+#: What shows that a worker is there again, where it is not a conversation.
 _PROBES: Final[Mapping[str, Probe]] = {
     "broadcast-batcher": "campaign",
     "dlq-handler": "dead letter",
-    "scheduler": "none",
+    "scheduler": "scheduled campaign",
 }
 
 
@@ -98,12 +101,13 @@ def _pause(worker: str, random: Random) -> Fault:
 def _ends(worker: str) -> tuple[FaultKind, FaultKind]:
     probe = _PROBES.get(worker, "chat")
 
-    def kind(name: str, make: Callable[[Random], Fault]) -> FaultKind:
-        return FaultKind(name, make, _AT_ONCE_S, "strike", recovers_within_s=5.0, probe=probe)
+    def kind(name: str, number: signal.Signals, within_s: float) -> FaultKind:
+        make = partial(_end_one, worker, number)
+        return FaultKind(name, make, _AT_ONCE_S, "strike", recovers_within_s=within_s, probe=probe)
 
     return (
-        kind(f"kill -9 {worker}", partial(_end_one, worker, signal.SIGKILL)),
-        kind(f"SIGTERM {worker}", partial(_end_one, worker, signal.SIGTERM)),
+        kind(f"kill -9 {worker}", signal.SIGKILL, _NEW_LEASE_S if worker == "scheduler" else _WITHIN_S),
+        kind(f"SIGTERM {worker}", signal.SIGTERM, _WITHIN_S),
     )
 
 
@@ -116,7 +120,7 @@ KINDS: Final[tuple[FaultKind, ...]] = (
             _AT_ONCE_S,
             recovers_from="strike",
             ends_all=True,
-            recovers_within_s=5.0,
+            recovers_within_s=_WITHIN_S,
         )
         for worker in ("inbound-resolver", "outbound-sender", "status-updater")
     ),

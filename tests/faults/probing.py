@@ -6,7 +6,8 @@ Owns the probes, which are part of the recorded load: whatever judges it judges 
 import asyncio
 import itertools
 import time
-from typing import Final
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
 from uuid import uuid4
 
 from deploy.demo.day import NUMBERS
@@ -19,6 +20,7 @@ from tests.faults.wire import SteadyWire
 
 _AT_ONCE: Final = 4
 _GIVE_UP_S: Final = 90.0
+_SOON: Final = timedelta(seconds=1)
 
 
 class Prober:
@@ -30,13 +32,11 @@ class Prober:
         self._ear = ear
         self._numbers = itertools.count()
 
-    async def pass_through(self, path: Probe) -> float | None:
+    async def pass_through(self, path: Probe) -> float:
         """When messages that are published now were through, in epoch seconds.
 
-        None where no message takes that path. After a minute and a half it gives up, and says infinity.
+        After a minute and a half it gives up, and says infinity.
         """
-        if path == "none":
-            return None
         try:
             async with asyncio.timeout(_GIVE_UP_S), asyncio.TaskGroup() as group:
                 for _ in range(_AT_ONCE):
@@ -56,8 +56,8 @@ class Prober:
                 await self._launch(customer)
             case "dead letter":
                 await self._die(customer)
-            case "none":
-                pass
+            case "scheduled campaign":
+                await self._launch(customer, scheduled_at=datetime.now(UTC) + _SOON)
 
     async def _write(self, customer: str) -> None:
         """A customer writes, until it is told enriched."""
@@ -86,15 +86,17 @@ class Prober:
         await self._wire.publish(OUTBOUND, f"reply.{customer}", body)
         await self._ear.wait_for("message.updated", genesys_message_id=reply_id, new_status="delivered")
 
-    async def _launch(self, customer: str) -> None:
+    async def _launch(self, customer: str, scheduled_at: datetime | None = None) -> None:
         """A campaign to one customer, until it is done."""
         campaign_id = f"probe-{uuid4()}"
-        body = {
+        body: dict[str, Any] = {
             "campaign_id": campaign_id,
             "phone_number_id": NUMBERS[0],
             "template": {"name": "probe", "language": "en"},
             "recipients": [{"wa_id": customer}],
         }
+        if scheduled_at is not None:
+            body["scheduled_at"] = scheduled_at.isoformat()
         await self._wire.publish(BROADCAST, "campaign.launch", body)
         await self._ear.wait_for("outbound.sent", campaign_id=campaign_id)
 

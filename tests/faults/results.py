@@ -10,7 +10,7 @@ from deploy.demo.invariants import Verdict
 
 @dataclass(frozen=True, slots=True)
 class Injected:
-    """One fault of a run. `recovered_s`: None where nothing measures it; infinity where it did not recover.
+    """One fault of a run. `recovered_s`: None where it did not strike; infinity where it did not recover.
 
     `since` and `until`: epoch seconds, from the strike to the end of the recovery. `not_run`: why it cannot
     be had here. `error`: what went wrong with the fault itself, a failure of the rig.

@@ -41,8 +41,7 @@ def describe(injected: Injected) -> str:
         return f"not run: {injected.not_run}"
     if injected.error is not None:
         return f"ERROR: {injected.error}"
-    if injected.recovered_s is None:
-        return "healed"
+    assert injected.recovered_s is not None
     return f"{injected.recovered_s:.1f} s" + (f" (goal {injected.goal_s:.0f} s)" if injected.is_slow else "")
 
 
