@@ -27,9 +27,13 @@ class MissingVariable(Exception):  # noqa: N818 - it says what happened
         self.name = name
 
 
-def texts_of(variables: Mapping[str, Any] | None) -> Variables:
-    """Variables as they came, in JSON's types, as text."""
-    return {name.strip(): _text(value) for name, value in (variables or {}).items()}
+def texts_of(variables: object) -> Variables:
+    """Variables as they came, in JSON's types, as text. Raises MissingVariable where they have no names."""
+    if variables is None:
+        return {}
+    if not isinstance(variables, Mapping):  # applications may fill the table, too
+        raise MissingVariable("of any name")
+    return {name.strip(): _text(value) for name, value in variables.items()}
 
 
 def render_text(text: str, variables: Variables) -> str:

@@ -1,10 +1,11 @@
 """The sender and campaigns: paused, cancelled, and a template that does not exist."""
 
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
 
+from shared.amqp.delivery import REPLAY_OF
 from tests.support.rows import add_campaign, insert
 from tests.support.sending import CUSTOMER, Sender, text
 from tests.support.waiting import until
@@ -128,6 +129,34 @@ async def test_a_recipient_refused_while_its_campaign_is_cancelled_is_skipped(se
         await set_campaign(sender, "cancelled")
         await until(lambda: _recipient_is(sender, "skipped"))
     assert (await recipient(sender))["skip_reason"] == "campaign_cancelled"
+    async with sender.cluster.running("scheduler"):
+        await until(lambda: len(sender.cluster.told("outbound.failed")) == 1)
+    assert sender.cluster.told("outbound.failed")[0]["error"]["code"] == "campaign_cancelled"
+    assert (await sender.row(f"campaign:spring:{UNKNOWN_TEMPLATE}"))["status"] == "failed"
+
+
+async def test_a_recipient_who_was_tried_before_a_pause_is_followed_after_it(sender: Sender) -> None:
+    await add_recipient(sender, "running")
+    await sender.sandbox.change(fault={"code": 132001, "http_status": 404, "times": 1})
+    async with sender.running():
+        await sender.ask(campaign_message(), "bulk")
+        await until(lambda: _recipient_is(sender, "pending"))
+        await sender.cluster.conn.execute("update broadcast_recipients set status = 'queued'")
+        await set_campaign(sender, "running")
+        await sender.ask(campaign_message(), "bulk")
+        await until(lambda: _recipient_is(sender, "sent"))
+    [accepted] = await sender.sandbox.messages(CUSTOMER)
+    assert (await recipient(sender))["wamid"] == accepted["wamid"]
+
+
+async def test_an_unknown_template_fails_a_replay_and_its_campaign_goes_on(sender: Sender) -> None:
+    """A replay is an operator's will: its recipient has been counted before."""
+    await add_recipient(sender, "running", status="failed")
+    await sender.sandbox.change(fault={"code": 132001, "http_status": 404, "times": 1})
+    async with sender.running():
+        await sender.ask(campaign_message(), "bulk", **{REPLAY_OF: str(uuid4())})
+        await sender.until_dead("send_rejected")
+    assert await sender.cluster.conn.fetchval("select status from broadcast_campaigns") == "running"
 
 
 async def test_the_recipient_of_a_paused_campaign_holds_up_nobody(sender: Sender) -> None:

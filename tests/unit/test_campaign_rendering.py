@@ -180,3 +180,10 @@ def test_a_variable_that_is_missing_is_the_last_reason() -> None:
     assert prepare(content, "4917000001", None, REACHABLE) is SkipReason.MISSING_VARIABLE
     closed = Reachability(refuses_marketing=False, refuses_all=False, window_open=False)
     assert prepare(content, "4917000001", None, closed) is SkipReason.WINDOW_CLOSED
+
+
+@pytest.mark.parametrize("variables", [["Ana", "5"], "Ana", 7, True])
+def test_variables_without_names_are_missing(variables: object) -> None:
+    """The table may be filled by others."""
+    with pytest.raises(MissingVariable):
+        texts_of(variables)

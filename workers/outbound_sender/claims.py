@@ -194,7 +194,9 @@ async def _withdraw(connection: Connection, cases: Sequence[_Case]) -> None:
 def _verdict(case: _Case, claimed_at: float) -> Verdict:
     match case.decision:
         case Claim() as claim:
-            in_campaign = case.facts is not None and case.facts.gate.recipient is not None
+            message = case.ask.message
+            is_another = message.is_replay or message.is_status_retry
+            in_campaign = case.facts is not None and case.facts.gate.recipient == "queued" and not is_another
             return Claimed(claim, in_campaign, claimed_at)
         case other:
             return other

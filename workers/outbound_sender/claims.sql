@@ -99,7 +99,7 @@ with returned as (
 )
 update broadcast_recipients as recipient
 set status = case when campaign.status = 'cancelled' then 'skipped' else returned.status end,
-    message_id = null, queued_at = null, updated_at = now(),
+    queued_at = null, updated_at = now(),
     skip_reason = case when returned.status = 'skipped' or campaign.status = 'cancelled'
                        then 'campaign_cancelled' end
 from returned

@@ -64,7 +64,7 @@ with returned as (
 update broadcast_recipients as recipient
 set status = case when campaign.status = 'cancelled' then 'skipped' else 'pending' end,
     skip_reason = case when campaign.status = 'cancelled' then 'campaign_cancelled' end,
-    message_id = null, queued_at = null, updated_at = now()
+    queued_at = null, updated_at = now()
 from returned
 join campaign on campaign.id = returned.campaign_id
 where recipient.campaign_id = returned.campaign_id and recipient.wa_id = returned.wa_id

@@ -1,13 +1,19 @@
 """The clock of campaigns: a nudge for each that is due, an end for each that has nobody left.
 
+And an end for messages of those who were skipped between two attempts.
+
 Messages are only nudges: the batcher asks the campaign's row whether its batch is due.
 """
 
 from shared.amqp.pika import PikaBroker
 from shared.amqp.topology import BROADCAST_BATCHER
 from shared.campaigns import due_campaigns, finish_campaigns, nudge
+from shared.observability.tracing import read_trace
+from shared.payloads import SendError
 from shared.postgres.database import Database
 from shared.postgres.outbox import Outbox
+from shared.tracking import OwnEvent, Tracker
+from workers.scheduler.store import QUERIES
 
 #: With so many messages waiting for a batcher, more nudges would only pile up behind them.
 _PILE = 100
@@ -30,3 +36,34 @@ class CampaignsJob:
             return 0
         await self._broker.publisher.publish([nudge(campaign_id) for campaign_id in due])
         return len(due)
+
+
+class SkippedJob:
+    """Fails the messages of recipients who were skipped after an attempt: their campaign was cancelled
+    while it was on its way, or they opted out before the next one.
+    """
+
+    def __init__(self, database: Database, tracker: Tracker, outbox: Outbox, rows: int) -> None:
+        self._database = database
+        self._tracker = tracker
+        self._outbox = outbox
+        self._rows = rows
+
+    async def run(self) -> int:
+        """Look once; returns how many were found."""
+        async with self._database.transaction() as connection:
+            rows = await connection.fetch(QUERIES["find_skipped"], self._rows)
+            recorded = await self._tracker.record_own(
+                connection,
+                [
+                    OwnEvent(
+                        row["id"],
+                        "failed",
+                        trace_id=read_trace(row["correlation_id"]).trace_id,
+                        error=SendError(code=row["skip_reason"], message="the recipient was skipped"),
+                    )
+                    for row in rows
+                ],
+            )
+        await self._outbox.publish(recorded.events)
+        return len(rows)

@@ -41,6 +41,19 @@ update deferred_messages set not_before = now() + $2::interval where id = any($1
 -- Back to the sender: it acknowledges what is done and sends what may be sent.
 update deferred_messages set reason = 'released', not_before = now() where id = any($1::uuid[]);
 
+-- name: find_skipped
+-- Messages that were tried once, whose recipients were then skipped: nobody tries them again.
+select tracked.id, recipient.skip_reason, campaign.correlation_id
+from message_tracking as tracked
+join broadcast_recipients as recipient on recipient.message_id = tracked.id and recipient.status = 'skipped'
+join broadcast_campaigns as campaign on campaign.id = tracked.campaign_id
+where tracked.queued_lane is not null
+  and exists (select from send_attempts as attempt where attempt.message_id = tracked.id)
+  and not exists (select from send_attempts as attempt
+                  where attempt.message_id = tracked.id
+                    and (attempt.outcome is null or attempt.outcome in ('sent', 'ambiguous')))
+limit $1;
+
 -- name: abandon_attempts
 update send_attempts as attempt
 set outcome = 'abandoned', finished_at = coalesce(finished_at, now()), error_code = 'resent'

@@ -10,7 +10,7 @@ from shared.postgres.lease import SCHEDULER, Lease
 from shared.running.kit import Kit, SideTask, Worker, WorkerSpec
 from shared.tracking import Tracker
 from workers.scheduler.ambiguity import AmbiguityJob
-from workers.scheduler.campaigns import CampaignsJob
+from workers.scheduler.campaigns import CampaignsJob, SkippedJob
 from workers.scheduler.clock import Clock, Job
 from workers.scheduler.expiry import ExpiryJob
 from workers.scheduler.gauges import GaugesJob
@@ -52,6 +52,11 @@ def _jobs(kit: Kit) -> list[Job]:
         Job("deferred messages", tick_s, DeferredJob(kit.deferrals, kit.broker, durations).run),
         Job("ambiguous sends", tick_s, AmbiguityJob(kit, tracker).run),
         Job("campaigns", tick_s, CampaignsJob(database, kit.broker, outbox).run),
+        Job(
+            "skipped recipients",
+            durations.unmarked_after_s / 3,
+            SkippedJob(database, tracker, outbox, durations.expiry_rows).run,
+        ),
         Job("unmarked publications", durations.unmarked_after_s / 3, UnmarkedJob(outbox, durations).run),
         Job("unmatched statuses", durations.status_match_s, tracker.match_waiting),
         Job(
