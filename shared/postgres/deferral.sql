@@ -1,5 +1,7 @@
 -- name: store
--- A message deferred again keeps its row and with it its place in the order of its customer.
+-- A message deferred again keeps its row and with it its place in the order of its customer. What was deferred
+-- before a status asked for another attempt does not undo that.
+with stored as (
 insert into deferred_messages
     (queue, exchange, routing_key, body, headers, reason, not_before, message_id, phone_number_id, customer, lane)
 select queue, exchange, routing_key, body, headers::jsonb, reason, now() + delay, message_id, number, customer, lane
@@ -11,18 +13,23 @@ order by place
 on conflict (message_id) where message_id is not null do update
 set queue = excluded.queue, headers = excluded.headers, reason = excluded.reason,
     not_before = excluded.not_before, published_until = null
-returning id;
+where not deferred_messages.headers ? 'x-wabus-status-retry' or excluded.headers ? 'x-wabus-status-retry'
+returning id)
+select id from stored
+union
+select id from deferred_messages where message_id = any($8::uuid[]);
 
 -- name: remove
 delete from deferred_messages where id = any($1::uuid[]);
 
 -- name: claim_due
--- Oldest first; a row that was published and is still here after the lease is due again, if its message does
--- not merely wait in its queue. What is ambiguous is not simply due: the scheduler decides about it.
+-- Oldest first; a row that was published and is still here after the lease is due again, much later where its
+-- message may merely wait in its queue. What is ambiguous is not simply due: the scheduler decides about it.
 with due as (
     select id from deferred_messages
     where not_before <= now()
-      and (published_until is null or (published_until < now() and queue <> all($3::text[])))
+      and (published_until is null
+           or published_until < now() - case when queue = any($3::text[]) then $4::interval else interval '0' end)
       and reason <> 'ambiguous'
     order by not_before, seq
     limit $1

@@ -7,6 +7,7 @@ from shared.amqp.topology import OUTBOUND_REPLY
 from shared.consuming.disposition import Defer
 from shared.postgres.database import Database
 from shared.postgres.deferral import DeferralStore
+from shared.tracking import STATUS_RETRY
 from tests.support.rows import Connection, add_message
 
 
@@ -37,19 +38,41 @@ async def test_a_message_deferred_again_keeps_its_row(conn: Connection, database
     assert await conn.fetchval("select reason from deferred_messages") == "number_paused"
 
 
+async def test_what_was_deferred_before_does_not_undo_a_retry_that_a_status_asked_for(
+    conn: Connection, database_url: str
+) -> None:
+    message = await add_message(conn)
+    asked = await store(database_url, ("retry", message), headers={STATUS_RETRY: "1"})
+
+    late = await store(database_url, ("ambiguous", message))
+    assert await stored(conn) == ("retry", "1")
+    again = await store(database_url, ("number_paused", message), headers={STATUS_RETRY: "1"})
+    assert await stored(conn) == ("number_paused", "1")
+    assert asked == late == again
+
+
+async def stored(conn: Connection) -> tuple[str, str | None]:
+    """Reason, and what a status asked for."""
+    row = await conn.fetchrow("select reason, headers ->> $1 from deferred_messages", STATUS_RETRY)
+    assert row is not None
+    return row[0], row[1]
+
+
 async def test_what_is_not_tracked_has_a_row_for_each_delivery(conn: Connection, database_url: str) -> None:
     kept = await store(database_url, ("rate_limit", None), ("rate_limit", None))
 
     assert len(kept) == await conn.fetchval("select count(*) from deferred_messages") == 2
 
 
-async def store(database_url: str, *items: tuple[str, UUID | None]) -> set[UUID]:
+async def store(
+    database_url: str, *items: tuple[str, UUID | None], headers: dict[str, str] | None = None
+) -> set[UUID]:
     """Store a delivery for each reason and message, all at once."""
     database = Database(database_url)
     try:
         return await DeferralStore(database).store(
             [
-                (delivery(tag), Defer(reason, 1.0, message_id=message))
+                (delivery(tag, headers or {}), Defer(reason, 1.0, message_id=message))
                 for tag, (reason, message) in enumerate(items)
             ]
         )
@@ -57,13 +80,13 @@ async def store(database_url: str, *items: tuple[str, UUID | None]) -> set[UUID]
         await database.close()
 
 
-def delivery(tag: int) -> Delivery:
+def delivery(tag: int, headers: dict[str, str]) -> Delivery:
     return Delivery(
         queue=OUTBOUND_REPLY,
         exchange="wa.outbound",
         routing_key="reply.491700000001",
         body=b"{}",
-        headers={},
+        headers=dict(headers),
         correlation_id=None,
         message_id=None,
         published_at=None,

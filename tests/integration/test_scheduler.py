@@ -1,5 +1,6 @@
 """The scheduler on real servers."""
 
+from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from typing import Any
@@ -50,15 +51,22 @@ async def test_a_published_row_that_nobody_handles_is_published_again_once_its_q
     cluster: Cluster,
 ) -> None:
     """Behind a backlog it may merely wait: its copies would make the backlog longer."""
+    cluster.durations = replace(cluster.durations, deferred_claim_s=60.0)
     await defer(cluster, not_before="-1 second", body={"number": 1})
     async with cluster.running("scheduler"):
         await until(lambda: _depth(cluster, "outbound-sender", 1))
-        await cluster.conn.execute("update deferred_messages set published_until = now() - interval '1 hour'")
+        await cluster.conn.execute(
+            "update deferred_messages set published_until = now() - interval '1 minute'"
+        )
         for number in (2, 3):  # then the scheduler has looked, more than once
             await defer(cluster, not_before="-1 second", body={"number": number})
             await until(partial(_depth, cluster, "outbound-sender", number))
         assert await numbers(cluster) == [1, 2, 3]
         await until(lambda: _is_again(cluster, 1))
+        await cluster.conn.execute("update deferred_messages set published_until = now() - interval '1 hour'")
+        await until(lambda: _depth(cluster, "outbound-sender", 3))
+        await cluster.conn.execute("update deferred_messages set published_until = now() - interval '1 hour'")
+        await until(lambda: _depth(cluster, "outbound-sender", 6))  # in the end also behind itself
 
 
 async def test_two_replicas_publish_a_due_row_once(cluster: Cluster) -> None:
