@@ -3,13 +3,13 @@
 Owns reading and writing `status_events`, and finding the message that an event names. Decides nothing.
 """
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
 import asyncpg
-import orjson
 
 from shared.postgres.database import Connection, Database
 from shared.postgres.queries import Queries
@@ -109,8 +109,8 @@ def _row(event: StatusEvent) -> tuple[Any, ...]:
         event.genesys_message_id,
         event.status,
         event.occurred_at,
-        orjson.dumps(event.errors).decode() if event.errors else None,
-        orjson.dumps(details).decode() if details else None,
+        json.dumps(event.errors) if event.errors else None,
+        json.dumps(details) if details else None,
     )
 
 

@@ -24,6 +24,8 @@ RETRYABLE: Final = frozenset({ErrorClass.TRANSIENT, ErrorClass.RATE, ErrorClass.
 _DELIVERY: Final = frozenset({MessageStatus.DELIVERED, MessageStatus.READ})
 _UNMOVING: Final = frozenset({StatusOutcome.REJECTED, StatusOutcome.IGNORED})
 _SETTLED: Final = frozenset({MessageStatus.FAILED, MessageStatus.READ})
+#: Why we gave an attempt up; anything else is what the platform said of it.
+_OUR_REASONS: Final = frozenset({None, "not_started", "resent"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +68,7 @@ class Attempt:
         An abandoned one that a status proved to be accepted can; one of which nothing was heard is lost.
         """
         if self.outcome == "abandoned":
-            return self.wamid is not None and self.error_code is None
+            return self.wamid is not None and self.error_code in _OUR_REASONS
         return self.outcome != "failed"
 
 

@@ -14,7 +14,7 @@ from shared.amqp.delivery import Delivery
 from shared.amqp.topology import STATUS_UPDATER
 from shared.consuming.disposition import Ack, Dead
 from tests.support.cluster import Cluster
-from tests.support.rows import add_mapping, add_message
+from tests.support.rows import Connection, add_mapping, add_message
 from tests.support.tracking import FINAL, Tracking, add_outbound, at, row_of, tracking
 from tests.support.waiting import until
 from workers.status_updater.updater import StatusUpdater
@@ -90,6 +90,16 @@ async def test_statuses_walk_a_message_and_are_told(cluster: Cluster) -> None:
     ]
     assert len(cluster.told("outbound.sent")) == 1
     assert await cluster.conn.fetchval("select bool_and(published_at is not null) from outbox_events")
+
+
+async def test_a_number_beyond_64_bits_is_stored_with_its_status(tracked: Tracking, conn: Connection) -> None:
+    await add_outbound(conn, "sent", wamid="wamid.1")
+    body = b'{"wamid":"wamid.1","status":"delivered","timestamp":1768473000,"x":1%s}' % (b"0" * 30)
+
+    assert await handle(tracked, body) == [Ack()]
+
+    stored = await conn.fetchval("select details ->> 'x' from status_events where status = 'delivered'")
+    assert stored == "1" + "0" * 30
 
 
 async def test_any_order_delay_and_repetition_ends_in_the_same_row(cluster: Cluster) -> None:

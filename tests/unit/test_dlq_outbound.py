@@ -65,6 +65,12 @@ def test_a_message_that_contradicts_another_leaves_it_alone() -> None:
     assert decide(dead(contradiction), ROW) is Verdict.LEAVE
 
 
+def test_a_copy_published_with_a_wrong_key_leaves_the_message_alone() -> None:
+    stray = replace(LETTER, source_queue="", routing_key="pigeon.1", reason=DeadReason.UNROUTED)
+    assert decide(dead(stray), ROW) is Verdict.LEAVE
+    assert decide(dead(stray), None) is Verdict.TELL
+
+
 def test_a_row_named_by_our_id_needs_no_comparison() -> None:
     assert decide(dead(replace(LETTER, raw_body=b"cut", message_id=ROW.id)), ROW) is Verdict.FAIL
 

@@ -112,6 +112,17 @@ def test_a_failure_waits_while_another_attempt_can_succeed(other: str | None) ->
     assert (judgement.message.status, judgement.message.failed_at) == ("sent", None)
 
 
+@pytest.mark.parametrize("why", ["resent", "not_started"])
+def test_a_failure_waits_for_an_attempt_that_was_given_up_and_turned_out_to_be_accepted(why: str) -> None:
+    """A third one would reach a customer who may have the first."""
+    stored = Background(
+        [Attempt(1, "abandoned", "wamid.1", why), Attempt(2, "sent", "wamid.2")], has_body=True
+    )
+    judgement, outcomes = decide([sighting("failed", 5, TRANSIENT, 2)], stored)
+    assert outcomes == ["late"]
+    assert (judgement.message.status, judgement.retry) == ("sent", None)
+
+
 def test_a_failure_that_waited_counts_with_the_last_attempts() -> None:
     waiting = Sighting(happened("failed", 1, FINAL), 77, 2)
     attempts = [Attempt(1, "abandoned", "wamid.1"), Attempt(2, "failed", "wamid.2", str(FINAL))]

@@ -26,6 +26,8 @@ _IDS: Final = (
     "client_message_id",
     "campaign_id",
 )
+#: Deaths of a copy that a gateway published beside the message itself.
+_OF_COPIES: Final = frozenset({DeadReason.STATE_VIOLATION, DeadReason.UNROUTED})
 
 
 class Verdict(Enum):
@@ -86,7 +88,7 @@ def decide(dead: DeadOutbound, message: TrackedMessage | None) -> Verdict:
     letter = dead.letter
     if message is None:
         return Verdict.TELL if letter.replay_of is None else Verdict.LEAVE
-    if letter.reason is DeadReason.STATE_VIOLATION or not _is_same(dead, message):
+    if letter.reason in _OF_COPIES or not _is_same(dead, message):
         return Verdict.LEAVE
     if message.status != MessageStatus.QUEUED:
         return Verdict.LEAVE

@@ -83,7 +83,8 @@ class AmbiguityJob:
             connection,
             [OwnEvent(row["message_id"], "failed", trace_id=_trace_id(row), error=error) for row in rows],
         )
-        stored = await store_dead_letters(connection, [_dead_letter(row) for row in rows])
+        dead = [row for row in rows if recorded.statuses.get(row["message_id"]) == "failed"]
+        stored = await store_dead_letters(connection, [_dead_letter(row) for row in dead])
         await self._outbox.record(connection, stored)
         self._metrics.dlq_messages.labels(DeadReason.SEND_AMBIGUOUS.value).inc(len(stored))
         await connection.execute(QUERIES["remove_deferred"], _ids(rows))
