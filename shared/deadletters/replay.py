@@ -30,7 +30,7 @@ from shared.amqp.delivery import (
     Publisher,
 )
 from shared.amqp.topology import DLQ_HANDLER
-from shared.consuming.headers import plain
+from shared.consuming.headers import fitting, plain
 from shared.deadletters.store import QUERIES
 from shared.durations import Durations
 from shared.observability.tracing import read_trace
@@ -172,7 +172,7 @@ def publication_of(row: Mapping[str, Any] | asyncpg.Record) -> Publication:
         idempotency_key=key if isinstance(key, str) else metadata.get("message_id") or str(row["id"]),
         correlation_id=read_trace(metadata.get("correlation_id")).trace_id,
         mandatory=True,
-        headers={**publishers_headers(headers), **back},
+        headers={**fitting(publishers_headers(headers)), **back},
     )
 
 

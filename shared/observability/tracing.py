@@ -16,6 +16,8 @@ _W3C_ID: Final = re.compile(r"[0-9a-f]{32}")
 _NO_TRACE: Final = "0" * 32
 _NO_SPAN: Final = "0" * 16
 _CORRELATION_ID_CHARACTERS: Final = 100
+#: Of AMQP's property.
+_SHORT_STRING_BYTES: Final = 255
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +55,8 @@ def _parse(traceparent: object) -> tuple[str | None, str]:
 
 def _usable(correlation_id: str | None) -> str | None:
     if not correlation_id or len(correlation_id) > _CORRELATION_ID_CHARACTERS:
+        return None
+    if len(correlation_id.encode("utf-8", "replace")) > _SHORT_STRING_BYTES:
         return None
     return correlation_id if correlation_id.isprintable() else None
 

@@ -8,12 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.amqp.acknowledgement import plan_acknowledgement
-from shared.amqp.delivery import Delivery
+from shared.amqp.delivery import EXCHANGE, Delivery
 from shared.amqp.topology import UNLIMITED, Queue, build_topology
 from shared.consuming.arrangement import arrange
 from shared.consuming.brake import Brake
 from shared.consuming.disposition import Ack, Dead, Defer, Retry
 from shared.consuming.hands import Hands
+from shared.consuming.headers import DROPPED_HEADERS, carried_headers
 from shared.consuming.settlement import copy_of, exhaust
 from shared.reasons import DeadReason
 
@@ -38,6 +39,21 @@ def delivery(tag: int = 1, **fields: Any) -> Delivery:
 
 def key(item: Delivery) -> str:
     return item.routing_key
+
+
+@pytest.mark.parametrize("large", ["x" * 99_999, b"\xff" * 75_001, {"a": ["y" * 60_000, "z" * 60_000]}])
+def test_headers_that_would_not_fit_a_frame_are_dropped_and_named(large: Any) -> None:
+    """RabbitMQ would close the connection; what is binary grows by a third."""
+    item = delivery(headers={"large": large, "small": "kept"})
+    headers = carried_headers(item)
+    assert "large" not in headers
+    assert (headers["small"], headers[DROPPED_HEADERS]) == ("kept", "large")
+    assert headers[EXCHANGE] == "wa.inbound"
+
+
+def test_headers_that_fit_are_all_carried() -> None:
+    headers = carried_headers(delivery(headers={"large": "x" * 90_000}))
+    assert (headers["large"], DROPPED_HEADERS in headers) == ("x" * 90_000, False)
 
 
 def test_fresh_deliveries_are_one_part_in_their_order() -> None:

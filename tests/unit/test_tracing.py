@@ -69,7 +69,7 @@ def test_a_later_version_of_traceparent_is_read_by_its_first_four_parts() -> Non
     assert read_trace(None, f"01-{W3C}-00f067aa0ba902b7-01-more").trace_id == W3C
 
 
-@pytest.mark.parametrize("correlation_id", ["", "x" * 101, "a\nb"])
+@pytest.mark.parametrize("correlation_id", ["", "x" * 101, "a\nb", "\N{SLIGHTLY SMILING FACE}" * 70])
 def test_an_unusable_correlation_id_counts_as_absent(correlation_id: str) -> None:
     assert read_trace(correlation_id, TRACEPARENT).trace_id == W3C
 
