@@ -18,6 +18,7 @@ from rich.console import Console
 from shared.errors import StackError
 from tests.faults.showing import run_shown
 from tests.faults.table import print_table
+from workers.cli.printing import open_console
 
 _AT_ONCE: Final = 2
 
@@ -40,7 +41,7 @@ def main() -> int:
     if options.json:
         sys.stdout.write(orjson.dumps([outcome.as_json() for outcome in outcomes]).decode() + "\n")
     else:
-        print_table(outcomes, Console())
+        print_table(outcomes, open_console())
     return 0 if all(outcome.passed for outcome in outcomes) else 1
 
 

@@ -22,7 +22,7 @@ RABBITMQ_CONNECTIONS: Final = 2
 _POSTGRES_POOL: Final = 9
 _REDIS_POOL: Final = 34
 _FILES: Final = 60
-_TASKS: Final = 3
+_TASKS: Final = 5
 _GROWTH: Final = 1.6
 _GROWTH_BYTES: Final = 40 * 1024 * 1024
 

@@ -23,6 +23,7 @@ from shared.deadletters.replay import ReplayReport
 from shared.masking import escape_controls
 from workers.cli.ages import describe_age
 from workers.cli.dlq_choice import Choice
+from workers.cli.printing import open_console
 
 _SHORT: Final = 8
 _NAMED: Final = 20
@@ -60,7 +61,7 @@ def print_lines(lines: Sequence[LetterLine], counts: Mapping[str, int]) -> None:
     for line in lines:
         known = (line.id.hex[:digits], describe_age(line.age_s), line.reason, line.source_queue)
         table.add_row(*map(plain_text, (*known, str(line.attempts), _error(line))))
-    Console().print(table)
+    open_console().print(table)
     shown = "" if total == len(lines) else f" ({len(lines)} shown)"
     click.echo(f"{total} dead letters{shown}: {describe_counts(counts)}")
 
@@ -95,7 +96,7 @@ def print_letter(letter: Letter) -> None:
     headers = json.dumps(message.headers, indent=2, ensure_ascii=False)
     parts: list[RenderableType] = [table, Text("\nheaders", style="bold"), plain_text(headers)]
     parts += [Text(f"\nbody, {len(letter.raw_body)} bytes", style="bold"), plain_text(_body(letter))]
-    Console().print(Group(*parts), soft_wrap=True)
+    open_console().print(Group(*parts), soft_wrap=True)
 
 
 def replay_as_json(choice: Choice, report: ReplayReport, *, dry_run: bool) -> bytes:

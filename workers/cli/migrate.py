@@ -10,12 +10,12 @@ from dataclasses import asdict
 
 import click
 import orjson
-from rich.console import Console
 from rich.table import Table
 
 from schema.migrator import MigrationError, Step, latest_version
 from schema.migrator import migrate as carry_out
 from shared.settings import Settings
+from workers.cli.printing import open_console
 
 _EPILOG = """\b
 Example:
@@ -56,5 +56,5 @@ def _print_steps(steps: Sequence[Step], version: int, *, dry_run: bool) -> None:
     table = Table("version", "migration", "direction")
     for step in steps:
         table.add_row(str(step.version), step.name, step.direction)
-    Console().print(table)
+    open_console().print(table)
     click.echo(f"{'Would bring' if dry_run else 'Brought'} the database to version {version}.")

@@ -10,13 +10,13 @@ from pathlib import Path
 
 import click
 import orjson
-from rich.console import Console
 from rich.table import Column, Table
 
 from deploy import stack as servers
 from deploy.stack import StackState, StatusRow
 from shared.errors import StackError
 from shared.masking import mask_url
+from workers.cli.printing import open_console
 
 _EPILOG = """\b
 Example:
@@ -117,4 +117,4 @@ def _print(rows: Sequence[StatusRow]) -> None:
     for row in rows:
         pid = "" if row.pid is None else str(row.pid)
         table.add_row(row.server, row.state, row.source, row.url, pid, row.detail)
-    Console().print(table)
+    open_console().print(table)

@@ -1,8 +1,7 @@
 """The clock of campaigns: a nudge for each that is due, an end for each that has nobody left.
 
-And an end for messages of those who were skipped between two attempts.
-
-Messages are only nudges: the batcher asks the campaign's row whether its batch is due.
+Owns the end of messages whose recipients were skipped between two attempts, too. Messages to the batcher are
+only nudges: the batcher asks the campaign's row whether its batch is due.
 """
 
 from shared.amqp.pika import PikaBroker
@@ -39,8 +38,9 @@ class CampaignsJob:
 
 
 class SkippedJob:
-    """Fails the messages of recipients who were skipped after an attempt: their campaign was cancelled
-    while it was on its way, or they opted out before the next one.
+    """Fails the messages of recipients who were skipped after an attempt.
+
+    Their campaign was cancelled while it was on its way, or they opted out before the next one.
     """
 
     def __init__(self, database: Database, tracker: Tracker, outbox: Outbox, rows: int) -> None:
