@@ -33,7 +33,6 @@ from workers.registry import load_worker
 #: Production's rules at a test's pace.
 FAST: Final = replace(
     DURATIONS,
-    delivery_limit=12,
     lock_waits_s=(0.02, 0.04, 0.08),
     retry_tier_s=(0.1, 0.2, 0.3, 0.4),
     held_in_hand_s=0.3,
