@@ -219,12 +219,13 @@ def _weigh(
     fresh = [item for item in sightings if _is_failure(item)]
     if message.direction is Direction.INBOUND or message.status in _SETTLED or not attempts:
         return fresh, None
-    if any(item.can_succeed for item in attempts):
+    failed = {item.attempt for item in (*background.failures, *fresh)}
+    given_up = {item.number for item in attempts if item.outcome == "abandoned"}
+    if any(item.can_succeed and item.number not in failed & given_up for item in attempts):
         return [], None
     latest = attempts[-1].number
     earlier = [item for item in background.failures if item.attempt in (0, latest)]
     culprits = [item for item in fresh if item.attempt in (0, latest)] + earlier
-    failed = {item.attempt for item in (*background.failures, *fresh)}
     accepted = sum(item.wamid is not None or item.number in failed for item in attempts)
     left = background.has_body and accepted < attempts_allowed
     if not left or not _may_retry(message, sightings, culprits):

@@ -123,6 +123,14 @@ def test_a_failure_waits_for_an_attempt_that_was_given_up_and_turned_out_to_be_a
     assert (judgement.message.status, judgement.retry) == ("sent", None)
 
 
+def test_a_failure_counts_where_the_attempt_that_was_given_up_failed_as_well() -> None:
+    failed_first = Sighting(happened("failed", 1, FINAL), 77, 1)
+    attempts = [Attempt(1, "abandoned", "wamid.1", "resent"), Attempt(2, "sent", "wamid.2")]
+    judgement, outcomes = decide([sighting("failed", 5, FINAL, 2)], Background(attempts, [failed_first]))
+    assert outcomes == ["applied"]
+    assert judgement.message.status == "failed"
+
+
 def test_a_failure_that_waited_counts_with_the_last_attempts() -> None:
     waiting = Sighting(happened("failed", 1, FINAL), 77, 2)
     attempts = [Attempt(1, "abandoned", "wamid.1"), Attempt(2, "failed", "wamid.2", str(FINAL))]
