@@ -6,6 +6,8 @@ While the broker or the store is away it tries again, with the deliveries in han
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from functools import partial
 from typing import TypeVar
 from uuid import UUID
 
@@ -94,22 +96,20 @@ class Settlement:
         return [refused.get(id(item[0]), item) for item in final]
 
     async def _defer(self, deferred: Sequence[Settled]) -> tuple[set[UUID], dict[int, Settled]]:
-        """Ids of the rows, and by delivery what the store refused, such as a message erased meanwhile."""
+        """Ids of the rows, and by delivery what the store refused."""
         rows = [(delivery, item) for delivery, item in deferred if isinstance(item, Defer)]
         if not rows:
             return set(), {}
-        try:
+        with suppress(StoreDataError):
             return await self._persist(lambda: self._deferrals.store(rows)), {}
-        except StoreDataError as error:
-            if len(rows) == 1:
-                [(delivery, _)] = rows
-                return set(), {id(delivery): (delivery, Dead(DeadReason.DATABASE_ERROR, str(error)))}
         kept: set[UUID] = set()
         refused: dict[int, Settled] = {}
-        for row in rows:
-            ids, culprit = await self._defer([row])
-            kept |= ids
-            refused |= culprit
+        for delivery, item in rows:
+            alone = [(delivery, item)]
+            try:
+                kept |= await self._persist(partial(self._deferrals.store, alone))
+            except StoreDataError as error:
+                refused[id(delivery)] = (delivery, Dead(DeadReason.DATABASE_ERROR, str(error)))
         return kept, refused
 
     async def _persist(self, write: Callable[[], Awaitable[T]]) -> T:

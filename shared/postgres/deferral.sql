@@ -1,6 +1,7 @@
 -- name: store
 -- A message deferred again keeps its row and with it its place in the order of its customer. What was deferred
--- before a status asked for another attempt does not undo that.
+-- before a status asked for another attempt does not undo that. A message that is gone, erased or withdrawn with
+-- its campaign, is not stored.
 with stored as (
 insert into deferred_messages
     (queue, exchange, routing_key, body, headers, reason, not_before, message_id, phone_number_id, customer, lane)
@@ -9,6 +10,7 @@ from unnest($1::text[], $2::text[], $3::text[], $4::bytea[], $5::text[], $6::tex
             $9::text[], $10::text[], $11::text[])
      with ordinality as row (queue, exchange, routing_key, body, headers, reason, delay, message_id, number,
                              customer, lane, place)
+where row.message_id is null or exists (select from message_tracking as tracked where tracked.id = row.message_id)
 order by place
 on conflict (message_id) where message_id is not null do update
 set queue = excluded.queue, headers = excluded.headers, reason = excluded.reason,

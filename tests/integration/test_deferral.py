@@ -1,6 +1,6 @@
 """The store of deferred messages: one row for each message, however many deliveries of it are deferred."""
 
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from shared.amqp.delivery import Delivery
 from shared.amqp.topology import OUTBOUND_REPLY
@@ -56,6 +56,15 @@ async def stored(conn: Connection) -> tuple[str, str | None]:
     row = await conn.fetchrow("select reason, headers ->> $1 from deferred_messages", STATUS_RETRY)
     assert row is not None
     return row[0], row[1]
+
+
+async def test_a_message_that_is_gone_is_not_stored(conn: Connection, database_url: str) -> None:
+    message = await add_message(conn)
+
+    kept = await store(database_url, ("rate_limit", uuid4()), ("rate_limit", message))
+
+    assert len(kept) == 1
+    assert await conn.fetchval("select array_agg(message_id) from deferred_messages") == [message]
 
 
 async def test_what_is_not_tracked_has_a_row_for_each_delivery(conn: Connection, database_url: str) -> None:

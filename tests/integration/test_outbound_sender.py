@@ -275,7 +275,7 @@ async def test_copies_do_not_take_the_row_of_a_message_that_is_deferred_again(
     assert await sender.deferred() == []
 
 
-async def test_a_message_erased_while_it_is_put_off_is_dead_and_its_neighbour_waits(sender: Sender) -> None:
+async def test_a_message_erased_while_it_is_put_off_is_gone_and_its_neighbour_waits(sender: Sender) -> None:
     conn = sender.cluster.conn
     await set_number(sender, "paused")
     async with sender.running():
@@ -285,9 +285,24 @@ async def test_a_message_erased_while_it_is_put_off_is_dead_and_its_neighbour_wa
             await sender.ask(text("c2", "491700000002"))
             await until(lambda: has_in_hand(sender.cluster))
             await conn.execute("delete from message_tracking where client_message_id = 'c1'")
+        await sender.until_deferred("number_paused")
+    assert await sender.deferred() == ["number_paused"]
+    assert await sender.dead() == []
+    assert await sender.cluster.depth("outbound-sender") == 0
+
+
+async def test_a_message_that_cannot_be_put_off_is_dead_and_its_neighbour_waits(sender: Sender) -> None:
+    conn = sender.cluster.conn
+    await set_number(sender, "paused")
+    await conn.execute(
+        f"alter table deferred_messages add constraint refusing check (customer <> '{CUSTOMER}')"
+    )
+    await sender.ask(text())
+    await sender.ask(text("c2", "491700000002"))
+    async with sender.running():
         headers = await sender.until_dead("database_error")
         await sender.until_deferred("number_paused")
-    assert "deferred_messages_message_id_fkey" in headers["x-wabus-error"]
+    assert "refusing" in headers["x-wabus-error"]
     assert await sender.deferred() == ["number_paused"]
     assert await sender.cluster.depth("outbound-sender") == 0
 
