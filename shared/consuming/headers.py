@@ -11,6 +11,8 @@ from shared.amqp.delivery import (
     EXCHANGE,
     FIRST_SEEN,
     IDEMPOTENCY_KEY,
+    MESSAGE_ID,
+    REPLAY_OF,
     ROUTING_KEY,
     TRACEPARENT,
     Delivery,
@@ -23,6 +25,11 @@ _NOT_CARRIED = frozenset({ATTEMPT, IDEMPOTENCY_KEY, DEFERRED_ID, DELIVERY_COUNT,
 _LARGEST_FLOAT = 3.4e38
 _BROKERS_OWN = ("x-death", "x-first-death-", "x-last-death-")
 _HEADERS_BYTES = 100_000
+#: Ours, without which a copy would be another message; of a size that we write.
+_KEPT = frozenset(
+    {EXCHANGE, FIRST_SEEN, MESSAGE_ID, REPLAY_OF, ROUTING_KEY, TRACEPARENT, "x-wabus-status-retry"}
+)
+_KEPT_BYTES = 1000
 #: Names of headers that a copy was too small for.
 DROPPED_HEADERS = "x-wabus-dropped-headers"
 
@@ -48,8 +55,9 @@ def fitting(headers: dict[str, Any]) -> dict[str, Any]:
     """
     sizes = {name: _size(name) + _size(value) for name, value in headers.items()}
     left = sum(sizes.values())
-    dropped = []
-    for name in sorted(sizes, key=lambda name: sizes[name], reverse=True):
+    dropped: list[str] = []
+    others = [name for name, size in sizes.items() if not (name in _KEPT and size < _KEPT_BYTES)]
+    for name in sorted(others, key=lambda name: sizes[name], reverse=True):
         if left <= _HEADERS_BYTES:
             break
         left -= sizes[name]

@@ -2,13 +2,14 @@
 
 from random import Random
 from typing import Any
+from uuid import UUID
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.amqp.acknowledgement import plan_acknowledgement
-from shared.amqp.delivery import EXCHANGE, Delivery
+from shared.amqp.delivery import EXCHANGE, REPLAY_OF, Delivery
 from shared.amqp.topology import UNLIMITED, Queue, build_topology
 from shared.consuming.arrangement import arrange
 from shared.consuming.brake import Brake
@@ -49,6 +50,14 @@ def test_headers_that_would_not_fit_a_frame_are_dropped_and_named(large: Any) ->
     assert "large" not in headers
     assert (headers["small"], headers[DROPPED_HEADERS]) == ("kept", "large")
     assert headers[EXCHANGE] == "wa.inbound"
+
+
+def test_headers_that_would_not_fit_go_before_ours() -> None:
+    many = {f"header-{number:05}": "x" * 20 for number in range(4000)}
+    headers = carried_headers(delivery(headers=many | {REPLAY_OF: str(UUID(int=1))}))
+    assert headers[REPLAY_OF] == str(UUID(int=1))
+    assert DROPPED_HEADERS in headers
+    assert 2000 < len(headers) < 4000
 
 
 def test_headers_that_fit_are_all_carried() -> None:
