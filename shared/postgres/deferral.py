@@ -49,13 +49,13 @@ class DeferralStore:
         """Forget rows whose message was handled."""
         await self._database.execute(_QUERIES["remove"], list(ids))
 
-    async def claim_due(self, limit: int, lease_s: float, waiting: Sequence[str] = ()) -> list[DueMessage]:
+    async def claim_due(self, limit: int, lease_s: float, empty: Sequence[str] = ()) -> list[DueMessage]:
         """Claim up to `limit` due rows, oldest first; a claim ends after `lease_s`.
 
-        In the queues `waiting` what was published before may wait still: there it ends ten times as late.
+        Ten times as late outside the queues `empty`: there what was published may wait still.
         """
         lease = timedelta(seconds=lease_s)
-        rows = await self._database.fetch(_QUERIES["claim_due"], limit, lease, list(waiting), 9 * lease)
+        rows = await self._database.fetch(_QUERIES["claim_due"], limit, lease, list(empty), 9 * lease)
         return [_due(row) for row in sorted(rows, key=lambda row: row["seq"])]
 
     async def overdue_queues(self) -> list[str]:

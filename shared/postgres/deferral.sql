@@ -26,12 +26,12 @@ delete from deferred_messages where id = any($1::uuid[]);
 
 -- name: claim_due
 -- Oldest first; a row that was published and is still here after the lease is due again, much later where its
--- message may merely wait in its queue. What is ambiguous is not simply due: the scheduler decides about it.
+-- queue was not seen empty: there its message may merely wait. What is ambiguous is not simply due: the scheduler decides about it.
 with due as (
     select id from deferred_messages
     where not_before <= now()
       and (published_until is null
-           or published_until < now() - case when queue = any($3::text[]) then $4::interval else interval '0' end)
+           or published_until < now() - case when queue = any($3::text[]) then interval '0' else $4::interval end)
       and reason <> 'ambiguous'
     order by not_before, seq
     limit $1

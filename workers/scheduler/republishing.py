@@ -25,9 +25,9 @@ class DeferredJob:
         """Publish all that is due; returns how many were confirmed."""
         confirmed = 0
         overdue = await self._deferrals.overdue_queues()
-        waiting = [queue for queue in overdue if await self._waits(queue)]
+        empty = [queue for queue in overdue if await self._is_empty(queue)]
         while due := await self._deferrals.claim_due(
-            self._durations.deferred_rows, self._durations.deferred_claim_s, waiting
+            self._durations.deferred_rows, self._durations.deferred_claim_s, empty
         ):
             outcomes = await self._broker.publisher.publish([item.publication for item in due])
             failed = [item.id for item, error in zip(due, outcomes, strict=True) if error is not None]
@@ -42,10 +42,10 @@ class DeferredJob:
                 break
         return confirmed
 
-    async def _waits(self, queue: str) -> bool:
-        """Whether messages are ready there; also where nobody can say."""
+    async def _is_empty(self, queue: str) -> bool:
+        """Whether no message is ready there; no where nobody can say."""
         state = await self._broker.queue_state(queue)
-        return state is None or state.messages > 0
+        return state is not None and state.messages == 0
 
 
 class UnmarkedJob:
