@@ -91,8 +91,9 @@ class Durations:
     #: Share of a number's allowance that is used, and the least share of it that a waiting lane gets.
     number_rate_share: float = 0.9
     lane_min_share: float = 0.1
-    #: Slow-down of a number at its rate limit where the answer has no Retry-After: first and longest.
-    rate_backoff_s: float = 0.5
+    #: Slow-down of a number at its rate limit where the answer has no Retry-After: first and longest. A first
+    #: one of a second kept agents' replies for two: the platform's window often outlasts a stop.
+    rate_backoff_s: float = 0.3
     rate_backoff_max_s: float = 300.0
     #: Such an answer cuts the number's rate to this share of what it was, never below the floor of its full
     #: rate; it grows back evenly, from nothing to full in the recovery.

@@ -75,7 +75,7 @@ class RateLimiter:
         """The platform refused the number for its rate (130429, HTTP 429): stop, then go on more slowly.
 
         The rate is halved, to no less than a tenth, and recovers within a minute. The stop lasts
-        `retry_after_s`, else 1 s; at a tenth it doubles while refusals go on: while each comes within as
+        `retry_after_s`, else 0.3 s; at a tenth it doubles while refusals go on: while each comes within as
         long as the last stop lasted. Refusals during the stop count as the same one.
         """
         try:

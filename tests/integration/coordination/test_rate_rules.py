@@ -240,12 +240,12 @@ async def test_stops_double_while_refusals_of_the_lowest_rate_go_on(rates: Rates
         answer = await rates.permit()
         assert isinstance(answer, Wait)
         stops.append(round(answer.wait_s, 3))
-        rates.clock.pass_s(answer.wait_s)
+        rates.clock.pass_s(answer.wait_s + 0.001)
 
-    assert stops == [0.5, 0.5, 0.5, 1, 2, 4, 8, 16, 32, 64, 128, 256, 300]
+    assert stops == [0.3, 0.3, 0.3, 0.6, 1.2, 2.4, 4.8, 9.6, 19.2, 38.4, 76.8, 153.6, 300]
     rates.clock.pass_s(60)  # recovered
     await rates.slow(None)
-    assert is_wait(await rates.permit(), 0.5, LimitCause.SLOWED)
+    assert is_wait(await rates.permit(), 0.3, LimitCause.SLOWED)
 
 
 async def test_a_platform_with_a_lower_limit_is_found_again_and_again_without_long_stops(
@@ -259,7 +259,7 @@ async def test_a_platform_with_a_lower_limit_is_found_again_and_again_without_lo
         stops.append(round(answer.wait_s, 3))
         rates.clock.pass_s(answer.wait_s + 5)  # it grows until it meets the limit
 
-    assert stops == [0.5] * 12
+    assert stops == [0.3] * 12
 
 
 @pytest.mark.parametrize(("n", "pause_s"), [(0, 1), (1, 4), (2, 16), (3, 64), (4, 256), (5, 256)])
