@@ -198,7 +198,7 @@ create table status_events (
     callback_data      text,
     reference          text generated always as (coalesce(wamid, callback_data, genesys_message_id)) stored,
     status             text not null,
-    occurred_at        timestamptz not null,
+    occurred_at        timestamptz not null default now(),
     received_at        timestamptz not null default now(),
     outcome            text check (
         outcome in ('applied', 'implied', 'duplicate', 'late', 'rejected', 'unmatched', 'ignored')),
@@ -234,6 +234,17 @@ create table broadcast_recipients (
     updated_at   timestamptz not null default now(),
     unique (campaign_id, wa_id)
 ) with (fillfactor = 80);
+-- Whose recipients are written first gets its row, a draft, which the launch fills.
+create function open_draft() returns trigger
+language plpgsql
+as $$
+begin
+    insert into broadcast_campaigns (id, status) values (new.campaign_id, 'draft') on conflict do nothing;
+    return new;
+end
+$$;
+create trigger broadcast_recipients_draft before insert on broadcast_recipients
+    for each row execute function open_draft();
 create index broadcast_recipients_open
     on broadcast_recipients (campaign_id, status, id) where status in ('pending', 'queued');
 create index broadcast_recipients_message on broadcast_recipients (message_id) where message_id is not null;
@@ -242,10 +253,10 @@ create index broadcast_recipients_wamid on broadcast_recipients (wamid) where wa
 
 create table outbox_events (
     id             uuid primary key default time_ordered_uuid(),
-    aggregate_id   text not null,
-    aggregate_type text not null,
-    event_type     text not null,
-    payload        jsonb not null,
+    aggregate_id   text not null default '',
+    aggregate_type text not null default '',
+    event_type     text not null default '',
+    payload        jsonb not null default '{}',
     correlation_id text,
     event_version  integer not null default 1,
     exchange       text not null default 'wa.events',
@@ -281,16 +292,16 @@ create index deferred_messages_customer on deferred_messages (phone_number_id, c
 create table dead_letter_queue (
     id            uuid primary key default time_ordered_uuid(),
     dedupe_key    text collate "C",
-    source_queue  text not null,
+    source_queue  text not null default '',
     exchange      text,
     routing_key   text,
-    reason        text not null check (reason in (
+    reason        text not null default 'unexpected_error' check (reason in (
         'lock_timeout', 'mapping_not_found', 'invalid_payload', 'state_violation', 'mapping_status_expired',
         'mapping_status_closed', 'database_error', 'invalid_media_url', 'send_rejected', 'send_ambiguous',
         'max_retries_exceeded', 'expired', 'unrouted', 'delivery_limit', 'unexpected_error')),
     error_message text,
     payload       jsonb,
-    raw_body      bytea not null,
+    raw_body      bytea not null default '',
     headers       jsonb not null default '{}',
     attempts      integer not null default 0,
     priority      integer not null default 0,

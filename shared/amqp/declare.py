@@ -19,7 +19,7 @@ async def declare_topology(connection: AbstractConnection, topology: Topology) -
             for exchange in topology.exchanges:
                 await channel.declare_exchange(
                     exchange.name,
-                    ExchangeType(exchange.kind),
+                    ExchangeType.TOPIC,
                     durable=True,
                     arguments=cast(FieldTable, exchange.arguments),
                 )

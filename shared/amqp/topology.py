@@ -5,7 +5,7 @@ Owns names and arguments, valid on RabbitMQ 3.10 to 4.x, and refuses illegal com
 """
 
 from dataclasses import dataclass, field
-from typing import Final, Literal
+from typing import Final
 
 from shared.durations import DURATIONS, RETRY_TIER_NAMES, Durations
 
@@ -34,7 +34,8 @@ ENRICHED: Final = "inbound.enriched"
 #: Lane of each sender queue.
 LANES: Final = {OUTBOUND_REPLY: "reply", OUTBOUND_UTILITY: "utility", OUTBOUND_BULK: "bulk"}
 
-_BINDINGS: Final = {
+#: What each queue of work is bound to: exchange and routing keys.
+BINDINGS: Final = {
     INBOUND_RESOLVER: ((INBOUND, "#"),),
     INBOUND_CORRELATION: ((CORRELATION, "#"),),
     OUTBOUND_REPLY: ((OUTBOUND, "reply.#"),),
@@ -48,16 +49,15 @@ _BINDINGS: Final = {
 #: redelivery, which drops the message, and since 4.0 no argument stands for 20.
 UNLIMITED: Final = 2_000_000_000
 
-#: Queues that wabus works, each with retry tiers; the dead letters' own queue has none.
-WORK_QUEUES: Final = tuple(_BINDINGS)
+#: Queues that wabus works, each with a delivery limit; the dead letters' own queue has none.
+WORK_QUEUES: Final = tuple(BINDINGS)
 
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """A durable exchange."""
+    """A durable topic exchange."""
 
     name: str
-    kind: Literal["topic", "fanout"] = "topic"
     alternate: str | None = None
 
     @property
@@ -119,19 +119,19 @@ def tier_queue(queue: str, attempt: int) -> str:
 
 def build_topology(durations: Durations = DURATIONS, *, enriched_queue: bool = True) -> Topology:
     """Build the topology. `enriched_queue=False` leaves `inbound.enriched` undeclared."""
-    internal = (Exchange(UNROUTED, "fanout"), Exchange(DLX), Exchange(RETRY), Exchange(EVENTS))
+    internal = (Exchange(UNROUTED), Exchange(DLX), Exchange(RETRY), Exchange(EVENTS))
     ingress = tuple(Exchange(name, alternate=UNROUTED) for name in INGRESS)
     dead_letters = Queue(DLQ_HANDLER, bindings=((DLX, "#"), (UNROUTED, "#")))
     enriched = (Queue(ENRICHED, bindings=((EVENTS, ENRICHED),)),) if enriched_queue else ()
     work = tuple(_work_queue(name, durations) for name in WORK_QUEUES)
-    tiers = tuple(tier for name in WORK_QUEUES for tier in _tiers(name, durations))
+    tiers = tuple(tier for name in (*WORK_QUEUES, DLQ_HANDLER) for tier in _tiers(name, durations))
     return Topology(internal + ingress, (dead_letters, *enriched, *work, *tiers))
 
 
 def _work_queue(name: str, durations: Durations) -> Queue:
     return Queue(
         name,
-        bindings=_BINDINGS[name],
+        bindings=BINDINGS[name],
         dead_letter_to=(DLX, name),
         delivery_limit=durations.delivery_limit,
     )

@@ -24,7 +24,7 @@ def nudge(campaign_id: str) -> Publication:
         exchange=BROADCAST,
         routing_key=BATCH_KEY,
         body=encode(CampaignNudge(campaign_id=campaign_id)),
-        type="CampaignNudge",
+        type=CampaignNudge.__name__,
         idempotency_key=str(uuid4()),
         correlation_id=uuid4().hex,
         mandatory=True,

@@ -99,8 +99,11 @@ def plain(value: Any) -> Any:
 
 
 def correlation_of(delivery: Delivery) -> str:
-    """The trace id: as the publisher gave it, or a new one where it gave none."""
-    return read_trace(delivery.correlation_id, delivery.headers.get(TRACEPARENT)).trace_id
+    """The trace id: as the publisher gave it, or one of its own, the same whenever it is asked for."""
+    seed = (delivery.message_id or delivery.origin_routing_key).encode("utf-8", "replace")
+    return read_trace(
+        delivery.correlation_id, delivery.headers.get(TRACEPARENT), seed + delivery.body
+    ).trace_id
 
 
 def idempotency_key_of(delivery: Delivery) -> str:

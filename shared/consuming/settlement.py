@@ -22,6 +22,7 @@ from shared.amqp.delivery import (
     Publication,
     Publisher,
 )
+from shared.amqp.payload_names import payload_name
 from shared.amqp.topology import DLX, RETRY, tier_queue
 from shared.consuming.disposition import Ack, Dead, Defer, Disposition, Retry
 from shared.consuming.headers import carried_headers, correlation_of, idempotency_key_of
@@ -147,7 +148,7 @@ class Settlement:
             "message of %s %s",
             delivery.queue,
             what,
-            extra=fields(operation=Operation.CONSUMING, trace_id=delivery.correlation_id),
+            extra=fields(operation=Operation.CONSUMING, trace_id=correlation_of(delivery)),
         )
 
 
@@ -166,7 +167,7 @@ def copy_of(delivery: Delivery, disposition: Disposition) -> Publication | None:
                 exchange=RETRY,
                 routing_key=tier_queue(delivery.queue, delivery.attempt),
                 body=delivery.body,
-                type="Retry",
+                type=payload_name(delivery.queue, delivery.origin_routing_key),
                 idempotency_key=idempotency_key_of(delivery),
                 correlation_id=correlation_of(delivery),
                 mandatory=True,
@@ -187,7 +188,7 @@ def copy_of(delivery: Delivery, disposition: Disposition) -> Publication | None:
                 exchange=DLX,
                 routing_key=delivery.queue,
                 body=delivery.body,
-                type="DeadLetter",
+                type=payload_name(delivery.queue, delivery.origin_routing_key),
                 idempotency_key=idempotency_key_of(delivery),
                 correlation_id=correlation_of(delivery),
                 mandatory=True,

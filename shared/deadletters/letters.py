@@ -79,12 +79,18 @@ def read_line(row: asyncpg.Record) -> LetterLine:
     return LetterLine(**dict(row))
 
 
+def body_of(row: asyncpg.Record) -> tuple[Any, str | None]:
+    """`original_payload` and `raw_body_base64` of a row: the second where the body is not JSON."""
+    return row["payload"], raw_base64(row["raw_body"]) if row["payload"] is None else None
+
+
 def read_letter(row: asyncpg.Record) -> Letter:
     """A row of the statement `get`."""
+    payload, raw_body = body_of(row)
     message = DLQMessage(
         id=row["id"],
-        original_payload=row["payload"],
-        raw_body_base64=raw_base64(row["raw_body"]) if row["payload"] is None else None,
+        original_payload=payload,
+        raw_body_base64=raw_body,
         reason=row["reason"],
         error_message=row["error_message"],
         retry_count=max(0, row["attempts"] - 1),

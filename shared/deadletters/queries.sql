@@ -15,6 +15,9 @@ where (($1 and status in ('pending', 'replaying')) or (not $1 and status in ('re
 order by priority desc, created_at, id
 limit $7;
 
+-- name: bodies
+select id, payload, raw_body from dead_letter_queue where id = any($1::uuid[]);
+
 -- name: count_by_reason
 select reason, count(*) as letters
 from dead_letter_queue

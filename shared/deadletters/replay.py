@@ -29,6 +29,7 @@ from shared.amqp.delivery import (
     Publication,
     Publisher,
 )
+from shared.amqp.payload_names import payload_name
 from shared.amqp.topology import DLQ_HANDLER
 from shared.consuming.headers import fitting, plain
 from shared.deadletters.store import QUERIES
@@ -168,7 +169,7 @@ def publication_of(row: Mapping[str, Any] | asyncpg.Record) -> Publication:
         exchange=row["exchange"] if unrouted else "",
         routing_key=row["routing_key"] if unrouted else row["source_queue"],
         body=row["raw_body"],
-        type="Replay",
+        type=payload_name(row["source_queue"], row["routing_key"] or ""),
         idempotency_key=key if isinstance(key, str) else metadata.get("message_id") or str(row["id"]),
         correlation_id=read_trace(metadata.get("correlation_id")).trace_id,
         mandatory=True,

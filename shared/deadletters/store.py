@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 from datetime import timedelta
+from typing import Any
 from uuid import UUID
 
-from shared.deadletters.letters import Letter, LetterLine, Selection, read_letter, read_line
+from shared.deadletters.letters import Letter, LetterLine, Selection, body_of, read_letter, read_line
 from shared.postgres.database import Database
 from shared.postgres.queries import Queries
 
@@ -21,6 +22,11 @@ class DeadLetterStore:
         """Open dead letters in the order of their worth, or the settled ones; without bodies."""
         rows = await self._database.fetch(QUERIES["list"], not settled, *selection.arguments(), limit)
         return [read_line(row) for row in rows]
+
+    async def bodies(self, ids: Sequence[UUID]) -> dict[UUID, tuple[Any, str | None]]:
+        """`original_payload` and `raw_body_base64` of each, as in a DLQMessage."""
+        rows = await self._database.fetch(QUERIES["bodies"], list(ids))
+        return {row["id"]: body_of(row) for row in rows}
 
     async def count_by_reason(self, selection: Selection, *, settled: bool = False) -> dict[str, int]:
         """How many of each reason, most first."""

@@ -17,6 +17,7 @@ from uuid import UUID
 
 import orjson
 
+from shared.ids import random_hex
 from shared.masking import escape_controls, mask_address, mask_secrets
 from shared.observability.errors import describe_error, list_frames
 from shared.settings import LogFormat, Settings
@@ -118,11 +119,15 @@ def configure_logging(settings: Settings, worker: str, stream: TextIO | None = N
 
 
 class _Formatter(logging.Formatter):
-    """Collects the fields of a record, in the order in which they are written, safe to show."""
+    """Collects the fields of a record, in the order in which they are written, safe to show.
+
+    A line that is about no message has the trace id of this run of the process.
+    """
 
     def __init__(self, worker: str, *, show_addresses: bool) -> None:
         super().__init__()
         self._worker = worker
+        self._run_id = random_hex(16)
         self._show_addresses = show_addresses
 
     def collect(self, record: logging.LogRecord) -> dict[str, object]:
@@ -133,6 +138,7 @@ class _Formatter(logging.Formatter):
             "worker": self._worker,
             "operation": Operation.LIBRARY.value,
             "message": _safe(_message_of(record)),
+            "trace_id": self._run_id,
         }
         given: dict[str, Scalar] = getattr(record, "wabus", {})
         for name, value in given.items():
@@ -171,6 +177,8 @@ class ConsoleFormatter(_Formatter):
         time = str(line.pop("timestamp"))[11:19]
         level, operation, message = line.pop("level"), line.pop("operation"), line.pop("message")
         worker, _ = line.pop("worker"), line.pop("service")
+        if line["trace_id"] == self._run_id:
+            del line["trace_id"]
         stack = line.pop("stack", [])
         rest = "".join(f"  {name}={value}" for name, value in line.items())
         frames = (

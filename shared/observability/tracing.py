@@ -33,13 +33,14 @@ class Trace:
         return f"00-{self.w3c_id}-{random_hex(8)}-{self.flags}"
 
 
-def read_trace(correlation_id: str | None, traceparent: object = None) -> Trace:
-    """The trace of a message: its correlation id, else its `traceparent`'s id, else a new one.
+def read_trace(correlation_id: str | None, traceparent: object = None, seed: bytes = b"") -> Trace:
+    """The trace of a message: its correlation id, else its `traceparent`'s id, else one from `seed`, if any.
 
-    Never fails: what is malformed counts as absent. The same correlation id always gives the same W3C id.
+    Never fails: what is malformed counts as absent. The same correlation id always gives the same W3C id, and
+    the same seed the same trace; without any of them it is a new one.
     """
     w3c_id, flags = _parse(traceparent)
-    trace_id = _usable(correlation_id) or w3c_id or random_hex(16)
+    trace_id = _usable(correlation_id) or w3c_id or (_digest(seed) if seed else random_hex(16))
     return Trace(trace_id=trace_id, w3c_id=w3c_id or _derive(trace_id), flags=flags)
 
 
@@ -65,4 +66,8 @@ def _derive(trace_id: str) -> str:
     digits = trace_id.replace("-", "").lower()
     if _W3C_ID.fullmatch(digits) and digits != _NO_TRACE:
         return digits
-    return hashlib.blake2b(trace_id.encode("utf-8", "replace"), digest_size=16).hexdigest()
+    return _digest(trace_id.encode("utf-8", "replace"))
+
+
+def _digest(seed: bytes) -> str:
+    return hashlib.blake2b(seed, digest_size=16).hexdigest()

@@ -6,7 +6,7 @@ from pydantic import Field, model_validator
 from pydantic_core import to_jsonable_python
 
 from shared.payloads.digest import digest
-from shared.payloads.fields import CustomerId, EventTime, Identifier, PlannedTime, Text
+from shared.payloads.fields import CustomerId, EventTime, Identifier, PlannedTime, Text, null_means
 from shared.payloads.model import Payload
 from shared.payloads.outbound import Category, Template
 
@@ -31,8 +31,8 @@ class BroadcastCampaign(Payload):
     recipients: Annotated[list[Recipient], Field(fail_fast=True)] | None = None
     name: Annotated[str, Field(max_length=255)] | None = None
     category: Category | None = None
-    batch_size: Annotated[int, Field(ge=1, le=10_000)] = 50
-    batch_delay_ms: Annotated[int, Field(ge=0, le=86_400_000)] = 1000
+    batch_size: Annotated[int, Field(ge=1, le=10_000), null_means(50, int)] = 50
+    batch_delay_ms: Annotated[int, Field(ge=0, le=86_400_000), null_means(1000, int)] = 1000
     scheduled_at: PlannedTime | None = None
 
     @model_validator(mode="after")

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from time import time
 from typing import Annotated, Any, Final
 
-from pydantic import AfterValidator, Field, PlainValidator, StringConstraints, WithJsonSchema
+from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, StringConstraints, WithJsonSchema
 
 CUSTOMER_ID_LENGTH: Final = 160
 CONTACT_NAME_LENGTH: Final = 255
@@ -81,6 +81,13 @@ def parse_planned_time(value: object) -> datetime:
     if _EARLIEST_S <= epoch_s <= _LATEST_PLAN_S:
         return datetime.fromtimestamp(epoch_s, UTC)
     raise ValueError("outside 2009 to 2100")
+
+
+def null_means(default: object, kind: Any) -> BeforeValidator:
+    """An explicit null in a field of this kind is as good as no value."""
+    return BeforeValidator(
+        lambda value: default if value is None else value, json_schema_input_type=kind | None
+    )
 
 
 def _require_zone(value: datetime) -> datetime:

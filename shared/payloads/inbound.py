@@ -1,9 +1,17 @@
 """A customer's message, as a WhatsApp gateway hands it in, and as the cluster hands it on."""
 
-from typing import Any, ClassVar, Self
+from typing import Annotated, Any, ClassVar, Self
 from uuid import UUID
 
-from shared.payloads.fields import ContactName, CustomerId, EventTime, ForeignCustomerId, Identifier, Wamid
+from shared.payloads.fields import (
+    ContactName,
+    CustomerId,
+    EventTime,
+    ForeignCustomerId,
+    Identifier,
+    Wamid,
+    null_means,
+)
 from shared.payloads.model import Event, Payload
 
 
@@ -22,13 +30,16 @@ class InboundMessage(Payload):
     media_url: str | None = None
     phone_number_id: Identifier | None = None
     display_phone_number: Identifier | None = None
-    message_type: Identifier = "text"
+    message_type: Annotated[Identifier, null_means("text", Identifier)] = "text"
     content: dict[str, Any] | None = None
     context_wamid: Wamid | None = None
 
 
 class EnrichedInboundMessage(InboundMessage, Event):
-    """`inbound.enriched`: the InboundMessage with what it was resolved to. Idempotency key: the wamid."""
+    """`inbound.enriched`: the InboundMessage with what it was resolved to. Idempotency key: the wamid.
+
+    `phone_number_id` is there also where the message named none.
+    """
 
     EVENT_TYPE: ClassVar[str] = "inbound.enriched"
 
@@ -42,6 +53,7 @@ class EnrichedInboundMessage(InboundMessage, Event):
         cls,
         message: InboundMessage,
         *,
+        phone_number_id: str,
         mapping_id: UUID,
         conversation_id: str | None,
         is_new_conversation: bool,
@@ -52,6 +64,7 @@ class EnrichedInboundMessage(InboundMessage, Event):
         fields = {
             **message.__dict__,
             "event_version": 1,
+            "phone_number_id": phone_number_id,
             "mapping_id": mapping_id,
             "conversation_id": conversation_id,
             "is_new_conversation": is_new_conversation,

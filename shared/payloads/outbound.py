@@ -7,7 +7,7 @@ from pydantic.json_schema import WithJsonSchema
 from pydantic_core import to_jsonable_python
 
 from shared.payloads.digest import digest
-from shared.payloads.fields import CustomerId, Identifier, PlannedTime, Text, Wamid
+from shared.payloads.fields import CustomerId, Identifier, PlannedTime, Text, Wamid, null_means
 from shared.payloads.model import Payload
 
 Category = Literal["service", "utility", "authentication", "marketing"]
@@ -56,7 +56,9 @@ class Template(Payload):
             }
         ),
     ]
-    components: list[dict[str, Any]] = Field(default_factory=list)
+    components: Annotated[list[dict[str, Any]], null_means((), list[dict[str, Any]])] = Field(
+        default_factory=list
+    )
 
 
 class Location(Payload):
@@ -72,7 +74,7 @@ class Reaction(Payload):
     """A reaction to the message `message_id`, a wamid; an empty emoji takes it back."""
 
     message_id: Wamid
-    emoji: str = ""
+    emoji: Annotated[str, null_means("", str)] = ""
 
 
 class OutboundMessage(Payload):

@@ -14,10 +14,10 @@ CallbackData = Annotated[Text, Field(max_length=512)]
 class StatusError(Payload):
     """One error of a failed message, with the platform's code."""
 
-    code: int | None = None
+    code: Annotated[int | Identifier | None, Field(union_mode="left_to_right")] = None
     title: str | None = None
     message: str | None = None
-    details: str | None = None
+    details: str | dict[str, Any] | None = None
 
 
 class StatusUpdate(Payload):

@@ -13,6 +13,7 @@ from uuid import UUID
 import orjson
 
 from shared.amqp.delivery import ATTEMPT, DEFERRED_ID, EXCHANGE, ROUTING_KEY, Delivery, Publication
+from shared.amqp.payload_names import payload_name
 from shared.consuming.disposition import Defer
 from shared.consuming.headers import carried_headers, correlation_of, idempotency_key_of
 from shared.postgres.database import Connection, Database
@@ -120,7 +121,7 @@ def _due(row: Any) -> DueMessage:
         exchange="",
         routing_key=row["queue"],
         body=row["body"],
-        type="Deferred",
+        type=payload_name(row["queue"], row["routing_key"]),
         correlation_id=headers.pop("correlation_id"),
         idempotency_key=headers.pop("idempotency_key"),
         attempt=headers.pop(ATTEMPT),

@@ -10,11 +10,13 @@ from datetime import timedelta
 from uuid import UUID
 
 from shared.amqp.delivery import Publication, Publisher
+from shared.amqp.payload_names import payload_name
 from shared.amqp.topology import EVENTS
 from shared.durations import Durations
 from shared.errors import StoreError
 from shared.ids import time_ordered_uuid
 from shared.observability.logs import Operation, fields, get_logger
+from shared.observability.tracing import read_trace
 from shared.postgres.database import Connection, Database
 from shared.postgres.queries import Queries
 
@@ -37,11 +39,12 @@ class OutboxEvent:
 
     def publication(self) -> Publication:
         """What goes to the broker. Our own queues must get it; an event may have no subscriber."""
+        routing_key = self.routing_key or self.event_type
         return Publication(
             exchange=self.exchange,
-            routing_key=self.routing_key or self.event_type,
+            routing_key=routing_key,
             body=self.payload,
-            type=self.event_type,
+            type=payload_name(self.exchange, routing_key),
             idempotency_key=str(self.id),
             correlation_id=self.correlation_id,
             mandatory=self.exchange != EVENTS,
@@ -113,7 +116,7 @@ class Outbox:
                 row["aggregate_type"],
                 row["event_type"],
                 row["payload"].encode(),
-                row["correlation_id"],
+                read_trace(row["correlation_id"], seed=row["id"].bytes).trace_id,
                 row["exchange"],
                 row["routing_key"],
             )

@@ -10,10 +10,10 @@ from unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text
 update outbox_events set published_at = now() where id = any($1::uuid[]) and published_at is null;
 
 -- name: claim_unmarked
--- Left by a writer that died or could not publish; in the order in which they were recorded.
+-- Left by a writer that died or could not publish, or is none of ours; in the order in which they were recorded.
 with left_over as (
     select id from outbox_events
-    where published_at is null and claimed_until < now()
+    where published_at is null and (claimed_until is null or claimed_until < now())
     order by created_at, id
     limit $1
     for update skip locked

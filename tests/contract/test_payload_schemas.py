@@ -5,6 +5,8 @@ from typing import Any
 
 import pytest
 
+from shared.amqp.payload_names import payload_name
+from shared.amqp.topology import EVENTS
 from shared.payloads.schemas import EVENTS_OUT, FOLDER, PAYLOADS_IN, generate_schemas, main
 
 SCHEMAS = generate_schemas()
@@ -21,6 +23,11 @@ def test_there_is_a_schema_for_each_payload_and_no_other() -> None:
     names = {f"{model.__name__}.json" for model in (*PAYLOADS_IN, *EVENTS_OUT)}
 
     assert {path.name for path in FOLDER.iterdir()} == names
+
+
+@pytest.mark.parametrize("model", EVENTS_OUT, ids=lambda model: model.__name__)
+def test_an_event_is_published_under_the_name_of_its_schema(model: Any) -> None:
+    assert payload_name(EVENTS, model.EVENT_TYPE) == model.__name__
 
 
 @pytest.mark.parametrize("model", PAYLOADS_IN, ids=lambda model: model.__name__)

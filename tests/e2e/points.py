@@ -24,9 +24,9 @@ def commit_to_publish(event_type: str) -> CrashPoint:
     return before(f"{_OUTBOX}.publish", showing=f"event_type='{event_type}'")
 
 
-def publish_to_mark(event_type: str) -> CrashPoint:
-    """The event of this type is published and confirmed, and not marked so."""
-    return after(f"{_PUBLISHER}.publish", showing=f"type='{event_type}'")
+def publish_to_mark(name: str) -> CrashPoint:
+    """The event of this name, or the payload, is published and confirmed, and not marked so."""
+    return after(f"{_PUBLISHER}.publish", showing=f"='{name}'")
 
 
 def before_ack(queue: str, nth: int = 1) -> CrashPoint:

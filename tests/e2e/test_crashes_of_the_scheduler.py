@@ -27,7 +27,7 @@ _LEASE: Final = "shared.postgres.lease:Lease"
         pytest.param(after(f"{_LEASE}.take"), id="lease to job"),
         pytest.param(before(f"{_DEFERRALS}.claim_due"), id="before the claim"),
         pytest.param(after(f"{_DEFERRALS}.claim_due"), id="claim to publish"),
-        pytest.param(publish_to_mark("Deferred"), id="after the publish"),
+        pytest.param(publish_to_mark("OutboundMessage"), id="after the publish"),
     ],
 )
 async def test_what_is_due_is_sent_once(sender: Sender, processes: Processes, point: CrashPoint) -> None:
@@ -119,7 +119,7 @@ async def test_an_ambiguous_message_is_given_up_once(
     [
         pytest.param(after(f"{_AMBIGUITY}._carry_out"), id="decided, not committed"),
         pytest.param(before(f"{_DEFERRALS}.claim_due", nth=2), id="released, not published"),
-        pytest.param(publish_to_mark("Deferred"), id="published"),
+        pytest.param(publish_to_mark("OutboundMessage"), id="published"),
     ],
 )
 async def test_an_ambiguous_reply_is_sent_again_once(

@@ -153,14 +153,14 @@ async def test_a_wrong_command_line_exits_2(arguments: tuple[str, ...], environ:
     assert outcome.err.startswith("Usage: wabus number")
 
 
-async def test_an_unknown_number_is_refused_and_nothing_changes(
+async def test_a_number_may_be_paused_before_its_first_message_and_that_it_is_new_is_told(
     conn: Connection, environ: dict[str, str]
 ) -> None:
     outcome = await run_wabus("number", "pause", "1001", "9009", environ=environ)
 
-    assert outcome.code == 1
-    assert outcome.err == "Error: 9009: not known; see `wabus number list`\n"
-    assert await conn.fetchval("select count(*) from business_numbers") == 0
+    assert (outcome.code, outcome.out) == (0, "1001: paused\n9009: paused\n")
+    assert outcome.err.startswith("9009: not seen before")
+    assert await conn.fetchval("select count(*) from business_numbers where state = 'paused'") == 2
 
 
 async def test_a_database_that_is_away_is_told_in_one_line() -> None:

@@ -115,7 +115,18 @@ async def test_the_list_is_a_table_with_counts_and_without_texts(cluster: Cluste
     assert "wa_id: field required" in answer.out
     assert "6 dead letters: invalid_payload 2, database_error 1" in answer.out
     assert "secret" not in answer.out
-    assert "secret" not in (await wabus(cluster, "list", "--json")).out
+
+
+async def test_the_list_for_programs_has_each_dead_letter_whole(cluster: Cluster) -> None:
+    text = await insert_letter(cluster, payload='{"a": 1}', raw_body=b'{"a": 1}')
+    other = await insert_letter(cluster, payload=None, raw_body=b"\xff")
+
+    told = (await wabus(cluster, "list", "--json")).told["dead_letters"]
+
+    bodies = {letter["id"]: (letter["original_payload"], letter["raw_body_base64"]) for letter in told}
+    assert bodies == {str(text["id"]): ({"a": 1}, None), str(other["id"]): (None, "/w==")}
+    asked = {"reason", "error_message", "retry_count", "timestamp", "source_queue", "routing_key", "headers"}
+    assert all(asked <= letter.keys() for letter in told)
 
 
 async def test_the_list_has_a_limit_and_the_counts_have_none(cluster: Cluster, stock: Stock) -> None:
@@ -229,7 +240,9 @@ async def test_a_dry_run_changes_nothing(cluster: Cluster, stock: Stock, command
 async def test_a_limit_takes_the_most_pressing_and_a_rate_still_replays_all(
     cluster: Cluster, stock: Stock
 ) -> None:
-    first = await wabus(cluster, "replay", "--all", "--limit", "1", "--json")
+    rehearsed = await wabus(cluster, "replay", "--dry-run", "--json")
+    assert rehearsed.told["chosen"] == 4
+    first = await wabus(cluster, "replay", "--limit", "1", "--json")
     assert first.told["replayed"] == [str(stock.reply)]
     rest = await wabus(cluster, "replay", "--all", "--rate", "20", "--json")
     assert set(rest.told["replayed"]) == {str(letter) for letter in (stock.young, stock.old, stock.unrouted)}
@@ -251,7 +264,7 @@ async def test_nothing_is_done_to_everything_by_accident(
         ["list", "--older-than", "soon"],
         ["replay", "--all", "--rate", "0"],
         ["replay", "--all", "--limit", "0"],
-        ["dismiss", "--all"],
+        ["dismiss"],
         ["show"],
     ],
 )

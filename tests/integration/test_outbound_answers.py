@@ -262,7 +262,9 @@ async def _is_put_off_anew(sender: Sender, before: Any) -> bool:
 
 
 async def _circuit(sender: Sender) -> tuple[Any, ...]:
-    row = await sender.cluster.conn.fetchrow("select state, probes from circuit_breakers")
+    row = await sender.cluster.conn.fetchrow(
+        "select state, probes from circuit_breakers where service = $1", NUMBER
+    )
     assert row is not None
     return tuple(row)
 

@@ -243,9 +243,9 @@ async def test_the_watch_says_when_there_is_no_scheduler(database_url: str) -> N
         )
         await until(lambda: NO_SCHEDULER not in state.degraded)
         await insert(conn, "business_numbers", phone_number_id=NUMBER, state="paused")
-        await insert(conn, "circuit_breakers", service=f"whatsapp:{NUMBER}", state="open")
+        await insert(conn, "circuit_breakers", service=NUMBER, state="open")
         await until(lambda: b"wabus_number_paused 1.0" in metrics.expose())
-        await until(lambda: b'wabus_circuit_state{service="whatsapp:1001"} 2.0' in metrics.expose())
+        await until(lambda: b'wabus_circuit_state{service="1001"} 2.0' in metrics.expose())
     finally:
         looking.cancel()
         await asyncio.wait({looking})

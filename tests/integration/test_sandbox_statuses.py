@@ -76,7 +76,7 @@ async def declare_queue(channel: AbstractChannel) -> AbstractQueue:
 
     As the alternate of that exchange it misses none that comes before a binding could be made.
     """
-    unrouted = await channel.declare_exchange("wa.unrouted", "fanout", durable=True)
+    unrouted = await channel.declare_exchange("wa.unrouted", "topic", durable=True)
     queue = await channel.declare_queue("heard", durable=True)
     await queue.bind(unrouted)
     alternate: FieldTable = {"alternate-exchange": unrouted.name}

@@ -105,6 +105,17 @@ async def test_events_that_nobody_marked_are_published(cluster: Cluster) -> None
     assert event.correlation_id == "trace-1"
 
 
+async def test_an_event_that_another_program_recorded_is_published(cluster: Cluster) -> None:
+    await cluster.conn.execute(
+        "insert into outbox_events (event_type, payload) values ('message.updated', '{}')"
+    )
+    async with cluster.running("scheduler"):
+        await until(lambda: len(cluster.told("message.updated")) == 1)
+        await until(lambda: _no_unmarked(cluster))
+    assert cluster.events[0].type == "MessageUpdated"
+    assert cluster.events[0].correlation_id
+
+
 async def test_what_is_past_its_retention_goes_and_the_rest_stays(cluster: Cluster) -> None:
     conn = cluster.conn
     old, young = await add_message(conn), await add_message(conn)

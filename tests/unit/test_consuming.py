@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from shared.amqp.acknowledgement import plan_acknowledgement
 from shared.amqp.delivery import EXCHANGE, REPLAY_OF, Delivery
+from shared.amqp.payload_names import payload_name
 from shared.amqp.topology import UNLIMITED, Queue, build_topology
 from shared.consuming.arrangement import arrange
 from shared.consuming.brake import Brake
@@ -176,6 +177,33 @@ def test_a_dead_letter_says_why_and_where_it_came_from() -> None:
     assert copy.headers["x-wabus-source-queue"] == "inbound-resolver"
     assert copy.headers["x-wabus-exchange"] == "wa.inbound"
     assert copy.headers["x-wabus-routing-key"] == "491700000001"
+
+
+def test_copies_of_a_message_without_a_trace_have_one_and_the_same() -> None:
+    first, second = delivery(correlation_id=None), delivery(correlation_id=None, tag=2)
+    copies = [copy_of(item, Retry("r", "e")) for item in (first, first, second)]
+    assert len({copy.correlation_id for copy in copies if copy}) == 1
+    other = copy_of(delivery(correlation_id=None, body=b"other"), Retry("r", "e"))
+    assert other is not None
+    assert other.correlation_id != (copies[0] and copies[0].correlation_id)
+
+
+@pytest.mark.parametrize(
+    ("place", "routing_key", "name"),
+    [
+        ("inbound-resolver", "491700000001", "InboundMessage"),
+        ("outbound-sender.bulk", "bulk.1", "OutboundMessage"),
+        ("wa.outbound", "nonsense", "OutboundMessage"),
+        ("inbound-resolver.correlation", "genesys", "ConversationCorrelation"),
+        ("inbound-resolver.correlation", "genesys.closed", "ConversationClosed"),
+        ("broadcast-batcher", "campaign.launch", "BroadcastCampaign"),
+        ("broadcast-batcher", "campaign.pause", "CampaignControl"),
+        ("inbound-resolver", "genesys.closed", "InboundMessage"),
+        ("a-queue-of-others", "key", "unknown"),
+    ],
+)
+def test_a_copy_is_of_the_payload_that_its_place_carries(place: str, routing_key: str, name: str) -> None:
+    assert payload_name(place, routing_key) == name
 
 
 def test_what_is_done_or_deferred_is_not_published() -> None:

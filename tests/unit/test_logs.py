@@ -93,6 +93,18 @@ def test_a_line_has_every_field_that_was_given() -> None:
     }
 
 
+def test_a_line_about_no_message_has_the_trace_of_this_run() -> None:
+    log = open_log()
+    for text in ("started", "stopped"):
+        logger.info(text, extra=fields(operation=Operation.STARTUP))
+
+    traces = [json.loads(line)["trace_id"] for line in log.getvalue().splitlines()]
+
+    assert len(traces) == 2
+    assert len(set(traces)) == 1
+    assert len(traces[0]) == 32
+
+
 def test_an_address_is_shown_only_where_the_operator_asked_for_it() -> None:
     log = open_log(LOG_PII="true")
 

@@ -77,7 +77,12 @@ def inbound(**fields: Any) -> InboundMessage:
 
 def enriched(message: InboundMessage, mapping_id: UUID = ID) -> EnrichedInboundMessage:
     return EnrichedInboundMessage.of(
-        message, mapping_id=mapping_id, conversation_id=None, is_new_conversation=True, trace_id="t-1"
+        message,
+        phone_number_id="1001",
+        mapping_id=mapping_id,
+        conversation_id=None,
+        is_new_conversation=True,
+        trace_id="t-1",
     )
 
 
@@ -89,6 +94,7 @@ def test_an_enriched_message_is_the_message_with_what_it_was_resolved_to() -> No
         "wamid": "wamid.A1",
         "timestamp": "2024-05-06T07:08:09.250000Z",
         "wa_id": "491700000001",
+        "phone_number_id": "1001",
         "message_text": "hello",
         "message_type": "text",
         "content": {"text": {"body": None}},
@@ -107,7 +113,10 @@ def test_enriching_without_validation_gives_what_validation_gives() -> None:
     event = enriched(message)
 
     validated = EnrichedInboundMessage(
-        **dict(message), mapping_id=ID, is_new_conversation=True, trace_id="t-1"
+        **dict(message) | {"phone_number_id": "1001"},
+        mapping_id=ID,
+        is_new_conversation=True,
+        trace_id="t-1",
     )
     assert event == validated
     assert event.model_dump() == validated.model_dump()

@@ -28,6 +28,12 @@ def test_with_neither_each_message_has_a_trace_of_its_own() -> None:
     assert read_trace(None).trace_id != read_trace(None).trace_id
 
 
+def test_a_seed_gives_the_same_trace_each_time() -> None:
+    assert read_trace(None, seed=b"a") == read_trace(None, seed=b"a")
+    assert read_trace(None, seed=b"a").trace_id != read_trace(None, seed=b"b").trace_id
+    assert read_trace("given", seed=b"a").trace_id == "given"
+
+
 def test_each_publication_is_a_new_span_of_the_same_trace() -> None:
     trace = read_trace(None, TRACEPARENT)
 

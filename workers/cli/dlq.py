@@ -14,7 +14,7 @@ from uuid import UUID
 
 import click
 
-from shared.deadletters.letters import Letter, LetterLine, Selection
+from shared.deadletters.letters import Letter, Selection
 from shared.deadletters.replay import ReplayReport
 from shared.deadletters.store import DeadLetterStore
 from shared.errors import SchemaMismatch, StoreDataError
@@ -47,6 +47,7 @@ _FILTERS: Final = (
     ),
     click.option(
         "--older-than",
+        "--age",
         "older_than_s",
         callback=read_age,
         metavar="AGE",
@@ -61,6 +62,7 @@ _FILTERS: Final = (
     ),
 )
 _WHY: Final = "replayed by an operator"
+_NO_REASON: Final = "dismissed by an operator"
 _json = click.option("--json", "as_json", is_flag=True, help="One JSON object, for programs.")
 _all = click.option("--all", "everything", is_flag=True, help="Everything open; no ids, no filters.")
 _by = click.option("--by", envvar="USER", default="unknown", show_default="$USER", help="Who decides this.")
@@ -86,20 +88,21 @@ def dlq() -> None:
 def list_(settled: bool, limit: int, as_json: bool, **filters: Any) -> None:
     """List dead letters, the most pressing first, and count them by reason.
 
-    Texts of messages are not shown; `show` has them.
+    The table shows no texts of messages; `show` and --json have them.
     """
     selection = Selection(**filters)
 
-    async def read(database: Database) -> tuple[list[LetterLine], dict[str, int]]:
+    async def show_lines(database: Database) -> None:
         store = DeadLetterStore(database)
         lines = await store.lines(selection, limit, settled=settled)
-        return lines, await store.count_by_reason(selection, settled=settled)
+        counts = await store.count_by_reason(selection, settled=settled)
+        if as_json:
+            bodies = await store.bodies([line.id for line in lines])
+            click.echo(view.lines_as_json(lines, counts, bodies))
+        else:
+            view.print_lines(lines, counts)
 
-    lines, counts = _run(read)
-    if as_json:
-        click.echo(view.lines_as_json(lines, counts))
-    else:
-        view.print_lines(lines, counts)
+    _run(show_lines)
 
 
 @dlq.command(epilog="\b\nExample:\n  wabus dlq show 3f2a9c1e")
@@ -128,7 +131,7 @@ def show(letter_id: str, as_json: bool) -> None:
 @click.argument("ids", nargs=-1, metavar="[ID]...")
 @_filters
 @_all
-@click.option("--limit", type=click.IntRange(1), help="At most so many.")
+@click.option("--limit", type=click.IntRange(1), help="At most so many; alone, of everything open.")
 @click.option("--rate", type=click.FloatRange(0, min_open=True), help="At most so many a second.")
 @click.option("--accept-duplicate", is_flag=True, help="send_ambiguous too: the customer may get it twice.")
 @click.option("--dry-run", is_flag=True, help="Tell what would go back, change nothing.")
@@ -150,7 +153,7 @@ def replay(
     Two who do so at once put each back once. Exits 1 where one that was named could not be put back, or any
     that was tried.
     """
-    demand_restriction(ids, filters, everything=everything)
+    demand_restriction(ids, filters, everything=everything, bounded=dry_run or limit is not None)
 
     async def work(database: Database) -> tuple[Choice, ReplayReport]:
         store = DeadLetterStore(database)
@@ -181,7 +184,7 @@ def replay(
 @click.argument("ids", nargs=-1, metavar="[ID]...")
 @_filters
 @_all
-@click.option("--why", required=True, help="Kept with each of them.")
+@click.option("--why", default=_NO_REASON, show_default=True, help="Kept with each of them.")
 @click.option("--dry-run", is_flag=True, help="Tell what would be dismissed, change nothing.")
 @_by
 @_json
@@ -189,7 +192,7 @@ def dismiss(
     ids: tuple[str, ...], everything: bool, why: str, dry_run: bool, by: str, as_json: bool, **filters: Any
 ) -> None:
     """Settle dead letters without a replay. They are kept for 30 days, with who and why."""
-    demand_restriction(ids, filters, everything=everything)
+    demand_restriction(ids, filters, everything=everything, bounded=dry_run)
 
     async def work(database: Database) -> tuple[Choice, list[UUID]]:
         store = DeadLetterStore(database)

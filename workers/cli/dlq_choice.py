@@ -26,10 +26,12 @@ class Choice:
     not_open: tuple[UUID, ...] = ()
 
 
-def demand_restriction(ids: Sequence[str], filters: Mapping[str, Any], *, everything: bool) -> None:
-    """A usage error unless ids, a filter or `--all` say what is meant."""
+def demand_restriction(
+    ids: Sequence[str], filters: Mapping[str, Any], *, everything: bool, bounded: bool
+) -> None:
+    """A usage error unless ids, a filter or `--all` say what is meant, or it is bounded otherwise."""
     restricted = bool(ids) or not Selection(**filters).is_everything
-    if not restricted and not everything:
+    if not (restricted or everything or bounded):
         raise click.UsageError("name ids, give a filter, or say --all")
     if restricted and everything:
         raise click.UsageError("--all stands alone, without ids and filters")

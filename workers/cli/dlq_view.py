@@ -30,13 +30,17 @@ _NAMED: Final = 20
 _BODY_CHARACTERS: Final = 20_000
 
 
-def lines_as_json(lines: Sequence[LetterLine], counts: Mapping[str, int]) -> bytes:
-    """`list --json`: no bodies, which `show` has."""
+def lines_as_json(
+    lines: Sequence[LetterLine], counts: Mapping[str, int], bodies: Mapping[UUID, tuple[Any, str | None]]
+) -> bytes:
+    """`list --json`: of each the DLQMessage, and what else its line says."""
     letters = []
     for line in lines:
         values = asdict(line)
         values["timestamp"] = values.pop("created_at")
-        letters.append({**values, "retry_count": max(0, line.attempts - 1)})
+        values["retry_count"] = max(0, line.attempts - 1)
+        values["original_payload"], values["raw_body_base64"] = bodies.get(line.id, (None, None))
+        letters.append(values)
     summary = {"total": sum(counts.values()), "counts": counts, "dead_letters": letters}
     return orjson.dumps(summary, option=orjson.OPT_UTC_Z, default=str)
 

@@ -109,7 +109,8 @@ def _change(
     async def work(database: Database) -> list[Change]:
         known = {item.phone_number_id: item.state for item in await _read(database, settings)}
         if unknown := sorted(set(numbers) - set(known)):
-            raise click.ClickException(f"{', '.join(unknown)}: not known; see `wabus number list`")
+            told = "not seen before: no setting, conversation or earlier pause names it"
+            click.echo(f"{', '.join(unknown)}: {told}", err=True)
         others = [name for name, before in known.items() if before != state]
         return await _set_state(database, others if everything else sorted(set(numbers)), state, reason, by)
 

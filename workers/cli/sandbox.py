@@ -8,6 +8,7 @@ import os
 import signal
 
 import click
+import orjson
 import uvloop
 
 from deploy.sandbox import Sandbox, SandboxSettings
@@ -39,6 +40,7 @@ Example:
     "--latency-ms", default=0.0, show_default=True, type=click.FloatRange(0), help="Before each answer."
 )
 @click.option("--seed", type=int, help="Makes delays, reordering and repeats of statuses repeatable.")
+@click.option("--json", "as_json", is_flag=True, help='Print the URL as {"url": …}.')
 def sandbox(
     host: str,
     port: int,
@@ -47,6 +49,7 @@ def sandbox(
     webhook: str | None,
     latency_ms: float,
     seed: int | None,
+    as_json: bool,
 ) -> None:
     """Run a simulated WhatsApp Cloud API; its URL is the first line printed.
 
@@ -57,7 +60,7 @@ def sandbox(
     settings = SandboxSettings(token=accepted, latency_ms=latency_ms)
     sink = _choose_sink(statuses, webhook)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_serve(host, port, settings, sink, seed))
+        runner.run(_serve(host, port, settings, sink, seed, as_json))
 
 
 def _choose_sink(statuses: str | None, webhook: str | None) -> StatusSink | None:
@@ -75,7 +78,7 @@ def _choose_sink(statuses: str | None, webhook: str | None) -> StatusSink | None
 
 
 async def _serve(
-    host: str, port: int, settings: SandboxSettings, sink: StatusSink | None, seed: int | None
+    host: str, port: int, settings: SandboxSettings, sink: StatusSink | None, seed: int | None, as_json: bool
 ) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -83,7 +86,7 @@ async def _serve(
         loop.add_signal_handler(number, stop.set)
     try:
         async with Sandbox.running(host=host, port=port, settings=settings, sink=sink, seed=seed) as running:
-            click.echo(running.url)
+            click.echo(orjson.dumps({"url": running.url}) if as_json else running.url)
             await running.serve_until(stop)
     except OSError as error:
         raise click.ClickException(f"cannot listen on {host}:{port}: {error.strerror}") from error

@@ -29,8 +29,12 @@ def topology() -> None:
     silence_logs()
 
 
+_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+
+
 @topology.command()
-def declare() -> None:
+@_json
+def declare(*, as_json: bool) -> None:
     """Declare every exchange, queue and binding; safe to repeat.
 
     \b
@@ -40,11 +44,15 @@ def declare() -> None:
     settings = Settings.from_env(os.environ)
     wanted = build_topology(enriched_queue=settings.enriched_queue)
     asyncio.run(_declare(settings, wanted))
-    click.echo(f"declared {len(wanted.exchanges)} exchanges and {len(wanted.queues)} queues")
+    exchanges, queues = len(wanted.exchanges), len(wanted.queues)
+    if as_json:
+        click.echo(orjson.dumps({"exchanges": exchanges, "queues": queues}))
+    else:
+        click.echo(f"declared {exchanges} exchanges and {queues} queues")
 
 
 @topology.command()
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@_json
 def check(*, as_json: bool) -> None:
     """Say which exchanges and queues are missing; exits 1 if any is.
 

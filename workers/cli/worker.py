@@ -14,7 +14,8 @@ from workers.registry import WORKER_NAMES, load_worker
 
 @click.command()
 @click.argument("name", type=click.Choice([*WORKER_NAMES, "all"]))
-def worker(name: str) -> None:
+@click.option("--json", "as_json", is_flag=True, help="Log one JSON object a line, on a terminal too.")
+def worker(name: str, as_json: bool) -> None:
     """Run the worker NAME until SIGTERM or SIGINT drains it; a second signal exits at once.
 
     `all` runs every worker in one process, for development. Settings come from the environment.
@@ -23,7 +24,7 @@ def worker(name: str) -> None:
     Example:
       set -a; . .stack/env; wabus worker inbound-resolver
     """
-    settings = Settings.from_env(os.environ)
+    settings = Settings.from_env(os.environ | {"LOG_FORMAT": "json"} if as_json else os.environ)
     specs = [load_worker(each) for each in (WORKER_NAMES if name == "all" else (name,))]
 
     async def start() -> int:

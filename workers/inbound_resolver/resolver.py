@@ -146,6 +146,7 @@ class InboundResolver(Handler):
         trace_id = correlation_of(delivery)
         enriched = EnrichedInboundMessage.of(
             message,
+            phone_number_id=self._store.number_of(message),
             mapping_id=found.mapping_id,
             conversation_id=found.conversation_id,
             is_new_conversation=found.is_new_conversation,
@@ -155,7 +156,7 @@ class InboundResolver(Handler):
             exchange=EVENTS,
             routing_key=ENRICHED,
             body=encode(enriched),
-            type="EnrichedInboundMessage",
+            type=EnrichedInboundMessage.__name__,
             idempotency_key=message.wamid,
             correlation_id=trace_id,
             mandatory=self._enriched_queue,
@@ -209,7 +210,7 @@ class InboundResolver(Handler):
                     "conversation opened",
                     extra=fields(
                         operation=Operation.INBOUND_IDENTITY_RESOLUTION,
-                        trace_id=inbound.deliveries[0].correlation_id,
+                        trace_id=correlation_of(inbound.deliveries[0]),
                         wa_id=inbound.message.wa_id,
                         wamid=inbound.message.wamid,
                         mapping_id=found.mapping_id,

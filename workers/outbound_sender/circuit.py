@@ -1,7 +1,7 @@
 """The circuit breaker of a business number: when it opens, whom it lets through, when it closes. Pure.
 
 Owns the rules. Time comes as ages by the database's clock; the row is in `circuit_breakers`, shared by all
-replicas, and read and written by `claims` and `results`.
+replicas under the number's id (`service`), and read and written by `claims` and `results`.
 """
 
 from collections.abc import Iterable
@@ -12,11 +12,6 @@ from uuid import UUID
 from shared.durations import Durations
 
 State = Literal["closed", "open", "half_open"]
-
-
-def service_of(number: str) -> str:
-    """The breaker's name, in the table and in metrics."""
-    return f"whatsapp:{number}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from shared.observability.logs import Operation, fields, get_logger
 from shared.observability.metrics import CIRCUIT_STATES, Metrics
 from shared.postgres.database import Connection
 from shared.postgres.queries import Queries
-from workers.outbound_sender.circuit import Circuit, Health, note, service_of
+from workers.outbound_sender.circuit import Circuit, Health, note
 
 logger = get_logger(__name__)
 _QUERIES = Queries("workers.outbound_sender", "claims.sql")
@@ -24,15 +24,14 @@ class CircuitStore:
 
     async def lock(self, connection: Connection, numbers: Sequence[str]) -> dict[str, Circuit]:
         """The breakers of these numbers, until the transaction's end; a missing row is not among them."""
-        services = {service_of(number): number for number in numbers}
-        rows = await connection.fetch(_QUERIES["lock_circuits"], list(services))
-        return {services[row["service"]]: circuit_of(row) for row in rows}
+        rows = await connection.fetch(_QUERIES["lock_circuits"], list(numbers))
+        return {row["service"]: circuit_of(row) for row in rows}
 
     async def write(self, connection: Connection, number: str, circuit: Circuit) -> None:
         """Write one back. Its row is there, and locked."""
         await connection.execute(
             _QUERIES["write_circuit"],
-            service_of(number),
+            number,
             circuit.state,
             circuit.failures,
             list(circuit.failed_messages),
@@ -45,13 +44,13 @@ class CircuitStore:
     async def note(self, connection: Connection, healths: Mapping[str, Sequence[Health]]) -> None:
         """Take note of what requests said, by number. Nothing is written where all is well."""
         failing = [number for number, said in healths.items() if not all(one.answered for one in said)]
-        well = [service_of(number) for number in healths if number not in failing]
+        well = [number for number in healths if number not in failing]
         if well:
             for row in await connection.fetch(_QUERIES["close_circuits"], well):
-                self._show(row["service"].removeprefix(service_of("")), Circuit())
+                self._show(row["service"], Circuit())
         if not failing:
             return
-        await connection.execute(_QUERIES["ensure_circuits"], [service_of(number) for number in failing])
+        await connection.execute(_QUERIES["ensure_circuits"], failing)
         for number, circuit in (await self.lock(connection, failing)).items():
             noted = note(circuit, healths[number], self._durations)
             if noted != circuit:
@@ -65,7 +64,7 @@ class CircuitStore:
                 )
 
     def _show(self, number: str, circuit: Circuit) -> None:
-        self._metrics.circuit_state.labels(service_of(number)).set(CIRCUIT_STATES[circuit.state])
+        self._metrics.circuit_state.labels(number).set(CIRCUIT_STATES[circuit.state])
 
 
 def circuit_of(row: Any) -> Circuit:

@@ -41,7 +41,7 @@ left join broadcast_recipients as recipient
     on recipient.campaign_id = tracked.campaign_id and recipient.wa_id = mapping.wa_id
 left join customer_profiles as profile on profile.phone = mapping.wa_id
 left join business_numbers as number on number.phone_number_id = mapping.phone_number_id
-left join circuit_breakers as circuit on circuit.service = 'whatsapp:' || mapping.phone_number_id;
+left join circuit_breakers as circuit on circuit.service = mapping.phone_number_id;
 
 -- name: claim
 -- The claim: only where no other attempt of that number, open or successful, is there.

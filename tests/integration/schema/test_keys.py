@@ -153,7 +153,6 @@ async def test_a_message_is_deferred_once(conn: Connection) -> None:
         ("message_tracking", "replay_of", UUID(int=1)),
         ("send_attempts", "message_id", UUID(int=1)),
         ("status_events", "message_id", UUID(int=1)),
-        ("broadcast_recipients", "campaign_id", "none"),
         ("broadcast_recipients", "message_id", UUID(int=1)),
         ("dead_letter_queue", "message_id", UUID(int=1)),
         ("dead_letter_queue", "replay_of", UUID(int=1)),

@@ -150,7 +150,6 @@ async def test_a_count_out_of_range_is_refused(conn: Connection, table: str, col
         ("message_tracking", "direction"),
         ("message_tracking", "status"),
         ("status_events", "status"),
-        ("status_events", "occurred_at"),
         ("dead_letter_queue", "reason"),
         ("dead_letter_queue", "raw_body"),
     ],
@@ -163,10 +162,31 @@ async def test_what_must_be_there_must_be_there(conn: Connection, table: str, co
 
 
 async def test_a_row_needs_only_what_the_interface_says(conn: Connection) -> None:
-    mapping_id = await insert(conn, "conversation_mappings", wa_id="491700000001", phone_number_id="1001")
-    await insert(conn, "message_tracking", mapping_id=mapping_id, direction="INBOUND", status="received")
+    mapping = await insert(conn, "conversation_mappings", wa_id="491700000001", phone_number_id="1001")
+    needed: dict[str, dict[str, object]] = {
+        "message_tracking": {"mapping_id": mapping, "direction": "INBOUND", "status": "received"},
+        "status_events": {"status": "sent"},
+        "broadcast_campaigns": {"id": "spring"},
+        "broadcast_recipients": {"campaign_id": "spring", "wa_id": "491700000001"},
+        "customer_profiles": {"phone": "491700000001"},
+        "business_numbers": {"phone_number_id": "1001"},
+        "circuit_breakers": {"service": "1001"},
+        "outbox_events": {},
+        "dead_letter_queue": {},
+    }
+    for table, row in needed.items():
+        names = f"({', '.join(row)}) values ({', '.join(f'${n}' for n in range(1, len(row) + 1))})"
+        await conn.execute(f"insert into {table} {names if row else 'default values'}", *row.values())
 
-    assert await conn.fetchval("select mapping_id from message_tracking") == mapping_id
+    counts = {table: await conn.fetchval(f"select count(*) from {table}") for table in needed}
+    assert counts == dict.fromkeys(needed, 1)
+
+
+async def test_recipients_may_be_written_before_their_campaign(conn: Connection) -> None:
+    for place in range(2):
+        await insert(conn, "broadcast_recipients", campaign_id="summer", wa_id=f"49170000000{place}")
+
+    assert await conn.fetchval("select status from broadcast_campaigns where id = 'summer'") == "draft"
 
 
 async def test_a_queued_message_may_carry_a_wamid_and_an_event_any_status(conn: Connection) -> None:

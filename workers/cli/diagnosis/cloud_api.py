@@ -20,12 +20,14 @@ _CONNECT_S: Final = 5.0
 async def diagnose_cloud_api(settings: Settings) -> list[Finding]:
     """Every address of the settings at once, and the tokens."""
     numbers = [settings.whatsapp_phone_number_id, *settings.whatsapp_numbers]
-    urls = sorted({settings.number(number).api_url for number in numbers})
-    looked = await asyncio.gather(*(_diagnose_address(url, settings) for url in urls))
+    needed = {number.api_url: False for number in map(settings.number, numbers)}
+    needed |= {number.api_url: True for number in map(settings.number, numbers) if number.token is not None}
+    looked = await asyncio.gather(*(_diagnose_address(url, settings, needed[url]) for url in sorted(needed)))
     return [finding for found in looked for finding in found] + [_tokens(settings)]
 
 
-async def _diagnose_address(url: str, settings: Settings) -> list[Finding]:
+async def _diagnose_address(url: str, settings: Settings, is_needed: bool) -> list[Finding]:
+    """An address for which there is no token is not sent to: that it is away is only worth a warning."""
     mend = f"curl -sS {url} from here: correct WHATSAPP_API_URL, the proxy or the firewall"
 
     async def look(found: list[Finding]) -> None:
@@ -40,7 +42,8 @@ async def _diagnose_address(url: str, settings: Settings) -> list[Finding]:
                 found.append(_answered(url, response.status, latency_ms, mend))
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             text = mask_secrets(f"{type(error).__name__}: {error}")[:300]
-            found.append(Finding(SUBJECT, "reached", Level.ERROR, f"{url}: {text}", mend))
+            level = Level.ERROR if is_needed else Level.WARN
+            found.append(Finding(SUBJECT, "reached", level, f"{url}: {text}", mend))
 
     return await within_patience(SUBJECT, mend, look)
 

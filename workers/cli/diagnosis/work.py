@@ -35,9 +35,10 @@ async def look_at_work(database: Database, found: list[Finding]) -> None:
 def _scheduler(lapsed: float | None) -> Finding:
     if lapsed is not None and lapsed <= DURATIONS.scheduler_lease_stale_s:
         return _well("scheduler", "acts")
-    since = "never ran" if lapsed is None else f"gone for {lapsed:.0f} s"
-    detail = f"{since}: nothing that was deferred, is due or was left over goes out"
-    return Finding(SUBJECT, "scheduler", Level.ERROR, detail, _SCHEDULER)
+    idle = "nothing that was deferred, is due or was left over goes out"
+    if lapsed is None:
+        return Finding(SUBJECT, "scheduler", Level.WARN, f"never ran: {idle}", _SCHEDULER)
+    return Finding(SUBJECT, "scheduler", Level.ERROR, f"gone for {lapsed:.0f} s: {idle}", _SCHEDULER)
 
 
 def _paused(row: asyncpg.Record) -> Finding:

@@ -1,0 +1,46 @@
+"""Names of the payloads on the wire, by where they travel: AMQP's property `type`."""
+
+from typing import Final
+
+from shared.amqp.topology import (
+    BINDINGS,
+    BROADCAST,
+    CORRELATION,
+    EVENTS,
+    INBOUND,
+    OUTBOUND,
+    STATUS,
+)
+
+_BY_EXCHANGE: Final = {
+    INBOUND: "InboundMessage",
+    OUTBOUND: "OutboundMessage",
+    STATUS: "StatusUpdate",
+    CORRELATION: "ConversationCorrelation",
+    BROADCAST: "CampaignControl",
+}
+_BY_KEY: Final = {
+    (CORRELATION, "genesys.closed"): "ConversationClosed",
+    (BROADCAST, "campaign.launch"): "BroadcastCampaign",
+    (BROADCAST, "campaign.batch"): "CampaignNudge",
+    (EVENTS, "inbound.enriched"): "EnrichedInboundMessage",
+    (EVENTS, "outbound.sent"): "EnrichedOutboundMessage",
+    (EVENTS, "outbound.failed"): "EnrichedOutboundMessage",
+    (EVENTS, "message.updated"): "MessageUpdated",
+    (EVENTS, "conversation.correlated"): "ConversationCorrelated",
+    (EVENTS, "conversation.closed"): "ConversationClosedEvent",
+    (EVENTS, "conversation.expired"): "ConversationExpired",
+    (EVENTS, "campaign.updated"): "CampaignUpdated",
+    (EVENTS, "deadletter.stored"): "DLQMessage",
+}
+#: What died in a queue that is not ours, or was never bound.
+_UNKNOWN: Final = "unknown"
+
+
+def payload_name(place: str, routing_key: str) -> str:
+    """The payload of a message in `place`, a queue of ours or an exchange, whatever its body is.
+
+    The schema of each is `schema/payloads/<name>.json`.
+    """
+    exchange = BINDINGS[place][0][0] if place in BINDINGS else place
+    return _BY_KEY.get((exchange, routing_key)) or _BY_EXCHANGE.get(exchange, _UNKNOWN)
