@@ -16,6 +16,14 @@ def random_uuid() -> UUID:
     return UUID(int=_random.getrandbits(128), version=4)
 
 
+def read_uuid(value: object) -> UUID | None:
+    """The id that a text is; None for anything else."""
+    try:
+        return UUID(value) if isinstance(value, str) else None
+    except ValueError:
+        return None
+
+
 def random_hex(size: int) -> str:
     """Return `size` random bytes in hexadecimal digits."""
     return _random.randbytes(size).hex()

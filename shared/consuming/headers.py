@@ -1,6 +1,7 @@
 """What a delivery's headers mean to us, and which of them travel along when we publish it again."""
 
 import base64
+import hashlib
 from typing import Any
 from uuid import uuid4
 
@@ -30,6 +31,7 @@ _KEPT = frozenset(
     {EXCHANGE, FIRST_SEEN, MESSAGE_ID, REPLAY_OF, ROUTING_KEY, TRACEPARENT, "x-wabus-status-retry"}
 )
 _KEPT_BYTES = 1000
+_KEY_BYTES = 255
 #: Names of headers that a copy was too small for.
 DROPPED_HEADERS = "x-wabus-dropped-headers"
 
@@ -108,8 +110,16 @@ def correlation_of(delivery: Delivery) -> str:
 
 def idempotency_key_of(delivery: Delivery) -> str:
     """The same for each repetition: the publisher's key, else its message id, else a new one that stays."""
-    key = delivery.headers.get(IDEMPOTENCY_KEY)
-    return key if isinstance(key, str) and key else delivery.message_id or str(uuid4())
+    given = bounded_key(delivery.headers.get(IDEMPOTENCY_KEY)) or bounded_key(delivery.message_id)
+    return given or str(uuid4())
+
+
+def bounded_key(key: Any) -> str | None:
+    """An idempotency key as it can be published and stored; of one too long, or with a NUL, a digest."""
+    if not isinstance(key, str) or not key:
+        return None
+    raw = key.encode("utf-8", "surrogatepass")
+    return key if len(raw) <= _KEY_BYTES and b"\0" not in raw else hashlib.sha256(raw).hexdigest()
 
 
 def trace_headers(delivery: Delivery) -> dict[str, Any]:

@@ -31,7 +31,7 @@ from shared.amqp.delivery import (
 )
 from shared.amqp.payload_names import payload_name
 from shared.amqp.topology import DLQ_HANDLER
-from shared.consuming.headers import fitting, plain
+from shared.consuming.headers import bounded_key, fitting, plain
 from shared.deadletters.store import QUERIES
 from shared.durations import Durations
 from shared.observability.tracing import read_trace
@@ -164,13 +164,13 @@ def publication_of(row: Mapping[str, Any] | asyncpg.Record) -> Publication:
     unrouted = row["reason"] == DeadReason.UNROUTED
     if not unrouted:
         back |= {EXCHANGE: row["exchange"] or "", ROUTING_KEY: row["routing_key"] or ""}
-    key = headers.get(IDEMPOTENCY_KEY)
+    key = bounded_key(headers.get(IDEMPOTENCY_KEY)) or bounded_key(metadata.get("message_id"))
     return Publication(
         exchange=row["exchange"] if unrouted else "",
         routing_key=row["routing_key"] if unrouted else row["source_queue"],
         body=row["raw_body"],
         type=payload_name(row["source_queue"], row["routing_key"] or ""),
-        idempotency_key=key if isinstance(key, str) else metadata.get("message_id") or str(row["id"]),
+        idempotency_key=key or str(row["id"]),
         correlation_id=read_trace(metadata.get("correlation_id")).trace_id,
         mandatory=True,
         headers={**fitting(publishers_headers(headers)), **back},

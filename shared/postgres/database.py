@@ -7,7 +7,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import asyncpg
 import orjson
@@ -29,6 +29,8 @@ _SESSION = {
     "lock_timeout": "5000",
     "statement_timeout": "20000",
 }
+#: Bodies that one claim of rows to publish takes into memory, with the one that exceeds it.
+CLAIMED_BYTES: Final = 16 * 1024 * 1024
 #: How long a closing pool waits for connections that are in use or do not answer.
 _CLOSE_S = 2.0
 _AWAY = (

@@ -16,7 +16,8 @@ from shared.amqp.delivery import ATTEMPT, DEFERRED_ID, EXCHANGE, ROUTING_KEY, De
 from shared.amqp.payload_names import payload_name
 from shared.consuming.disposition import Defer
 from shared.consuming.headers import carried_headers, correlation_of, idempotency_key_of
-from shared.postgres.database import Connection, Database
+from shared.ids import read_uuid
+from shared.postgres.database import CLAIMED_BYTES, Connection, Database
 from shared.postgres.queries import Queries
 
 _QUERIES = Queries("shared.postgres", "deferral.sql")
@@ -50,13 +51,19 @@ class DeferralStore:
         """Forget rows whose message was handled."""
         await self._database.execute(_QUERIES["remove"], list(ids))
 
-    async def claim_due(self, limit: int, lease_s: float, empty: Sequence[str] = ()) -> list[DueMessage]:
-        """Claim up to `limit` due rows, oldest first; a claim ends after `lease_s`.
+    async def claim_due(
+        self, limit: int, lease_s: float, empty: Sequence[str] = (), most_bytes: int = CLAIMED_BYTES
+    ) -> list[DueMessage]:
+        """Claim up to `limit` due rows, oldest first, up to the one whose body reaches `most_bytes`.
+
+        A claim ends after `lease_s`.
 
         Ten times as late outside the queues `empty`: there what was published may wait still.
         """
         lease = timedelta(seconds=lease_s)
-        rows = await self._database.fetch(_QUERIES["claim_due"], limit, lease, list(empty), 9 * lease)
+        rows = await self._database.fetch(
+            _QUERIES["claim_due"], limit, lease, list(empty), 9 * lease, most_bytes
+        )
         return [_due(row) for row in sorted(rows, key=lambda row: row["seq"])]
 
     async def overdue_queues(self) -> list[str]:
@@ -82,11 +89,7 @@ async def hasten_messages(connection: Connection, message_ids: Sequence[UUID]) -
 
 def deferred_id(delivery: Delivery) -> UUID | None:
     """The row that a republished delivery came from."""
-    value = delivery.headers.get(DEFERRED_ID)
-    try:
-        return UUID(value) if isinstance(value, str) else None
-    except ValueError:
-        return None
+    return read_uuid(delivery.headers.get(DEFERRED_ID))
 
 
 def stored_headers(delivery: Delivery) -> dict[str, Any]:

@@ -27,8 +27,8 @@ delete from deferred_messages where id = any($1::uuid[]);
 -- name: claim_due
 -- Oldest first; a row that was published and is still here after the lease is due again, much later where its
 -- queue was not seen empty: there its message may merely wait. What is ambiguous is not simply due: the scheduler decides about it.
-with due as (
-    select id from deferred_messages
+with candidates as (
+    select id, not_before, seq, octet_length(body) as bytes from deferred_messages
     where not_before <= now()
       and (published_until is null
            or published_until < now() - case when queue = any($3::text[]) then interval '0' else $4::interval end)
@@ -36,6 +36,9 @@ with due as (
     order by not_before, seq
     limit $1
     for update skip locked
+), due as (
+    select id from (select id, bytes, sum(bytes) over (order by not_before, seq) as total from candidates) as summed
+    where total - bytes < $5
 )
 update deferred_messages as row
 set published_until = now() + $2::interval

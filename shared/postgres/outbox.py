@@ -17,7 +17,7 @@ from shared.errors import StoreError
 from shared.ids import time_ordered_uuid
 from shared.observability.logs import Operation, fields, get_logger
 from shared.observability.tracing import read_trace
-from shared.postgres.database import Connection, Database
+from shared.postgres.database import CLAIMED_BYTES, Connection, Database
 from shared.postgres.queries import Queries
 
 logger = get_logger(__name__)
@@ -107,8 +107,11 @@ class Outbox:
         return len(confirmed)
 
     async def claim_unmarked(self, limit: int) -> list[OutboxEvent]:
-        """Claim events that nobody marked in time, in the order in which they were recorded."""
-        rows = await self._database.fetch(_QUERIES["claim_unmarked"], limit, self._lease)
+        """Claim events that nobody marked in time, in the order in which they were recorded.
+
+        At most `limit`, and none after the one whose body reaches `CLAIMED_BYTES`.
+        """
+        rows = await self._database.fetch(_QUERIES["claim_unmarked"], limit, self._lease, CLAIMED_BYTES)
         return [
             OutboxEvent(
                 row["id"],

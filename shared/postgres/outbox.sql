@@ -11,12 +11,15 @@ update outbox_events set published_at = now() where id = any($1::uuid[]) and pub
 
 -- name: claim_unmarked
 -- Left by a writer that died or could not publish, or is none of ours; in the order in which they were recorded.
-with left_over as (
-    select id from outbox_events
+with candidates as (
+    select id, created_at, octet_length(payload::text) as bytes from outbox_events
     where published_at is null and (claimed_until is null or claimed_until < now())
     order by created_at, id
     limit $1
     for update skip locked
+), left_over as (
+    select id from (select id, bytes, sum(bytes) over (order by created_at, id) as total from candidates) as summed
+    where total - bytes < $3
 )
 update outbox_events as row
 set claimed_until = now() + $2::interval

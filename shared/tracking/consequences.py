@@ -12,7 +12,7 @@ from uuid import UUID
 from shared.amqp.delivery import ATTEMPTS, ERROR, MESSAGE_ID, REASON, REPLAY_OF, SOURCE_QUEUE
 from shared.durations import Durations
 from shared.graph_errors import ErrorClass
-from shared.ids import time_ordered_uuid
+from shared.ids import read_uuid, time_ordered_uuid
 from shared.postgres.database import Connection
 from shared.postgres.deadletters import DeadLetter, store_dead_letters
 from shared.postgres.deferral import hasten_followers, hasten_messages
@@ -198,12 +198,5 @@ def _letter(case: Case, failure: Sighting, to: Addressing, queue: str, body: byt
         attempts=attempts,
         correlation_id=to.headers.get("correlation_id") or case.trace_id,
         message_id=message.id,
-        replay_of=_uuid(to.headers.get(REPLAY_OF)),
+        replay_of=read_uuid(to.headers.get(REPLAY_OF)),
     )
-
-
-def _uuid(value: object) -> UUID | None:
-    try:
-        return UUID(value) if isinstance(value, str) else None
-    except ValueError:
-        return None

@@ -158,7 +158,7 @@ def judge(
     failure = _first_failure(counted) if walked.status is MessageStatus.FAILED else None
     changed = tuple(item for item in attempts if item not in background.attempts)
     row = _move(message, walked.status, counted)
-    row = _set_error(row, message, failure or _find(sightings, retry), attempts)
+    row = _set_error(row, message, failure or _find([*sightings, *background.failures], retry), attempts)
     return Judgement(
         message=_bind(row, changed, attempts, counted),
         steps=walked.steps,
@@ -213,8 +213,8 @@ def _weigh(
 ) -> tuple[list[Sighting], int | None]:
     """The failures that count, and the attempt to be followed by another one instead.
 
-    Only the latest attempt's failure counts, and only when no other can still succeed. One that does not
-    count is not lost: it is stored and weighed again.
+    Only the latest attempt's failure counts, or that of one which was accepted in its place, and only when no
+    other can still succeed. One that does not count is not lost: it is stored and weighed again.
     """
     fresh = [item for item in sightings if _is_failure(item)]
     if message.direction is Direction.INBOUND or message.status in _SETTLED or not attempts:
@@ -226,11 +226,24 @@ def _weigh(
     latest = attempts[-1].number
     earlier = [item for item in background.failures if item.attempt in (0, latest)]
     culprits = [item for item in fresh if item.attempt in (0, latest)] + earlier
+    if not culprits and _is_under_way_no_more(message, sightings):
+        culprits = [*fresh, *background.failures]
     accepted = sum(item.wamid is not None or item.number in failed for item in attempts)
     left = background.has_body and accepted < attempts_allowed
     if not left or not _may_retry(message, sightings, culprits):
         return culprits, None
-    return [], None if earlier else latest
+    return [], None if earlier else max(item.attempt for item in culprits)
+
+
+def _is_under_way_no_more(message: Message, sightings: Sequence[Sighting]) -> bool:
+    """Whether an earlier attempt was accepted, so that whatever was to follow it is not made any more.
+
+    An error beside it tells of a retry that a status asked for: that one is.
+    """
+    accepted = message.status is MessageStatus.SENT or any(
+        item.state is MessageStatus.SENT for item in sightings
+    )
+    return accepted and message.error_code is None
 
 
 def _may_retry(message: Message, sightings: Sequence[Sighting], culprits: Sequence[Sighting]) -> bool:

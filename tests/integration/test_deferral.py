@@ -51,6 +51,25 @@ async def test_what_was_deferred_before_does_not_undo_a_retry_that_a_status_aske
     assert asked == late == again
 
 
+async def test_a_claim_ends_with_the_row_whose_body_reaches_its_size(
+    conn: Connection, database_url: str
+) -> None:
+    await store(database_url, *[("rate_limit", await add_message(conn)) for _ in range(5)])
+    await conn.execute("update deferred_messages set not_before = now(), body = repeat('x', 1000)::bytea")
+
+    database = Database(database_url)
+    try:
+        claimed = [
+            [item.id for item in await DeferralStore(database).claim_due(10, 60, most_bytes=size)]
+            for size in (1, 1001, 10_000)
+        ]
+    finally:
+        await database.close()
+
+    ids = [row["id"] for row in await conn.fetch("select id from deferred_messages order by seq")]
+    assert claimed == [ids[:1], ids[1:3], ids[3:]]
+
+
 async def stored(conn: Connection) -> tuple[str, str | None]:
     """Reason, and what a status asked for."""
     row = await conn.fetchrow("select reason, headers ->> $1 from deferred_messages", STATUS_RETRY)

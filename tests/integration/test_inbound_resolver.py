@@ -216,6 +216,22 @@ async def test_a_later_correlation_replaces_and_an_earlier_one_contradicts(clust
     assert await cluster.conn.fetchval("select conversation_id from conversation_aliases") == "conv-1"
 
 
+async def test_a_replaced_conversation_that_comes_again_with_its_message_changes_nothing(
+    cluster: Cluster,
+) -> None:
+    async with cluster.running("inbound-resolver"):
+        await send(cluster, message(1), message(2))
+        await until(lambda: len(enriched(cluster)) == 2)
+        for number, conversation in ((1, "conv-1"), (2, "conv-2"), (1, "conv-1"), (2, "conv-2")):
+            await correlate(cluster, message(number), conversation)
+        await until(lambda: len(cluster.told("conversation.correlated")) == 2)
+        await until(lambda: _depth(cluster, "inbound-resolver.correlation", 0))
+        assert await cluster.conn.fetchval("select conversation_id from conversation_mappings") == "conv-2"
+    assert await cluster.depth("inbound-resolver.correlation") == 0
+    assert await cluster.depth("dlq-handler") == 0
+    assert len(cluster.told("conversation.correlated")) == 2
+
+
 async def test_a_correlation_before_its_message_waits_for_it(cluster: Cluster) -> None:
     async with cluster.running("inbound-resolver"):
         await correlate(cluster, message(1), "conv-1")

@@ -149,6 +149,33 @@ async def test_a_recipient_who_was_tried_before_a_pause_is_followed_after_it(sen
     assert (await recipient(sender))["wamid"] == accepted["wamid"]
 
 
+async def test_a_recipient_whom_somebody_skipped_by_hand_needs_no_reason(sender: Sender) -> None:
+    await add_recipient(sender, "running", UNKNOWN_TEMPLATE)
+    async with sender.running():
+        await sender.ask(campaign_message(UNKNOWN_TEMPLATE), "bulk")
+        await until(lambda: _recipient_is(sender, "pending"))
+    await sender.cluster.conn.execute("update broadcast_recipients set status = 'skipped'")
+    async with sender.cluster.running("scheduler"):
+        await until(lambda: len(sender.cluster.told("outbound.failed")) == 1)
+    assert sender.cluster.told("outbound.failed")[0]["error"]["code"] == "skipped"
+
+
+async def test_a_recipient_who_was_tried_and_is_then_asked_for_with_other_content_fails(
+    sender: Sender,
+) -> None:
+    await add_recipient(sender, "running")
+    await sender.sandbox.change(fault={"code": 132000, "http_status": 400, "times": 1})
+    async with sender.running(), sender.cluster.running("dlq-handler"):
+        await sender.ask(campaign_message(), "bulk")
+        await until(lambda: _recipient_is(sender, "pending"))
+        await sender.cluster.conn.execute("update broadcast_recipients set status = 'queued'")
+        await set_campaign(sender, "running")
+        await sender.ask(campaign_message() | {"message_text": "mended"}, "bulk")
+        await until(lambda: _recipient_is(sender, "failed"))
+    assert (await recipient(sender))["error_code"] == "state_violation"
+    assert await sender.sandbox.messages() == []
+
+
 async def test_an_unknown_template_fails_a_replay_and_its_campaign_goes_on(sender: Sender) -> None:
     """A replay is an operator's will: its recipient has been counted before."""
     await add_recipient(sender, "running", status="failed")

@@ -169,16 +169,50 @@ async def test_an_ambiguous_reply_goes_back_to_the_sender_once(cluster: Cluster)
 
 
 async def test_an_ambiguous_message_waits_for_statuses_that_lag(cluster: Cluster) -> None:
+    """What is stored now may have come before it: the one before it in a backlog."""
     await ambiguous(cluster, lane="bulk", finished="0.7 seconds")
+    await hear_of_another(cluster, started="10 seconds")
     await cluster.publish("wa.status", "whatsapp", {"status": "sent"})
     await until(lambda: _depth(cluster, "status-updater", 1))
     async with cluster.running("scheduler"):
         await until(lambda: len(cluster.told("outbound.failed")) == 1)
     age_s = await cluster.conn.fetchval(
         "select extract(epoch from m.failed_at - a.finished_at) "
-        "from message_tracking m join send_attempts a on a.message_id = m.id"
+        "from message_tracking m join send_attempts a on a.message_id = m.id where m.failed_at is not null"
     )
     assert age_s >= cluster.durations.ambiguous_max_s
+
+
+async def test_a_status_of_a_later_attempt_ends_the_wait_for_those_that_lag(cluster: Cluster) -> None:
+    cluster.durations = replace(cluster.durations, ambiguous_max_s=3600.0)
+    await ambiguous(cluster, lane="bulk")
+    await hear_of_another(cluster, started="5 seconds")
+    await cluster.publish("wa.status", "whatsapp", {"status": "sent"})
+    await until(lambda: _depth(cluster, "status-updater", 1))
+    async with cluster.running("scheduler"):
+        await until(lambda: len(cluster.told("outbound.failed")) == 1)
+
+
+async def test_a_proof_that_is_stored_and_not_applied_yet_is_waited_for(cluster: Cluster) -> None:
+    message = await ambiguous(cluster, lane="bulk")
+    event = await insert(cluster.conn, "status_events", status="sent", callback_data=f"{message}:1")
+    await age(cluster, "status_events", "received_at", "25 hours", event)  # too old to be matched
+    async with cluster.running("scheduler"):
+        await until(lambda: _count(cluster, "deferred_messages where not_before > now()", 1))
+    assert await cluster.conn.fetchval("select outcome from send_attempts") == "ambiguous"
+    assert cluster.told("outbound.failed") == []
+
+
+async def hear_of_another(cluster: Cluster, *, started: str) -> None:
+    """A status of another message, whose attempt began so long ago, is stored just now."""
+    other = await add_message(cluster.conn, wamid="wamid.other", status="sent")
+    await cluster.conn.execute(
+        "insert into send_attempts (message_id, attempt, wamid, started_at, outcome) "
+        "values ($1, 1, 'wamid.other', now() - $2::text::interval, 'sent')",
+        other,
+        started,
+    )
+    await insert(cluster.conn, "status_events", status="delivered", wamid="wamid.other", message_id=other)
 
 
 async def defer(cluster: Cluster, *, not_before: str, body: dict[str, Any]) -> None:

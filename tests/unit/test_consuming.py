@@ -16,7 +16,7 @@ from shared.consuming.arrangement import arrange
 from shared.consuming.brake import Brake
 from shared.consuming.disposition import Ack, Dead, Defer, Retry
 from shared.consuming.hands import Hands
-from shared.consuming.headers import DROPPED_HEADERS, carried_headers
+from shared.consuming.headers import DROPPED_HEADERS, carried_headers, idempotency_key_of
 from shared.consuming.settlement import copy_of, exhaust
 from shared.reasons import DeadReason
 
@@ -59,6 +59,14 @@ def test_headers_that_would_not_fit_go_before_ours() -> None:
     assert headers[REPLAY_OF] == str(UUID(int=1))
     assert DROPPED_HEADERS in headers
     assert 2000 < len(headers) < 4000
+
+
+@pytest.mark.parametrize("key", ["k" * 256, "\u20ac" * 86, "k\0"])
+def test_a_key_that_cannot_be_published_or_stored_becomes_a_digest(key: str) -> None:
+    keys = {idempotency_key_of(delivery(headers={"x-idempotency-key": key})) for _ in range(2)}
+    assert len(keys) == 1
+    assert len(keys.pop()) == 64
+    assert idempotency_key_of(delivery(headers={"x-idempotency-key": "k" * 255})) == "k" * 255
 
 
 def test_headers_that_fit_are_all_carried() -> None:

@@ -9,6 +9,7 @@ import pytest
 from shared.payloads import OutboundMessage, decode
 from shared.postgres.deadletters import DeadLetter
 from shared.reasons import DeadReason
+from shared.tracking import STATUS_RETRY
 from workers.dlq_handler.outbound import DeadOutbound, TrackedMessage, Verdict, decide, failed_event
 
 BODY = {"wa_id": "491700000001", "client_message_id": "c1", "message_text": "hello"}
@@ -63,6 +64,41 @@ def test_the_row_decides(row: TrackedMessage | None, verdict: Verdict) -> None:
 def test_a_message_that_contradicts_another_leaves_it_alone() -> None:
     contradiction = replace(LETTER, reason=DeadReason.STATE_VIOLATION, message_id=ROW.id)
     assert decide(dead(contradiction), ROW) is Verdict.LEAVE
+
+
+@pytest.mark.parametrize(
+    ("status", "undecided", "verdict"),
+    [
+        ("queued", False, Verdict.FAIL),
+        ("sent", False, Verdict.FAIL),
+        ("sent", True, Verdict.RECONCILE),
+        ("delivered", False, Verdict.LEAVE),
+        ("failed", False, Verdict.LEAVE),
+    ],
+)
+def test_a_retry_that_a_status_asked_for_is_the_last_word_on_a_sent_message(
+    status: str, undecided: bool, verdict: Verdict
+) -> None:
+    retry = replace(LETTER, message_id=ROW.id, headers={STATUS_RETRY: "1"})
+    assert decide(dead(retry), replace(ROW, status=status, undecided=undecided)) is verdict
+
+
+@pytest.mark.parametrize(
+    ("ids", "row", "verdict"),
+    [
+        ({}, ROW, Verdict.FAIL),
+        ({}, replace(ROW, undecided=True), Verdict.LEAVE),
+        ({}, replace(ROW, status="sent"), Verdict.LEAVE),
+        ({"client_message_id": "c1"}, ROW, Verdict.LEAVE),
+        ({"campaign_id": "autumn"}, ROW, Verdict.LEAVE),
+    ],
+)
+def test_a_campaigns_message_with_other_content_ends_the_one_before(
+    ids: dict[str, str], row: TrackedMessage, verdict: Verdict
+) -> None:
+    own = {"campaign_id": "spring", "client_message_id": "campaign:spring:491700000001"}
+    raw = orjson.dumps(BODY | own | {"message_text": "other"} | ids)
+    assert decide(dead(replace(LETTER, reason=DeadReason.STATE_VIOLATION, raw_body=raw)), row) is verdict
 
 
 def test_a_copy_published_with_a_wrong_key_leaves_the_message_alone() -> None:

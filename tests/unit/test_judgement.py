@@ -147,6 +147,26 @@ def test_a_failure_before_a_retry_that_is_due_leaves_it_alone() -> None:
     assert outcomes == ["late"]
 
 
+@pytest.mark.parametrize("last", ["failed", "abandoned"])
+def test_a_failure_counts_where_its_attempt_was_accepted_in_place_of_a_later_one(last: str) -> None:
+    """The retry of the later attempt found the message sent, and was acknowledged."""
+    stored = Background([Attempt(1, "sent", "wamid.1"), Attempt(2, last)], has_body=True)
+    judgement, outcomes = decide([sighting("failed", 5, FINAL, 1)], stored)
+    assert (outcomes, judgement.message.status) == (["applied"], "failed")
+    judgement, outcomes = decide([sighting("failed", 5, TRANSIENT, 1)], stored)
+    assert (outcomes, judgement.retry, judgement.message.error_code) == (["late"], 1, str(TRANSIENT))
+
+
+def test_a_failure_that_came_before_the_proof_of_its_attempt_counts_with_it() -> None:
+    waiting = Sighting(happened("failed", 1, FINAL), 77, 1)
+    attempts = [Attempt(1, "abandoned", "wamid.1"), Attempt(2, "failed")]
+    judgement, _ = decide(
+        [sighting("sent", 0, attempt=1)], Background(attempts, [waiting]), message("queued")
+    )
+    assert judgement.message.status == "failed"
+    assert judgement.resettled == (waiting,)
+
+
 @pytest.mark.parametrize("outcome", [None, "ambiguous", "abandoned", "failed"])
 def test_a_proof_binds_its_attempt(outcome: str | None) -> None:
     stored = Background([Attempt(1, outcome)])

@@ -13,6 +13,7 @@ DOUBT = Doubt(
     has_attempt=True,
     age_s=91.0,
     statuses_current=True,
+    has_news=False,
     lane="reply",
     on_ambiguous=None,
     resends=0,
@@ -46,6 +47,10 @@ def test_nothing_is_decided_before_the_wait_is_over() -> None:
 def test_statuses_that_lag_behind_are_waited_for_up_to_the_limit() -> None:
     assert verdict(statuses_current=False, age_s=899.0) is Verdict.WAIT
     assert verdict(statuses_current=False, age_s=901.0) is Verdict.RESEND
+
+
+def test_a_status_that_is_stored_and_not_applied_yet_is_waited_for() -> None:
+    assert verdict(has_news=True, age_s=901.0) is Verdict.WAIT
 
 
 def test_a_writer_that_died_left_the_same_doubt() -> None:

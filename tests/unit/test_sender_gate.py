@@ -75,6 +75,24 @@ def test_the_campaign_decides_over_its_recipients(
     assert decision(campaign=campaign, recipient=recipient, attempts=attempts) == decided
 
 
+@pytest.mark.parametrize("recipient", ["queued", "sent", "failed"])
+@pytest.mark.parametrize(
+    ("campaign", "decided"),
+    [
+        ("running", Claim(2)),
+        ("done", Claim(2)),
+        ("paused", Hold("campaign_paused", DURATIONS.paused_recheck_s)),
+        ("cancelled", CANCELLED),
+    ],
+)
+def test_a_campaign_stops_retries_that_a_status_asked_for(
+    campaign: str, recipient: str, decided: Decision
+) -> None:
+    retry = Request(status_retry=True)
+    found = decision(retry, status="sent", attempts=1, campaign=campaign, recipient=recipient)
+    assert found == decided
+
+
 def test_a_replay_does_not_ask_its_campaign() -> None:
     assert decision(Request(is_replay=True), campaign="cancelled", recipient="failed") == Claim(1)
 

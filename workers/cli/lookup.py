@@ -11,6 +11,7 @@ from uuid import UUID
 
 import asyncpg
 
+from shared.ids import read_uuid
 from shared.postgres.database import Connection, Database
 from shared.postgres.queries import Queries
 from workers.cli.customer import read_address
@@ -43,7 +44,7 @@ class Story:
 async def look_up(database: Database, reference: str, limit: int) -> Story:
     """Everything about a wamid, an id of ours or of others, or a customer with the last `limit` messages."""
     async with database.connection() as connection, connection.transaction(readonly=True):
-        named = _uuid(reference), reference
+        named = read_uuid(reference), reference
         messages = _ids(await connection.fetch(_QUERIES["find_messages"], *named))
         if messages:
             return await _tell(connection, "message", messages, (), await _loose(connection, reference))
@@ -127,10 +128,3 @@ def _rows(records: Iterable[asyncpg.Record]) -> list[Row]:
 
 def _ids(records: Iterable[asyncpg.Record]) -> list[UUID]:
     return [record[0] for record in records]
-
-
-def _uuid(text: str) -> UUID | None:
-    try:
-        return UUID(text)
-    except ValueError:
-        return None

@@ -9,7 +9,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 from shared.amqp.delivery import (
     ATTEMPTS,
@@ -25,6 +25,7 @@ from shared.amqp.delivery import (
 )
 from shared.amqp.topology import DLX
 from shared.consuming.headers import correlation_of
+from shared.ids import read_uuid
 from shared.postgres.deadletters import DeadLetter, clean_text
 from shared.reasons import DeadReason
 
@@ -69,8 +70,8 @@ def read_letter(delivery: Delivery, reader: str) -> DeadLetter:
         headers={name: value for name, value in delivery.headers.items() if name != DELIVERY_COUNT},
         attempts=int(death.attempts),
         correlation_id=correlation_of(delivery),
-        message_id=_uuid(delivery.headers.get(MESSAGE_ID)),
-        replay_of=_uuid(delivery.headers.get(REPLAY_OF)),
+        message_id=read_uuid(delivery.headers.get(MESSAGE_ID)),
+        replay_of=read_uuid(delivery.headers.get(REPLAY_OF)),
         publish_id=None if delivery.message_id is None else clean_text(delivery.message_id),
     )
 
@@ -176,13 +177,6 @@ def _dedupe_key(delivery: Delivery, death: Death, reader: str) -> str:
     if death.key or delivery.redelivered:
         return digest.hexdigest()
     return SEPARATOR.join((digest.hexdigest(), reader, str(delivery.generation), str(delivery.tag)))
-
-
-def _uuid(value: object) -> UUID | None:
-    try:
-        return UUID(value) if isinstance(value, str) else None
-    except ValueError:
-        return None
 
 
 def _ascii(text: str) -> str:

@@ -17,6 +17,7 @@ from shared.payloads import EnrichedOutboundMessage, InvalidPayload, OutboundMes
 from shared.postgres.deadletters import DeadLetter, clean_text
 from shared.reasons import DeadReason
 from shared.states import MessageStatus
+from shared.tracking import STATUS_RETRY
 
 _IDS: Final = (
     "conversation_id",
@@ -26,6 +27,11 @@ _IDS: Final = (
     "client_message_id",
     "campaign_id",
 )
+#: States of a message that a delivery may still send: a retry that a status asked for has one more.
+_UNDER_WAY: Final = {
+    False: frozenset({MessageStatus.QUEUED}),
+    True: frozenset({MessageStatus.QUEUED, MessageStatus.SENT}),
+}
 #: Deaths of a copy that a gateway published beside the message itself.
 _OF_COPIES: Final = frozenset({DeadReason.STATE_VIOLATION, DeadReason.UNROUTED})
 
@@ -88,9 +94,11 @@ def decide(dead: DeadOutbound, message: TrackedMessage | None) -> Verdict:
     letter = dead.letter
     if message is None:
         return Verdict.TELL if letter.replay_of is None else Verdict.LEAVE
+    if _is_rewritten(dead, message):
+        return Verdict.FAIL
     if letter.reason in _OF_COPIES or not _is_same(dead, message):
         return Verdict.LEAVE
-    if message.status != MessageStatus.QUEUED:
+    if message.status not in _UNDER_WAY[STATUS_RETRY in letter.headers]:
         return Verdict.LEAVE
     return Verdict.RECONCILE if message.undecided else Verdict.FAIL
 
@@ -113,6 +121,20 @@ def _is_same(dead: DeadOutbound, message: TrackedMessage) -> bool:
     if dead.letter.message_id is not None:
         return True
     return dead.content_hash is not None and message.content_hash in (None, dead.content_hash)
+
+
+def _is_rewritten(dead: DeadOutbound, message: TrackedMessage) -> bool:
+    """Whether a campaign asked for this message again with other content, after an attempt that failed.
+
+    Nobody else speaks under that id, so nobody else will send what is left of it.
+    """
+    own = f"campaign:{dead.ids.get('campaign_id')}:{dead.ids.get('wa_id')}"
+    return (
+        dead.letter.reason is DeadReason.STATE_VIOLATION
+        and dead.ids.get("client_message_id") == own
+        and message.status == MessageStatus.QUEUED
+        and not message.undecided
+    )
 
 
 def _ids_of(body: bytes) -> dict[str, str]:

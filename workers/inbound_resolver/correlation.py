@@ -12,6 +12,7 @@ class Correlation(Enum):
 
     SET = "set"
     SAME = "same"
+    KNOWN = "known"
     REPLACE = "replace"
     CONTRADICTION = "contradiction"
 
@@ -24,12 +25,17 @@ class Standing:
     seq: int | None
 
 
-def decide_correlation(standing: Standing, conversation_id: str, message_seq: int) -> Correlation:
-    """Decide by the order in which the messages were tracked, not by the order of correlations."""
+def decide_correlation(
+    standing: Standing, conversation_id: str, message_seq: int, *, is_alias: bool
+) -> Correlation:
+    """Decide by the order in which the messages were tracked, not by the order of correlations.
+
+    An earlier conversation of the mapping (`is_alias`), again with an earlier message, is a repetition.
+    """
     if standing.conversation_id is None:
         return Correlation.SET
     if standing.conversation_id == conversation_id:
         return Correlation.SAME
     if standing.seq is None or message_seq > standing.seq:
         return Correlation.REPLACE
-    return Correlation.CONTRADICTION
+    return Correlation.KNOWN if is_alias else Correlation.CONTRADICTION

@@ -115,11 +115,15 @@ class Correlator(Handler):
     async def _correlate_locked(self, trace_id: str, correlation: ConversationCorrelation) -> Disposition:
         wamid = correlation.whatsapp_message_id
         async with self._database.transaction() as connection:
-            mapping = await connection.fetchrow(QUERIES["lock_mapping_of_message"], wamid)
+            mapping = await connection.fetchrow(
+                QUERIES["lock_mapping_of_message"], wamid, correlation.conversation_id
+            )
             if mapping is None:
                 return _not_found(f"no message {wamid} was received")
             standing = Standing(mapping["conversation_id"], mapping["conversation_seq"])
-            decision = decide_correlation(standing, correlation.conversation_id, mapping["seq"])
+            decision = decide_correlation(
+                standing, correlation.conversation_id, mapping["seq"], is_alias=mapping["is_alias"]
+            )
             if correlation.genesys_message_id is not None:
                 await connection.execute(QUERIES["name_message"], wamid, correlation.genesys_message_id)
             match decision:
@@ -128,6 +132,8 @@ class Correlator(Handler):
                         DeadReason.STATE_VIOLATION,
                         "another conversation already came with this message or a later one",
                     )
+                case Correlation.KNOWN:
+                    return Ack()
                 case Correlation.SAME:
                     await connection.execute(QUERIES["confirm_correlation"], mapping["id"], mapping["seq"])
                     events: list[OutboxEvent] = []

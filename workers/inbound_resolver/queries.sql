@@ -106,7 +106,9 @@ where tracked.wamid = $1 and tracked.direction = 'INBOUND';
 
 -- name: lock_mapping_of_message
 select mapping.id, mapping.phone_number_id, mapping.wa_id, mapping.conversation_id, mapping.conversation_seq,
-       mapping.status, tracked.seq
+       mapping.status, tracked.seq,
+       exists (select from conversation_aliases as alias
+               where alias.conversation_id = $2 and alias.mapping_id = mapping.id) as is_alias
 from message_tracking as tracked
 join conversation_mappings as mapping on mapping.id = tracked.mapping_id
 where tracked.wamid = $1 and tracked.direction = 'INBOUND'

@@ -89,7 +89,7 @@ def decide(gate: Gate, request: Request, durations: Durations) -> Decision:
     """The one decision."""
     return (
         _settled(gate, request, durations)
-        or _campaign(gate, request)
+        or _campaign(gate, request, durations)
         or _end(gate, request)
         or _wait(gate, request, durations)
         or Claim(gate.attempts + 1, gate.pair_refusals)
@@ -105,10 +105,19 @@ def _settled(gate: Gate, request: Request, durations: Durations) -> Decision | N
     return None
 
 
-def _campaign(gate: Gate, request: Request) -> Decision | None:
-    """A replay is an operator's will, and its campaign has counted the recipient as failed."""
-    if gate.recipient is None or request.is_replay or request.status_retry:
+def _campaign(gate: Gate, request: Request, durations: Durations) -> Decision | None:
+    """A replay is an operator's will, and its campaign has counted the recipient as failed.
+
+    A retry that a status asked for is not taken back, because it was sent before: it waits, or fails.
+    """
+    if gate.recipient is None or request.is_replay:
         return None
+    if request.status_retry and gate.campaign == "paused":
+        return Hold("campaign_paused", durations.paused_recheck_s)
+    if request.status_retry and gate.campaign != "cancelled":
+        return None
+    if request.status_retry:
+        return Fail(CAMPAIGN_CANCELLED, "the campaign was cancelled", None)
     if gate.recipient != "queued":
         return Withdraw(None)
     match gate.campaign:

@@ -2,15 +2,16 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 import asyncpg
 import orjson
 
+from shared.amqp.delivery import REPLAY_OF
 from shared.amqp.topology import STATUS_UPDATER
-from shared.ids import time_ordered_uuid
+from shared.ids import read_uuid, time_ordered_uuid
 from shared.observability.logs import Operation, fields, get_logger
 from shared.payloads import SendError
 from shared.postgres.database import Connection
@@ -54,9 +55,8 @@ class AmbiguityJob:
         queue_empty = state is not None and state.messages == 0
         async with self._database.transaction() as connection:
             rows = await connection.fetch(QUERIES["lock_due_ambiguous"], _ROWS)
-            cases = [
-                _Case(row, decide(_doubt(row, queue_empty=queue_empty), self._durations)) for row in rows
-            ]
+            reached = await connection.fetchval(QUERIES["reached_by_statuses"]) if rows else None
+            cases = [_Case(row, decide(_doubt(row, queue_empty, reached), self._durations)) for row in rows]
             events = await self._carry_out(connection, cases)
         await self._outbox.publish(events)
         return len(cases)
@@ -100,13 +100,16 @@ class AmbiguityJob:
             )
 
 
-def _doubt(row: asyncpg.Record, *, queue_empty: bool) -> Doubt:
+def _doubt(row: asyncpg.Record, queue_empty: bool, reached: datetime | None) -> Doubt:
+    since = row["since"]
+    came_later = reached is not None and since is not None and reached > since
     return Doubt(
         status=row["status"],
         outcome=row["outcome"],
         has_attempt=row["attempt"] is not None,
         age_s=row["age_s"] or 0.0,
-        statuses_current=row["statuses_seen"] or queue_empty,
+        statuses_current=came_later or queue_empty,
+        has_news=row["has_news"],
         lane=row["lane"],
         on_ambiguous=_on_ambiguous(row["body"]),
         resends=row["resends"],
@@ -145,4 +148,5 @@ def _dead_letter(row: asyncpg.Record) -> DeadLetter:
         attempts=row["attempt"],
         correlation_id=_trace_id(row),
         message_id=row["message_id"],
+        replay_of=read_uuid(row["headers"].get(REPLAY_OF)),
     )

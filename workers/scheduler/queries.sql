@@ -20,9 +20,9 @@ select row.id, row.message_id, row.body, row.headers, row.queue, row.exchange, r
        extract(epoch from now() - coalesce(last.finished_at, last.started_at))::float8 as age_s,
        (select count(*) from send_attempts as before
         where before.message_id = row.message_id and before.error_code = 'resent') as resends,
-       exists (select from status_events as seen
-               where seen.received_at > coalesce(last.finished_at, last.started_at)
-                 and seen.source <> 'wabus') as statuses_seen
+       exists (select from status_events as event
+               where event.message_id is null
+                 and event.callback_data = row.message_id || ':' || last.attempt) as has_news
 from deferred_messages as row
 join message_tracking as tracked on tracked.id = row.message_id
 left join lateral (
@@ -34,6 +34,15 @@ order by row.not_before, row.seq
 limit $1
 for update of row skip locked;
 
+-- name: reached_by_statuses
+-- How far the updaters have come: the latest start of an attempt of which the platform's word is stored. When an
+-- event was stored says nothing of that: behind a backlog it came long before.
+select max(attempt.started_at)
+from (select message_id, source, wamid, callback_data from status_events order by id desc limit 2000) as seen
+join send_attempts as attempt on attempt.message_id = seen.message_id
+     and (attempt.wamid = seen.wamid or seen.callback_data = attempt.message_id || ':' || attempt.attempt)
+where seen.source <> 'wabus';
+
 -- name: postpone
 update deferred_messages set not_before = now() + $2::interval where id = any($1::uuid[]);
 
@@ -43,7 +52,7 @@ update deferred_messages set reason = 'released', not_before = now() where id = 
 
 -- name: find_skipped
 -- Messages that were tried once, whose recipients were then skipped: nobody tries them again.
-select tracked.id, recipient.skip_reason, campaign.correlation_id
+select tracked.id, coalesce(recipient.skip_reason, 'skipped') as skip_reason, campaign.correlation_id
 from message_tracking as tracked
 join broadcast_recipients as recipient on recipient.message_id = tracked.id and recipient.status = 'skipped'
 join broadcast_campaigns as campaign on campaign.id = tracked.campaign_id

@@ -27,7 +27,8 @@ class Verdict(Enum):
 class Doubt:
     """What is known. `age_s`: since the attempt ended, or began where its writer died.
 
-    `statuses_current`: an event came after it, or the queue of statuses was seen empty.
+    `statuses_current`: an event of a later attempt is stored, or the queue of statuses was seen empty.
+    `has_news`: an event of this attempt is stored and not applied yet.
     """
 
     status: str
@@ -35,6 +36,7 @@ class Doubt:
     has_attempt: bool
     age_s: float
     statuses_current: bool
+    has_news: bool
     lane: str | None
     on_ambiguous: str | None
     resends: int
@@ -45,7 +47,7 @@ def decide(doubt: Doubt, durations: Durations) -> Verdict:
     unknown = doubt.has_attempt and doubt.outcome in (None, "ambiguous")
     if doubt.status not in ("queued", "sent") or not unknown:
         return Verdict.RELEASE
-    if doubt.age_s < durations.ambiguous_wait_s:
+    if doubt.has_news or doubt.age_s < durations.ambiguous_wait_s:
         return Verdict.WAIT
     if not doubt.statuses_current and doubt.age_s < durations.ambiguous_max_s:
         return Verdict.WAIT
