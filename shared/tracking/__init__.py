@@ -7,6 +7,7 @@ waited, the dlq-handler with what died. The rules of the states themselves are `
 """
 
 from shared.tracking.message_store import record_opt_outs
+from shared.tracking.rejected import describe_rejection
 from shared.tracking.tracker import Tracker
 from shared.tracking.values import (
     OWN_SOURCE,
@@ -33,6 +34,7 @@ __all__ = [
     "StoredEvent",
     "Tracker",
     "callback_data",
+    "describe_rejection",
     "event_of",
     "read_callback_data",
     "record_opt_outs",

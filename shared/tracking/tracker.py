@@ -15,6 +15,7 @@ from shared.durations import Durations
 from shared.observability.metrics import Metrics
 from shared.postgres.database import Connection, Database
 from shared.postgres.outbox import Outbox
+from shared.reasons import DeadReason
 from shared.states import EVENT_STATES, Direction, MessageStatus, StatusOutcome
 from shared.tracking.consequences import Case, Consequences, write_cases
 from shared.tracking.event_store import (
@@ -28,6 +29,7 @@ from shared.tracking.event_store import (
 )
 from shared.tracking.judgement import Background, Message, Sighting, judge, locate
 from shared.tracking.message_store import find_backgrounds, lock_messages
+from shared.tracking.rejected import bury_events
 from shared.tracking.values import (
     OWN_SOURCE,
     OwnEvent,
@@ -59,10 +61,13 @@ class Tracker:
         """
         return await store_events(self._database, events) if events else []
 
-    async def apply(self, stored: Sequence[StoredEvent]) -> Mapping[int, StatusOutcome]:
+    async def apply(
+        self, stored: Sequence[StoredEvent], *, in_hand: bool = True
+    ) -> Mapping[int, StatusOutcome]:
         """Match stored events to messages and move them, in a transaction of its own; publish what follows.
 
-        Gives the outcome of each event by id. Idempotent: events that are settled meanwhile stay so.
+        Gives the outcome of each event by id. Idempotent: events that are settled meanwhile stay so. Whoever
+        has their deliveries in hand makes dead letters of rejected ones; else they are stored here.
         """
         events = [item for item in stored if item.outcome in _UNSETTLED]
         outcomes = {item.id: item.outcome for item in stored if item.outcome is not None}
@@ -75,6 +80,11 @@ class Tracker:
             settled: list[Settled] = [(event_id, matched[event_id], what) for event_id, what in found.items()]
             settled += [(event_id, None, what) for event_id, what in lost.items()]
             new = await settle_events(connection, settled)
+            if not in_hand:
+                rejected = [item for item in events if found.get(item.id) is StatusOutcome.REJECTED]
+                buried = await bury_events(connection, [item for item in rejected if item.id in new])
+                consequences.events.extend(buried)
+                consequences.dead.extend(DeadReason.STATE_VIOLATION for _ in buried)
             await self._outbox.record(connection, consequences.events)
         self._count([what for event_id, _, what in settled if event_id in new], consequences)
         await self._outbox.publish(consequences.events)
@@ -178,7 +188,7 @@ class Tracker:
         return Case(message, sightings, background, judgement, next(traces, str(message.id)))
 
     async def _apply_waiting(self, waiting: Sequence[StoredEvent]) -> int:
-        outcomes = await self.apply(waiting)
+        outcomes = await self.apply(waiting, in_hand=False)
         return sum(outcome is not StatusOutcome.UNMATCHED for outcome in outcomes.values())
 
     def _count(self, outcomes: Iterable[StatusOutcome], consequences: Consequences) -> None:

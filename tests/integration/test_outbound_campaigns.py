@@ -47,6 +47,20 @@ async def test_a_recipient_of_a_running_campaign_is_sent_to(sender: Sender) -> N
     assert row["sent_at"] is not None
 
 
+async def test_a_recipient_that_its_message_was_not_bound_to_is_bound_by_the_claim(sender: Sender) -> None:
+    """A stale copy is tracked while the recipient is back with its campaign, which then queues it again."""
+    conn = sender.cluster.conn
+    await add_recipient(sender, "running")
+    await insert(conn, "business_numbers", phone_number_id="1001", state="paused")
+    async with sender.running():
+        await sender.ask(campaign_message(), "bulk")
+        await sender.until_deferred("number_paused")
+        await conn.execute("update broadcast_recipients set message_id = null")
+        await conn.execute("update business_numbers set state = 'active'")
+        await sender.release("number_paused")
+        await until(lambda: _recipient_is(sender, "sent"))
+
+
 async def test_a_paused_campaign_takes_its_recipient_back_and_sends_it_later(sender: Sender) -> None:
     await add_recipient(sender, "paused")
     async with sender.running():

@@ -155,6 +155,26 @@ async def test_the_scheduler_matches_what_is_left_up_to_a_day(tracked: Tracking,
     assert (await row_of(conn, old))["status"] == "sent"
 
 
+async def test_a_status_found_impossible_once_its_message_is_there_is_a_dead_letter(
+    tracked: Tracking, conn: Connection
+) -> None:
+    early = happened("processed", genesys_message_id="g1", source="genesys", wamid=None)
+    assert await tracked.hear(early) == ["unmatched"]
+    await add_outbound(conn, genesys_message_id="g1")
+    assert await tracked.tracker.match_waiting() == 1
+    row = await conn.fetchrow(
+        "select reason, source_queue, exchange, routing_key, payload ->> 'status' as status,"
+        " payload ->> 'genesys_message_id' as genesys_message_id from dead_letter_queue"
+    )
+    assert row is not None
+    assert tuple(row)[:4] == ("state_violation", "status-updater", "wa.status", "genesys")
+    assert (row["status"], row["genesys_message_id"]) == ("processed", "g1")
+    assert (
+        await conn.fetchval("select count(*) from outbox_events where event_type = 'deadletter.stored'") == 1
+    )
+    assert tracked.count("rejected") == 1
+
+
 async def test_the_scheduler_matches_by_every_reference_however_many_wait(
     tracked: Tracking, conn: Connection
 ) -> None:

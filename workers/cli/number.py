@@ -110,7 +110,7 @@ def _change(
         known = {item.phone_number_id: item.state for item in await _read(database, settings)}
         if unknown := sorted(set(numbers) - set(known)):
             told = "not seen before: no setting, conversation or earlier pause names it"
-            click.echo(f"{', '.join(unknown)}: {told}", err=True)
+            click.echo(f"{escape_controls(', '.join(unknown))}: {told}", err=True)
         others = [name for name, before in known.items() if before != state]
         return await _set_state(database, others if everything else sorted(set(numbers)), state, reason, by)
 

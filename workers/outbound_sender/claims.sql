@@ -44,13 +44,25 @@ left join business_numbers as number on number.phone_number_id = mapping.phone_n
 left join circuit_breakers as circuit on circuit.service = mapping.phone_number_id;
 
 -- name: claim
--- The claim: only where no other attempt of that number, open or successful, is there.
-insert into send_attempts (message_id, attempt)
-select row.id, row.attempt
-from unnest($1::uuid[], $2::integer[]) as row (id, attempt)
-order by row.id
-on conflict do nothing
-returning message_id;
+-- The claim: only where no other attempt of that number, open or successful, is there. A recipient that was not
+-- queued yet when the message was tracked is bound to it now.
+with claimed as (
+    insert into send_attempts (message_id, attempt)
+    select row.id, row.attempt
+    from unnest($1::uuid[], $2::integer[]) as row (id, attempt)
+    order by row.id
+    on conflict do nothing
+    returning message_id
+), bound as (
+    update broadcast_recipients as recipient
+    set message_id = tracked.id, updated_at = now()
+    from claimed
+    join message_tracking as tracked on tracked.id = claimed.message_id
+    join conversation_mappings as mapping on mapping.id = tracked.mapping_id
+    where recipient.campaign_id = tracked.campaign_id and recipient.wa_id = mapping.wa_id
+      and recipient.status = 'queued' and recipient.message_id is distinct from tracked.id
+)
+select message_id from claimed;
 
 -- name: ensure_circuits
 insert into circuit_breakers (service)

@@ -14,7 +14,7 @@ from shared.consuming.settlement import Settled
 from shared.observability.metrics import Metrics
 from shared.reasons import DeadReason
 from shared.states import StatusOutcome
-from shared.tracking import StoredEvent, Tracker
+from shared.tracking import StoredEvent, Tracker, describe_rejection
 from workers.status_updater.intake import Reported, take_in
 
 
@@ -62,6 +62,5 @@ def _dispose(report: Reported, outcome: StatusOutcome) -> list[Settled]:
     first, *copies = report.deliveries
     done: Disposition = Ack()
     if outcome is StatusOutcome.REJECTED:
-        text = f"status {report.event.status[:40]} can never apply to this message"
-        done = Dead(DeadReason.STATE_VIOLATION, text)
+        done = Dead(DeadReason.STATE_VIOLATION, describe_rejection(report.event))
     return [(first, done), *((copy, Ack()) for copy in copies)]
