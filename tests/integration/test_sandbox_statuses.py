@@ -78,7 +78,7 @@ async def declare_queue(channel: AbstractChannel) -> AbstractQueue:
     """
     unrouted = await channel.declare_exchange("wa.unrouted", "topic", durable=True)
     queue = await channel.declare_queue("heard", durable=True)
-    await queue.bind(unrouted)
+    await queue.bind(unrouted, "#")
     alternate: FieldTable = {"alternate-exchange": unrouted.name}
     await channel.declare_exchange("wa.status", "topic", durable=True, arguments=alternate)
     return queue
