@@ -218,15 +218,15 @@ async def test_a_customer_backed_off_by_one_process_waits_in_all(
 async def test_who_stands_too_far_back_in_the_queue_is_told_so_in_time(
     client: RedisClient, durations: Durations
 ) -> None:
-    limiter = limiter_of(client, replace(durations, held_in_hand_s=0.3))
+    limiter = limiter_of(client, replace(durations, held_in_hand_s=1.0))
 
     answers = await asyncio.gather(*(limiter.wait(NUMBER, str(n), "bulk", 50) for n in range(200)))
 
     granted = [answer for answer in answers if isinstance(answer, Granted)]
     too_long = [answer for answer in answers if isinstance(answer, TooLong)]
     assert 5 <= len(granted) < 100
-    assert all(answer.waited_s < 2 for answer in granted)
-    assert all(answer.cause is LimitCause.NUMBER and answer.wait_s >= 0.3 for answer in too_long)
+    assert all(answer.waited_s < 4 for answer in granted)
+    assert all(answer.cause is LimitCause.NUMBER and answer.wait_s >= 1.0 for answer in too_long)
     assert not limiter._queues  # nothing is kept for queues that are empty
 
 
