@@ -56,9 +56,8 @@ class DeferralStore:
     ) -> list[DueMessage]:
         """Claim up to `limit` due rows, oldest first, up to the one whose body reaches `most_bytes`.
 
-        A claim ends after `lease_s`.
-
-        Ten times as late outside the queues `empty`: there what was published may wait still.
+        A claim ends after `lease_s`; ten times as late outside the queues `empty`, where what was published
+        may wait still.
         """
         lease = timedelta(seconds=lease_s)
         rows = await self._database.fetch(

@@ -26,7 +26,8 @@ delete from deferred_messages where id = any($1::uuid[]);
 
 -- name: claim_due
 -- Oldest first; a row that was published and is still here after the lease is due again, much later where its
--- queue was not seen empty: there its message may merely wait. What is ambiguous is not simply due: the scheduler decides about it.
+-- queue was not seen empty: there its message may merely wait. What is ambiguous is not simply due: the
+-- scheduler decides about it.
 with candidates as (
     select id, not_before, seq, octet_length(body) as bytes from deferred_messages
     where not_before <= now()

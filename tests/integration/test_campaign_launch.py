@@ -56,8 +56,12 @@ async def test_other_content_under_the_same_id_is_dead(cluster: Cluster) -> None
     assert await counts(cluster) == {"pending": 2}
 
 
-async def test_a_launch_uses_the_recipients_that_are_in_the_database(cluster: Cluster) -> None:
-    await insert(cluster.conn, "broadcast_campaigns", id="spring")
+@pytest.mark.parametrize("is_there", [True, False], ids=["its draft first", "the recipients first"])
+async def test_a_launch_uses_the_recipients_that_are_in_the_database(
+    cluster: Cluster, is_there: bool
+) -> None:
+    if is_there:
+        await insert(cluster.conn, "broadcast_campaigns", id="spring")
     await insert(cluster.conn, "broadcast_recipients", campaign_id="spring", wa_id=customer(1))
     async with cluster.running(BATCHER), ticking(cluster):
         await launch(cluster, campaign())

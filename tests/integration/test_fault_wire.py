@@ -68,6 +68,8 @@ async def test_work_that_was_begun_is_finished_though_its_connection_was_cut(
     may_end.set()
     await until(lambda: len(ended) == 2)
 
+    assert begun == ended == [b"work"] * 2
+    assert not consuming.done()
     consuming.cancel()
 
 
@@ -88,4 +90,6 @@ async def test_a_consumer_goes_on_after_its_connection_was_cut(
     await cluster.publish(UNROUTED, "", b"after")
     await until(lambda: b"after" in taken)
 
+    assert set(taken) == {b"before", b"after"}
+    assert not consuming.done()
     consuming.cancel()

@@ -3,6 +3,7 @@
 from collections import Counter
 from typing import Any
 
+import orjson
 import pytest
 from redis.asyncio import Redis
 
@@ -96,6 +97,9 @@ async def test_enriched_messages_wait_for_their_consumer(cluster: Cluster) -> No
     async with cluster.running("inbound-resolver"):
         await send(cluster, message())
         await until(lambda: _depth(cluster, "inbound.enriched", 1))
+    [waiting] = await cluster.take("inbound.enriched")
+    assert orjson.loads(waiting.body)["wamid"] == message()["wamid"]
+    assert waiting.delivery_mode == 2
 
 
 async def test_repetitions_are_published_once(cluster: Cluster) -> None:
@@ -238,6 +242,8 @@ async def test_a_correlation_before_its_message_waits_for_it(cluster: Cluster) -
         await until(lambda: _depth(cluster, "inbound-resolver.correlation", 0))
         await send(cluster, message(1))
         await until(lambda: len(cluster.told("conversation.correlated")) == 1)
+    assert await cluster.conn.fetchval("select conversation_id from conversation_mappings") == "conv-1"
+    assert await cluster.depth("dlq-handler") == 0
 
 
 async def test_a_correlation_of_an_unknown_message_dies_after_its_retries(cluster: Cluster) -> None:

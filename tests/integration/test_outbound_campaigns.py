@@ -59,6 +59,12 @@ async def test_a_recipient_that_its_message_was_not_bound_to_is_bound_by_the_cla
         await conn.execute("update business_numbers set state = 'active'")
         await sender.release("number_paused")
         await until(lambda: _recipient_is(sender, "sent"))
+    [accepted] = await sender.sandbox.messages(CUSTOMER)
+    bound = await recipient(sender)
+    assert (bound["wamid"], str(bound["message_id"])) == (
+        accepted["wamid"],
+        accepted["callback_data"].partition(":")[0],
+    )
 
 
 async def test_a_paused_campaign_takes_its_recipient_back_and_sends_it_later(sender: Sender) -> None:

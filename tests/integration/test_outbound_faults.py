@@ -220,6 +220,8 @@ async def test_bytes_of_any_kind_are_dead_and_nothing_more(sender: Sender, body:
         await sender.ask(text())
         await sender.until_dead("invalid_payload")
         await sender.until_status("sent")
+    assert len(await sender.sandbox.messages()) == 1
+    assert await sender.cluster.conn.fetchval("select count(*) from message_tracking") == 1
 
 
 async def test_the_watch_says_when_there_is_no_scheduler(database_url: str) -> None:
@@ -246,6 +248,8 @@ async def test_the_watch_says_when_there_is_no_scheduler(database_url: str) -> N
         await insert(conn, "circuit_breakers", service=NUMBER, state="open")
         await until(lambda: b"wabus_number_paused 1.0" in metrics.expose())
         await until(lambda: b'wabus_circuit_state{service="1001"} 2.0' in metrics.expose())
+        assert NO_SCHEDULER not in state.degraded
+        assert not looking.done()
     finally:
         looking.cancel()
         await asyncio.wait({looking})

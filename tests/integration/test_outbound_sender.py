@@ -98,6 +98,8 @@ async def test_an_unknown_conversation_is_waited_for(sender: Sender) -> None:
         await until(lambda: _has_tried(sender, 2))
         await add_mapping(sender.cluster.conn, wa_id=CUSTOMER, conversation_id="late")
         await sender.until_status("sent")
+    assert [item["to"] for item in await sender.sandbox.messages()] == [CUSTOMER]
+    assert await sender.dead() == []
 
 
 async def test_an_unknown_conversation_is_dead_after_three_retries(sender: Sender) -> None:
