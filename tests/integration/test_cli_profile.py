@@ -299,13 +299,15 @@ async def test_nothing_stored_is_no_error(conn: Connection, environ: dict[str, s
     assert (outcome.code, outcome.out) == (0, f"Nothing is stored of {PHONE}.\n")
 
 
-async def test_without_a_terminal_nobody_is_asked(conn: Connection, environ: dict[str, str]) -> None:
-    await insert(conn, "customer_profiles", phone=PHONE)
+async def test_where_nobody_can_confirm_nothing_is_erased(conn: Connection, environ: dict[str, str]) -> None:
+    await add_person(conn, ANA, await add_campaign(conn))
+    before = await take_snapshot(conn)
 
     outcome = await run(environ, "erase", PHONE)
 
-    assert (outcome.code, outcome.err) == (0, "")
-    assert await conn.fetchval("select count(*) from customer_profiles") == 0
+    assert outcome.code == 2
+    assert "--yes" in outcome.err
+    assert await take_snapshot(conn) == before
 
 
 @pytest.mark.parametrize(("answer", "code", "left"), [(b"n\n", 1, 1), (b"y\n", 0, 0)])

@@ -264,7 +264,7 @@ async def test_nothing_is_done_to_everything_by_accident(
         ["list", "--older-than", "soon"],
         ["replay", "--all", "--rate", "0"],
         ["replay", "--all", "--limit", "0"],
-        ["dismiss"],
+        ["dismiss", "--all"],
         ["show"],
     ],
 )

@@ -257,8 +257,10 @@ def _dry_run(
 
 
 def _confirm(settings: Settings, wanted: BroadcastCampaign, checked: Checked, yes: bool) -> None:
-    if yes or not sys.stdin.isatty():
+    if yes:
         return
+    if not sys.stdin.isatty():
+        raise click.UsageError("Nobody to ask: give --yes, or --dry-run first.")
     duration = describe_s(_duration_s(settings, wanted, checked.recipients))
     question = (
         f"Send to {checked.recipients} recipients from number {wanted.phone_number_id}, in about {duration}?"

@@ -62,7 +62,6 @@ _FILTERS: Final = (
     ),
 )
 _WHY: Final = "replayed by an operator"
-_NO_REASON: Final = "dismissed by an operator"
 _json = click.option("--json", "as_json", is_flag=True, help="One JSON object, for programs.")
 _all = click.option("--all", "everything", is_flag=True, help="Everything open; no ids, no filters.")
 _by = click.option("--by", envvar="USER", default="unknown", show_default="$USER", help="Who decides this.")
@@ -184,7 +183,7 @@ def replay(
 @click.argument("ids", nargs=-1, metavar="[ID]...")
 @_filters
 @_all
-@click.option("--why", default=_NO_REASON, show_default=True, help="Kept with each of them.")
+@click.option("--why", required=True, help="Kept with each of them.")
 @click.option("--dry-run", is_flag=True, help="Tell what would be dismissed, change nothing.")
 @_by
 @_json

@@ -76,7 +76,7 @@ def opt_out(phone: str, by: str, as_json: bool) -> None:
 )
 @phone_argument
 @click.option("--dry-run", is_flag=True, help="Count what would go, remove nothing.")
-@click.option("--yes", is_flag=True, help="Do not ask; only a terminal is asked.")
+@click.option("--yes", is_flag=True, help="Do not ask; needed where no terminal can.")
 @by_option
 @json_option
 def erase(phone: str, dry_run: bool, yes: bool, by: str, as_json: bool) -> None:
@@ -88,11 +88,10 @@ def erase(phone: str, dry_run: bool, yes: bool, by: str, as_json: bool) -> None:
     write meanwhile, run it again.
     """
     settings = Settings.from_env(os.environ)
-    asks = sys.stdin.isatty() and not (dry_run or yes)
-    if asks and as_json:
-        raise click.UsageError("With --json nobody is asked: give --yes, or --dry-run to count first.")
+    if not (dry_run or yes or (sys.stdin.isatty() and not as_json)):
+        raise click.UsageError("Nobody can confirm here: give --yes, or --dry-run to count first.")
     silence_logs()
-    if asks:
+    if not (dry_run or yes):
         _confirm(settings, phone, by)
     erasure = _erase(settings, phone, by, dry_run=dry_run)
     keys, failure = _reach_keys(settings, erasure, dry_run=dry_run)
