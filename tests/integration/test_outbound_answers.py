@@ -147,9 +147,12 @@ async def test_910_a_refused_token_pauses_the_number_until_it_is_resumed(sender:
         assert number is not None
         assert (number["phone_number_id"], number["state"]) == (NUMBER, "paused")
         assert (number["changed_by"], number["reason"]) != (None, None)
+        first = "message_id = (select id from message_tracking where client_message_id = 'c1')"
+        await conn.execute(f"update deferred_messages set reason = 'first' where {first}")
         await conn.execute("update business_numbers set state = 'active', since = now()")
         await sender.release("number_paused")
         await sender.until_status("sent", "c2")
+        await sender.release("first")
         await sender.until_deferred("number_paused")  # the first is refused again
     assert await sender.attempts() == [("failed", "190"), ("failed", "190")]
     assert await sender.dead() == []
