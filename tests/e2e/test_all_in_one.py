@@ -34,6 +34,7 @@ async def test_one_process_works_for_every_queue_and_drains(sender: Sender, proc
 
         await cluster.publish("wa.broadcast", "campaign.launch", _campaign())
         await until(lambda: _are(cluster, "broadcast_campaigns where status = 'done'", 1))
+        await until(lambda: _are(cluster, "message_tracking where status = 'read'", 3 + len(_RECIPIENTS)))
         await cluster.publish("wa.status", "whatsapp", b"no status")
         await until(lambda: _has_letters(cluster, 1))
         await until(lambda: is_all_told(cluster))

@@ -17,7 +17,7 @@ from tests.support.campaigns import (
 )
 from tests.support.cluster import Cluster
 from tests.support.crashing import CrashPoint
-from tests.support.leftovers import is_all_told, waiting_messages
+from tests.support.leftovers import is_all_told, work_off
 from tests.support.processes import Processes
 from tests.support.waiting import until
 
@@ -67,7 +67,7 @@ async def test_a_launch_is_whole_after_a_crash(
     async with cluster.running(BATCHER, "scheduler"):
         await until(lambda: has_counts(cluster, {"pending": 3000}))
         await until(lambda: is_all_told(cluster))
-        await until(lambda: is_drained(cluster))
+    await work_off(cluster, BATCHER)
     assert {event["new_status"] for event in told_of(cluster)} == {"scheduled"}
 
 
@@ -90,9 +90,5 @@ async def test_a_cancel_reaches_everyone_after_a_crash(
     async with cluster.running(BATCHER, "scheduler"):
         await until(lambda: has_counts(cluster, {"skipped: campaign_cancelled": 1500}))
         await until(lambda: is_all_told(cluster))
-        await until(lambda: is_drained(cluster))
+    await work_off(cluster, BATCHER)
     assert [event["new_status"] for event in told_of(cluster)][-1] == "cancelled"
-
-
-async def is_drained(cluster: Cluster) -> bool:
-    return await waiting_messages(cluster) == {}

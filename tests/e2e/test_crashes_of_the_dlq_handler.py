@@ -7,7 +7,7 @@ import pytest
 from tests.support.cluster import Cluster
 from tests.support.crashing import CrashPoint
 from tests.support.dead_letters import count_letters, insert_letter, letters, publish_dead, publish_raw
-from tests.support.leftovers import waiting_messages
+from tests.support.leftovers import work_off
 from tests.support.processes import Processes
 from tests.support.waiting import until
 
@@ -43,9 +43,9 @@ async def test_each_dead_letter_is_stored_once(
     async with cluster.running("dlq-handler", "scheduler"):
         await until(lambda: _are_stored(cluster, len(expected)))
         await until(lambda: _is_told(cluster))
+    await work_off(cluster, "dlq-handler")
 
     assert sorted(bytes(row["raw_body"]) for row in await letters(cluster)) == sorted(expected)
-    assert await waiting_messages(cluster) == {}
 
 
 async def test_a_worker_killed_between_a_death_and_its_ack_leaves_one_dead_letter(
@@ -57,7 +57,7 @@ async def test_a_worker_killed_between_a_death_and_its_ack_leaves_one_dead_lette
 
     async with cluster.running("inbound-resolver", "dlq-handler"):
         await until(lambda: _are_stored(cluster, 5))
-        await until(lambda: _are_worked(cluster))
+    await work_off(cluster, "inbound-resolver", "dlq-handler")
 
     rows = await letters(cluster)
     assert sorted(bytes(row["raw_body"]) for row in rows) == [
@@ -95,10 +95,6 @@ async def _are_stored(cluster: Cluster, count: int) -> bool:
 async def _is_told(cluster: Cluster) -> bool:
     told = {event["id"] for event in cluster.told("deadletter.stored")}
     return {str(row["id"]) for row in await letters(cluster)} <= told
-
-
-async def _are_worked(cluster: Cluster) -> bool:
-    return await waiting_messages(cluster) == {}
 
 
 async def _is_replayed(cluster: Cluster, letter: UUID) -> bool:

@@ -10,7 +10,7 @@ import pytest
 from tests.e2e.points import after, before, commit_to_publish, publish_to_mark
 from tests.support.cluster import Cluster
 from tests.support.crashing import CrashPoint
-from tests.support.leftovers import count, is_all_told, keys_told, waiting_messages
+from tests.support.leftovers import count, is_all_told, keys_told, nothing_waits
 from tests.support.processes import Processes
 from tests.support.rows import add_mapping, add_message, insert
 from tests.support.sending import NUMBER, Sender, text
@@ -148,7 +148,7 @@ async def is_done(cluster: Cluster) -> bool:
         )
         == 0
         and await is_all_told(cluster)
-        and await waiting_messages(cluster) == {}
+        and await nothing_waits(cluster)
     )
 
 

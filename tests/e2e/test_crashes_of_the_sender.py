@@ -14,7 +14,7 @@ import pytest
 from tests.e2e.points import after, before, before_ack, commit_to_publish, publish_to_mark
 from tests.support.cluster import Cluster
 from tests.support.crashing import CrashPoint
-from tests.support.leftovers import count, is_all_told, keys_told, waiting_messages
+from tests.support.leftovers import count, is_all_told, keys_told, nothing_waits
 from tests.support.processes import Processes
 from tests.support.sending import NUMBER, Sender, text
 from tests.support.waiting import until
@@ -135,7 +135,7 @@ async def is_over(cluster: Cluster, messages: int = _MESSAGES) -> bool:
         await count(cluster, f"message_tracking where status in {_ENDS}") == messages
         and await count(cluster, "deferred_messages") == 0
         and await is_all_told(cluster)
-        and await waiting_messages(cluster) == {}
+        and await nothing_waits(cluster)
     )
 
 

@@ -8,7 +8,7 @@ import pytest
 from tests.e2e.points import after, before, before_ack, commit_to_publish, publish_to_mark
 from tests.support.cluster import Cluster
 from tests.support.crashing import CrashPoint
-from tests.support.leftovers import count, is_all_told, keys_told, waiting_messages
+from tests.support.leftovers import count, is_all_told, keys_told, work_off
 from tests.support.processes import Processes
 from tests.support.tracking import BEGAN, add_outbound
 from tests.support.waiting import until
@@ -38,7 +38,7 @@ async def test_each_status_is_stored_once_and_each_step_told_under_one_key(
     async with cluster.running("status-updater", "scheduler"):
         await until(lambda: _is_read(cluster))
         await until(lambda: is_all_told(cluster))
-        await until(lambda: _is_idle(cluster))
+    await work_off(cluster, "status-updater")
     rows = await cluster.conn.fetch("select status, delivered_at, read_at from message_tracking")
     assert [tuple(row) for row in rows] == [
         ("read", BEGAN + timedelta(seconds=5), BEGAN + timedelta(seconds=9))
@@ -67,7 +67,3 @@ def steps_told(cluster: Cluster) -> dict[tuple[str, str], int]:
 
 async def _is_read(cluster: Cluster) -> bool:
     return await count(cluster, "message_tracking where status = 'read'") == _MESSAGES
-
-
-async def _is_idle(cluster: Cluster) -> bool:
-    return await waiting_messages(cluster) == {}

@@ -11,7 +11,7 @@ from redis.asyncio import Redis
 
 from tests.integration.test_inbound_resolver import enriched, message, send
 from tests.support.cluster import Cluster
-from tests.support.leftovers import count, has_in_hand, waiting_messages
+from tests.support.leftovers import count, has_in_hand, nothing_waits, work_off
 from tests.support.proxy import Proxy, proxied
 from tests.support.waiting import until
 
@@ -65,12 +65,12 @@ async def test_twenty_replicas_with_the_same_message_publish_it_once(cluster: Cl
         async with cluster.running(*replicas, BATCH_SIZE="1", PREFETCH="1", REDIS_URL=url):
             await until(lambda: _is_published(cluster, 2))
             await asyncio.gather(*(send(cluster, item) for item in both * _REPLICAS))
-            await until(lambda: _nothing_waits(cluster))
+            await until(lambda: nothing_waits(cluster))
+    await work_off(cluster, "inbound-resolver")
     assert sorted(item["wamid"] for item in enriched(cluster)) == sorted(item["wamid"] for item in both)
     assert sum(item["is_new_conversation"] for item in enriched(cluster)) == 1
     assert await count(cluster, "message_tracking") == 2
     assert await count(cluster, "conversation_mappings") == 1
-    assert await waiting_messages(cluster) == {}
 
 
 async def test_a_claim_of_a_dead_publisher_is_taken_over_without_a_retry(
@@ -125,9 +125,9 @@ async def test_a_copy_waits_for_its_publisher_and_does_not_die(
         await send(cluster, message(1))
         await until(lambda: "attempt 6 failed and is retried" in caplog.text)
         await cluster.conn.execute("update message_tracking set published_at = now()")
-        await until(lambda: _nothing_waits(cluster))
+        await until(lambda: nothing_waits(cluster))
+    await work_off(cluster, "inbound-resolver")
     assert len(enriched(cluster)) == 1
-    assert await waiting_messages(cluster) == {}
 
 
 async def _is_published(cluster: Cluster, messages: int) -> bool:
@@ -138,7 +138,3 @@ async def _is_claimed_for(cluster: Cluster, seconds: float) -> bool:
     """Whether a message is claimed until so long after it came."""
     rows = "message_tracking where publish_claimed_until > created_at + make_interval(secs => $1)"
     return await count(cluster, rows, seconds) == 1
-
-
-async def _nothing_waits(cluster: Cluster) -> bool:
-    return await waiting_messages(cluster) == {}

@@ -1,8 +1,11 @@
 """What a cluster at rest must not have: waiting messages, dead ones, events nobody published."""
 
+import asyncio
+
 from shared.amqp.topology import ENRICHED, build_topology
 from tests.support.cluster import FAST, Cluster
 from tests.support.rows import Connection
+from tests.support.waiting import until
 
 
 async def waiting_messages(cluster: Cluster) -> dict[str, int]:
@@ -14,6 +17,22 @@ async def waiting_messages(cluster: Cluster) -> dict[str, int]:
     names = [queue.name for queue in reversed(build_topology(FAST).queues) if queue.name != ENRICHED]
     depths = {name: await cluster.depth(name) for name in names}
     return {name: depth for name, depth in depths.items() if depth}
+
+
+async def nothing_waits(cluster: Cluster) -> bool:
+    """Whether every queue is empty; while workers run, what they have in hand may come back."""
+    return await waiting_messages(cluster) == {}
+
+
+async def work_off(cluster: Cluster, *names: str) -> None:
+    """Run these workers until nothing waits with all of them stopped.
+
+    Only then is it certain: a worker that is stopped gives back what it had in hand and did not begin.
+    """
+    async with asyncio.timeout(60):
+        while not await nothing_waits(cluster):
+            async with cluster.running(*names):
+                await until(lambda: nothing_waits(cluster))
 
 
 async def lock_waiters(connection: Connection) -> int:

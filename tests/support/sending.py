@@ -115,10 +115,12 @@ class Sender:
         await conn.execute("update deferred_messages set not_before = now() where reason = $1", reason)
         database = Database(self.cluster.database_url)
         try:
-            due = [row for row in await DeferralStore(database).claim_due(500, 1) if row.reason == reason]
+            store = DeferralStore(database)
+            due = await store.claim_due(500, 1)
+            await store.unclaim([row.id for row in due if row.reason != reason])
         finally:
             await database.close()
-        for row in due:
+        for row in [row for row in due if row.reason == reason]:
             item = row.publication
             headers = item.headers | {"x-attempt": item.attempt, "x-idempotency-key": item.idempotency_key}
             await self.cluster.channel.default_exchange.publish(
