@@ -22,6 +22,7 @@ from shared.errors import StackError
 _START_TIMEOUT_S = 90.0
 _STOP_GRACE_S = 10.0
 _POLL_S = 0.1
+_AGAIN_S = 0.5
 _READY_MARK = "ready"
 
 
@@ -49,17 +50,19 @@ def is_installed(kind: Kind, machine: Machine) -> bool:
 def start(kind: Kind, state: StackState, machine: Machine, abandon: threading.Event) -> ServerRecord:
     """Start one server and wait until it answers, on its earlier ports and data where there are any.
 
-    A first failure is tried again on other ports (somebody may have taken one). Raises StackError with the
-    end of the server's log when it does not come up; then none of its processes is left.
+    A failure is tried again: first on the same ports (what was killed may not be quite gone), then on others
+    (somebody may have taken one). Raises StackError with the end of the server's log when it does not come
+    up; then none of its processes is left.
     """
     earlier = state.servers.get(kind)
-    wanted_ports = earlier.ports if earlier is not None else ()
-    try:
-        return _attempt(kind, state, machine, abandon, wanted_ports)
-    except StackError:
-        if abandon.is_set():
-            raise
-    return _attempt(kind, state, machine, abandon, ())
+    tries = ((), ()) if earlier is None else (earlier.ports, earlier.ports, ())
+    for wanted_ports in tries[:-1]:
+        try:
+            return _attempt(kind, state, machine, abandon, wanted_ports)
+        except StackError:
+            if abandon.wait(_AGAIN_S):
+                raise
+    return _attempt(kind, state, machine, abandon, tries[-1])
 
 
 def is_running(server: ServerRecord) -> bool:

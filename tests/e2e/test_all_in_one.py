@@ -39,15 +39,18 @@ async def test_one_process_works_for_every_queue_and_drains(sender: Sender, proc
         await until(lambda: _has_letters(cluster, 1))
         await until(lambda: is_all_told(cluster))
         url = await program.url()
-        assert (await get(url, "/health/ready"))[0] == 200
-        verdict = (await get(url, "/health"))[1]
-        assert verdict["status"] == "healthy", verdict
+        await until(lambda: _is_healthy(url))
 
         program.send(signal.SIGTERM)
         assert await program.until_exit() == 0
         assert await waiting_messages(cluster) == {}
         sent_to = sorted(item["to"] for item in await sender.sandbox.messages())
         assert sent_to == [*[_CUSTOMER] * 3, *_RECIPIENTS]
+
+
+async def _is_healthy(url: str) -> bool:
+    ready, health = await get(url, "/health/ready"), await get(url, "/health")
+    return ready[0] == 200 and health[1]["status"] == "healthy"
 
 
 def _campaign() -> dict[str, object]:

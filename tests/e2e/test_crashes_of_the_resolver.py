@@ -56,7 +56,8 @@ async def test_each_message_is_tracked_once_and_told_under_one_key(
     cluster: Cluster, processes: Processes, point: CrashPoint, may_repeat: bool
 ) -> None:
     wamids = await send_all(cluster)
-    await processes.crash("inbound-resolver", point, BATCH_SIZE="16")
+    # a first batch of all customers, so that none is beside it
+    await processes.crash("inbound-resolver", point, BATCH_SIZE="16", BATCH_LINGER_MS="5000")
     async with cluster.running("inbound-resolver"):
         await until(lambda: set(keys_told(cluster, "inbound.enriched")) == set(wamids))
         await until(lambda: _is_published(cluster, len(wamids)))

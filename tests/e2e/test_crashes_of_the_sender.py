@@ -103,6 +103,10 @@ async def test_a_status_proves_that_an_unknown_send_went_out(
     async with sender.with_statuses():
         await ask_all(sender, lane)
         await processes.crash("outbound-sender", _ANSWERED)
+        # the wait outlasts the updater's storing of what it has in hand
+        sender.cluster.durations = replace(
+            sender.cluster.durations, ambiguous_wait_s=5.0, ambiguous_max_s=30.0
+        )
         async with recovering(sender.cluster, "status-updater"):
             await until(lambda: is_over(sender.cluster))
             await until(lambda: _are_read(sender.cluster))
@@ -124,7 +128,9 @@ async def ask_all(sender: Sender, lane: str, messages: int = _MESSAGES, **fields
 @asynccontextmanager
 async def recovering(cluster: Cluster, *others: str) -> AsyncIterator[None]:
     """Healthy workers, patient with a busy machine."""
-    cluster.durations = replace(cluster.durations, http_timeout_s=10.0, claim_start_s=10.0)
+    cluster.durations = replace(
+        cluster.durations, http_timeout_s=10.0, claim_start_s=10.0, held_in_hand_s=10.0
+    )
     async with cluster.running("outbound-sender", "scheduler", *others):
         yield
 

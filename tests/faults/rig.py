@@ -136,10 +136,13 @@ class Run:
             self.say(f"coming to rest: {waiting or 'nothing under way'}")
 
     def _is_complete(self, found: Footprint) -> bool:
-        """Every worker consumes, and is connected as ever."""
+        """Every worker is well, consumes, and is connected as ever."""
         consumers = found.consumers.values()
-        return all(count == self.schedule.replicas for count in consumers) and (
-            found.connections["rabbitmq"] == len(found.processes) * RABBITMQ_CONNECTIONS
+        well = all(held.is_live and held.is_ready for held in found.processes.values())
+        return (
+            well
+            and all(count == self.schedule.replicas for count in consumers)
+            and (found.connections["rabbitmq"] == len(found.processes) * RABBITMQ_CONNECTIONS)
         )
 
     @property

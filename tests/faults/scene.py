@@ -40,7 +40,9 @@ from workers.registry import load_worker
 NUMBER: Final = "1001"
 TOKEN: Final = "secret-token"
 #: A fault of some seconds must not use up the counted retries of a message.
-DURATIONS: Final = replace(FAST, retry_tier_s=(0.2, 0.5, 1.0, 3.0), publish_confirm_s=1.0)
+DURATIONS: Final = replace(
+    FAST, retry_tier_s=(0.2, 0.5, 1.0, 3.0), claim_start_s=10.0, ambiguous_wait_s=3.0, ambiguous_max_s=30.0
+)
 WORKERS: Final = ("inbound-resolver", "outbound-sender", "status-updater", "dlq-handler", "scheduler")
 _READY_S: Final = 40.0
 _OFFER_S: Final = 0.2

@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+from dataclasses import replace
 
 from shared.amqp.delivery import Delivery, Inlet
 from tests.integration.test_publishing import broker, publication
@@ -14,6 +15,7 @@ _MESSAGES = 3000
 
 async def test_hands_that_acknowledge_at_once_never_answer_twice(cluster: Cluster) -> None:
     """More acks at once than the client's write queue holds, so that they wait for one another."""
+    cluster.durations = replace(cluster.durations, consumer_watch_s=60.0)
     queue = await cluster.channel.declare_queue(_QUEUE)
     shuffled = random.Random(7)
     async with broker(cluster, cluster.rabbitmq_url) as opened:
@@ -26,7 +28,10 @@ async def test_hands_that_acknowledge_at_once_never_answer_twice(cluster: Cluste
         hands = [taken[start : start + 7] for start in range(0, _MESSAGES, 7)]
         await asyncio.gather(*(_acknowledge(inlet, hand) for hand in hands))
         await opened.publisher.publish([publication(_MESSAGES, _QUEUE)])
-        (last,) = await inlet.next_batch(1, 0)
+        async with asyncio.timeout(60):
+            while not (left := await inlet.next_batch(1, 0)):
+                pass
+        (last,) = left
         assert last.generation == taken[0].generation, "the channel was lost"
         await inlet.acknowledge([last])
         await inlet.close()

@@ -43,12 +43,13 @@ async def test_everyone_is_sent_to_once_and_the_campaign_is_done(sender: Sender)
         await until(lambda: is_state(sender.cluster, "done"))
         await launch(sender.cluster, told)
         await until(lambda: has_counts(sender.cluster, {"sent": 60}))
+        await until(lambda: "done" in [event["new_status"] for event in told_of(sender.cluster)])
     assert await accepted(sender) == {customer(number): 1 for number in range(60)}
     assert [event["new_status"] for event in told_of(sender.cluster)] == ["running", "done"]
 
 
 async def test_a_paused_campaign_goes_on_where_it_was(sender: Sender) -> None:
-    told = campaign(customers(80), batch_size=10, batch_delay_ms=250)
+    told = campaign(customers(80), batch_size=10, batch_delay_ms=1000)
     async with working(sender):
         await launch(sender.cluster, told)
         await until(lambda: has_accepted(sender, 15))
@@ -65,7 +66,7 @@ async def test_a_paused_campaign_goes_on_where_it_was(sender: Sender) -> None:
 
 async def test_a_cancelled_campaign_ends_without_the_rest(sender: Sender) -> None:
     async with working(sender):
-        await launch(sender.cluster, campaign(customers(80), batch_size=10, batch_delay_ms=250))
+        await launch(sender.cluster, campaign(customers(80), batch_size=10, batch_delay_ms=1000))
         await until(lambda: has_accepted(sender, 15))
         await control(sender.cluster, "cancel")
         await until(lambda: is_state(sender.cluster, "cancelled"))

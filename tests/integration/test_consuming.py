@@ -123,6 +123,7 @@ async def test_redelivered_messages_keep_each_customers_order(cluster: Cluster) 
         queue = await channel.get_queue("inbound-resolver", ensure=False)
         await queue.consume(_hold)
         await until(lambda: _is_deep(cluster, 52))
+    await until(lambda: _is_deep(cluster, 80))
     async with cluster.running("inbound-resolver"):
         await until(lambda: len(enriched(cluster)) == 80)
     for customer in range(4):
@@ -133,6 +134,7 @@ async def test_redelivered_messages_keep_each_customers_order(cluster: Cluster) 
 async def test_a_consumer_that_the_broker_cancels_is_restored(
     cluster: Cluster, caplog: pytest.LogCaptureFixture
 ) -> None:
+    cluster.durations = replace(cluster.durations, consumer_restore_s=60.0)
     async with cluster.running("inbound-resolver"):
         await until(lambda: _consumers(cluster, 1))
         async with await aio_pika.connect(cluster.rabbitmq_url) as connection:
@@ -147,6 +149,7 @@ async def test_a_consumer_that_the_broker_cancels_is_restored(
 
 
 async def test_without_redis_messages_are_resolved_all_the_same(cluster: Cluster) -> None:
+    cluster.durations = replace(cluster.durations, publish_claim_s=30.0)
     async with (
         behind_proxy(cluster, "REDIS_URL", cluster.redis_url) as proxy,
         cluster.running("inbound-resolver", "inbound-resolver"),

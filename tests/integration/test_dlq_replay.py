@@ -3,8 +3,10 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from functools import partial
+from typing import Final
 from uuid import UUID
 
 import pytest
@@ -23,15 +25,18 @@ from tests.support.rows import add_mapping, add_message
 from tests.support.sending import Sender, text
 from tests.support.waiting import until
 
+#: A claim ends when a test ends it.
+DURATIONS: Final = replace(FAST, replay_claim_s=60.0)
+
 
 class Operator:
     """Someone who replays, with connections of their own."""
 
     def __init__(self, cluster: Cluster) -> None:
         self.database = Database(cluster.database_url)
-        self.link = Link(cluster.rabbitmq_url, "test operator", FAST)
-        self.publisher = PikaPublisher(self.link, FAST)
-        self.replayer = Replayer(self.database, self.publisher, FAST)
+        self.link = Link(cluster.rabbitmq_url, "test operator", DURATIONS)
+        self.publisher = PikaPublisher(self.link, DURATIONS)
+        self.replayer = Replayer(self.database, self.publisher, DURATIONS)
 
     async def replay(self, *ids: UUID, by: str = "ana", accept_duplicate: bool = False) -> ReplayReport:
         return await self.replayer.replay(ids, by=by, why="fixed", accept_duplicate=accept_duplicate)
@@ -147,16 +152,14 @@ async def test_a_replay_that_ended_between_publish_and_mark_is_claimed_again_aft
     cluster: Cluster, operator: Operator
 ) -> None:
     row = await insert_letter(cluster)
-    dying = Replayer(operator.database, DyingPublisher(operator.publisher), FAST)
+    dying = Replayer(operator.database, DyingPublisher(operator.publisher), DURATIONS)
     with pytest.raises(asyncio.CancelledError):
         await dying.replay([row["id"]], by="ana", why="fixed")
     assert (await letters(cluster))[0]["status"] == "replaying"
     assert (await operator.replay(row["id"])).not_claimed == (row["id"],)
 
-    async def is_replayed() -> bool:
-        return (await operator.replay(row["id"])).replayed == (row["id"],)
-
-    await until(is_replayed)
+    await cluster.conn.execute("update dead_letter_queue set claimed_until = now()")
+    assert (await operator.replay(row["id"])).replayed == (row["id"],)
     messages = await cluster.take("inbound-resolver")
     assert [message.headers["x-replay-of"] for message in messages] == [str(row["id"])] * 2
     [letter] = await letters(cluster)
@@ -207,24 +210,24 @@ async def test_a_replay_of_a_failed_message_names_it(cluster: Cluster, operator:
 
 
 @pytest.mark.parametrize(
-    ("reason", "age_s", "expected"),
+    ("reason", "age_h", "expected"),
     [
-        ("lock_timeout", 1, True),
-        ("database_error", 1, True),
+        ("lock_timeout", 2, True),
+        ("database_error", 2, True),
         ("lock_timeout", 0, False),
-        ("invalid_payload", 1, False),
-        ("unexpected_error", 1, False),
+        ("invalid_payload", 2, False),
+        ("unexpected_error", 2, False),
     ],
 )
 async def test_what_the_database_killed_goes_back_by_itself(
-    cluster: Cluster, operator: Operator, reason: str, age_s: float, expected: bool
+    cluster: Cluster, operator: Operator, reason: str, age_h: float, expected: bool
 ) -> None:
     await insert_letter(cluster, reason=reason)
-    if age_s:
-        await cluster.conn.execute(
-            "update dead_letter_queue set created_at = now() - $1::interval", timedelta(seconds=age_s)
-        )
-    report = await operator.replayer.replay_due()
+    await cluster.conn.execute(
+        "update dead_letter_queue set created_at = now() - $1::interval", timedelta(hours=age_h)
+    )
+    durations = replace(DURATIONS, auto_replay_s=3600.0)
+    report = await Replayer(operator.database, operator.publisher, durations).replay_due()
     assert bool(report.replayed) is expected
     assert len(await cluster.take("inbound-resolver")) == int(expected)
 
@@ -321,14 +324,11 @@ async def test_a_replay_that_comes_twice_is_sent_once(sender: Sender, operator: 
         await sender.ask(text(customer=REFUSED))
         await until(lambda: _are_stored(cluster, 1))
         [letter] = await letters(cluster)
-        dying = Replayer(operator.database, DyingPublisher(operator.publisher), FAST)
+        dying = Replayer(operator.database, DyingPublisher(operator.publisher), DURATIONS)
         with pytest.raises(asyncio.CancelledError):
             await dying.replay([letter["id"]], by="ana", why="fixed")
-
-        async def is_replayed() -> bool:
-            return bool((await operator.replay(letter["id"])).replayed)
-
-        await until(is_replayed)
+        await cluster.conn.execute("update dead_letter_queue set claimed_until = now()")
+        assert (await operator.replay(letter["id"])).replayed == (letter["id"],)
         await until(lambda: _are_stored(cluster, 2))
         await sender.until_worked()
     assert len(await sender.attempts()) == 2

@@ -1,6 +1,7 @@
 """The inbound resolver on real servers."""
 
 from collections import Counter
+from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -8,7 +9,7 @@ import pytest
 from redis.asyncio import Redis
 
 from tests.support.cluster import Cluster
-from tests.support.leftovers import has_in_hand
+from tests.support.leftovers import has_in_hand, work_off
 from tests.support.waiting import until
 
 
@@ -32,6 +33,7 @@ def enriched(cluster: Cluster) -> list[dict[str, Any]]:
 
 
 async def test_a_message_is_tracked_enriched_and_cached(cluster: Cluster) -> None:
+    cluster.durations = replace(cluster.durations, redis_call_s=10.0)
     async with cluster.running("inbound-resolver"):
         await send(cluster, message(contact_name="Ana", note="carried through", user_id="DE.8842"))
         await until(lambda: len(enriched(cluster)) == 1)
@@ -103,6 +105,7 @@ async def test_enriched_messages_wait_for_their_consumer(cluster: Cluster) -> No
 
 
 async def test_repetitions_are_published_once(cluster: Cluster) -> None:
+    cluster.durations = replace(cluster.durations, publish_claim_s=30.0)
     async with cluster.running("inbound-resolver", "inbound-resolver"):
         await send(cluster, *(message(1) for _ in range(30)), message(2), *(message(1) for _ in range(30)))
         await send(cluster, message(3))
@@ -132,6 +135,7 @@ async def test_messages_of_a_customer_leave_one_replica_in_order(cluster: Cluste
 
 
 async def test_a_closed_mapping_is_followed_by_a_new_one(cluster: Cluster) -> None:
+    cluster.durations = replace(cluster.durations, redis_call_s=10.0)
     async with cluster.running("inbound-resolver"):
         await send(cluster, message(1))
         await until(lambda: len(enriched(cluster)) == 1)
@@ -187,6 +191,7 @@ async def test_a_bad_message_is_dead_and_its_neighbours_are_not(
 
 
 async def test_a_correlation_goes_through_its_message_not_the_last_one(cluster: Cluster) -> None:
+    cluster.durations = replace(cluster.durations, redis_call_s=10.0)
     async with cluster.running("inbound-resolver"):
         await send(cluster, message(1), message(2), message(3))
         await until(lambda: len(enriched(cluster)) == 3)
@@ -229,10 +234,8 @@ async def test_a_replaced_conversation_that_comes_again_with_its_message_changes
         for number, conversation in ((1, "conv-1"), (2, "conv-2"), (1, "conv-1"), (2, "conv-2")):
             await correlate(cluster, message(number), conversation)
         await until(lambda: len(cluster.told("conversation.correlated")) == 2)
-        await until(lambda: _depth(cluster, "inbound-resolver.correlation", 0))
-        assert await cluster.conn.fetchval("select conversation_id from conversation_mappings") == "conv-2"
-    assert await cluster.depth("inbound-resolver.correlation") == 0
-    assert await cluster.depth("dlq-handler") == 0
+    await work_off(cluster, "inbound-resolver")
+    assert await cluster.conn.fetchval("select conversation_id from conversation_mappings") == "conv-2"
     assert len(cluster.told("conversation.correlated")) == 2
 
 

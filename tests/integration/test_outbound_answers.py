@@ -6,8 +6,7 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
-from tests.support.cluster import FAST
-from tests.support.sending import NUMBER, Sender, text
+from tests.support.sending import NUMBER, PATIENT, Sender, text
 from tests.support.waiting import until
 
 
@@ -35,6 +34,7 @@ async def test_902_a_failure_that_stays_ends_after_the_last_retry(sender: Sender
 
 
 async def test_903_a_request_that_hangs_is_ambiguous(sender: Sender) -> None:
+    sender.cluster.durations = replace(PATIENT, http_timeout_s=2.0)
     async with sender.running():
         await sender.ask(text(customer=ending("903")))
         await sender.until_deferred("ambiguous")
@@ -43,7 +43,7 @@ async def test_903_a_request_that_hangs_is_ambiguous(sender: Sender) -> None:
 
 
 async def test_903_a_request_that_hangs_keeps_nobody_else_waiting(sender: Sender) -> None:
-    sender.cluster.durations = replace(FAST, http_timeout_s=60)
+    sender.cluster.durations = replace(PATIENT, http_timeout_s=60)
     async with sender.running(DRAIN_SECONDS="0"):
         await sender.ask(text(customer=ending("903")))
         await until(lambda: _accepted(sender, 1))
@@ -69,10 +69,11 @@ async def test_904_a_connection_closed_after_the_request_is_ambiguous(sender: Se
 
 
 async def test_905_the_number_slows_down_as_long_as_it_is_told(sender: Sender) -> None:
+    await sender.sandbox.change(fault={"code": 130429, "http_status": 429, "retry_after_s": 60, "times": 1})
     async with sender.running():
-        await sender.ask(text(customer=ending("905")))
+        await sender.ask(text())
         await sender.until_deferred("rate_limit")
-        await sender.ask(text("c2"))
+        await sender.ask(text("c2", ending("002")))
         await sender.until_deferred("rate_limit", 2)  # the whole number waits
         await _lift_rate(sender)
         await sender.release("rate_limit")
@@ -113,6 +114,7 @@ async def test_908_an_opt_out_is_remembered(sender: Sender) -> None:
 
 async def test_909_only_the_customer_at_the_pair_limit_waits(sender: Sender) -> None:
     customer = ending("909")
+    sender.cluster.durations = replace(PATIENT, pair_backoff_base_s=60.0)
     async with sender.running():
         await sender.ask(text(customer=customer))
         await sender.until_deferred("rate_limit")
@@ -121,12 +123,12 @@ async def test_909_only_the_customer_at_the_pair_limit_waits(sender: Sender) -> 
         wait_s = await sender.cluster.conn.fetchval(
             "select extract(epoch from not_before - created_at)::float8 from deferred_messages"
         )
-        assert 1 < wait_s <= 4
+        assert 30 < wait_s <= 60
     assert await sender.attempts() == [("failed", "131056")]
 
 
 async def test_909_a_short_pair_wait_is_kept_in_hand_and_grows(sender: Sender) -> None:
-    sender.cluster.durations = replace(FAST, pair_backoff_base_s=0.2)
+    sender.cluster.durations = replace(PATIENT, pair_backoff_base_s=0.2)
     async with sender.running():
         await sender.ask(text(customer=ending("909")))
         await sender.until_status("sent")
@@ -152,6 +154,7 @@ async def test_910_a_refused_token_pauses_the_number_until_it_is_resumed(sender:
         await conn.execute("update business_numbers set state = 'active', since = now()")
         await sender.release("number_paused")
         await sender.until_status("sent", "c2")
+        await until(lambda: _only_waits(sender, "first"))  # c2's row goes after its status is written
         await sender.release("first")
         await sender.until_deferred("number_paused")  # the first is refused again
     assert await sender.attempts() == [("failed", "190"), ("failed", "190")]
@@ -172,7 +175,6 @@ async def test_913_914_statuses_in_any_order_leave_one_send_and_one_event(sender
 
 
 async def test_915_a_slow_answer_is_an_answer(sender: Sender) -> None:
-    sender.cluster.durations = replace(FAST, http_timeout_s=10)
     async with sender.running():
         await sender.ask(text(customer=ending("915")))
         await sender.until_status("sent")
@@ -202,6 +204,7 @@ async def test_a_refused_connection_is_transient(sender: Sender) -> None:
 
 async def test_spam_holds_the_marketing_of_its_number_only(sender: Sender) -> None:
     await sender.sandbox.change(fault={"code": 131048, "http_status": 400, "times": 1})
+    sender.cluster.durations = replace(PATIENT, spam_hold_s=60.0)
     async with sender.running():
         await sender.ask(text(), "bulk")
         await sender.until_deferred("rate_limit")
@@ -223,17 +226,18 @@ async def test_a_medium_that_cannot_be_fetched_is_tried_four_times(sender: Sende
 
 async def test_five_failures_of_three_messages_open_the_breaker_and_probes_close_it(sender: Sender) -> None:
     await sender.sandbox.change(fault={"code": 131016, "http_status": 500})
-    sender.cluster.durations = replace(FAST, breaker_open_s=1.0, breaker_probe_lease_s=5.0)
+    sender.cluster.durations = replace(PATIENT, breaker_open_s=1.0, breaker_probe_lease_s=60.0)
     async with sender.running():
         for place in range(8):
             await sender.ask(text(f"c{place}", ending(f"{place:03}")))
         await sender.until_deferred("circuit_open", 8)
         tried = (await sender.sandbox.stats())["rejected"]
         assert tried >= 5
-        await sender.sandbox.change(fault=None, latency_ms=400)
+        await sender.sandbox.change(fault=None, latency_ms=5_000)
         await until(lambda: _circuit_is_due(sender))
         await sender.release("circuit_open")
         await until(lambda: _accepted(sender, 2))
+        await until(lambda: _are_put_off(sender, 6))
         assert await _circuit(sender) == ("half_open", 2)  # and nobody else went
         await until(lambda: _circuit_is(sender, "closed"))
         await sender.sandbox.change(latency_ms=0)
@@ -262,6 +266,16 @@ async def _not_before(sender: Sender) -> Any:
 
 async def _is_put_off_anew(sender: Sender, before: Any) -> bool:
     return bool(await _not_before(sender) != before)
+
+
+async def _only_waits(sender: Sender, reason: str) -> bool:
+    return await sender.deferred() == [reason]
+
+
+async def _are_put_off(sender: Sender, count: int) -> bool:
+    """Stored, and not published since."""
+    rows = "select count(*) from deferred_messages where published_until is null"
+    return bool(await sender.cluster.conn.fetchval(rows) == count)
 
 
 async def _circuit(sender: Sender) -> tuple[Any, ...]:

@@ -80,7 +80,7 @@ async def test_without_confirms_a_publish_fails_in_time_and_the_next_one_goes_th
         proxied(cluster.rabbitmq_url) as proxy,
         broker(cluster, proxy.url(cluster.rabbitmq_url), confirm_s=0.5) as opened,
     ):
-        assert await opened.publisher.publish([publication(0)]) == [None]
+        await until(lambda: _publishes(opened))
         proxy.swallow()
         (late,) = await opened.publisher.publish([publication(1)])
         assert isinstance(late, PublishFailed)

@@ -157,7 +157,7 @@ async def test_905_says_when_to_come_back_and_901_that_it_is_transient(caller: S
 
 async def test_903_accepts_and_never_answers(caller: SandboxCaller) -> None:
     with pytest.raises(TimeoutError):
-        await caller.send("491700000903", timeout_s=0.5)
+        await caller.send("491700000903", timeout_s=3)
 
     assert (await wait_for_message(caller, "491700000903"))["answered"] is False
     await wait_until_idle(caller)
@@ -185,7 +185,7 @@ async def test_a_caller_that_gives_up_leaves_an_unanswered_message(caller: Sandb
     await caller.change(latency_ms=60_000)
 
     with pytest.raises(TimeoutError):
-        await caller.send(TO, timeout_s=0.5)
+        await caller.send(TO, timeout_s=3)
 
     assert (await wait_for_message(caller, TO))["answered"] is False
     await wait_until_idle(caller)
@@ -238,7 +238,7 @@ async def test_a_fault_may_spoil_the_answer_to_an_accepted_message(
     await caller.change(fault={"answer": answer})
 
     with pytest.raises((aiohttp.ClientError, TimeoutError)):
-        await caller.send(TO, timeout_s=0.5 if answer == "none" else 30)
+        await caller.send(TO, timeout_s=3 if answer == "none" else 30)
 
     assert [message["answered"] for message in await caller.messages(TO)] == [False]
     await caller.change(fault=None)

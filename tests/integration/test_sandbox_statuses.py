@@ -177,9 +177,7 @@ async def test_a_caller_who_hangs_up_between_status_and_answer_is_told_all_the_s
         sending = asyncio.create_task(caller.send("491700000914"))
         await receiver.wait_for(lambda heard: len(heard) >= 1)
         sending.cancel()
-        statuses = await receiver.wait_for(lambda heard: len(heard) == 3)
-
-    assert sorted(kinds(statuses)) == ["delivered", "read", "sent"]
+        await receiver.wait_for(lambda heard: set(kinds(heard)) == {"sent", "delivered", "read"})
 
 
 async def test_reset_forgets_the_statuses_that_wait() -> None:
@@ -204,7 +202,7 @@ async def test_a_message_without_an_answer_was_sent_all_the_same(digits: str) ->
         SandboxCaller.connected(sandbox.url) as caller,
     ):
         with pytest.raises((TimeoutError, aiohttp.ServerDisconnectedError)):
-            await caller.send(f"491700000{digits}", timeout_s=0.5)
+            await caller.send(f"491700000{digits}", timeout_s=3)
         statuses = await receiver.wait_for(lambda heard: len(heard) == 3)
         wamids = {message["wamid"] for message in await caller.messages()}
 

@@ -1,5 +1,6 @@
 """The scheduler on real servers."""
 
+import time
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
@@ -7,9 +8,11 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import orjson
+import pytest
 from redis.asyncio import Redis
 
 from tests.support.cluster import Cluster
+from tests.support.proxy import proxied
 from tests.support.rows import add_mapping, add_message, insert
 from tests.support.waiting import until
 
@@ -61,7 +64,7 @@ async def test_a_published_row_that_nobody_handles_is_published_again_once_its_q
         for number in (2, 3):  # then the scheduler has looked, more than once
             await defer(cluster, not_before="-1 second", body={"number": number})
             await until(partial(_depth, cluster, "outbound-sender", number))
-        assert await numbers(cluster) == [1, 2, 3]
+        assert (await numbers(cluster))[:3] == [1, 2, 3]
         await until(lambda: _is_again(cluster, 1))
         await cluster.conn.execute("update deferred_messages set published_until = now() - interval '1 hour'")
         await until(lambda: _depth(cluster, "outbound-sender", 3))
@@ -74,7 +77,7 @@ async def test_two_replicas_publish_a_due_row_once(cluster: Cluster) -> None:
         await defer(cluster, not_before="-1 second", body={"number": number})
     async with cluster.running("scheduler", "scheduler", "scheduler"):
         await until(lambda: _depth(cluster, "outbound-sender", 20))
-        assert await cluster.conn.fetchval("select count(*) from leases where expires_at > now()") == 1
+        await until(lambda: _count(cluster, "leases where expires_at > now()", 1))
 
 
 async def test_another_replica_takes_over_a_lease_that_ran_out(cluster: Cluster) -> None:
@@ -201,6 +204,30 @@ async def test_a_proof_that_is_stored_and_not_applied_yet_is_waited_for(cluster:
         await until(lambda: _count(cluster, "deferred_messages where not_before > now()", 1))
     assert await cluster.conn.fetchval("select outcome from send_attempts") == "ambiguous"
     assert cluster.told("outbound.failed") == []
+
+
+async def test_a_proof_in_hand_while_postgresql_is_away_is_waited_for(
+    cluster: Cluster, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is in no queue then, and the scheduler may be back before who has it."""
+    caplog.set_level("INFO")
+    cluster.durations = replace(
+        cluster.durations, ambiguous_wait_s=60.0, store_probe_s=1.0, store_probe_max_s=1.0
+    )
+    async with (
+        proxied(cluster.database_url) as proxy,
+        cluster.running("scheduler", "status-updater", DATABASE_URL=proxy.url(cluster.database_url)),
+    ):
+        await until(lambda: "this replica schedules" in caplog.text)
+        proxy.refuse()
+        message = await ambiguous(cluster, lane="reply", finished="1 hour")
+        proof = {"wamid": "wamid.1", "status": "sent", "callback_data": f"{message}:1"}
+        await cluster.publish("wa.status", "whatsapp", proof | {"timestamp": str(int(time.time()))})
+        await until(lambda: "consuming pauses" in caplog.text)
+        proxy.heal()
+        await until(lambda: _count(cluster, "send_attempts where outcome <> 'ambiguous'", 1))
+        assert await cluster.conn.fetchval("select outcome from send_attempts") == "sent"
+        await until(lambda: _count(cluster, "message_tracking where status = 'sent'", 1))
 
 
 async def hear_of_another(cluster: Cluster, *, started: str) -> None:

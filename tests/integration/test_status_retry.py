@@ -1,10 +1,11 @@
 """A failure that a status reports, through sandbox, sender, updater and scheduler."""
 
+from dataclasses import replace
 from typing import Any
 
 import orjson
 
-from tests.support.sending import CUSTOMER, Sender
+from tests.support.sending import CUSTOMER, PATIENT, Sender
 from tests.support.waiting import until
 
 
@@ -14,6 +15,7 @@ def text(customer: str, client_id: str = "c1") -> dict[str, Any]:
 
 async def test_912_is_sent_three_times_and_then_fails_once(sender: Sender) -> None:
     customer = f"{CUSTOMER[:-3]}912"
+    sender.cluster.durations = replace(PATIENT, unmarked_after_s=60.0)
     workers = ("status-updater", "scheduler", "dlq-handler")
     async with sender.with_statuses(), sender.cluster.running(*workers), sender.running():
         await sender.ask(text(customer))

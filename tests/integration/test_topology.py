@@ -9,6 +9,7 @@ import pytest
 from shared.amqp.declare import declare_topology, find_missing
 from shared.amqp.pika import PikaBroker
 from shared.amqp.topology import DLQ_HANDLER, ENRICHED, build_topology
+from shared.running.ending import end_tasks
 from tests.support.cluster import (
     FAST,
     Cluster,
@@ -57,8 +58,7 @@ async def test_a_server_that_lost_its_topology_is_given_it_again(servers: Server
             await until(lambda: broker.is_up)
             async with await aio_pika.connect(url) as connection:
                 missing = await find_missing(connection, topology)
-            for task in broker.tasks:
-                task.cancel()
+            await end_tasks(broker.tasks)
     assert missing == []
 
 

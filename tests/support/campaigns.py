@@ -4,6 +4,7 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any, Final
 from uuid import uuid4
 
@@ -109,11 +110,15 @@ def told_of(cluster: Cluster, campaign_id: str = "spring") -> list[dict[str, Any
 
 
 async def idle(cluster: Cluster) -> None:
-    """Wait until what was published to the batcher before now has been looked at: a marker comes last."""
-    marker = uuid4().hex
-    await control(cluster, "cancel", campaign_id=marker)
-    await until(lambda: is_state(cluster, "cancelled", marker))
-    await until(lambda: is_depth(cluster, BATCHER, 0))
+    """Wait until what was published to the batcher before now has been looked at: markers come last.
+
+    Two, one after the other: a batch beside the first one's may still be under way.
+    """
+    for _ in range(2):
+        marker = uuid4().hex
+        await control(cluster, "cancel", campaign_id=marker)
+        await until(partial(is_state, cluster, "cancelled", marker))
+        await until(lambda: is_depth(cluster, BATCHER, 0))
 
 
 async def is_state(cluster: Cluster, expected: str, campaign_id: str = "spring") -> bool:

@@ -2,8 +2,8 @@
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Final
 
 import aio_pika
 import aiohttp
@@ -15,13 +15,18 @@ from deploy.sandbox.settings import SandboxSettings
 from shared.postgres.database import Database
 from shared.postgres.deferral import DeferralStore
 from shared.running.process import WorkerProcess
-from tests.support.cluster import Cluster
+from tests.support.cluster import FAST, Cluster
 from tests.support.sandbox import SandboxCaller
 from tests.support.waiting import until
 
 NUMBER = "1001"
 CUSTOMER = "491700000001"
 TOKEN = "secret-token"
+
+#: No patience that runs out while the machine stalls: tests of what follows when one does name their own.
+PATIENT: Final = replace(
+    FAST, held_in_hand_s=10.0, http_timeout_s=20.0, claim_start_s=20.0, redis_call_s=10.0
+)
 
 
 @dataclass
@@ -157,6 +162,7 @@ def text(
 @pytest.fixture
 async def sender(cluster: Cluster) -> AsyncIterator[Sender]:
     """A cluster and a sandbox that sends no statuses."""
+    cluster.durations = PATIENT
     async with AsyncExitStack() as stack:
         sandbox = await stack.enter_async_context(Sandbox.running(settings=SandboxSettings(token=TOKEN)))
         client = await stack.enter_async_context(

@@ -85,7 +85,11 @@ class TlsFront:
         loop = asyncio.get_running_loop()
         try:
             await _until_readable(caller)
-            self.beginnings.append(caller.recv(1, socket.MSG_PEEK))
+            beginning = caller.recv(1, socket.MSG_PEEK)
+            if not beginning:  # it hung up without a word
+                caller.close()
+                return
+            self.beginnings.append(beginning)
             reader = asyncio.StreamReader()
             protocol = asyncio.StreamReaderProtocol(reader)
             transport, _ = await loop.connect_accepted_socket(lambda: protocol, caller, ssl=self._context)

@@ -2,8 +2,16 @@
 
 import asyncio
 
+import pytest
+
 from shared.amqp.arrivals import Arrivals
 from tests.unit.test_consuming import delivery
+
+
+@pytest.fixture(autouse=True)
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Longer than any machine stalls."""
+    monkeypatch.setattr("shared.amqp.arrivals._IDLE_S", 60.0)
 
 
 def filled(count: int) -> Arrivals:

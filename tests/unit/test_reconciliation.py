@@ -13,6 +13,7 @@ DOUBT = Doubt(
     has_attempt=True,
     age_s=91.0,
     statuses_current=True,
+    well_s=3600.0,
     has_news=False,
     lane="reply",
     on_ambiguous=None,
@@ -47,6 +48,12 @@ def test_nothing_is_decided_before_the_wait_is_over() -> None:
 def test_statuses_that_lag_behind_are_waited_for_up_to_the_limit() -> None:
     assert verdict(statuses_current=False, age_s=899.0) is Verdict.WAIT
     assert verdict(statuses_current=False, age_s=901.0) is Verdict.RESEND
+
+
+def test_after_an_outage_statuses_are_waited_for_beyond_the_limit() -> None:
+    assert verdict(statuses_current=False, age_s=3600.0, well_s=89.0) is Verdict.WAIT
+    assert verdict(statuses_current=False, age_s=3600.0, well_s=90.0) is Verdict.RESEND
+    assert verdict(age_s=3600.0, well_s=0.0) is Verdict.RESEND  # a later attempt's event is stored
 
 
 def test_a_status_that_is_stored_and_not_applied_yet_is_waited_for() -> None:

@@ -7,11 +7,13 @@ import asyncio
 import os
 import sys
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from typing import Any, Final, TypeVar
 
 import click
 
 from shared.coordination.client import RedisClient, RedisUnavailable
+from shared.durations import DURATIONS
 from shared.errors import WabusError
 from shared.masking import escape_controls
 from shared.postgres.database import Database
@@ -25,6 +27,8 @@ from workers.cli.printing import format_time, print_facts, print_json, print_tab
 
 _QUERIES: Final = Queries("workers.cli", "profile.sql")
 _Result = TypeVar("_Result")
+#: An erasure may wait for Redis where a message may not.
+_REDIS_CALL_S: Final = 5.0
 
 
 @click.group(epilog="\b\nExample:\n  wabus profile show +491700000001")
@@ -126,7 +130,7 @@ def _reach_keys(
 
 
 async def _with_redis(settings: Settings, work: Callable[[RedisClient], Awaitable[_Result]]) -> _Result:
-    redis = RedisClient(settings.redis_url.get_secret_value())
+    redis = RedisClient(settings.redis_url.get_secret_value(), replace(DURATIONS, redis_call_s=_REDIS_CALL_S))
     try:
         return await work(redis)
     finally:

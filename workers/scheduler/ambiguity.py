@@ -1,5 +1,6 @@
 """The job that ends ambiguity: sends of which no answer is known, after the wait for their status."""
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -11,6 +12,7 @@ import orjson
 
 from shared.amqp.delivery import REPLAY_OF
 from shared.amqp.topology import STATUS_UPDATER
+from shared.errors import StoreUnavailable
 from shared.ids import read_uuid, time_ordered_uuid
 from shared.observability.logs import Operation, fields, get_logger
 from shared.payloads import SendError
@@ -26,6 +28,8 @@ from workers.scheduler.store import QUERIES
 logger = get_logger(__name__)
 _ERROR = "nobody knows whether the Cloud API took it, and it must not be sent twice"
 _ROWS = 200
+#: For so much of the wait the queue of statuses must be empty.
+_HEARD_OUT = 0.05
 #: What `shared.postgres.deferral` keeps beside the message's headers.
 _OWN_HEADERS = ("correlation_id", "idempotency_key")
 
@@ -38,6 +42,14 @@ class _Case:
     verdict: Verdict
 
 
+@dataclass(frozen=True, slots=True)
+class _Hearing:
+    """How long statuses could be stored, and whether their queue was empty at each look for some time."""
+
+    well_s: float
+    is_out: bool
+
+
 class AmbiguityJob:
     """Decides about due ambiguous messages; see `workers.scheduler.reconciliation`."""
 
@@ -48,15 +60,40 @@ class AmbiguityJob:
         self._metrics = kit.metrics
         self._durations = kit.durations
         self._tracker = tracker
+        self._well_since: float | None = None
+        self._empty_since: float | None = None
 
     async def run(self) -> int:
         """Decide about all that is due now; returns how many."""
+        hearing = await self._listen()
+        try:
+            return await self._decide(hearing)
+        except StoreUnavailable:
+            self.forget()
+            raise
+
+    def forget(self) -> None:
+        """Begin to look anew: looks were missed, or nobody could store what came."""
+        self._well_since = self._empty_since = None
+
+    async def _listen(self) -> _Hearing:
+        """What an updater has in hand is in no queue: one look at an empty one says little."""
         state = await self._broker.queue_state(STATUS_UPDATER)
-        queue_empty = state is not None and state.messages == 0
+        now = time.monotonic()
+        if self._well_since is None:
+            self._well_since = now
+        if state is None or state.messages:
+            self._empty_since = None
+        elif self._empty_since is None:
+            self._empty_since = now
+        since, least_s = self._empty_since, self._durations.ambiguous_wait_s * _HEARD_OUT
+        return _Hearing(now - self._well_since, since is not None and now - since >= least_s)
+
+    async def _decide(self, hearing: _Hearing) -> int:
         async with self._database.transaction() as connection:
             rows = await connection.fetch(QUERIES["lock_due_ambiguous"], _ROWS)
             reached = await connection.fetchval(QUERIES["reached_by_statuses"]) if rows else None
-            cases = [_Case(row, decide(_doubt(row, queue_empty, reached), self._durations)) for row in rows]
+            cases = [_Case(row, decide(_doubt(row, hearing, reached), self._durations)) for row in rows]
             events = await self._carry_out(connection, cases)
         await self._outbox.publish(events)
         return len(cases)
@@ -100,7 +137,7 @@ class AmbiguityJob:
             )
 
 
-def _doubt(row: asyncpg.Record, queue_empty: bool, reached: datetime | None) -> Doubt:
+def _doubt(row: asyncpg.Record, hearing: _Hearing, reached: datetime | None) -> Doubt:
     since = row["since"]
     came_later = reached is not None and since is not None and reached > since
     return Doubt(
@@ -108,7 +145,8 @@ def _doubt(row: asyncpg.Record, queue_empty: bool, reached: datetime | None) -> 
         outcome=row["outcome"],
         has_attempt=row["attempt"] is not None,
         age_s=row["age_s"] or 0.0,
-        statuses_current=came_later or queue_empty,
+        statuses_current=came_later or hearing.is_out,
+        well_s=hearing.well_s,
         has_news=row["has_news"],
         lane=row["lane"],
         on_ambiguous=_on_ambiguous(row["body"]),

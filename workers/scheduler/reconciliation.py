@@ -27,7 +27,8 @@ class Verdict(Enum):
 class Doubt:
     """What is known. `age_s`: since the attempt ended, or began where its writer died.
 
-    `statuses_current`: an event of a later attempt is stored, or the queue of statuses was seen empty.
+    `statuses_current`: an event of a later attempt is stored, or the queue of statuses is heard out.
+    `well_s`: for how long events could be stored without interruption.
     `has_news`: an event of this attempt is stored and not applied yet.
     """
 
@@ -36,6 +37,7 @@ class Doubt:
     has_attempt: bool
     age_s: float
     statuses_current: bool
+    well_s: float
     has_news: bool
     lane: str | None
     on_ambiguous: str | None
@@ -49,9 +51,14 @@ def decide(doubt: Doubt, durations: Durations) -> Verdict:
         return Verdict.RELEASE
     if doubt.has_news or doubt.age_s < durations.ambiguous_wait_s:
         return Verdict.WAIT
-    if not doubt.statuses_current and doubt.age_s < durations.ambiguous_max_s:
+    if not doubt.statuses_current and not _is_over(doubt, durations):
         return Verdict.WAIT
     return Verdict.RESEND if _may_resend(doubt) else Verdict.GIVE_UP
+
+
+def _is_over(doubt: Doubt, durations: Durations) -> bool:
+    """After an outage that outlasted the limit its statuses come first."""
+    return doubt.age_s >= durations.ambiguous_max_s and doubt.well_s >= durations.ambiguous_wait_s
 
 
 def _may_resend(doubt: Doubt) -> bool:

@@ -23,22 +23,28 @@ def compose(kit: Kit) -> Worker:
     gauges = GaugesJob(
         kit.database, kit.broker, kit.outbox, kit.metrics, enriched_queue=kit.settings.enriched_queue
     )
+    tracker = Tracker(kit.database, kit.outbox, kit.metrics, kit.durations)
+    ambiguity = AmbiguityJob(kit, tracker)
+
+    def forget() -> None:
+        gauges.forget()
+        ambiguity.forget()
+
     clock = Clock(
         Lease(kit.database, SCHEDULER, uuid4(), kit.durations.scheduler_lease_s),
         kit.state,
         renew_s=kit.durations.scheduler_lease_s / 5,
-        on_loss=gauges.forget,
+        on_loss=forget,
     )
-    jobs = [*_jobs(kit), Job("gauges", kit.durations.gauges_s, gauges.run)]
+    jobs = [*_jobs(kit, tracker, ambiguity), Job("gauges", kit.durations.gauges_s, gauges.run)]
     tasks: list[SideTask] = [("lease", clock.keep_lease)]
     tasks += [(job.name, _running(clock, job)) for job in jobs]
     return Worker(tasks=tasks, closers=(clock.give_back,))
 
 
-def _jobs(kit: Kit) -> list[Job]:
+def _jobs(kit: Kit, tracker: Tracker, ambiguity: AmbiguityJob) -> list[Job]:
     durations, settings, database, outbox = kit.durations, kit.settings, kit.database, kit.outbox
     tick_s = durations.scheduler_tick_s
-    tracker = Tracker(database, outbox, kit.metrics, durations)
     expiry = ExpiryJob(
         database,
         outbox,
@@ -50,7 +56,7 @@ def _jobs(kit: Kit) -> list[Job]:
     letters = DeadLetterStore(database)
     return [
         Job("deferred messages", tick_s, DeferredJob(kit.deferrals, kit.broker, durations).run),
-        Job("ambiguous sends", tick_s, AmbiguityJob(kit, tracker).run),
+        Job("ambiguous sends", tick_s, ambiguity.run),
         Job("campaigns", tick_s, CampaignsJob(database, kit.broker, outbox).run),
         Job(
             "skipped recipients",

@@ -121,8 +121,9 @@ async def test_a_release_after_expiry_leaves_the_new_owner_alone(
 
 
 async def test_fifty_keys_are_taken_and_released_in_one_call_each(
-    client: RedisClient, manager: LockManager
+    client: RedisClient, observed: Observed, durations: Durations
 ) -> None:
+    manager = manager_of(client, observed, durations, ttl_s=60.0)
     keys = [message_lock_key(str(n)) for n in range(50)]
     await client.command("CONFIG RESETSTAT")
 
@@ -156,14 +157,21 @@ async def test_every_lock_expires_by_itself(client: RedisClient, manager: LockMa
 async def test_a_lock_held_longer_than_its_ttl_is_extended_until_its_work_is_done(
     client: RedisClient, observed: Observed, durations: Durations
 ) -> None:
-    manager = manager_of(client, observed, durations, ttl_s=1.5)
-    token: str | None = None
+    manager = manager_of(client, observed, durations, ttl_s=6.0)
+    least_ms = 6000
+
+    async def is_extended() -> bool:
+        nonlocal least_ms
+        left_ms = int(await client.command("PTTL", FREE))
+        is_more = left_ms > least_ms
+        least_ms = left_ms
+        return is_more
 
     async with manager.hold([FREE]) as held:
-        token = held.token
-        await asyncio.sleep(2 * 1.5)
+        for _ in range(2):
+            await until(is_extended)
         assert held.owned == {FREE}
-        assert await owner_of(client, FREE) == token
+        assert await owner_of(client, FREE) == held.token
 
     assert await owner_of(client, FREE) is None
 
@@ -171,7 +179,7 @@ async def test_a_lock_held_longer_than_its_ttl_is_extended_until_its_work_is_don
 async def test_a_lock_lost_while_held_drops_out_of_what_is_owned(
     client: RedisClient, observed: Observed, durations: Durations
 ) -> None:
-    manager = manager_of(client, observed, durations, ttl_s=1.5)
+    manager = manager_of(client, observed, durations, ttl_s=4.5)
 
     async with manager.hold([FREE, TAKEN]) as held:
         await client.command("SET", TAKEN, "thief")

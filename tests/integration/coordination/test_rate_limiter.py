@@ -138,7 +138,7 @@ async def test_of_a_queue_only_the_head_asks_redis(client: RedisClient, limiter:
 async def test_a_customer_at_the_limit_waits_aside_and_holds_nobody_up(
     client: RedisClient, durations: Durations
 ) -> None:
-    limiter = limiter_of(client, replace(durations, pair_burst=2, pair_interval_s=0.5))
+    limiter = limiter_of(client, replace(durations, pair_burst=2, pair_interval_s=2.0))
     for _ in range(2):
         assert isinstance(await limiter.wait(NUMBER, "eager", "reply", 1000), Granted)
     order: list[str] = []
@@ -193,12 +193,14 @@ async def test_a_slowed_number_is_too_long_at_once_and_other_numbers_are_not(
 
 
 async def test_a_number_slowed_for_a_moment_is_waited_for(limiter: RateLimiter) -> None:
+    clock = asyncio.get_running_loop().time
+    started_at = clock()
     await limiter.slow(NUMBER, 0.2)
 
     answer = await limiter.wait(NUMBER, "customer", "reply", 80, 20)
 
     assert isinstance(answer, Granted)
-    assert answer.waited_s >= 0.15
+    assert clock() - started_at >= 0.19
 
 
 async def test_a_customer_backed_off_by_one_process_waits_in_all(
@@ -218,15 +220,15 @@ async def test_a_customer_backed_off_by_one_process_waits_in_all(
 async def test_who_stands_too_far_back_in_the_queue_is_told_so_in_time(
     client: RedisClient, durations: Durations
 ) -> None:
-    limiter = limiter_of(client, replace(durations, held_in_hand_s=1.0))
+    limiter = limiter_of(client, replace(durations, held_in_hand_s=3.0))
 
-    answers = await asyncio.gather(*(limiter.wait(NUMBER, str(n), "bulk", 50) for n in range(200)))
+    answers = await asyncio.gather(*(limiter.wait(NUMBER, str(n), "bulk", 20) for n in range(200)))
 
     granted = [answer for answer in answers if isinstance(answer, Granted)]
     too_long = [answer for answer in answers if isinstance(answer, TooLong)]
     assert 5 <= len(granted) < 100
-    assert all(answer.waited_s < 4 for answer in granted)
-    assert all(answer.cause is LimitCause.NUMBER and answer.wait_s >= 1.0 for answer in too_long)
+    assert all(answer.waited_s < 6 for answer in granted)
+    assert all(answer.cause is LimitCause.NUMBER and answer.wait_s >= 3.0 for answer in too_long)
     await until(lambda: not limiter._queues)  # nothing is kept for queues that are empty
 
 
