@@ -7,12 +7,18 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import aio_pika
 import aiohttp
 import pytest
 
 from deploy import stack
 from deploy.stack import Source
 from schema.migrator import migrate
+from shared.amqp.delivery import QueueState
+from shared.amqp.pika import PikaBroker
+from shared.amqp.topology import Topology
+from shared.durations import DURATIONS
+from shared.running.ending import end_tasks
 from tests.faults.fault import Fault
 from tests.faults.injections import cloud_api, network, postgres, rabbitmq, redis
 from tests.faults.scene import Scene
@@ -55,6 +61,29 @@ async def scene(ground: Ground, database: str, caplog: pytest.LogCaptureFixture)
     servers = replace(ground.servers, database_url=database)
     async with Scene.running(servers, ground.root, caplog) as running:
         yield running
+
+
+async def test_a_queue_that_does_not_answer_rabbitmq_is_not_taken_for_an_empty_one(ground: Ground) -> None:
+    name, url = "slow", ground.servers.rabbitmq_url
+
+    async def tell(expression: str) -> None:
+        call = f"{expression}('%2F_{name}')."
+        await asyncio.to_thread(stack.control_rabbitmq, ground.root, "eval", call)
+
+    async with await aio_pika.connect(url) as connection:
+        channel = await connection.channel()
+        queue = await channel.declare_queue(name, durable=True, arguments={"x-queue-type": "quorum"})
+        await channel.default_exchange.publish(aio_pika.Message(b"{}"), routing_key=name)
+        broker = PikaBroker(url, "test", Topology(()), DURATIONS)
+        async with asyncio.TaskGroup() as tasks:
+            await broker.run(tasks)
+            assert await broker.queue_state(name) == QueueState(1, 0)
+            await tell("sys:suspend")
+            assert await broker.queue_state(name) is None
+            await tell("sys:resume")
+            assert await broker.queue_state(name) == QueueState(1, 0)
+            await end_tasks(broker.tasks)
+        await queue.delete(if_unused=False, if_empty=False)
 
 
 BLOCKED = "resolved messages wait to be published"
