@@ -104,10 +104,10 @@ async def test_a_cut_connection_to_rabbitmq_loses_nothing(cluster: Cluster) -> N
         behind_proxy(cluster, "RABBITMQ_URL", cluster.rabbitmq_url) as proxy,
         cluster.running("inbound-resolver"),
     ):
-        for start in range(0, 500, 100):
-            await send(cluster, *(message(number) for number in range(start, start + 100)))
+        for start in range(0, 250, 50):
+            await send(cluster, *(message(number) for number in range(start, start + 50)))
             proxy.cut()
-        await until(lambda: len({item["wamid"] for item in enriched(cluster)}) == 500)
+        await until(lambda: len({item["wamid"] for item in enriched(cluster)}) == 250)
     assert await cluster.depth("dlq-handler") == 0
 
 
