@@ -100,7 +100,7 @@ class Sender:
         await until(lambda: self._is_deferred(reason, count))
 
     async def until_worked(self) -> None:
-        """Wait until no queue of the sender has a message that is ready or in hand."""
+        """Wait until a sender has all in hand; what it began is finished when it stops."""
         await until(self._is_worked)
 
     async def dead(self) -> list[dict[str, Any]]:
