@@ -14,13 +14,16 @@ import pytest
 from tests.e2e.points import after, before, before_ack, commit_to_publish, publish_to_mark
 from tests.support.cluster import Cluster
 from tests.support.crashing import CrashPoint
-from tests.support.leftovers import count, is_all_told, keys_told, nothing_waits
+from tests.support.dead_letters import letters
+from tests.support.leftovers import count, is_all_told, keys_told, nothing_waits, work_off
 from tests.support.processes import Processes
-from tests.support.sending import NUMBER, Sender, text
+from tests.support.sending import CUSTOMER, NUMBER, Sender, text
 from tests.support.waiting import until
 
 _ANSWERED: Final = after("workers.outbound_sender.cloud_api:CloudApi.send")
 _CLAIMED: Final = before("workers.outbound_sender.cloud_api:CloudApi.send")
+_RESULTS: Final = "workers.outbound_sender.results:ResultStore"
+_PUBLISH: Final = "shared.amqp.pika_publisher:PikaPublisher.publish"
 _MESSAGES: Final = 4
 _ENDS: Final = "('sent', 'delivered', 'read', 'failed')"
 
@@ -112,6 +115,43 @@ async def test_a_status_proves_that_an_unknown_send_went_out(
             await until(lambda: _are_read(sender.cluster))
         assert await accepted(sender) == [1] * _MESSAGES
     await assert_all_sent(sender.cluster)
+
+
+@pytest.mark.parametrize(
+    "point",
+    [
+        pytest.param(after(f"{_RESULTS}._write"), id="commit to dead"),
+        pytest.param(after(_PUBLISH, showing="x-wabus-reason"), id="dead to ack"),
+    ],
+)
+@pytest.mark.parametrize(
+    ("ending", "fields", "reason", "error"),
+    [
+        ("906", {}, "send_rejected", "131047: (#131047) Re-engagement message: "),
+        ("001", {"expires_at": "2026-01-15T10:00:00Z"}, "expired", "expire"),
+    ],
+    ids=["refused", "expired"],
+)
+async def test_a_failed_message_is_among_the_dead_once(
+    sender: Sender,
+    processes: Processes,
+    point: CrashPoint,
+    ending: str,
+    fields: dict[str, Any],
+    reason: str,
+    error: str,
+) -> None:
+    cluster = sender.cluster
+    await ask_all(sender, "reply", messages=1, customer=CUSTOMER[:-3] + ending, **fields)
+    await processes.crash("outbound-sender", point)
+    async with recovering(cluster, "dlq-handler"):
+        await until(lambda: is_over(cluster, messages=1))
+    await work_off(cluster, "outbound-sender", "dlq-handler")
+    [letter] = await letters(cluster)
+    assert (letter["reason"], letter["message_id"]) == (reason, (await sender.row("c0"))["id"])
+    assert letter["error_message"].startswith(error)
+    assert len(set(keys_told(cluster, "outbound.failed"))) == 1
+    assert len(await sender.attempts("c0")) == (ending == "906")
 
 
 async def ask_all(sender: Sender, lane: str, messages: int = _MESSAGES, **fields: Any) -> None:

@@ -34,6 +34,7 @@ from workers.outbound_sender.reactions import (
     SlowNumber,
     health_of,
     react,
+    reason_of,
 )
 
 ID = UUID(int=1)
@@ -181,6 +182,26 @@ def test_counted_retries_end_in_a_rejection(error_class: ErrorClass, last_retrie
 
     assert isinstance(at(last_retried), RetryLater)
     assert at(last_retried + 1) == Reject(DeadReason(reason))
+
+
+@pytest.mark.parametrize(
+    ("code", "http_status", "reason"),
+    [
+        ("131047", 400, "send_rejected"),
+        ("131000", 500, "max_retries_exceeded"),
+        ("131052", 400, "send_rejected"),
+        ("unreachable", None, "max_retries_exceeded"),
+        ("http_408", 408, "max_retries_exceeded"),
+        ("http_403", 403, "send_rejected"),
+        ("opted_out", None, "send_rejected"),
+        ("expired", None, "expired"),
+        ("campaign_cancelled", None, None),
+    ],
+)
+def test_the_code_of_a_failure_tells_why_it_is_dead(
+    code: str, http_status: int | None, reason: str | None
+) -> None:
+    assert reason_of(code, http_status) == reason
 
 
 def test_each_pair_refusal_in_a_row_waits_longer() -> None:

@@ -1,6 +1,7 @@
 """From deliveries to candidates, and the chains that keep a customer's order."""
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
@@ -9,7 +10,7 @@ import pytest
 
 from shared.amqp.delivery import Delivery
 from shared.consuming.disposition import Ack, Dead
-from workers.outbound_sender.admission import judge_conversation, judge_known
+from workers.outbound_sender.admission import has_failed_before, judge_conversation, judge_known
 from workers.outbound_sender.chains import Chains
 from workers.outbound_sender.intake import Candidate, take_in
 from workers.outbound_sender.intake_store import Address, KnownMessage
@@ -50,6 +51,18 @@ def known(status: str = "queued", content_hash: bytes | None = None) -> KnownMes
     address = Address(MAPPING, "1001", CUSTOMER, None)
     own = candidate().content_hash if content_hash is None else content_hash
     return KnownMessage(UUID(int=1), status, own, address)
+
+
+@pytest.mark.parametrize(
+    ("redelivered", "status", "expected"),
+    [(True, "failed", True), (False, "failed", False), (True, "sent", False), (True, "queued", False)],
+)
+def test_only_what_comes_back_and_has_failed_may_be_missing_among_the_dead(
+    redelivered: bool, status: str, expected: bool
+) -> None:
+    [item] = take_in([replace(delivery(text()), redelivered=redelivered)], ()).candidates
+    assert has_failed_before(item, [known(status)]) is expected
+    assert not has_failed_before(item, [known(status, b"other")])
 
 
 def test_copies_join_the_first_and_keep_their_order() -> None:

@@ -5,7 +5,7 @@ the Cloud API nothing. Everything is idempotent, so a batch may be admitted agai
 """
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -29,6 +29,7 @@ from workers.outbound_sender.intake_store import (
     new_message,
 )
 from workers.outbound_sender.message import Outgoing
+from workers.outbound_sender.reactions import reason_of
 
 logger = get_logger(__name__)
 
@@ -88,15 +89,30 @@ class Admission:
         others = [item for item in candidates if item not in replays]
         known = await self._store.find_known(others)
         wanted = []
+        failed: dict[Candidate, UUID] = {}
         for item in candidates:
             replayed = replays.get(item)
             if replayed is not None and _is_to_repeat(replayed):
                 wanted.append(_Wanted(item, replayed))
             elif rows := ([replayed.known] if replayed else known.get(item, [])):
                 admitted[item] = judge_known(item, rows)
+                if has_failed_before(item, rows):
+                    failed[item] = rows[0].id
             else:
                 wanted.append(_Wanted(item))
+        await self._bury(failed, admitted)
         return wanted
+
+    async def _bury(self, failed: Mapping[Candidate, UUID], admitted: dict[Candidate, Admitted]) -> None:
+        """Who wrote the failure may have ended before the message was among the dead."""
+        if not failed:
+            return
+        unburied = await self._store.find_unburied(failed.values())
+        for item, message_id in failed.items():
+            if (how := unburied.get(message_id)) is None:
+                continue
+            if (reason := reason_of(how.code, how.http_status)) is not None:
+                admitted[item] = Dead(reason, f"{how.code}: {how.text}", message_id=message_id)
 
     async def _address(
         self, wanted: Sequence[_Wanted], admitted: dict[Candidate, Admitted]
@@ -202,6 +218,12 @@ def judge_known(candidate: Candidate, rows: Sequence[KnownMessage]) -> Admitted:
     if known.status not in allowed:
         return Ack()
     return to_outgoing(candidate, known.id, known.address)
+
+
+def has_failed_before(candidate: Candidate, rows: Sequence[KnownMessage]) -> bool:
+    """Whether it is redelivered, and its failure was written before."""
+    redelivered = any(delivery.redelivered for delivery in candidate.deliveries)
+    return redelivered and rows[0].status == "failed" and judge_known(candidate, rows) == Ack()
 
 
 def judge_conversation(address: Address | None) -> Address | Dead | Retry:

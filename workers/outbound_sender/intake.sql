@@ -14,6 +14,19 @@ cross join lateral (
 ) as tracked
 join conversation_mappings as mapping on mapping.id = tracked.mapping_id;
 
+-- name: find_unburied
+-- Of failed messages those that have no dead letter yet, and how they failed.
+select failed.id, failed.error_code as code, coalesce(failed.error_message, '') as text, last.http_status
+from message_tracking as failed
+left join lateral (
+    select attempt.http_status from send_attempts as attempt
+    where attempt.message_id = failed.id
+    order by attempt.attempt desc
+    limit 1
+) as last on true
+where failed.id = any($1::uuid[]) and failed.status = 'failed'
+    and not exists (select from dead_letter_queue as letter where letter.message_id = failed.id);
+
 -- name: find_replayed
 -- Of a replay: the message it repeats, by its own id or by the ids in the body, and the row of the replay.
 select given.place, base.id as base_id, base.status as base_status,

@@ -44,6 +44,15 @@ class KnownMessage:
 
 
 @dataclass(frozen=True, slots=True)
+class Unburied:
+    """How a message failed that has no dead letter yet. `http_status` is that of its last attempt."""
+
+    code: str
+    text: str
+    http_status: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class Replayed:
     """What a replay finds: the failed message it repeats, and the row of an earlier copy of the replay."""
 
@@ -101,6 +110,11 @@ class IntakeStore:
             )
             for row in rows
         }
+
+    async def find_unburied(self, failed: Iterable[UUID]) -> dict[UUID, Unburied]:
+        """Of failed messages those without a dead letter."""
+        rows = await self._database.fetch(_QUERIES["find_unburied"], list(failed))
+        return {row["id"]: Unburied(row["code"] or "", row["text"], row["http_status"]) for row in rows}
 
     async def find_conversations(self, conversation_ids: Iterable[str]) -> dict[str, Address]:
         """The mapping that decides for each conversation id that is known."""

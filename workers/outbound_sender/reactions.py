@@ -10,8 +10,9 @@ from typing import Final, TypeAlias
 from uuid import UUID
 
 from shared.durations import Durations
-from shared.graph_errors import ErrorClass
+from shared.graph_errors import ErrorClass, classify
 from shared.reasons import DeadReason
+from workers.outbound_sender import gate
 from workers.outbound_sender.answer import Accepted, Answer, Lost, Refused, TooLate, Unreachable
 from workers.outbound_sender.circuit import Health
 
@@ -116,6 +117,21 @@ def react(answer: Answer, situation: Situation, durations: Durations) -> Reactio
             return _retry(situation, durations.retry_attempts, DeadReason.MAX_RETRIES_EXCEEDED)
         case Refused():
             return _RULES[answer.error_class](answer, situation, durations)
+
+
+def reason_of(code: str, http_status: int | None) -> DeadReason | None:
+    """Why a message is dead that failed with this code, as far as that tells. None: it is no dead letter."""
+    match code:
+        case gate.CAMPAIGN_CANCELLED:
+            return None
+        case DeadReason.EXPIRED.value:
+            return DeadReason.EXPIRED
+        case "unreachable":
+            return DeadReason.MAX_RETRIES_EXCEEDED
+    error_class = classify(http_status, int(code) if code.isdecimal() else None)
+    if error_class is ErrorClass.TRANSIENT:
+        return DeadReason.MAX_RETRIES_EXCEEDED
+    return DeadReason.SEND_REJECTED
 
 
 def health_of(answer: Answer, message_id: UUID) -> Health | None:
