@@ -23,6 +23,7 @@ _START_TIMEOUT_S = 90.0
 _STOP_GRACE_S = 10.0
 _POLL_S = 0.1
 _AGAIN_S = 0.5
+_AGAIN_FOR_S = 15.0
 _READY_MARK = "ready"
 
 
@@ -50,19 +51,20 @@ def is_installed(kind: Kind, machine: Machine) -> bool:
 def start(kind: Kind, state: StackState, machine: Machine, abandon: threading.Event) -> ServerRecord:
     """Start one server and wait until it answers, on its earlier ports and data where there are any.
 
-    A failure is tried again: first on the same ports (what was killed may not be quite gone), then on others
-    (somebody may have taken one). Raises StackError with the end of the server's log when it does not come
-    up; then none of its processes is left.
+    A failure is tried again: on the earlier ports for a while (children of a server that was killed may take
+    their time to go), then on others (somebody may have taken one). Raises StackError with the end of the
+    server's log when it does not come up; then none of its processes is left.
     """
     earlier = state.servers.get(kind)
-    tries = ((), ()) if earlier is None else (earlier.ports, earlier.ports, ())
-    for wanted_ports in tries[:-1]:
+    until = time.monotonic() + (_AGAIN_FOR_S if earlier else 0)
+    while True:
         try:
-            return _attempt(kind, state, machine, abandon, wanted_ports)
+            return _attempt(kind, state, machine, abandon, earlier.ports if earlier else ())
         except StackError:
             if abandon.wait(_AGAIN_S):
                 raise
-    return _attempt(kind, state, machine, abandon, tries[-1])
+        if time.monotonic() > until:
+            return _attempt(kind, state, machine, abandon, ())
 
 
 def is_running(server: ServerRecord) -> bool:

@@ -10,6 +10,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -158,14 +159,20 @@ def test_servers_listen_on_loopback_only(checkout: Path) -> None:
 
 
 def test_servers_that_were_killed_come_back_with_their_data_and_urls(checkout: Path) -> None:
-    # given a table, and servers that die
+    # given a table, and servers that die, of which one leaves a child that takes its time to go
     before = load(checkout, fresh_password="")
     ask(before.servers[Kind.POSTGRES].url, "create table kept as select 42 as answer")
+    postgres = before.servers[Kind.POSTGRES].processes[-1]
+    child = next(ref.pid for ref in processes.family([postgres]) if ref != postgres)
+    os.kill(child, signal.SIGSTOP)
     for kind in (Kind.POSTGRES, Kind.REDIS):
         os.kill(before.servers[kind].processes[-1].pid, signal.SIGKILL)
+    going = threading.Timer(3.0, os.kill, (child, signal.SIGCONT))
+    going.start()
 
     # when the stack is brought up again
     after = stack.up(checkout, {"PATH": BARE_PATH}, silent)
+    going.join()
 
     # then all is as it was, save for the processes
     assert after.urls() == before.urls()
