@@ -122,7 +122,7 @@ def _file(data: bytes) -> None:
 
 def _settings(data: bytes) -> None:
     words = data.decode("utf-8", "surrogateescape").split("\x1e")
-    name = _SETTINGS[len(data) % len(_SETTINGS)]
+    name = words.pop(0) if words[0] in _SETTINGS else _SETTINGS[len(data) % len(_SETTINGS)]
     if not name.endswith("_FILE"):
         Settings.from_env(dict(zip([name, *_SETTINGS], words, strict=False)))
 
@@ -241,16 +241,17 @@ SEEDS: Final[tuple[tuple[str, bytes], ...]] = (
     ("cloud api answer", b'\n{"error":{"code":131026,"message":"m","error_data":{"details":"d"}}}'),
     (
         "header table",
-        b"\x00\x00\x00\x20\x09x-attemptI\x00\x00\x00\x02\x01aS\x00\x00\x00\x01b\x01cF\x00\x00\x00\x00",
+        b"\x00\x00\x00\x1e\x09x-attemptI\x00\x00\x00\x02\x01aS\x00\x00\x00\x01b\x01cF\x00\x00\x00\x00",
     ),
     ("campaign file", b"wa_id;name\n491700000001;Ana\n"),
     ("campaign rendering", b'{"text":"{{a}} {{1}}","variables":{"a":"b","1":2}}'),
     ("campaign rendering", b'{"components":[{"text":"{{1}}"}],"variables":{"1":"x"}}'),
-    ("campaign rendering", b'{"components":[],"variables":{"1":"x","9":"y"}}'),
-    ("settings", b"amqps://u:p@h:5671/v?cafile=/x\x1epostgresql://u@h/w?sslmode=require\x1e80\x1ev25.0"),
+    ("campaign rendering", b'{"components":[],"variables":{"1":"x","2":"y"}}'),
+    ("settings", b"RABBITMQ_URL\x1eamqps://u:p@h:5671/v"),
+    ("settings", b"DATABASE_URL\x1epostgresql://u@h/w?sslmode=require"),
     ("age", b"1.5h"),
     ("time", b"2026-01-15T10:30:00+01:00"),
-    ("media url", b"https://[2001:db8::1]:443/a?b#c"),
+    ("media url", b"https://[2606:4700::1]:443/a?b#c"),
     ("trace", b"id\n00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"),
     ("masking", b"amqp://u:p@h/ token=abc Bearer abcdefgh EAAabcdefghijklmnopq"),
     (

@@ -178,6 +178,8 @@ async def test_a_caller_who_hangs_up_between_status_and_answer_is_told_all_the_s
         await receiver.wait_for(lambda heard: len(heard) >= 1)
         sending.cancel()
         await receiver.wait_for(lambda heard: set(kinds(heard)) == {"sent", "delivered", "read"})
+        [accepted] = await caller.messages()
+        assert {status["id"] for status in receiver.statuses} == {accepted["wamid"]}
 
 
 async def test_reset_forgets_the_statuses_that_wait() -> None:

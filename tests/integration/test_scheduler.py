@@ -11,7 +11,7 @@ import orjson
 import pytest
 from redis.asyncio import Redis
 
-from tests.support.cluster import Cluster
+from tests.support.cluster import FAST, Cluster
 from tests.support.proxy import proxied
 from tests.support.rows import add_mapping, add_message, insert
 from tests.support.waiting import until
@@ -78,15 +78,23 @@ async def test_two_replicas_publish_a_due_row_once(cluster: Cluster) -> None:
     async with cluster.running("scheduler", "scheduler", "scheduler"):
         await until(lambda: _depth(cluster, "outbound-sender", 20))
         await until(lambda: _count(cluster, "leases where expires_at > now()", 1))
+    assert sorted(await numbers(cluster)) == list(range(20))
 
 
 async def test_another_replica_takes_over_a_lease_that_ran_out(cluster: Cluster) -> None:
-    await cluster.conn.execute(
-        "insert into leases values ('scheduler', $1, now() + interval '0.5 seconds')", uuid4()
-    )
-    await defer(cluster, not_before="-1 second", body={})
+    dead = uuid4()
+    ends_at = await cluster.conn.fetchval("select now() + interval '1 second'")
+    await cluster.conn.execute("insert into leases values ('scheduler', $1, $2)", dead, ends_at)
+    await defer(cluster, not_before="-1 second", body={"number": 1})
     async with cluster.running("scheduler"):
         await until(lambda: _depth(cluster, "outbound-sender", 1))
+    lease = await cluster.conn.fetchrow("select * from leases")
+    assert lease is not None
+    assert lease["owner"] != dead
+    [message] = await cluster.take("outbound-sender")
+    assert orjson.loads(message.body) == {"number": 1}
+    published = "select published_until > $1 from deferred_messages"
+    assert await cluster.conn.fetchval(published, ends_at + timedelta(seconds=FAST.deferred_claim_s))
 
 
 async def test_events_that_nobody_marked_are_published(cluster: Cluster) -> None:
@@ -194,6 +202,9 @@ async def test_a_status_of_a_later_attempt_ends_the_wait_for_those_that_lag(clus
     await until(lambda: _depth(cluster, "status-updater", 1))
     async with cluster.running("scheduler"):
         await until(lambda: len(cluster.told("outbound.failed")) == 1)
+    assert cluster.told("outbound.failed")[0]["error"]["code"] == "send_ambiguous"
+    assert await cluster.depth("status-updater") == 1  # they lag still
+    assert await _count(cluster, "dead_letter_queue where reason = 'send_ambiguous'", 1)
 
 
 async def test_a_proof_that_is_stored_and_not_applied_yet_is_waited_for(cluster: Cluster) -> None:
