@@ -37,9 +37,6 @@ class Durations:
     held_in_hand_s: float = 2.0
     #: Largest body of a delivery; a larger one is dead as `invalid_payload`.
     body_bytes: int = 1024 * 1024
-    #: Longest line of one number and lane in hand, at the number's rate; who comes after it is deferred, so
-    #: that a slow number does not fill the sender's hands.
-    line_s: float = 10.0
     #: Bodies in flight in one worker.
     inflight_bytes: int = 64 * 1024 * 1024
     #: Redeliveries by the broker after which a queue of work dead-letters a message (`x-delivery-limit`).
@@ -105,10 +102,6 @@ class Durations:
     lane_return_s: float = 0.1
     #: Hold of a number's marketing after a spam or policy limit.
     spam_hold_s: float = 3600.0
-    #: How often a message of a paused number or of a paused lane is looked at again.
-    paused_recheck_s: float = 60.0
-    #: How often a message behind an earlier one of its customer is looked at again, if nobody hastens it.
-    earlier_message_s: float = 5.0
     #: Breaker: failures in a row, from at least so many messages, open it; half open, so many probes at once.
     breaker_failures: int = 5
     breaker_messages: int = 3
@@ -116,8 +109,6 @@ class Durations:
     breaker_probes: int = 2
     #: Lease of a half-open probe, so that a prober that died does not keep the breaker half open.
     breaker_probe_lease_s: float = 30.0
-    #: How often a message behind the probes is looked at again.
-    breaker_recheck_s: float = 5.0
 
     # Status updater.
     #: How often the scheduler matches stored events without a message.
@@ -148,6 +139,13 @@ class Durations:
     unmarked_after_s: float = 15.0
     #: A deferred row that was published and not handled is due again after this.
     deferred_claim_s: float = 60.0
+    #: Deferred messages that may be out, published and not handled, for each consumer of a lane; of one
+    #: number no more than it sends in a second. Less than what one number may have in a sender's hands.
+    deferred_window: int = 80
+    #: Pause between two looks while there is something to publish, and the longest before a destination
+    #: that refuses is tried again.
+    deferred_look_s: float = 0.1
+    refused_pause_max_s: float = 30.0
     #: Rows of one round: conversations expired, deferred messages published.
     expiry_rows: int = 1000
     deferred_rows: int = 500

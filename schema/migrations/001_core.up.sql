@@ -35,7 +35,8 @@ create table business_numbers (
     state           text not null default 'active' check (state in ('active', 'paused')),
     reason          text,
     since           timestamptz not null default now(),
-    changed_by      text
+    changed_by      text,
+    slowed_until    timestamptz
 );
 
 create table circuit_breakers (
@@ -261,11 +262,16 @@ create table outbox_events (
     event_version  integer not null default 1,
     exchange       text not null default 'wa.events',
     routing_key    text,
+    -- Where it goes, as far as queues differ: a lane's many keys are one destination.
+    destination    text not null generated always as (
+        exchange || ' ' || case when exchange = 'wa.outbound'
+                                then split_part(coalesce(routing_key, event_type), '.', 1)
+                                else coalesce(routing_key, event_type) end) stored,
     claimed_until  timestamptz,
     published_at   timestamptz,
     created_at     timestamptz not null default now()
 ) with (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_insert_scale_factor = 0.05);
-create index outbox_events_unmarked on outbox_events (created_at, id) where published_at is null;
+create index outbox_events_unmarked on outbox_events (destination, created_at, id) where published_at is null;
 create index outbox_events_age on outbox_events (created_at);
 
 create table deferred_messages (
@@ -277,8 +283,12 @@ create table deferred_messages (
     body            bytea not null,
     headers         jsonb not null default '{}',
     reason          text not null,
-    not_before      timestamptz not null,
+    -- Null: until the event that the reason names.
+    not_before      timestamptz,
+    -- From then on it goes whatever holds it: it has expired, or its campaign takes it back.
+    ends_at         timestamptz,
     message_id      uuid references message_tracking (id) on delete cascade,
+    message_seq     bigint,
     phone_number_id text,
     customer        text,
     lane            text,
@@ -286,7 +296,14 @@ create table deferred_messages (
     created_at      timestamptz not null default now()
 );
 create unique index deferred_messages_message on deferred_messages (message_id) where message_id is not null;
-create index deferred_messages_due on deferred_messages (not_before);
+create index deferred_messages_due
+    on deferred_messages (queue, (coalesce(phone_number_id, '')), not_before, seq)
+    where not_before is not null and reason <> 'ambiguous';
+create index deferred_messages_ending on deferred_messages (queue, ends_at) where ends_at is not null;
+create index deferred_messages_ambiguous on deferred_messages (not_before, seq) where reason = 'ambiguous';
+create index deferred_messages_behind
+    on deferred_messages (phone_number_id, customer, lane, message_seq)
+    where not_before is null and reason = 'earlier_message';
 create index deferred_messages_customer on deferred_messages (phone_number_id, customer, lane);
 
 create table dead_letter_queue (

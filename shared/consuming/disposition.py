@@ -1,6 +1,7 @@
 """What becomes of a delivery: exactly one of four, given by a handler, carried out by the settlement."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TypeAlias
 from uuid import UUID
 
@@ -25,14 +26,20 @@ class Retry:
 
 @dataclass(frozen=True, slots=True)
 class Defer:
-    """Stored and looked at again `delay_s` from now by the database clock, not counted."""
+    """Stored and looked at again `delay_s` from now by the database clock, not counted.
+
+    None: when the event comes that the reason names. `slows_number`: the wait is that of its whole number.
+    From `ends_at` on it is looked at whatever holds it.
+    """
 
     reason: str
-    delay_s: float
+    delay_s: float | None
     message_id: UUID | None = None
     phone_number_id: str | None = None
     customer: str | None = None
     lane: str | None = None
+    slows_number: bool = False
+    ends_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

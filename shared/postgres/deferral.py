@@ -1,11 +1,13 @@
 """Deferred messages: stored, published again when due, each row kept until its message is handled.
 
-Owns the table `deferred_messages`. When something is deferred, and for how long, is a worker's decision;
-publishing what is due is the scheduler's job.
+Owns the table `deferred_messages`, and who is due: nothing of a number that is paused, slowed down or whose
+breaker is open, nothing behind an earlier message of its customer and lane, and of each number only what its
+window allows. So a wait that ends by an event costs nothing while it lasts. When something is deferred, and
+for how long, is a worker's decision; publishing what is due is the scheduler's job.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -16,6 +18,7 @@ from shared.amqp.delivery import ATTEMPT, DEFERRED_ID, EXCHANGE, ROUTING_KEY, De
 from shared.amqp.payload_names import payload_name
 from shared.consuming.disposition import Defer
 from shared.consuming.headers import carried_headers, correlation_of, idempotency_key_of
+from shared.durations import Durations
 from shared.ids import read_uuid
 from shared.postgres.database import CLAIMED_BYTES, Connection, Database
 from shared.postgres.queries import Queries
@@ -32,11 +35,25 @@ class DueMessage:
     publication: Publication
 
 
+@dataclass(frozen=True, slots=True)
+class Window:
+    """How much of a queue may be out: published, and not handled yet.
+
+    `total`: of all numbers together, each of which gets its part; `by_number`: at most so many of a number,
+    and `other` of one that is not among them.
+    """
+
+    total: int
+    other: int
+    by_number: Mapping[str, int] = field(default_factory=dict)
+
+
 class DeferralStore:
     """Reads and writes `deferred_messages`."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, durations: Durations) -> None:
         self._database = database
+        self._durations = durations
 
     async def store(self, rows: Sequence[tuple[Delivery, Defer]]) -> set[UUID]:
         """Store deliveries; a message that is stored already gets its new time and reason.
@@ -44,40 +61,76 @@ class DeferralStore:
         Of several deliveries of one message the last one counts. Returns the ids of the rows.
         """
         last = {defer.message_id or id(delivery): (delivery, defer) for delivery, defer in rows}
-        columns = zip(*(_row(*item) for item in last.values()), strict=True)
-        return {row["id"] for row in await self._database.fetch(_QUERIES["store"], *columns)}
+        columns = [list(column) for column in zip(*(_row(*item) for item in last.values()), strict=True)]
+        behind = [defer.message_id for _, defer in last.values() if defer.delay_s is None]
+        slowed = [defer for _, defer in last.values() if defer.slows_number]
+        if not behind and not slowed:
+            return {row["id"] for row in await self._database.fetch(_QUERIES["store"], *columns)}
+        async with self._database.transaction() as connection:
+            if behind:
+                await connection.execute(_QUERIES["lock_earlier"], behind)
+            stored = {row["id"] for row in await connection.fetch(_QUERIES["store"], *columns)}
+            if slowed:
+                await connection.execute(_QUERIES["slow_numbers"], *_slowed(slowed))
+        return stored
 
     async def remove(self, ids: Sequence[UUID]) -> None:
         """Forget rows whose message was handled."""
         await self._database.execute(_QUERIES["remove"], list(ids))
 
+    async def queues(self) -> list[str]:
+        """Queues to which something goes back, today or later."""
+        return [row["queue"] for row in await self._database.fetch(_QUERIES["find_queues"])]
+
     async def claim_due(
-        self, limit: int, lease_s: float, empty: Sequence[str] = (), most_bytes: int = CLAIMED_BYTES
+        self, queue: str, window: Window, *, is_empty: bool = False, most_bytes: int = CLAIMED_BYTES
     ) -> list[DueMessage]:
-        """Claim up to `limit` due rows, oldest first, up to the one whose body reaches `most_bytes`.
+        """Claim what may go to a queue now, up to its window and to the row whose body reaches `most_bytes`.
 
-        A claim ends after `lease_s`; ten times as late outside the queues `empty`, where what was published
-        may wait still.
+        Of each number the oldest first. A claim ends after `deferred_claim_s`; ten times as late unless the
+        queue was seen empty, for what was published may wait there still.
         """
-        lease = timedelta(seconds=lease_s)
+        durations = self._durations
+        lease = timedelta(seconds=durations.deferred_claim_s)
         rows = await self._database.fetch(
-            _QUERIES["claim_due"], limit, lease, list(empty), 9 * lease, most_bytes
+            _QUERIES["claim_due"],
+            queue,
+            list(window.by_number),
+            list(window.by_number.values()),
+            window.other,
+            window.total,
+            timedelta() if is_empty else 9 * lease,
+            timedelta(seconds=durations.breaker_open_s),
+            durations.breaker_probes,
+            lease,
+            most_bytes,
+            durations.deferred_rows,
         )
-        return [_due(row) for row in sorted(rows, key=lambda row: row["seq"])]
-
-    async def overdue_queues(self) -> list[str]:
-        """Queues of rows that were published and not handled within their claim."""
-        return [row["queue"] for row in await self._database.fetch(_QUERIES["overdue_queues"])]
+        return [_due(row) for row in sorted(rows, key=lambda row: row["rank"])]
 
     async def unclaim(self, ids: Sequence[UUID]) -> None:
         """Give back claimed rows whose publish failed."""
         await self._database.execute(_QUERIES["unclaim"], list(ids))
 
+    async def release_forgotten(self) -> int:
+        """Let go who waits behind nobody any more; returns how many. Finds something after a fault only."""
+        return await self._database.execute(_QUERIES["release_forgotten"])
 
-async def hasten_followers(connection: Connection, done: Sequence[tuple[str, str, str]]) -> None:
-    """Let go what waits behind finished messages of these (number, customer, lane)."""
-    if done:
-        await connection.execute(_QUERIES["hasten_followers"], *map(list, zip(*done, strict=True)))
+
+async def release_followers(connection: Connection, done: Iterable[tuple[str, str, str]]) -> None:
+    """Let go the first that waits behind finished messages of these (number, customer, lane)."""
+    if keys := sorted(set(done)):
+        await connection.execute(_QUERIES["release_followers"], *map(list, zip(*keys, strict=True)))
+
+
+async def release_campaign(connection: Connection, campaign_id: str) -> None:
+    """Let go what waits only because its campaign is paused; in the transaction that ends the pause."""
+    await connection.execute(_QUERIES["release_campaign"], campaign_id)
+
+
+async def recall_campaign(connection: Connection, campaign_id: str) -> None:
+    """Send back what waits of a campaign that is stopped, so that its recipients are given back to it."""
+    await connection.execute(_QUERIES["recall_campaign"], campaign_id)
 
 
 async def hasten_messages(connection: Connection, message_ids: Sequence[UUID]) -> None:
@@ -109,12 +162,26 @@ def _row(delivery: Delivery, defer: Defer) -> tuple[Any, ...]:
         delivery.body,
         orjson.dumps(stored_headers(delivery), default=str).decode(),
         defer.reason,
-        timedelta(seconds=defer.delay_s),
+        _delay(defer),
         defer.message_id,
         defer.phone_number_id,
         defer.customer,
         defer.lane,
+        defer.ends_at,
     )
+
+
+def _delay(defer: Defer) -> timedelta | None:
+    """What slows its number waits with it, not for a time of its own."""
+    if defer.delay_s is None:
+        return None
+    return timedelta() if defer.slows_number else timedelta(seconds=defer.delay_s)
+
+
+def _slowed(defers: Sequence[Defer]) -> tuple[list[str | None], list[timedelta]]:
+    return [item.phone_number_id for item in defers], [
+        timedelta(seconds=item.delay_s or 0) for item in defers
+    ]
 
 
 def _due(row: Any) -> DueMessage:

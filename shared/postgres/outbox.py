@@ -106,12 +106,18 @@ class Outbox:
         await self._mark(confirmed)
         return len(confirmed)
 
-    async def claim_unmarked(self, limit: int) -> list[OutboxEvent]:
-        """Claim events that nobody marked in time, in the order in which they were recorded.
+    async def destinations(self) -> list[str]:
+        """Where unmarked events go: an exchange and a routing key, or a lane."""
+        return [row["destination"] for row in await self._database.fetch(_QUERIES["find_destinations"])]
+
+    async def claim_unmarked(self, destination: str, limit: int) -> list[OutboxEvent]:
+        """Claim events for one destination that nobody marked in time, in the order of recording.
 
         At most `limit`, and none after the one whose body reaches `CLAIMED_BYTES`.
         """
-        rows = await self._database.fetch(_QUERIES["claim_unmarked"], limit, self._lease, CLAIMED_BYTES)
+        rows = await self._database.fetch(
+            _QUERIES["claim_unmarked"], limit, self._lease, CLAIMED_BYTES, destination
+        )
         return [
             OutboxEvent(
                 row["id"],

@@ -9,11 +9,23 @@ from unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text
 -- name: mark
 update outbox_events set published_at = now() where id = any($1::uuid[]) and published_at is null;
 
+-- name: find_destinations
+-- Of what is unmarked, each found by one look at the index.
+with recursive found (destination) as (
+    (select destination from outbox_events where published_at is null order by destination limit 1)
+    union all
+    select (select row.destination from outbox_events as row
+            where row.published_at is null and row.destination > found.destination
+            order by row.destination limit 1)
+    from found where found.destination is not null
+)
+select destination from found where destination is not null;
+
 -- name: claim_unmarked
 -- Left by a writer that died or could not publish, or is none of ours; in the order in which they were recorded.
 with candidates as (
-    select id, created_at, octet_length(payload::text) as bytes from outbox_events
-    where published_at is null and (claimed_until is null or claimed_until < now())
+    select id, created_at, pg_column_size(payload) as bytes from outbox_events
+    where destination = $4 and published_at is null and (claimed_until is null or claimed_until < now())
     order by created_at, id
     limit $1
     for update skip locked
@@ -29,8 +41,20 @@ returning row.id, row.aggregate_id, row.aggregate_type, row.event_type, row.payl
           row.correlation_id, row.exchange, row.routing_key;
 
 -- name: oldest_unmarked_s
-select coalesce(extract(epoch from now() - min(created_at)), 0)::float8
-from outbox_events where published_at is null;
+with recursive found (destination, created_at) as (
+    (select destination, created_at from outbox_events
+     where published_at is null order by destination, created_at limit 1)
+    union all
+    (select next.destination, next.created_at
+     from found
+     cross join lateral (
+         select row.destination, row.created_at from outbox_events as row
+         where row.published_at is null and row.destination > found.destination
+         order by row.destination, row.created_at
+         limit 1
+     ) as next)
+)
+select coalesce(extract(epoch from now() - min(created_at)), 0)::float8 from found;
 
 -- name: prune
 delete from outbox_events

@@ -67,7 +67,7 @@ class Kit:
     outbox: Outbox = field(init=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "deferrals", DeferralStore(self.database))
+        object.__setattr__(self, "deferrals", DeferralStore(self.database, self.durations))
         object.__setattr__(self, "outbox", Outbox(self.database, self.broker.publisher, self.durations))
 
     @classmethod

@@ -15,7 +15,7 @@ from shared.graph_errors import ErrorClass
 from shared.ids import read_uuid, time_ordered_uuid
 from shared.postgres.database import Connection
 from shared.postgres.deadletters import DeadLetter, store_dead_letters
-from shared.postgres.deferral import hasten_followers, hasten_messages
+from shared.postgres.deferral import hasten_messages, release_followers
 from shared.postgres.outbox import OutboxEvent
 from shared.reasons import DeadReason
 from shared.states import Direction, MessageStatus
@@ -133,8 +133,8 @@ async def _let_go(
     done = [case.before.id for case in cases if case.is_done and case.before.direction is Direction.OUTBOUND]
     await forget_bodies(connection, done)
     left = [addressing[case.before.id] for case in cases if case.leaves_queue]
-    followed = sorted({(to.phone_number_id, to.wa_id, to.lane) for to in left if to.lane is not None})
-    await hasten_followers(connection, followed)
+    followed = [(to.phone_number_id, to.wa_id, to.lane) for to in left if to.lane is not None]
+    await release_followers(connection, followed)
     await hasten_messages(connection, [case.before.id for case in cases if case.is_reconciled])
 
 

@@ -170,11 +170,12 @@ delete from outbound_bodies where message_id = any($1::uuid[]);
 -- name: ask_retry
 -- The deferred row gets a new id: settling a delivery of the row it replaces must not remove it.
 insert into deferred_messages
-    (queue, exchange, routing_key, body, headers, reason, not_before, message_id, phone_number_id, customer, lane)
+    (queue, exchange, routing_key, body, headers, reason, not_before, message_id, message_seq, phone_number_id,
+     customer, lane)
 select body.queue, body.exchange, body.routing_key, body.body,
        jsonb_build_object('correlation_id', tracked.id, 'idempotency_key', tracked.id) || body.headers
            || jsonb_build_object($4::text, row.attempt, 'x-attempt', 1, 'x-wabus-message-id', tracked.id),
-       $5, now() + row.delay, tracked.id, mapping.phone_number_id, mapping.wa_id, tracked.lane
+       $5, now() + row.delay, tracked.id, tracked.seq, mapping.phone_number_id, mapping.wa_id, tracked.lane
 from unnest($1::uuid[], $2::integer[], $3::interval[]) as row (id, attempt, delay)
 join message_tracking as tracked on tracked.id = row.id
 join conversation_mappings as mapping on mapping.id = tracked.mapping_id

@@ -289,7 +289,8 @@ async def make_batch_without_broker(cluster: Cluster) -> None:
 
 
 async def publish_unmarked(outbox: Outbox) -> bool:
-    return await outbox.publish(await outbox.claim_unmarked(100)) > 0
+    events = [item for name in await outbox.destinations() for item in await outbox.claim_unmarked(name, 100)]
+    return await outbox.publish(events) > 0
 
 
 async def until_drained(cluster: Cluster, total: int) -> None:

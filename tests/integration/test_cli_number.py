@@ -7,6 +7,9 @@ from typing import Any
 
 import pytest
 
+from shared.durations import DURATIONS
+from shared.postgres.database import Database
+from shared.postgres.deferral import DeferralStore, Window
 from tests.support.program import run_wabus
 from tests.support.rows import Connection, add_mapping, insert, only_row
 
@@ -24,6 +27,7 @@ async def defer(conn: Connection, number: str, reason: str, wait: timedelta) -> 
         exchange="wa.outbound",
         routing_key="reply.1",
         body=b"{}",
+        headers='{"x-attempt": 1, "correlation_id": "t", "idempotency_key": "k"}',
         reason=reason,
         not_before=await conn.fetchval("select now()") + wait,
         phone_number_id=number,
@@ -32,9 +36,14 @@ async def defer(conn: Connection, number: str, reason: str, wait: timedelta) -> 
     )
 
 
-async def read_due(conn: Connection) -> set[Any]:
-    rows = await conn.fetch("select id from deferred_messages where not_before <= now()")
-    return {row["id"] for row in rows}
+async def read_due(database_url: str) -> set[Any]:
+    """What the scheduler would publish now."""
+    database = Database(database_url)
+    try:
+        due = await DeferralStore(database, DURATIONS).claim_due("outbound-sender", Window(10, 10))
+    finally:
+        await database.close()
+    return {item.id for item in due}
 
 
 async def test_numbers_of_settings_rows_and_conversations_are_listed(
@@ -111,21 +120,20 @@ async def test_a_second_pause_changes_nothing_but_the_reason(
 
 
 async def test_resuming_lets_go_what_waited_for_this_number_and_nothing_else(
-    conn: Connection, environ: dict[str, str]
+    conn: Connection, environ: dict[str, str], database_url: str
 ) -> None:
-    # Given two paused numbers, each with a message that waits; one of them with another that waits otherwise
     await insert(conn, "business_numbers", phone_number_id="1001", state="paused")
     await insert(conn, "business_numbers", phone_number_id="2002", state="paused")
-    hour = timedelta(hours=1)
-    released = await defer(conn, "1001", "number_paused", hour)
-    await defer(conn, "1001", "rate_limit", hour)
-    await defer(conn, "2002", "number_paused", hour)
-    # When
+    waited = await defer(conn, "1001", "number_paused", timedelta())
+    await defer(conn, "1001", "rate_limit", timedelta(hours=1))
+    await defer(conn, "2002", "number_paused", timedelta())
+    assert await read_due(database_url) == set()
+
     outcome = await run_wabus("number", "resume", "1001", "--json", environ=environ)
-    # Then
+
     change = {"phone_number_id": "1001", "state": "active", "changed": True, "released": 1}
     assert (outcome.code, outcome.json) == (0, {"numbers": [change]})
-    assert await read_due(conn) == {released}
+    assert await read_due(database_url) == {waited}
     states = dict(await conn.fetch("select phone_number_id, state from business_numbers"))
     assert states == {"1001": "active", "2002": "paused"}
 

@@ -5,10 +5,13 @@ from uuid import UUID, uuid4
 from shared.amqp.delivery import Delivery
 from shared.amqp.topology import OUTBOUND_REPLY
 from shared.consuming.disposition import Defer
+from shared.durations import DURATIONS
 from shared.postgres.database import Database
-from shared.postgres.deferral import DeferralStore
+from shared.postgres.deferral import DeferralStore, DueMessage, Window
 from shared.tracking import STATUS_RETRY
 from tests.support.rows import Connection, add_message
+
+_ALL = Window(500, 500)
 
 
 async def test_two_deliveries_of_a_message_are_one_row_of_the_last_one(
@@ -59,10 +62,7 @@ async def test_a_claim_ends_with_the_row_whose_body_reaches_its_size(
 
     database = Database(database_url)
     try:
-        claimed = [
-            [item.id for item in await DeferralStore(database).claim_due(10, 60, most_bytes=size)]
-            for size in (1, 1001, 10_000)
-        ]
+        claimed = [[item.id for item in await claim(database, most_bytes=size)] for size in (1, 1001, 10_000)]
     finally:
         await database.close()
 
@@ -98,7 +98,7 @@ async def store(
     """Store a delivery for each reason and message, all at once."""
     database = Database(database_url)
     try:
-        return await DeferralStore(database).store(
+        return await DeferralStore(database, DURATIONS).store(
             [
                 (delivery(tag, headers or {}), Defer(reason, 1.0, message_id=message))
                 for tag, (reason, message) in enumerate(items)
@@ -108,9 +108,15 @@ async def store(
         await database.close()
 
 
-def delivery(tag: int, headers: dict[str, str]) -> Delivery:
+async def claim(
+    database: Database, window: Window = _ALL, *, most_bytes: int = 10_000_000
+) -> list[DueMessage]:
+    return await DeferralStore(database, DURATIONS).claim_due(OUTBOUND_REPLY, window, most_bytes=most_bytes)
+
+
+def delivery(tag: int, headers: dict[str, str], queue: str = OUTBOUND_REPLY) -> Delivery:
     return Delivery(
-        queue=OUTBOUND_REPLY,
+        queue=queue,
         exchange="wa.outbound",
         routing_key="reply.491700000001",
         body=b"{}",

@@ -299,3 +299,4 @@ async def _lift_rate(sender: Sender) -> None:
     """The time that the number was told to wait has passed."""
     async with Redis.from_url(sender.cluster.redis_url) as redis:
         await redis.delete(f"rate:{NUMBER}")
+    await sender.cluster.conn.execute("update business_numbers set slowed_until = now()")

@@ -8,8 +8,9 @@ from uuid import UUID
 import orjson
 import pytest
 
+from shared.durations import DURATIONS
 from shared.payloads import SendError
-from shared.postgres.deferral import DeferralStore
+from shared.postgres.deferral import DeferralStore, Window
 from shared.tracking import STATUS_RETRY, OwnEvent
 from tests.support.rows import Connection, add_mapping, add_message, insert
 from tests.support.tracking import (
@@ -87,7 +88,7 @@ async def test_a_transient_failure_is_sent_again_and_the_row_does_not_go_back(
     assert (row["status"], row["failed_at"], row["error_code"]) == ("sent", None, str(TRANSIENT))
     assert await attempts(conn) == [(1, "failed", "wamid.1", str(TRANSIENT))]
     await conn.execute("update deferred_messages set not_before = now()")
-    [due] = await DeferralStore(tracked.database).claim_due(10, 60)
+    [due] = await DeferralStore(tracked.database, DURATIONS).claim_due("outbound-sender", Window(10, 10))
     assert due.reason == "status_retry"
     assert due.publication.routing_key == "outbound-sender"
     assert due.publication.headers[STATUS_RETRY] == 1
@@ -122,7 +123,7 @@ async def test_a_retry_takes_the_place_of_a_deferral_that_is_being_worked(
         conn, "deferred_messages", **values, reason="rate_limit", not_before=at(0), message_id=message_id
     )
     await tracked.hear(happened("failed", 1, TRANSIENT))
-    await DeferralStore(tracked.database).remove([in_hand])
+    await DeferralStore(tracked.database, DURATIONS).remove([in_hand])
     assert [row[0] for row in await deferred(conn)] == ["status_retry"]
 
 
@@ -204,7 +205,7 @@ async def test_a_status_with_our_callback_data_proves_an_ambiguous_send(
     row = {"queue": "outbound-sender", "exchange": "", "routing_key": "", "body": b"{}", "lane": "reply"}
     later = {"phone_number_id": "1001", "customer": "491700000011", "not_before": at(10**9)}
     await insert(conn, "deferred_messages", **row, **later, reason="ambiguous", message_id=message_id)
-    await insert(conn, "deferred_messages", **row, **later, reason="earlier_message")
+    await insert(conn, "deferred_messages", **row, **later | {"not_before": None}, reason="earlier_message")
     event = happened("delivered", 4, wamid="wamid.x", callback_data=named(message_id))
     assert await tracked.hear(event) == ["applied"]
     assert await attempts(conn) == [(1, "sent", "wamid.x", None)]

@@ -23,12 +23,10 @@ BRISK: Final = replace(
     pair_backoff_base_s=2.0,
     breaker_open_s=3.0,
     breaker_probe_lease_s=3.0,
-    breaker_recheck_s=1.0,
     status_match_s=2.0,
     scheduler_lease_s=5.0,
     unmarked_after_s=4.0,
     deferred_claim_s=8.0,
-    earlier_message_s=1.0,
     gauges_s=5.0,
 )
 

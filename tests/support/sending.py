@@ -12,8 +12,9 @@ import pytest
 from deploy.sandbox.amqp_statuses import AmqpStatuses
 from deploy.sandbox.server import Sandbox
 from deploy.sandbox.settings import SandboxSettings
+from shared.amqp.topology import LANES
 from shared.postgres.database import Database
-from shared.postgres.deferral import DeferralStore
+from shared.postgres.deferral import DeferralStore, Window
 from shared.running.process import WorkerProcess
 from tests.support.cluster import FAST, Cluster
 from tests.support.sandbox import SandboxCaller
@@ -120,8 +121,8 @@ class Sender:
         await conn.execute("update deferred_messages set not_before = now() where reason = $1", reason)
         database = Database(self.cluster.database_url)
         try:
-            store = DeferralStore(database)
-            due = await store.claim_due(500, 1)
+            store, everything = DeferralStore(database, self.cluster.durations), Window(500, 500)
+            due = [row for queue in LANES for row in await store.claim_due(queue, everything)]
             await store.unclaim([row.id for row in due if row.reason != reason])
         finally:
             await database.close()

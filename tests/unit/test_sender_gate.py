@@ -81,7 +81,7 @@ def test_the_campaign_decides_over_its_recipients(
     [
         ("running", Claim(2)),
         ("done", Claim(2)),
-        ("paused", Hold("campaign_paused", DURATIONS.paused_recheck_s)),
+        ("paused", Hold("campaign_paused", None)),
         ("cancelled", CANCELLED),
     ],
 )
@@ -108,7 +108,7 @@ def test_only_marketing_heeds_the_opt_out() -> None:
 
 
 def test_a_paused_number_holds_its_messages() -> None:
-    assert decision(number_paused=True) == Hold("number_paused", 60)
+    assert decision(number_paused=True) == Hold("number_paused", 0)
 
 
 def test_held_marketing_waits_and_the_rest_goes() -> None:
@@ -117,8 +117,8 @@ def test_held_marketing_waits_and_the_rest_goes() -> None:
 
 
 def test_a_message_waits_behind_an_earlier_one() -> None:
-    assert decision(earlier_waits=True) == Hold("earlier_message", 5)
-    assert decision(earlier_waits=True, number_paused=True) == Hold("number_paused", 60)
+    assert decision(earlier_waits=True) == Hold("earlier_message", None)
+    assert decision(earlier_waits=True, number_paused=True) == Hold("earlier_message", None)
 
 
 def test_a_cancelled_campaign_goes_before_an_ambiguous_attempt_is_known() -> None:

@@ -13,6 +13,7 @@ from shared.observability.logs import Operation, fields, get_logger
 from shared.payloads import CampaignControl, SendError
 from shared.payloads.events import CampaignState
 from shared.postgres.database import Connection, Database
+from shared.postgres.deferral import recall_campaign, release_campaign
 from shared.postgres.outbox import Outbox, OutboxEvent
 from shared.reasons import DeadReason
 from shared.tracking import OwnEvent, Tracker
@@ -85,6 +86,10 @@ class Controller:
         )
         if change.status == old:
             return []
+        if old == "paused":
+            await release_campaign(connection, control.campaign_id)
+        if change.status in ("paused", "cancelled"):
+            await recall_campaign(connection, control.campaign_id)
         logger.info(
             "campaign %s: %s, now %s",
             control.campaign_id,

@@ -131,7 +131,7 @@ async def _set_state(
         rows = await connection.fetch(_QUERIES["set_state"], numbers, state, reason, by)
         released: dict[str, int] = {}
         if state == "active":
-            rows_released = await connection.fetch(_QUERIES["hasten"], numbers)
+            rows_released = await connection.fetch(_QUERIES["count_waiting"], numbers)
             released = {row["phone_number_id"]: row["messages"] for row in rows_released}
         changes = [
             Change(row["phone_number_id"], state, row["changed"], released.get(row["phone_number_id"], 0))

@@ -13,10 +13,12 @@ with recursive used (number) as (
     union select service from circuit_breakers
     union select number from used where number is not null
 )
-select known.number as phone_number_id, coalesce(row.state, 'active') as state, row.since, row.reason,
+select known.number as phone_number_id, coalesce(row.state, 'active') as state,
+       nullif(row.since, to_timestamp(0)) as since, row.reason,
        row.changed_by, coalesce(breaker.state, 'closed') as breaker,
        (select count(*) from deferred_messages as deferred
-        where deferred.phone_number_id = known.number and deferred.reason = 'number_paused') as waiting
+        where deferred.phone_number_id = known.number
+          and deferred.reason in ('number_paused', 'earlier_message')) as waiting
 from known
 left join business_numbers as row on row.phone_number_id = known.number
 left join circuit_breakers as breaker on breaker.service = known.number
@@ -36,11 +38,8 @@ returning number.phone_number_id,
           coalesce((select before.state from before where before.phone_number_id = number.phone_number_id),
                    'active') <> number.state as changed;
 
--- name: hasten
--- What waits only because its number was paused may go now.
-with hastened as (
-    update deferred_messages set not_before = now()
-    where phone_number_id = any($1::text[]) and reason = 'number_paused' and not_before > now()
-    returning phone_number_id
-)
-select phone_number_id, count(*) as messages from hastened group by phone_number_id;
+-- name: count_waiting
+-- What waited for its number, and those behind it: all of it goes at the number's rate once it is active.
+select phone_number_id, count(*) as messages from deferred_messages
+where phone_number_id = any($1::text[]) and reason in ('number_paused', 'earlier_message')
+group by phone_number_id;

@@ -45,8 +45,10 @@ where recipient.campaign_id = dead.campaign_id and recipient.wa_id = dead.wa_id
 -- Whoever claimed the attempt may be dead: the scheduler waits for evidence and decides. A row that this very
 -- delivery came from gets a new id, because the old one is removed when the delivery is acknowledged.
 insert into deferred_messages
-    (queue, exchange, routing_key, body, headers, reason, not_before, message_id, phone_number_id, customer, lane)
-values ($1, $2, $3, $4, $5, 'ambiguous', now() + $6::interval, $7, $8, $9, $10)
+    (queue, exchange, routing_key, body, headers, reason, not_before, message_id, message_seq, phone_number_id,
+     customer, lane)
+values ($1, $2, $3, $4, $5, 'ambiguous', now() + $6::interval, $7,
+        (select tracked.seq from message_tracking as tracked where tracked.id = $7), $8, $9, $10)
 on conflict (message_id) where message_id is not null do update
 set id = time_ordered_uuid(), reason = excluded.reason, not_before = excluded.not_before, published_until = null
 where deferred_messages.id = $11::uuid;

@@ -34,13 +34,13 @@ class Health:
     answered: bool
 
 
-def admit(circuit: Circuit, durations: Durations) -> Circuit | float:
-    """May one message go now? The circuit after it went, else seconds until it is worth asking again."""
+def admit(circuit: Circuit, durations: Durations) -> Circuit | None:
+    """May one message go now? The circuit after it went, else None: `deferral.sql` knows when it may."""
     match circuit.state:
         case "closed":
             return circuit
         case "open" if circuit.open_for_s < durations.breaker_open_s:
-            return durations.breaker_open_s - circuit.open_for_s
+            return None
         case "open":
             return _probe(replace(circuit, state="half_open", probes=0), durations)
         case "half_open" if circuit.probe_lease_s <= 0:
@@ -48,7 +48,7 @@ def admit(circuit: Circuit, durations: Durations) -> Circuit | float:
         case "half_open" if circuit.probes < durations.breaker_probes:
             return _probe(circuit, durations)
         case "half_open":
-            return min(circuit.probe_lease_s, durations.breaker_recheck_s)
+            return None
 
 
 def note(circuit: Circuit, healths: Iterable[Health], durations: Durations) -> Circuit:

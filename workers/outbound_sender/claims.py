@@ -11,6 +11,7 @@ from uuid import UUID
 
 from shared.durations import Durations
 from shared.postgres.database import Connection, Database
+from shared.postgres.deferral import release_followers
 from shared.postgres.queries import Queries
 from workers.outbound_sender.circuit import Circuit, admit
 from workers.outbound_sender.circuit_store import CircuitStore, circuit_of
@@ -111,7 +112,7 @@ class ClaimStore:
         return decide(facts.gate if facts else Gate(status=None), request, self._durations)
 
     def _would_go(self, message: Outgoing, facts: _Facts | None) -> bool:
-        if facts is None or not isinstance(admit(facts.circuit, self._durations), Circuit):
+        if facts is None or admit(facts.circuit, self._durations) is None:
             return False
         alone = replace(facts, gate=replace(facts.gate, earlier_waits=False))
         return isinstance(self._decide(message, alone), Claim)
@@ -127,10 +128,10 @@ class ClaimStore:
         for case in guarded:
             number = case.ask.message.number
             admitted = admit(now.get(number, Circuit()), self._durations)
-            if isinstance(admitted, Circuit):
-                now[number] = admitted
+            if admitted is None:
+                case.decision = Hold("circuit_open", 0)
             else:
-                case.decision = Hold("circuit_open", admitted)
+                now[number] = admitted
         for number, circuit in now.items():
             if circuit != before.get(number, Circuit()):
                 await self._circuits.write(connection, number, circuit)
@@ -179,16 +180,15 @@ async def _insert_attempts(connection: Connection, cases: Sequence[_Case], durat
 
 async def _withdraw(connection: Connection, cases: Sequence[_Case]) -> None:
     withdrawn = [
-        (case.ask.message.id, case.decision.recipient)
-        for case in cases
-        if isinstance(case.decision, Withdraw)
+        (case.ask.message, case.decision.recipient) for case in cases if isinstance(case.decision, Withdraw)
     ]
     if not withdrawn:
         return
-    returned = sorted((message_id, status) for message_id, status in withdrawn if status is not None)
+    returned = sorted((message.id, status) for message, status in withdrawn if status is not None)
     if returned:
         await connection.execute(_QUERIES["return_recipients"], *map(list, zip(*returned, strict=True)))
-    await connection.execute(_QUERIES["drop_messages"], [message_id for message_id, _ in withdrawn])
+    await connection.execute(_QUERIES["drop_messages"], [message.id for message, _ in withdrawn])
+    await release_followers(connection, [message.chain for message, _ in withdrawn])
 
 
 def _verdict(case: _Case, claimed_at: float) -> Verdict:

@@ -57,10 +57,10 @@ class Done:
 
 @dataclass(frozen=True, slots=True)
 class Hold:
-    """Not now; look again after so long."""
+    """Not now; look again after so long. None: once the event comes that the reason names."""
 
     reason: str
-    delay_s: float
+    delay_s: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,9 +89,9 @@ def decide(gate: Gate, request: Request, durations: Durations) -> Decision:
     """The one decision."""
     return (
         _settled(gate, request, durations)
-        or _campaign(gate, request, durations)
+        or _campaign(gate, request)
         or _end(gate, request)
-        or _wait(gate, request, durations)
+        or _wait(gate, request)
         or Claim(gate.attempts + 1, gate.pair_refusals)
     )
 
@@ -105,7 +105,7 @@ def _settled(gate: Gate, request: Request, durations: Durations) -> Decision | N
     return None
 
 
-def _campaign(gate: Gate, request: Request, durations: Durations) -> Decision | None:
+def _campaign(gate: Gate, request: Request) -> Decision | None:
     """A replay is an operator's will, and its campaign has counted the recipient as failed.
 
     A retry that a status asked for is not taken back, because it was sent before: it waits, or fails.
@@ -113,7 +113,7 @@ def _campaign(gate: Gate, request: Request, durations: Durations) -> Decision | 
     if gate.recipient is None or request.is_replay:
         return None
     if request.status_retry and gate.campaign == "paused":
-        return Hold("campaign_paused", durations.paused_recheck_s)
+        return Hold("campaign_paused", None)
     if request.status_retry and gate.campaign != "cancelled":
         return None
     if request.status_retry:
@@ -139,11 +139,12 @@ def _end(gate: Gate, request: Request) -> Decision | None:
     return None
 
 
-def _wait(gate: Gate, request: Request, durations: Durations) -> Decision | None:
+def _wait(gate: Gate, request: Request) -> Decision | None:
+    """Behind an earlier message first: of all that waits for a number, each customer's first one is due."""
+    if gate.earlier_waits:
+        return Hold(EARLIER_MESSAGE, None)
     if gate.number_paused:
-        return Hold("number_paused", durations.paused_recheck_s)
+        return Hold("number_paused", 0)
     if request.is_marketing and request.marketing_held_s > 0:
         return Hold("rate_limit", request.marketing_held_s)
-    if gate.earlier_waits:
-        return Hold(EARLIER_MESSAGE, durations.earlier_message_s)
     return None

@@ -35,13 +35,14 @@ class Outgoing:
         """Whose messages it must stay in order with."""
         return (self.number, self.customer, self.lane)
 
-    def defer(self, reason: str, delay_s: float) -> Defer:
-        """The disposition that stores it for later."""
+    def defer(self, reason: str, delay_s: float | None) -> Defer:
+        """The disposition that stores it for later; without a delay, until the event of the reason."""
         return Defer(
             reason,
-            max(0.0, delay_s),
+            None if delay_s is None else max(0.0, delay_s),
             message_id=self.id,
             phone_number_id=self.number,
             customer=self.customer,
             lane=self.lane,
+            ends_at=self.payload.expires_at,
         )

@@ -1,7 +1,7 @@
 """When a message may go as far as rates are concerned, and what must wait too long to be kept in hand.
 
 Owns how many messages of a number and lane ask for a permit at once: those behind them are merely in line,
-and their time does not run; and how long that line may get. The rates themselves are
+and their time does not run. How long that line may get is `shares`; the rates themselves are
 `shared.coordination.rate`.
 """
 
@@ -19,15 +19,12 @@ from workers.outbound_sender.message import Outgoing
 _MOST_ASKING: Final = 64
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class _Line:
-    """Messages of one number and lane: how many stand there, and at most may; a few of them ask."""
+    """Messages of one number and lane: a few of them ask, the others wait until they may."""
 
     mps: float
-    rate: float
-    most: int
     asking: asyncio.Semaphore
-    length: int = 0
 
 
 class Pacer:
@@ -40,18 +37,16 @@ class Pacer:
         self._lines: dict[tuple[str, str], _Line] = {}
         self._marketing_held_until: dict[str, float] = {}
 
-    async def wait(self, message: Outgoing) -> float | None:
-        """None with a permit in hand, else after how many seconds to ask again."""
+    async def wait(self, message: Outgoing) -> TooLong | None:
+        """None with a permit in hand, else why not, and for how long."""
         line = self._line(message.number, message.lane)
-        if line.length >= line.most:
-            return line.length / line.rate
-        line.length += 1
-        try:
-            async with line.asking:
-                answer = await self._limiter.wait(message.number, message.customer, message.lane, line.mps)
-        finally:
-            line.length -= 1
-        return answer.wait_s if isinstance(answer, TooLong) else None
+        async with line.asking:
+            answer = await self._limiter.wait(message.number, message.customer, message.lane, line.mps)
+        return answer if isinstance(answer, TooLong) else None
+
+    def rate(self, number: str) -> float:
+        """What a number may send a second."""
+        return rate_of(self._settings.number(number).mps, self._durations)
 
     async def slow_number(self, number: str, retry_after_s: float | None) -> None:
         """The platform refused the number for its rate."""
@@ -77,11 +72,9 @@ class Pacer:
         line = self._lines.get((number, lane))
         if line is None:
             durations = self._durations
-            mps = self._settings.number(number).mps
-            rate = rate_of(mps, durations)
-            served = int(rate * durations.lane_min_share * durations.held_in_hand_s)
+            served = int(self.rate(number) * durations.lane_min_share * durations.held_in_hand_s)
             asking = asyncio.Semaphore(max(1, min(_MOST_ASKING, served)))
-            line = _Line(mps, rate, max(1, int(rate * durations.line_s)), asking)
+            line = _Line(self._settings.number(number).mps, asking)
             self._lines[(number, lane)] = line
         return line
 

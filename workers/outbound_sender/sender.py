@@ -16,7 +16,6 @@ from shared.consuming.collector import Collector
 from shared.consuming.consumer import Handler
 from shared.consuming.disposition import Ack, Defer, Disposition, Retry
 from shared.consuming.settlement import Settled
-from shared.durations import Durations
 from shared.errors import StoreUnavailable
 from shared.observability.metrics import Metrics
 from workers.outbound_sender.admission import Admission, Admitted
@@ -26,6 +25,7 @@ from workers.outbound_sender.gate import EARLIER_MESSAGE
 from workers.outbound_sender.intake import Candidate, take_in
 from workers.outbound_sender.message import Outgoing
 from workers.outbound_sender.sending import Sending
+from workers.outbound_sender.shares import Shares
 
 #: From so many deliveries on a message is worked alone among its like: it may be what kills the process.
 _SUSPECT = 3
@@ -57,21 +57,38 @@ class _Outcome:
 class Line:
     """Takes batches in, one call after the other for each queue: who comes first stands first."""
 
-    def __init__(self, admission: Admission, claims: ClaimStore, chains: Chains, metrics: Metrics) -> None:
+    def __init__(
+        self, admission: Admission, claims: ClaimStore, chains: Chains, shares: Shares, metrics: Metrics
+    ) -> None:
         self._admission = admission
         self._claims = claims
         self._chains = chains
+        self._shares = shares
         self._metrics = metrics
 
     async def take(self, batches: Sequence[Sequence[Candidate]]) -> list[Taken]:
-        """Admit the candidates of several batches together and give each message its place."""
-        admitted = await self._admission.admit([candidate for batch in batches for candidate in batch])
-        messages = [item for item in admitted.values() if isinstance(item, Outgoing)]
-        going = await self._claims.screen(messages) if messages else set[UUID]()
-        return [self._place(batch, admitted, going) for batch in batches]
+        """Admit the candidates of several batches together and give each message its place, or none."""
+        candidates = [candidate for batch in batches for candidate in batch]
+        admitted = await self._admission.admit(candidates)
+        messages = [item for candidate in candidates if isinstance(item := admitted[candidate], Outgoing)]
+        placed = [message for message in messages if self._shares.take(message)]
+        try:
+            going = await self._claims.screen(placed) if placed else set[UUID]()
+        except BaseException:
+            for message in placed:
+                self._shares.give_back(message)
+            raise
+        standing = {message.id for message in placed}
+        answers: dict[Candidate, Admitted | Defer] = {
+            candidate: item.defer(EARLIER_MESSAGE, None)
+            if isinstance(item, Outgoing) and item.id not in standing
+            else item
+            for candidate, item in admitted.items()
+        }
+        return [self._place(batch, answers, going) for batch in batches]
 
     def _place(
-        self, batch: Sequence[Candidate], admitted: Mapping[Candidate, Admitted], going: set[UUID]
+        self, batch: Sequence[Candidate], admitted: Mapping[Candidate, Admitted | Defer], going: set[UUID]
     ) -> Taken:
         taken = Taken([], [])
         for candidate in batch:
@@ -93,15 +110,15 @@ class OutboundSender(Handler):
         self,
         intake: Collector[Sequence[Candidate], Taken],
         sending: Sending,
+        shares: Shares,
         metrics: Metrics,
-        durations: Durations,
         *,
         allowed_hosts: tuple[str, ...],
     ) -> None:
         self._intake = intake
         self._sending = sending
+        self._shares = shares
         self._metrics = metrics
-        self._durations = durations
         self._allowed_hosts = allowed_hosts
         self._suspects = asyncio.Lock()
 
@@ -157,7 +174,7 @@ class OutboundSender(Handler):
         try:
             earlier = await place.turn.come()
             if earlier - {message.id}:
-                disposition: Disposition = message.defer(EARLIER_MESSAGE, self._durations.earlier_message_s)
+                disposition: Disposition = message.defer(EARLIER_MESSAGE, None)
             else:
                 disposition = await self._sending.send(message, needs_permit=place.would_go)
             if isinstance(disposition, Defer | Retry):
@@ -168,6 +185,7 @@ class OutboundSender(Handler):
             done.put_nowait(_Outcome(message, error))
         finally:
             place.turn.leave(waiting)
+            self._shares.give_back(message)
 
 
 def _is_behind(disposition: Disposition) -> bool:

@@ -6,9 +6,11 @@ committed, and only then the disposition. The decisions are in `gate` and `react
 
 import logging
 import time
+from dataclasses import replace
 from typing import Protocol, assert_never
 
-from shared.consuming.disposition import Ack, Dead, Disposition, Retry
+from shared.consuming.disposition import Ack, Dead, Defer, Disposition, Retry
+from shared.coordination.permits import LimitCause, TooLong
 from shared.durations import Durations
 from shared.graph_errors import ErrorClass
 from shared.observability.logs import Operation, fields, get_logger
@@ -85,8 +87,8 @@ class Sending:
         `needs_permit` False: it would not be sent as things stand, so it need not wait in line to be told.
         """
         while True:
-            if needs_permit and (wait_s := await self._pacer.wait(message)) is not None:
-                return message.defer("rate_limit", wait_s)
+            if needs_permit and (refused := await self._pacer.wait(message)) is not None:
+                return put_off(message, refused)
             verdict = await self._claims.submit(Ask(message, has_permit=needs_permit))
             match verdict:
                 case Claimed():
@@ -225,11 +227,22 @@ def dispose(
         case RetryLater(retries, exhausted):
             return Retry("transient", text, exhausted=exhausted, attempts=retries, message_id=message.id)
         case PauseNumber():
-            return message.defer("number_paused", durations.paused_recheck_s)
+            return message.defer("number_paused", 0)
         case HoldMarketing():
             return message.defer("rate_limit", durations.spam_hold_s)
         case Reject(dead):
             return _bury(message, written, dead, f"{ending.code}: {text}")
+
+
+def put_off(message: Outgoing, refused: TooLong) -> Defer:
+    """A customer's wait is the message's own; the number's rate lets it go in its turn. Pure."""
+    match refused:
+        case TooLong(wait_s, LimitCause.PAIR):
+            return message.defer("rate_limit", wait_s)
+        case TooLong(wait_s, LimitCause.SLOWED):
+            return replace(message.defer("rate_limit", wait_s), slows_number=True)
+        case TooLong():
+            return message.defer("rate_limit", 0)
 
 
 def _bury(message: Outgoing, written: Written, dead: DeadReason | None, text: str) -> Disposition:

@@ -18,6 +18,7 @@ from workers.outbound_sender.pacing import Pacer
 from workers.outbound_sender.results import ResultStore
 from workers.outbound_sender.sender import Line, OutboundSender
 from workers.outbound_sender.sending import Sending
+from workers.outbound_sender.shares import Shares
 from workers.outbound_sender.watch import Watch
 
 #: In hand of each lane. Batches may be as many: redelivered messages come one by one.
@@ -49,15 +50,24 @@ def compose(kit: Kit) -> Worker:
     admission = Admission(
         IntakeStore(kit.database), kit.locks, kit.cache, metrics, kit.settings.whatsapp_phone_number_id
     )
-    line = Line(admission, claim_store, Chains(), metrics)
-    intakes = {queue: Collector(line.take, size=_BATCHES, linger_s=_COLLECT_S, flushes=1) for queue in LANES}
+    chains, hands = Chains(), kit.settings.prefetch or _PREFETCH
+    shares = {queue: Shares(hands, pacer.rate, durations) for queue in LANES}
+    intakes = {
+        queue: Collector(
+            Line(admission, claim_store, chains, shares[queue], metrics).take,
+            size=_BATCHES,
+            linger_s=_COLLECT_S,
+            flushes=1,
+        )
+        for queue in LANES
+    }
     watch = Watch(kit.database, kit.broker.queue_state, limiter, kit.state, metrics, durations)
     hosts = kit.settings.media_url_allowed_hosts
     return Worker(
         routes=tuple(
             Route(
                 queue,
-                OutboundSender(intake, sending, metrics, durations, allowed_hosts=hosts),
+                OutboundSender(intake, sending, shares[queue], metrics, allowed_hosts=hosts),
                 kit.consumer_options(batch_size=50, linger_ms=2, batches=_PREFETCH),
                 prefetch=_PREFETCH,
                 order_key=_key,

@@ -14,7 +14,7 @@ from workers.scheduler.campaigns import CampaignsJob, SkippedJob
 from workers.scheduler.clock import Clock, Job
 from workers.scheduler.expiry import ExpiryJob
 from workers.scheduler.gauges import GaugesJob
-from workers.scheduler.republishing import DeferredJob, UnmarkedJob
+from workers.scheduler.republishing import DeferredJob, FollowersJob, UnmarkedJob
 from workers.scheduler.retention import RetentionJob
 
 
@@ -55,7 +55,8 @@ def _jobs(kit: Kit, tracker: Tracker, ambiguity: AmbiguityJob) -> list[Job]:
     )
     letters = DeadLetterStore(database)
     return [
-        Job("deferred messages", tick_s, DeferredJob(kit.deferrals, kit.broker, durations).run),
+        Job("deferred messages", tick_s, DeferredJob(kit.deferrals, kit.broker, settings, durations).run),
+        Job("forgotten followers", durations.unmarked_after_s, FollowersJob(kit.deferrals).run),
         Job("ambiguous sends", tick_s, ambiguity.run),
         Job("campaigns", tick_s, CampaignsJob(database, kit.broker, outbox).run),
         Job(

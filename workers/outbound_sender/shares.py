@@ -1,0 +1,60 @@
+"""How many of a lane's hands one number, and one customer, may take.
+
+Owns the counts and the rule: a number may have as many messages in hand as hands are free beside them. So one
+burst takes half of them, two take a third each, and the first message of another number finds a free one. A
+customer has no more than may go in one burst. Who finds no hand is deferred: the database keeps its place,
+and gives it back at the number's rate.
+"""
+
+from collections import Counter
+from collections.abc import Callable
+from typing import Final, TypeVar
+
+from shared.durations import Durations
+from workers.outbound_sender.message import Outgoing
+
+#: A number whose half of the hands is sent within this is not put off: it frees one as fast as one is needed.
+_SOON_S: Final = 0.25
+
+K = TypeVar("K")
+
+
+class Shares:
+    """The hands of one lane in one process. `rate_of` gives what a number may send a second."""
+
+    def __init__(self, hands: int, rate_of: Callable[[str], float], durations: Durations) -> None:
+        self._hands = hands
+        self._rate_of = rate_of
+        self._durations = durations
+        self._taken: Counter[str] = Counter()
+        self._of_customers: Counter[tuple[str, str, str]] = Counter()
+
+    def take(self, message: Outgoing) -> bool:
+        """Take a hand for a message, where its number and its customer may have one more."""
+        free = self._hands - self._taken.total()
+        if self._taken[message.number] >= self._most(message.number, free):
+            return False
+        if self._of_customers[message.chain] >= self._durations.pair_burst:
+            return False
+        self._taken[message.number] += 1
+        self._of_customers[message.chain] += 1
+        return True
+
+    def give_back(self, message: Outgoing) -> None:
+        """It is done, or put off."""
+        _take_one(self._taken, message.number)
+        _take_one(self._of_customers, message.chain)
+
+    def _most(self, number: str, free: int) -> int:
+        """And no more than is sent while one may wait in hand."""
+        rate = self._rate_of(number)
+        if rate * _SOON_S >= self._hands / 2:
+            return self._hands
+        return max(1, min(free, int(rate * self._durations.held_in_hand_s)))
+
+
+def _take_one(counts: Counter[K], key: K) -> None:
+    """Keys at zero are forgotten: there are as many customers as messages."""
+    counts[key] -= 1
+    if not counts[key]:
+        del counts[key]
