@@ -40,7 +40,7 @@ class Durations:
     #: Longest line of one number and lane in hand, at the number's rate; who comes after it is deferred, so
     #: that a slow number does not fill the sender's hands.
     line_s: float = 10.0
-    #: Bodies in flight in one worker.
+    #: Bodies in flight in one process, in equal parts for the queues that it consumes.
     inflight_bytes: int = 64 * 1024 * 1024
     #: Redeliveries by the broker after which a queue of work dead-letters a message (`x-delivery-limit`).
     delivery_limit: int = 20
@@ -49,7 +49,10 @@ class Durations:
     brake_share: float = 0.5
     #: A paused worker tries one delivery in each such interval.
     brake_probe_s: float = 30.0
-    #: How long deliveries are kept in hand while PostgreSQL is away.
+    #: A queue that stands still gives back what is not begun after this, once until it is worked again. What
+    #: was begun goes back then too, where a replica with other connections could publish it.
+    give_back_s: float = 10.0
+    #: How long what was begun is kept in hand while PostgreSQL is away, or RabbitMQ refuses its publications.
     hold_when_store_away_s: float = 600.0
     #: First and longest pause between two looks at a PostgreSQL that is away.
     store_probe_s: float = 0.5

@@ -4,7 +4,6 @@ import asyncio
 import tracemalloc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -145,7 +144,7 @@ async def test_what_a_consumer_has_in_hand_is_bounded_by_its_bytes(cluster: Clus
             aio_pika.Message(body, headers=headers), routing_key="status-updater"
         )
     link = Link(cluster.rabbitmq_url, "flooded", FAST)
-    inlet = PikaInlet("status-updater", 1000, link, replace(FAST, inflight_bytes=MIB))
+    inlet = PikaInlet("status-updater", 1000, link, FAST, MIB)
     tasks = [asyncio.create_task(link.run()), asyncio.create_task(inlet.run())]
     try:
         seen = 0
