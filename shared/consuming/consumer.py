@@ -15,7 +15,6 @@ from typing import Protocol
 
 from shared.amqp.delivery import Delivery, Inlet
 from shared.consuming.arrangement import Arrangement, OrderKey, arrange
-from shared.consuming.brake import Brake
 from shared.consuming.disposition import Dead, Disposition, Retry, Undone
 from shared.consuming.gate import StoreGate
 from shared.consuming.hands import Hands
@@ -29,8 +28,6 @@ from shared.observability.metrics import Metrics
 from shared.reasons import DeadReason
 
 logger = get_logger(__name__)
-BRAKE_REASON = "unexpected errors run wild"
-PUBLISHING_FAILS = "publishing fails"
 #: How often a queue that stands still looks whether it may try.
 _LOOK_S = 0.1
 #: Tries in place of a batch that met a deadlock or a lock time-out, before its messages are retried.
@@ -95,14 +92,12 @@ class Consumer:
         self._durations = durations
         self._options = options
         self._order_key = order_key
-        self._brake = Brake(durations.brake_window, durations.brake_share)
         self._slots = asyncio.Semaphore(options.batches)
         self._hands = Hands(order_key)
         self._aside: list[Delivery] = []
         self._random = Random()  # noqa: S311 - it shuffles work, it guards nothing
         self._draining = asyncio.Event()
-        self._failing_since = failing_since
-        self.standing = Standing(inlet, state, durations)
+        self.standing = Standing(inlet, state, durations, failing_since)
 
     @property
     def queue(self) -> str:
@@ -128,39 +123,12 @@ class Consumer:
         await self._inlet.close()
 
     async def _watch(self) -> None:
-        """Give back in time what nobody began, whatever the loop waits for; see whether publishing fails."""
-        reason = f"{PUBLISHING_FAILS} in {self._inlet.queue}"
+        """Give back in time what nobody began, whatever the loop waits for."""
         while True:
             await asyncio.sleep(self._durations.store_probe_s)
-            since = self._failing_since()
-            if since is None:
-                self.standing.lift(reason)
-            elif time.monotonic() - since >= self._durations.give_back_s:
-                self._stop(reason, "what the work of %s publishes is not taken", since=since)
+            self.standing.look()
             if let_go := self.standing.let_go():
-                logger.warning(
-                    "%s stands still: %d deliveries are given back for others",
-                    self._inlet.queue,
-                    len(let_go),
-                    extra=fields(operation=Operation.CONSUMING),
-                )
                 await self._settlement.give_back(self._inlet, let_go)
-
-    def _stop(self, reason: str, why: str, *, since: float | None = None, try_in_s: float = 0.0) -> None:
-        if self.standing.stop(reason, since=since, try_in_s=try_in_s):
-            logger.error(why, self._inlet.queue, extra=fields(operation=Operation.CONSUMING))
-
-    def _note(self, *, failed: bool) -> None:
-        """What the brake makes of a delivery."""
-        self._brake.note(failed=failed)
-        reason = f"{BRAKE_REASON} in {self._inlet.queue}"
-        if self._brake.is_tripped:
-            why = "more than half of the last deliveries of %s failed unexpectedly: one is tried now and then"
-            self._stop(reason, why, try_in_s=self._durations.brake_probe_s)
-            return
-        self.standing.lift(reason)
-        if not failed:
-            self.standing.note_worked()
 
     async def _stand_still(self) -> None:
         """Begin nothing but one delivery, when it may be tried; the others are for those who can work."""
@@ -335,7 +303,7 @@ class Consumer:
         """One of several is to blame: work each alone. A single one is the culprit."""
         if len(pending) == 1:
             await self._settle_all(pending, verdict)
-            self._note(failed=True)
+            self.standing.note(failed=True)
             return
         alone = list(pending.values())
         pending.clear()
@@ -371,7 +339,7 @@ class Consumer:
         for delivery, _ in group:
             del pending[id(delivery)]
             duration.observe(now - delivery.received_at)
-            self._note(failed=False)
+            self.standing.note(failed=False)
 
     def _observe_wait(self, part: Sequence[Delivery]) -> None:
         """The broker's timestamps are whole seconds: half of one is taken off, on average right."""

@@ -83,6 +83,12 @@ class Settlement:
         That goes to a retry tier and loses its place; where that fails, or the store would be needed, it goes
         back all the same.
         """
+        logger.warning(
+            "%d deliveries of %s are given back for others",
+            len(deliveries),
+            inlet.queue,
+            extra=fields(operation=Operation.CONSUMING),
+        )
         limit = self._durations.delivery_limit // 2
         spent = [item for item in deliveries if item.deliveries_before >= limit]
         if spent:

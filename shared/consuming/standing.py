@@ -1,15 +1,22 @@
 """Whether one queue is worked or stands still, and what is in hand of it that nobody has begun.
 
-Owns the reasons of one queue, from which everything is derived: whether it is consumed, and with how many in
-hand. Whoever stops it names a reason and lifts that one; nobody sets the state.
+Owns the reasons of one queue, its brake among them, from which everything is derived: whether it is consumed,
+with how many in hand, and what the worker says of it. Nobody else sets that.
 """
 
 import time
 from collections.abc import Callable, Sequence
+from typing import Final
 
 from shared.amqp.delivery import Delivery, Inlet
+from shared.consuming.brake import Brake
 from shared.durations import Durations
 from shared.observability.health import WorkerState
+from shared.observability.logs import Operation, fields, get_logger
+
+logger = get_logger(__name__)
+BRAKE_REASON: Final = "unexpected errors run wild"
+PUBLISHING_REASON: Final = "what must be published is not taken"
 
 
 class Standing:
@@ -23,10 +30,15 @@ class Standing:
         inlet: Inlet,
         state: WorkerState,
         durations: Durations,
+        failing_since: Callable[[], float | None],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        """`failing_since`: since when what the work must publish is not taken; None while it is."""
         self._inlet = inlet
         self._state = state
+        self._failing_since = failing_since
+        self._brake = Brake(durations.brake_window, durations.brake_share)
+        self._brake_probe_s = durations.brake_probe_s
         self._give_back_s = durations.give_back_s
         self._clock = clock
         self._away: set[str] = set()
@@ -64,33 +76,29 @@ class Standing:
         """It is back, as far as one can see without working."""
         self._away.discard(server)
 
-    def stop(self, reason: str, *, since: float | None = None, try_in_s: float = 0.0) -> bool:
-        """Stand still for a reason, a text that names the queue; the same again puts off the next try.
-
-        Returns whether it is new.
-        """
-        is_new = reason not in self._reasons
-        now = self._clock()
-        self._reasons[reason] = now + try_in_s
-        self._state.not_ready.add(reason)
-        self._state.stall_reasons.add(reason)
-        self._stand_still(now if since is None else since)
-        return is_new
-
-    def lift(self, reason: str) -> None:
-        """This is no reason any more."""
-        if self._reasons.pop(reason, None) is not None:
-            self._state.progress(self._inlet.queue)
-            self._state.not_ready.discard(reason)
-            self._state.stall_reasons.discard(reason)
-
-    def note_worked(self) -> None:
-        """A delivery was worked as it should be: where no reason is left, the queue is worked as ever."""
-        if self._since is not None and not self._away and not self._reasons:
+    def note(self, *, failed: bool) -> None:
+        """A delivery failed unexpectedly, or was worked: with no reason left the queue moves again."""
+        self._brake.note(failed=failed)
+        if self._since is not None:
+            self.look()
+        if self._brake.is_tripped:
+            now = self._clock()
+            self._stop(BRAKE_REASON, since=now, next_try=now + self._brake_probe_s)
+            return
+        self._lift(BRAKE_REASON)
+        if self._since is not None and not failed and not self._away and not self._reasons:
             self._since = None
             self._let_go = False
             self._trying = False
             self._inlet.resume()
+
+    def look(self) -> None:
+        """To be called now and then: is published what the work must publish?"""
+        since = self._failing_since()
+        if since is None:
+            self._lift(PUBLISHING_REASON)
+        elif self._clock() - since >= self._give_back_s:
+            self._stop(PUBLISHING_REASON, since=since, next_try=since)
 
     def begin_try(self) -> None:
         """Consume with one in hand."""
@@ -142,6 +150,30 @@ class Standing:
         taken = [delivery for delivery, _ in self._taken.values()]
         self._taken.clear()
         return [*taken, *self._inlet.empty()]
+
+    def _stop(self, reason: str, *, since: float, next_try: float) -> None:
+        """The same reason again puts off the next try."""
+        if reason not in self._reasons:
+            logger.error(
+                "%s stands still: %s",
+                self._inlet.queue,
+                reason,
+                extra=fields(operation=Operation.CONSUMING),
+            )
+        self._reasons[reason] = next_try
+        self._state.not_ready.add(self._told(reason))
+        self._state.stall_reasons.add(self._told(reason))
+        self._stand_still(since)
+
+    def _lift(self, reason: str) -> None:
+        if self._reasons.pop(reason, None) is not None:
+            self._state.progress(self._inlet.queue)
+            self._state.not_ready.discard(self._told(reason))
+            self._state.stall_reasons.discard(self._told(reason))
+
+    def _told(self, reason: str) -> str:
+        """What the worker says of itself: each queue of it for itself."""
+        return f"{self._inlet.queue}: {reason}"
 
     def _stand_still(self, since: float) -> None:
         self._trying = False
