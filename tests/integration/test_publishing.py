@@ -8,7 +8,7 @@ from dataclasses import replace
 from shared.amqp.delivery import Publication
 from shared.amqp.pika import PikaBroker
 from shared.amqp.topology import build_topology
-from shared.errors import BrokerUnavailable, PublishRefused
+from shared.errors import BrokerUnavailable, PublishFailed, PublishRefused
 from tests.support.cluster import Cluster
 from tests.support.proxy import proxied
 from tests.support.waiting import until
@@ -83,7 +83,7 @@ async def test_without_confirms_a_publish_fails_in_time_and_the_next_one_goes_th
         await until(lambda: _publishes(opened))
         proxy.swallow()
         (late,) = await opened.publisher.publish([publication(1)])
-        assert isinstance(late, PublishRefused)
+        assert isinstance(late, PublishFailed)
         proxy.heal()
         await until(lambda: _publishes(opened))
 
