@@ -21,7 +21,7 @@ from shared.consuming.hands import Hands
 from shared.consuming.settlement import Settled, Settlement
 from shared.consuming.standing import Standing
 from shared.durations import Durations
-from shared.errors import BrokerError, StoreConflict, StoreDataError, StoreUnavailable
+from shared.errors import BrokerError, PublishRefused, StoreConflict, StoreDataError, StoreUnavailable
 from shared.observability.health import WorkerState
 from shared.observability.logs import Operation, fields, get_logger
 from shared.observability.metrics import Metrics
@@ -134,11 +134,7 @@ class Consumer:
         """Begin nothing but one delivery, when it may be tried; the others are for those who can work."""
         self._state.progress(self._inlet.queue)
         if not self.standing.may_try:
-            try:
-                async with asyncio.timeout(_LOOK_S):
-                    await self._draining.wait()
-            except TimeoutError:
-                pass
+            await asyncio.sleep(_LOOK_S)
             return
         self.standing.begin_try()
         batch = await self._inlet.next_batch(1, 0)
@@ -257,7 +253,9 @@ class Consumer:
                 error,
                 extra=fields(operation=Operation.PUBLISHING),
             )
-            await self._put_back(list(pending.values()), is_try=is_try)
+            if is_try and not isinstance(error, PublishRefused):
+                self.standing.put_off()
+            await self._put_back(list(pending.values()))
 
     async def _work_off(self, pending: dict[int, Delivery]) -> None:
         """Raises StoreUnavailable and BrokerError; `pending` are then those without a disposition."""
@@ -316,7 +314,7 @@ class Consumer:
     async def _put_back(self, deliveries: Sequence[Delivery], *, is_try: bool = False) -> None:
         """Nothing is done for them that counts. They wait here for a while, or for others.
 
-        The one that shows how things are is kept for the next try, for no longer than what was begun.
+        The one that found PostgreSQL away is kept for the next try, for no longer than what was begun.
         """
         oldest = min((delivery.received_at for delivery in deliveries), default=0.0)
         is_spent = time.monotonic() - oldest >= self._durations.hold_when_store_away_s

@@ -42,7 +42,8 @@ class Standing:
         self._give_back_s = durations.give_back_s
         self._clock = clock
         self._away: set[str] = set()
-        self._reasons: dict[str, float] = {}
+        self._reasons: set[str] = set()
+        self._next_try = 0.0
         self._since: float | None = None
         self._let_go = False
         self._trying = False
@@ -63,9 +64,7 @@ class Standing:
     @property
     def may_try(self) -> bool:
         """Whether one delivery may be begun to see how things are: what is at work still shows it, too."""
-        return (
-            not self._away and not self._at_work and self._clock() >= max(self._reasons.values(), default=0)
-        )
+        return not self._away and not self._at_work and self._clock() >= self._next_try
 
     def leave(self, server: str, since: float) -> None:
         """A server is away, since then: nothing is tried before it is back. Its gate tells of it."""
@@ -82,15 +81,20 @@ class Standing:
         if self._since is not None:
             self.look()
         if self._brake.is_tripped:
-            now = self._clock()
-            self._stop(BRAKE_REASON, since=now, next_try=now + self._brake_probe_s)
+            self._stop(BRAKE_REASON, since=self._clock())
+            self.put_off()
             return
         self._lift(BRAKE_REASON)
         if self._since is not None and not failed and not self._away and not self._reasons:
             self._since = None
+            self._next_try = 0.0
             self._let_go = False
             self._trying = False
             self._inlet.resume()
+
+    def put_off(self) -> None:
+        """The next try has time: it takes a delivery from those who can work."""
+        self._next_try = self._clock() + self._brake_probe_s
 
     def look(self) -> None:
         """To be called now and then: is published what the work must publish?"""
@@ -98,7 +102,7 @@ class Standing:
         if since is None:
             self._lift(PUBLISHING_REASON)
         elif self._clock() - since >= self._give_back_s:
-            self._stop(PUBLISHING_REASON, since=since, next_try=since)
+            self._stop(PUBLISHING_REASON, since=since)
 
     def begin_try(self) -> None:
         """Consume with one in hand."""
@@ -151,22 +155,19 @@ class Standing:
         self._taken.clear()
         return [*taken, *self._inlet.empty()]
 
-    def _stop(self, reason: str, *, since: float, next_try: float) -> None:
-        """The same reason again puts off the next try."""
-        if reason not in self._reasons:
-            logger.error(
-                "%s stands still: %s",
-                self._inlet.queue,
-                reason,
-                extra=fields(operation=Operation.CONSUMING),
-            )
-        self._reasons[reason] = next_try
-        self._state.not_ready.add(self._told(reason))
-        self._state.stall_reasons.add(self._told(reason))
+    def _stop(self, reason: str, *, since: float) -> None:
+        if reason in self._reasons:
+            return
+        told = self._told(reason)
+        logger.error("stands still: %s", told, extra=fields(operation=Operation.CONSUMING))
+        self._reasons.add(reason)
+        self._state.not_ready.add(told)
+        self._state.stall_reasons.add(told)
         self._stand_still(since)
 
     def _lift(self, reason: str) -> None:
-        if self._reasons.pop(reason, None) is not None:
+        if reason in self._reasons:
+            self._reasons.remove(reason)
             self._state.progress(self._inlet.queue)
             self._state.not_ready.discard(self._told(reason))
             self._state.stall_reasons.discard(self._told(reason))

@@ -165,7 +165,7 @@ async def test_an_idle_queue_does_not_clear_the_brake_of_another(
         told = f"{INBOUND_RESOLVER}: {BRAKE_REASON}"
         for number in range(3):
             closed = {"conversation_id": f"unknown {number}"}
-            await cluster.publish("wa.conversations", "genesys.closed", closed)
+            await cluster.publish("wa.correlation", "genesys.closed", closed)
             await until(lambda n=number: _has_failed(caplog, n + 1))  # type: ignore[misc]
             assert (await get(f"http://127.0.0.1:{port}", "/health/live"))[0] == 200
             code, verdict = await get(f"http://127.0.0.1:{port}", "/health/ready")
