@@ -230,6 +230,46 @@ async def test_an_updater_whose_publishing_connection_is_gone_leaves_all_to_anot
         await proxy.open_port()
 
 
+async def test_a_full_queue_of_enriched_messages_kills_none_however_long_it_lasts(
+    cluster: Cluster, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Ten hours at another pace: what is tried comes back more often than RabbitMQ's limit allows."""
+    tries = 3 * cluster.durations.delivery_limit
+    cluster.durations = replace(cluster.durations, give_back_s=0.3, hold_when_store_away_s=0.3)
+    full = await cluster.channel.declare_queue(
+        "test.full", arguments={"x-max-length": 1, "x-overflow": "reject-publish"}
+    )
+    await full.bind("wa.events", "inbound.enriched")
+    async with cluster.running("inbound-resolver"):
+        await send(cluster, *inbound(700))
+        await until(lambda: caplog.text.count("1 deliveries of inbound-resolver cannot be done") >= tries)
+        await until(lambda: _count_consumers(cluster, "inbound-resolver", 0))
+        await full.delete(if_empty=False)
+        await until(lambda: len(told_wamids(cluster)) == 700)
+        await until(lambda: _count(cluster, "message_tracking where published_at is not null", 700))
+    assert await cluster.depth("dlq-handler") == 0
+
+
+async def test_a_resolver_that_cannot_store_kills_none_however_long_it_lasts(
+    cluster: Cluster, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A full disk: PostgreSQL looks well whenever one looks at it, and takes nothing."""
+    caplog.set_level("INFO")
+    tries = 10 * cluster.durations.delivery_limit
+    cluster.durations = replace(cluster.durations, give_back_s=0.3, hold_when_store_away_s=0.2)
+    await cluster.conn.execute(
+        """create function refuse() returns trigger language plpgsql as
+           $$ begin raise exception 'no space left' using errcode = '53100'; end $$;
+           create trigger refuse before insert on message_tracking execute function refuse()"""
+    )
+    async with cluster.running("inbound-resolver"):
+        await send(cluster, *inbound(700))
+        await until(lambda: caplog.text.count("PostgreSQL is back") >= tries)
+        await cluster.conn.execute("drop trigger refuse on message_tracking")
+        await until(lambda: len(told_wamids(cluster)) == 700)
+    assert await cluster.depth("dlq-handler") == 0
+
+
 async def close_connections(servers: Servers, cluster: Cluster, name: str) -> None:
     """Close the connections of this name; RabbitMQ's statistics know them seconds after they came."""
     api = f"{servers.rabbitmq_management_url.rstrip('/')}/api"
