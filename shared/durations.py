@@ -37,7 +37,7 @@ class Durations:
     held_in_hand_s: float = 2.0
     #: Largest body of a delivery; a larger one is dead as `invalid_payload`.
     body_bytes: int = 1024 * 1024
-    #: Bodies in flight in one worker.
+    #: Bodies in flight in one process, in equal parts for the queues that it consumes.
     inflight_bytes: int = 64 * 1024 * 1024
     #: Redeliveries by the broker after which a queue of work dead-letters a message (`x-delivery-limit`).
     delivery_limit: int = 20
@@ -46,7 +46,10 @@ class Durations:
     brake_share: float = 0.5
     #: A paused worker tries one delivery in each such interval.
     brake_probe_s: float = 30.0
-    #: How long deliveries are kept in hand while PostgreSQL is away.
+    #: A queue that stands still gives back what is not begun after this, once until it is worked again. What
+    #: was begun goes back then too, where a replica with other connections could publish it.
+    give_back_s: float = 10.0
+    #: How long what was begun is kept in hand while PostgreSQL is away, or RabbitMQ refuses its publications.
     hold_when_store_away_s: float = 600.0
     #: First and longest pause between two looks at a PostgreSQL that is away.
     store_probe_s: float = 0.5

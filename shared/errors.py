@@ -55,5 +55,9 @@ class PublishFailed(BrokerError):
     """A publication was refused, returned as unroutable, or not confirmed in time (it may be out)."""
 
 
+class PublishRefused(PublishFailed):
+    """RabbitMQ said no: a queue is full, or no queue takes it. Whoever publishes it is told the same."""
+
+
 class ConsumerLost(BrokerError):
     """A consumer is gone though the connection is up, and could not be restored: the process must end."""

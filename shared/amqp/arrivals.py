@@ -5,6 +5,7 @@ Owns the waiting for a batch. Knows no channel, and acknowledges nothing.
 
 import asyncio
 from collections import deque
+from collections.abc import Sequence
 from typing import Final
 
 from shared.amqp.delivery import Delivery
@@ -26,6 +27,13 @@ class Arrivals:
     def put(self, delivery: Delivery) -> None:
         """One more."""
         self._items.append(delivery)
+        self._any.set()
+        if len(self._items) >= self._size:
+            self._full.set()
+
+    def put_back(self, deliveries: Sequence[Delivery]) -> None:
+        """Again, as if they had not been taken."""
+        self._items = deque(sorted([*deliveries, *self._items], key=lambda delivery: delivery.tag))
         self._any.set()
         if len(self._items) >= self._size:
             self._full.set()

@@ -128,15 +128,23 @@ class Inlet(Protocol):
         ...
 
     async def release(self, deliveries: Sequence[Delivery]) -> None:
-        """Give back unworked (shutting down, or a store that stays away)."""
+        """Give back unworked (shutting down, or standing still)."""
         ...
 
-    async def pause(self) -> None:
+    def put_back(self, deliveries: Sequence[Delivery]) -> None:
+        """Taken and not begun: they come with the next batches, in the order in which they arrived."""
+        ...
+
+    def empty(self) -> list[Delivery]:
+        """Take all that has arrived, at once."""
+        ...
+
+    def pause(self) -> None:
         """Cancel the consumer; what is in hand stays in hand."""
         ...
 
-    async def resume(self) -> None:
-        """Consume again; nothing happens once it is closed."""
+    def resume(self, prefetch: int | None = None) -> None:
+        """Consume again, with so many in hand (None: as many as ever); nothing happens once it is closed."""
         ...
 
     async def close(self) -> None:
@@ -149,8 +157,8 @@ class Broker(Protocol):
 
     publisher: Publisher
 
-    async def inlet(self, queue: str, prefetch: int) -> Inlet:
-        """Start to consume a queue."""
+    async def inlet(self, queue: str, prefetch: int, share: int = 1) -> Inlet:
+        """Start to consume a queue, as one of `share` that have the bytes in flight between them."""
         ...
 
     async def queue_state(self, queue: str) -> QueueState | None:

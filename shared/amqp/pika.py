@@ -69,10 +69,11 @@ class PikaBroker:
         """Whether an inlet is without the consumer that it wants."""
         return any(inlet.lacks_consumer for inlet in self._inlets)
 
-    async def inlet(self, queue: str, prefetch: int) -> PikaInlet:
-        """Start to consume `queue`."""
+    async def inlet(self, queue: str, prefetch: int, share: int = 1) -> PikaInlet:
+        """Start to consume `queue`, as one of `share` queues that have the bytes in flight between them."""
         assert self._group is not None
-        inlet = PikaInlet(queue, prefetch, self._consuming, self._durations)
+        inflight_bytes = self._durations.inflight_bytes // share
+        inlet = PikaInlet(queue, prefetch, self._consuming, self._durations, inflight_bytes)
         self._inlets.append(inlet)
         self._tasks.append(self._group.create_task(inlet.run(), name=f"consume {queue}"))
         return inlet

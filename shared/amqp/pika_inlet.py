@@ -45,11 +45,15 @@ def weigh(delivery: Delivery) -> int:
 
 
 class PikaInlet:
-    """A consumer of one queue; `run` must be running beside it."""
+    """A consumer of one queue; `run` must be running beside it. In hand are at most `inflight_bytes`."""
 
-    def __init__(self, queue: str, prefetch: int, link: Link, durations: Durations) -> None:
+    def __init__(
+        self, queue: str, prefetch: int, link: Link, durations: Durations, inflight_bytes: int
+    ) -> None:
         self.queue = queue
+        self._usual_prefetch = prefetch
         self._prefetch = prefetch
+        self._inflight_bytes = inflight_bytes
         self._link = link
         self._durations = durations
         self._arrivals = Arrivals()
@@ -64,6 +68,7 @@ class PikaInlet:
         self._answering = asyncio.Lock()
         self._channel: Channel | None = None
         self._consumer_tag: str | None = None
+        self._consumed_prefetch = prefetch
         self._generation = 0
         self._heard = 0
         self._changed = asyncio.Event()
@@ -124,14 +129,24 @@ class PikaInlet:
         tags = {item.tag for item in deliveries if item.generation == self._generation}
         return tags & self._outstanding.keys()
 
-    async def pause(self) -> None:
+    def put_back(self, deliveries: Sequence[Delivery]) -> None:
+        """Undo the taking; see `shared.amqp.delivery.Inlet`. Those of a channel that is gone come anew."""
+        tags = self._ours(deliveries)
+        self._arrivals.put_back([item for item in deliveries if item.tag in tags])
+
+    def empty(self) -> list[Delivery]:
+        """Take all; see `shared.amqp.delivery.Inlet`."""
+        return self._arrivals.empty()
+
+    def pause(self) -> None:
         """Cancel the consumer and keep what is in hand."""
         self._wanted = False
         self._changed.set()
 
-    async def resume(self) -> None:
-        """Consume again, unless closed meanwhile."""
+    def resume(self, prefetch: int | None = None) -> None:
+        """Consume again, unless closed meanwhile; see `shared.amqp.delivery.Inlet`."""
         self._wanted = not self._closed
+        self._prefetch = self._usual_prefetch if prefetch is None else prefetch
         self._changed.set()
 
     async def close(self) -> None:
@@ -208,7 +223,7 @@ class PikaInlet:
 
     async def _reconcile(self) -> None:
         wanted = self._wanted and not self._throttled
-        if not wanted or self._refused:
+        if not wanted or self._refused or self._prefetch != self._consumed_prefetch:
             await self._cancel()
             refused, self._refused = self._refused, []
             await self.release(refused)
@@ -244,6 +259,7 @@ class PikaInlet:
             channel.close_callbacks.add(lambda _, error: self._on_channel_closed(generation, error))
             opened.on_consumer_cancel_callbacks.add(self._on_cancelled)
             self._channel = opened
+        self._consumed_prefetch = self._prefetch
         await self._channel.basic_qos(prefetch_count=self._prefetch_now())
         consumed = await self._channel.basic_consume(self.queue, self._on_message)
         self._consumer_tag = consumed.consumer_tag
@@ -251,12 +267,12 @@ class PikaInlet:
     def _prefetch_now(self) -> int:
         """Fewer at once where bodies are so large that the usual number would burst the bytes in hand."""
         largest = max(self._largest, *self._outstanding.values(), 0)
-        return max(1, min(self._prefetch, self._durations.inflight_bytes // (largest or 1)))
+        return max(1, min(self._prefetch, self._inflight_bytes // (largest or 1)))
 
     async def _on_message(self, message: DeliveredMessage) -> None:
         delivery = self._delivery(message)
         size = weigh(delivery)
-        if self._bytes + size > self._durations.inflight_bytes and self._bytes:
+        if self._bytes + size > self._inflight_bytes and self._bytes:
             self._refuse(delivery, size)
             return
         self._outstanding[delivery.tag] = size
@@ -300,7 +316,7 @@ class PikaInlet:
     def _forget(self, tags: Iterable[int]) -> None:
         for tag in tags:
             self._bytes -= self._outstanding.pop(tag, 0)
-        if self._throttled and self._bytes <= self._durations.inflight_bytes // 2:
+        if self._throttled and self._bytes <= self._inflight_bytes // 2:
             self._throttled = False
             self._changed.set()
 

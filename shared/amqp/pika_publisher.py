@@ -25,8 +25,9 @@ from shared.amqp.pika_link import (
     open_channel,
     underlay,
 )
+from shared.amqp.publisher_health import PublisherHealth
 from shared.durations import Durations
-from shared.errors import BrokerUnavailable, PublishFailed, WabusError
+from shared.errors import BrokerUnavailable, PublishFailed, PublishRefused, WabusError
 from shared.ids import random_uuid
 from shared.observability.tracing import read_trace
 
@@ -36,6 +37,8 @@ log = logging.getLogger(__name__)
 _WINDOW = 400
 #: RabbitMQ has told whether it blocks us; this long it is asked for, at most.
 _BLOCKED_S = 0.05
+#: How long one look at the publishing connection may take.
+_CHECK_S = 2.0
 
 
 class PikaPublisher:
@@ -44,6 +47,7 @@ class PikaPublisher:
     def __init__(
         self, link: Link, durations: Durations, observe_confirm: Callable[[float], None] = lambda _: None
     ) -> None:
+        self.health = PublisherHealth()
         self._link = link
         self._confirm_s = durations.publish_confirm_s
         self._observe_confirm = observe_confirm
@@ -57,8 +61,24 @@ class PikaPublisher:
         """Publish in order; see `shared.amqp.delivery.Publisher`."""
         outcomes: list[WabusError | None] = []
         for start in range(0, len(batch), _WINDOW):
-            outcomes += await self._publish_window(batch[start : start + _WINDOW])
+            window = batch[start : start + _WINDOW]
+            started = time.monotonic()
+            told = await self._publish_window(window)
+            self.health.note(window, told, started, time.monotonic())
+            outcomes += told
         return outcomes
+
+    async def check(self) -> None:
+        """Raise BrokerUnavailable unless a new confirm channel opens and nothing blocks it."""
+        try:
+            async with asyncio.timeout(_CHECK_S):
+                connection = await self._link.connection()
+                await _check_not_blocked(connection)
+                async with await open_channel(connection, confirms=True):
+                    self.health.note_answer(time.monotonic())
+        except BROKER_ERRORS as error:
+            heed_cancellation()
+            raise _away(error) from error
 
     async def _publish_window(self, batch: Sequence[Publication]) -> list[WabusError | None]:
         started = time.monotonic()
@@ -72,8 +92,7 @@ class PikaPublisher:
             _, late = await asyncio.wait(confirms, timeout=self._confirm_s)
         except BROKER_ERRORS as error:
             heed_cancellation()
-            unavailable = BrokerUnavailable(f"RabbitMQ is away: {str(error) or type(error).__name__}")
-            return [unavailable] * len(batch)
+            return [_away(error)] * len(batch)
         finally:
             for confirm in confirms:
                 confirm.cancel()
@@ -205,6 +224,10 @@ def _properties(item: Publication, message_id: str, now: datetime) -> Basic.Prop
     )
 
 
+def _away(error: BaseException) -> BrokerUnavailable:
+    return BrokerUnavailable(f"RabbitMQ is away: {str(error) or type(error).__name__}")
+
+
 def _is_refused(confirm: "asyncio.Future[object]") -> bool:
     error = None if confirm.cancelled() else confirm.exception()
     refused, returned = aiormq.exceptions.DeliveryError, aiormq.exceptions.PublishError
@@ -218,11 +241,11 @@ def _outcome(confirm: "asyncio.Future[object]", item: Publication) -> WabusError
         case None:
             return None
         case aiormq.exceptions.PublishError():
-            return PublishFailed(
+            return PublishRefused(
                 f"no queue took the message published to {item.exchange or item.routing_key}"
             )
         case aiormq.exceptions.DeliveryError():
-            return PublishFailed(
+            return PublishRefused(
                 f"RabbitMQ refused a publish to {item.exchange or item.routing_key} (queue full?)"
             )
         case error:

@@ -1,13 +1,13 @@
 """The workers' one way of consuming: batches in, dispositions out.
 
-Owns the loop, what is in hand, and what an error means: a store that is away is waited for, a conflict is
-tried again, an error of the data is pinned to its message by splitting the batch. Decisions are the
-handler's, carrying them out the settlement's.
+Owns the loop, what is in hand, and what an error means: with a store that is away the queue stands still, a
+conflict is tried again, an error of the data is pinned to its message by splitting the batch. Decisions are
+the handler's, carrying them out the settlement's.
 """
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from random import Random
@@ -15,20 +15,21 @@ from typing import Protocol
 
 from shared.amqp.delivery import Delivery, Inlet
 from shared.consuming.arrangement import Arrangement, OrderKey, arrange
-from shared.consuming.brake import Brake
-from shared.consuming.disposition import Dead, Disposition, Retry
+from shared.consuming.disposition import Dead, Disposition, Retry, Undone
 from shared.consuming.gate import StoreGate
 from shared.consuming.hands import Hands
 from shared.consuming.settlement import Settled, Settlement
+from shared.consuming.standing import Standing
 from shared.durations import Durations
-from shared.errors import StoreConflict, StoreDataError, StoreUnavailable
+from shared.errors import BrokerError, PublishRefused, StoreConflict, StoreDataError, StoreUnavailable
 from shared.observability.health import WorkerState
 from shared.observability.logs import Operation, fields, get_logger
 from shared.observability.metrics import Metrics
 from shared.reasons import DeadReason
 
 logger = get_logger(__name__)
-BRAKE_REASON = "unexpected errors run wild"
+#: How often a queue that stands still looks whether it may try.
+_LOOK_S = 0.1
 #: Tries in place of a batch that met a deadlock or a lock time-out, before its messages are retried.
 _CONFLICT_TRIES = 3
 #: Redelivered messages worked at once, where batches are not: few, for a killer takes them along.
@@ -38,10 +39,13 @@ _CHAINS_AT_ONCE = 8
 class Handler(Protocol):
     """Decides what becomes of a batch. Effects are committed before a disposition is given."""
 
-    def handle(self, batch: Sequence[Delivery]) -> AsyncIterator[Sequence[Settled]]:
+    def handle(
+        self, batch: Sequence[Delivery]
+    ) -> AsyncIterator[Sequence[tuple[Delivery, Disposition | Undone]]]:
         """Give each delivery of the batch exactly one disposition, in groups, as they are done.
 
-        May be called again with those that got none, after an error of the store; so it is idempotent.
+        May be called again with those that got none, after an error of a server; so it is idempotent. It may
+        name some of them early, so that they need not wait for the end of the others.
         """
         ...
 
@@ -75,7 +79,9 @@ class Consumer:
         durations: Durations,
         options: ConsumerOptions,
         order_key: OrderKey,
+        failing_since: Callable[[], float | None],
     ) -> None:
+        """`failing_since`: since when (monotonic) what this queue's work must publish is not taken, if so."""
         self._worker = worker
         self._inlet = inlet
         self._handler = handler
@@ -86,13 +92,12 @@ class Consumer:
         self._durations = durations
         self._options = options
         self._order_key = order_key
-        self._brake = Brake(durations.brake_window, durations.brake_share)
         self._slots = asyncio.Semaphore(options.batches)
         self._hands = Hands(order_key)
         self._aside: list[Delivery] = []
         self._random = Random()  # noqa: S311 - it shuffles work, it guards nothing
         self._draining = asyncio.Event()
-        gate.guard(inlet)
+        self.standing = Standing(inlet, state, durations, failing_since)
 
     @property
     def queue(self) -> str:
@@ -102,41 +107,46 @@ class Consumer:
     async def run(self) -> None:
         """Work until `drain`; returns when nothing is in hand."""
         async with asyncio.TaskGroup() as work:
+            watching = work.create_task(self._watch(), name=f"watch {self._inlet.queue}")
             while not self._draining.is_set():
-                await self._gate.wait_until_open()
-                await self._heed_brake()
-                size = 1 if self._brake.is_tripped else self._options.batch_size
-                await (self._overlap if self._options.overlapping else self._turn)(size, work)
+                if self.standing.is_still:
+                    await self._stand_still()
+                else:
+                    await (self._overlap if self._options.overlapping else self._turn)(work)
+            watching.cancel()
             await self._inlet.release(self._aside)
+        await self._inlet.release(self.standing.let_go_all())
 
     async def drain(self) -> None:
         """Take no more; what is in hand is finished by `run`."""
         self._draining.set()
         await self._inlet.close()
 
-    async def _heed_brake(self) -> None:
-        if not self._brake.is_tripped:
-            self._state.not_ready.discard(BRAKE_REASON)
-            self._state.stall_reasons.discard(BRAKE_REASON)
-            return
-        if BRAKE_REASON not in self._state.not_ready:
-            logger.error(
-                "more than half of the last deliveries of %s failed unexpectedly: one every %g s is tried",
-                self._inlet.queue,
-                self._durations.brake_probe_s,
-                extra=fields(operation=Operation.CONSUMING),
-            )
-        self._state.not_ready.add(BRAKE_REASON)
-        self._state.stall_reasons.add(BRAKE_REASON)
-        try:
-            async with asyncio.timeout(self._durations.brake_probe_s):
-                await self._draining.wait()
-        except TimeoutError:
-            pass
+    async def _watch(self) -> None:
+        """Give back in time what nobody began, whatever the loop waits for."""
+        while True:
+            await asyncio.sleep(self._durations.store_probe_s)
+            self.standing.look()
+            if let_go := self.standing.let_go():
+                await self._settlement.give_back(self._inlet, let_go)
 
-    async def _turn(self, size: int, work: asyncio.TaskGroup) -> None:
+    async def _stand_still(self) -> None:
+        """Begin nothing but one delivery, when it may be tried; the others are for those who can work."""
+        self._state.progress(self._inlet.queue)
+        if not self.standing.may_try:
+            await asyncio.sleep(_LOOK_S)
+            return
+        self.standing.begin_try()
+        batch = await self._inlet.next_batch(1, 0)
+        if batch:
+            self.standing.end_try()
+            self.standing.take(batch)
+            await self._work_part(batch, is_try=True)
+
+    async def _turn(self, work: asyncio.TaskGroup) -> None:
         """Take a batch and begin it once a slot is free."""
-        batch = await self._inlet.next_batch(size, self._options.linger_s)
+        batch = await self._inlet.next_batch(self._options.batch_size, self._options.linger_s)
+        self.standing.take(batch)
         self._state.progress(self._inlet.queue)
         arranged = arrange(batch, self._order_key, self._random)
         parts = arranged.parts
@@ -148,18 +158,19 @@ class Consumer:
             await self._slots.acquire()
             work.create_task(self._work(part), name=f"work {self._inlet.queue}")
 
-    async def _overlap(self, size: int, work: asyncio.TaskGroup) -> None:
+    async def _overlap(self, work: asyncio.TaskGroup) -> None:
         """Take a batch and begin it beside another: a full one, or where nothing is in hand, what is there.
 
         Small batches beside each other would cost more than they gain.
         """
         hands = self._hands
         await hands.free.wait()
-        missing = max(1, size - len(self._aside))
+        missing = max(1, self._options.batch_size - len(self._aside))
         if hands.empty.is_set() and not self._aside:
             batch = await self._inlet.next_batch(missing, self._options.linger_s)
         else:
             batch = await self._inlet.full_batch(missing, hands.empty)
+        self.standing.take(batch)
         self._state.progress(self._inlet.queue)
         arranged = arrange([*self._aside, *batch], self._order_key, self._random)
         if arranged.chains:
@@ -212,26 +223,48 @@ class Consumer:
         finally:
             self._hands.end(part)
 
-    async def _work_part(self, part: Sequence[Delivery]) -> None:
+    async def _work_part(self, part: Sequence[Delivery], *, is_try: bool = False) -> None:
+        part = self.standing.begin(part, is_try=is_try)
+        if not part:
+            return
         inflight = self._metrics.inflight.labels(self._worker)
         inflight.inc(len(part))
         self._metrics.batch_size.labels(self._worker).observe(len(part))
         self._observe_wait(part)
         try:
-            await self._work_through(part)
+            await self._work_through(part, is_try=is_try)
         finally:
             inflight.dec(len(part))
+            self.standing.end()
 
-    async def _work_through(self, part: Sequence[Delivery]) -> None:
+    async def _work_through(self, part: Sequence[Delivery], *, is_try: bool) -> None:
+        """Until each has its disposition, or a server that this needs is away."""
         pending = {id(delivery): delivery for delivery in part}
+        try:
+            await self._work_off(pending)
+        except StoreUnavailable as error:
+            self._gate.shut(error)
+            await self._put_back(list(pending.values()), is_try=is_try)
+        except BrokerError as error:
+            logger.warning(
+                "%d deliveries of %s cannot be done: %s",
+                len(pending),
+                self._inlet.queue,
+                error,
+                extra=fields(operation=Operation.PUBLISHING),
+            )
+            if is_try and not isinstance(error, PublishRefused):
+                self.standing.put_off()
+            await self._put_back(list(pending.values()))
+
+    async def _work_off(self, pending: dict[int, Delivery]) -> None:
+        """Raises StoreUnavailable and BrokerError; `pending` are then those without a disposition."""
         conflicts = 0
         while pending:
             try:
                 await self._handle(pending)
-            except StoreUnavailable as error:
-                if not await self._gate.hold(error):
-                    await self._inlet.release(list(pending.values()))
-                    return
+            except (StoreUnavailable, BrokerError):
+                raise
             except StoreConflict as error:
                 conflicts += 1
                 if conflicts < _CONFLICT_TRIES:
@@ -254,24 +287,43 @@ class Consumer:
     async def _handle(self, pending: dict[int, Delivery]) -> None:
         async with aclosing(self._handler.handle(list(pending.values()))) as groups:  # type: ignore[type-var]
             async for group in groups:
-                await self._settle(pending, group)
+                done = [(delivery, told) for delivery, told in group if not isinstance(told, Undone)]
+                if done:
+                    await self._settle(pending, done)
+                undone = [(delivery, told.error) for delivery, told in group if isinstance(told, Undone)]
+                if undone:
+                    self._gate.shut(undone[0][1])
+                    await self._put_back([pending.pop(id(delivery)) for delivery, _ in undone])
         if pending:
             raise RuntimeError(f"{len(pending)} deliveries got no disposition")
 
     async def _blame(self, pending: dict[int, Delivery], verdict: Disposition) -> None:
         """One of several is to blame: work each alone. A single one is the culprit."""
         if len(pending) == 1:
-            self._brake.note(failed=True)
             await self._settle_all(pending, verdict)
+            self.standing.note(failed=True)
             return
         alone = list(pending.values())
         pending.clear()
         for place, delivery in enumerate(alone):
-            await self._heed_brake()
-            if self._brake.is_tripped and self._draining.is_set():
-                await self._inlet.release(alone[place:])
+            if self.standing.is_still:
+                await self._put_back(alone[place:])
                 return
-            await self._work_through([delivery])
+            await self._work_through([delivery], is_try=False)
+
+    async def _put_back(self, deliveries: Sequence[Delivery], *, is_try: bool = False) -> None:
+        """Nothing is done for them that counts. They wait here for a while, or for others.
+
+        The one that found PostgreSQL away is kept for the next try, for no longer than what was begun.
+        """
+        oldest = min((delivery.received_at for delivery in deliveries), default=0.0)
+        is_spent = time.monotonic() - oldest >= self._durations.hold_when_store_away_s
+        if self._draining.is_set():
+            await self._inlet.release(deliveries)
+        elif is_spent or (self.standing.is_overdue and not is_try):
+            await self._settlement.give_back(self._inlet, deliveries)
+        else:
+            self.standing.put_back(deliveries)
 
     async def _settle_all(self, pending: dict[int, Delivery], verdict: Disposition) -> None:
         group = [(delivery, verdict) for delivery in pending.values()]
@@ -285,7 +337,7 @@ class Consumer:
         for delivery, _ in group:
             del pending[id(delivery)]
             duration.observe(now - delivery.received_at)
-            self._brake.note(failed=False)
+            self.standing.note(failed=False)
 
     def _observe_wait(self, part: Sequence[Delivery]) -> None:
         """The broker's timestamps are whole seconds: half of one is taken off, on average right."""

@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import TypeAlias
 from uuid import UUID
 
+from shared.errors import StoreUnavailable
 from shared.reasons import DeadReason
 
 
@@ -49,6 +50,13 @@ class Dead:
     reason: DeadReason
     error: str
     message_id: UUID | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Undone:
+    """No disposition: the store went away before anything was done for it. It comes again, here or not."""
+
+    error: StoreUnavailable
 
 
 Disposition: TypeAlias = Ack | Retry | Defer | Dead

@@ -1,102 +1,122 @@
-"""The gate before PostgreSQL: while it is away, nothing is consumed and what is in hand waits.
+"""The gates before the servers that all work needs: while one is away, the queues of the process stand still.
 
-Owns noticing that the store is back. Nothing is dead-lettered and no attempt counted because of it.
+Own noticing that a server is back. Nothing is dead-lettered and no attempt counted because of it.
 """
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable
+from typing import Final
 
-from shared.amqp.delivery import Inlet
+from shared.amqp.publisher_health import PublisherHealth
+from shared.consuming.standing import Standing
 from shared.durations import Durations
-from shared.errors import StoreError
+from shared.errors import WabusError
 from shared.observability.health import WorkerState
 from shared.observability.logs import Operation, fields, get_logger
 from shared.postgres.database import Database
 
 logger = get_logger(__name__)
-STORE_AWAY = "PostgreSQL is away"
+STORE: Final = "PostgreSQL"
+PUBLISHING: Final = "publishing to RabbitMQ"
+#: A server that has not answered a look by then is away.
+_LOOK_S: Final = 5.0
 
 
-class StoreGate:
-    """Shared by all consumers of a worker process."""
+class Gate:
+    """Of one server, shared by all consumers of a process; `run` must be running beside them."""
 
-    def __init__(self, database: Database, state: WorkerState, durations: Durations) -> None:
-        self._database = database
+    def __init__(
+        self, server: str, check: Callable[[], Awaitable[None]], state: WorkerState, durations: Durations
+    ) -> None:
+        self._server = server
+        self._check = check
         self._state = state
         self._durations = durations
-        self._inlets: list[Inlet] = []
-        self._open = asyncio.Event()
-        self._open.set()
-        self._passable = asyncio.Event()
-        self._passable.set()
-        self._draining = False
-        self._shut_at = 0.0
+        self._standings: list[Standing] = []
+        self._shut = asyncio.Event()
 
-    def guard(self, inlet: Inlet) -> None:
-        """Pause this inlet, too, while the store is away."""
-        self._inlets.append(inlet)
+    @property
+    def away(self) -> str:
+        """What a worker says of itself while it is shut."""
+        return f"{self._server} is away"
 
-    def drain(self) -> None:
-        """The worker stops: from now on only who has deliveries in hand waits for the store."""
-        self._draining = True
-        self._passable.set()
+    def guard(self, standing: Standing) -> None:
+        """This queue stands still, too, while the gate is shut."""
+        self._standings.append(standing)
 
-    async def wait_until_open(self) -> None:
-        """To be awaited before more is taken in hand: return once the store is well, or the worker drains."""
-        await self._passable.wait()
-
-    async def hold(self, error: StoreError) -> bool:
-        """The store is away: wait until it takes writes again.
-
-        Returns False when that took longer than deliveries may be kept in hand.
-        """
-        if self._open.is_set():
-            self._shut_at = time.monotonic()
-            self._open.clear()
-            if not self._draining:
-                self._passable.clear()
-            await self._shut(error)
-        while not self._open.is_set():
-            if time.monotonic() - self._shut_at > self._durations.hold_when_store_away_s:
-                return False
-            await self._probe()
-        return True
-
-    async def run(self) -> None:
-        """Look for the store while it is away, also when nothing is in hand any more."""
-        while True:
-            await asyncio.sleep(self._durations.store_probe_max_s)
-            if not self._open.is_set():
-                await self._probe()
-
-    async def _shut(self, error: StoreError) -> None:
+    def shut(self, error: WabusError, since: float | None = None) -> None:
+        """The server is away, since then (monotonic) or now. Opens by itself."""
+        for standing in self._standings:
+            standing.leave(self._server, time.monotonic() if since is None else since)
+        if self._shut.is_set():
+            return
         logger.error(
             "%s (%s): consuming pauses, what is in hand is kept",
-            STORE_AWAY,
+            self.away,
             error,
             extra=fields(operation=Operation.CONSUMING),
         )
-        self._state.not_ready.add(STORE_AWAY)
-        self._state.stall_reasons.add(STORE_AWAY)
-        await self._each(pause=True)
+        self._state.not_ready.add(self.away)
+        self._state.stall_reasons.add(self.away)
+        self._shut.set()
 
-    async def _probe(self) -> None:
-        try:
-            await self._database.check_writable()
-        except StoreError:
+    async def run(self) -> None:
+        """Look for the server while it is away."""
+        while True:
+            await self._shut.wait()
+            pause_s = self._durations.store_probe_s
+            while await self._look() is not None:
+                await asyncio.sleep(pause_s)
+                pause_s = min(pause_s * 2, self._durations.store_probe_max_s)
+            self._open()
             await asyncio.sleep(self._durations.store_probe_s)
-            return
-        if self._open.is_set():
-            return
-        self._open.set()
-        self._passable.set()
-        self._state.not_ready.discard(STORE_AWAY)
-        self._state.stall_reasons.discard(STORE_AWAY)
-        logger.info("PostgreSQL is back: consuming goes on", extra=fields(operation=Operation.CONSUMING))
-        await self._each(pause=False)
 
-    async def _each(self, *, pause: bool) -> None:
-        inlets: Sequence[Inlet] = tuple(self._inlets)
-        for inlet in inlets:
-            await (inlet.pause() if pause else inlet.resume())
+    async def _look(self) -> WabusError | None:
+        try:
+            async with asyncio.timeout(_LOOK_S):
+                await self._check()
+        except WabusError as error:
+            return error
+        except TimeoutError:
+            return WabusError(f"no answer within {_LOOK_S:g} s")
+        return None
+
+    def _open(self) -> None:
+        self._shut.clear()
+        self._state.not_ready.discard(self.away)
+        self._state.stall_reasons.discard(self.away)
+        logger.info(
+            "%s is back: consuming goes on", self._server, extra=fields(operation=Operation.CONSUMING)
+        )
+        for standing in self._standings:
+            standing.come_back(self._server)
+
+
+class StoreGate(Gate):
+    """Shut by whoever works and finds PostgreSQL away."""
+
+    def __init__(self, database: Database, state: WorkerState, durations: Durations) -> None:
+        super().__init__(STORE, database.check_writable, state, durations)
+
+
+class PublishingGate(Gate):
+    """Shuts itself: what work publishes is mostly left to the scheduler where it fails; nobody complains."""
+
+    def __init__(
+        self,
+        health: PublisherHealth,
+        check: Callable[[], Awaitable[None]],
+        state: WorkerState,
+        durations: Durations,
+    ) -> None:
+        super().__init__(PUBLISHING, check, state, durations)
+        self._health = health
+
+    async def watch(self) -> None:
+        """Look after each publication without an answer."""
+        while True:
+            await asyncio.sleep(self._durations.store_probe_s)
+            since = self._health.silent_since
+            if since is not None and not self._shut.is_set() and (error := await self._look()) is not None:
+                self.shut(error, since)

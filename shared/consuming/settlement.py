@@ -1,10 +1,12 @@
 """The one place where dispositions are carried out: ack, retry, defer, dead.
 
 Owns the order that loses nothing: copies are confirmed and rows committed before the original is acked.
-While the broker or the store is away it tries again, with the deliveries in hand.
+While the broker or the store is away it tries again for a while, with the deliveries in hand.
 """
 
 import asyncio
+import sys
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from functools import partial
@@ -26,8 +28,9 @@ from shared.amqp.payload_names import payload_name
 from shared.amqp.topology import DLX, RETRY, tier_queue
 from shared.consuming.disposition import Ack, Dead, Defer, Disposition, Retry
 from shared.consuming.headers import carried_headers, correlation_of, idempotency_key_of
+from shared.consuming.patience import Patience
 from shared.durations import Durations
-from shared.errors import StoreConflict, StoreDataError, StoreUnavailable
+from shared.errors import BrokerError, StoreConflict, StoreDataError, StoreUnavailable, WabusError
 from shared.observability.logs import Operation, fields, get_logger
 from shared.observability.metrics import Metrics
 from shared.postgres.deferral import DeferralStore, deferred_id
@@ -57,69 +60,102 @@ class Settlement:
         self._durations = durations
 
     async def settle(self, inlet: Inlet, settled: Sequence[Settled]) -> None:
-        """Carry out and acknowledge; returns when all of it is done."""
-        final = [(delivery, exhaust(delivery, disposition)) for delivery, disposition in settled]
-        await self._publish([copy for item in final if (copy := copy_of(*item)) is not None])
-        final = await self._store(final)
-        await inlet.acknowledge([delivery for delivery, _ in final])
-        for delivery, disposition in final:
-            self._count(delivery, disposition)
+        """Carry out and acknowledge; returns when all of it is done.
 
-    async def _publish(self, copies: list[Publication]) -> None:
-        pause_s = self._durations.reconnect_s
-        while copies:
-            outcomes = await self._publisher.publish(copies)
-            failed = [
-                (copy, error) for copy, error in zip(copies, outcomes, strict=True) if error is not None
-            ]
-            copies = [copy for copy, _ in failed]
-            if failed:
-                logger.warning(
-                    "%d copies for retry tiers or dead letters wait: %s",
-                    len(failed),
-                    failed[0][1],
-                    extra=fields(operation=Operation.PUBLISHING),
-                )
-                await asyncio.sleep(pause_s)
-                pause_s = min(pause_s * 2, self._durations.store_probe_max_s)
-
-    async def _store(self, final: Sequence[Settled]) -> list[Settled]:
-        """A row for what is deferred, none for what is handled; what cannot be deferred is dead.
-
-        A copy of what is deferred again names the row that is kept.
+        Raises StoreUnavailable where nothing is done yet or the store stays away, BrokerError where copies
+        are not taken for as long as they may be kept in hand: what could be published is settled then.
         """
+        final = [(delivery, exhaust(delivery, disposition)) for delivery, disposition in settled]
         kept, refused = await self._defer([item for item in final if isinstance(item[1], Defer)])
-        await self._publish([copy for item in refused.values() if (copy := copy_of(*item)) is not None])
-        rows = (deferred_id(delivery) for delivery, _ in final)
+        final = [refused.get(id(item[0]), item) for item in final]
+        left, error = await self._publish(final)
+        done = [item for item in final if id(item[0]) not in left]
+        await self._forget_rows(done, kept)
+        await inlet.acknowledge([delivery for delivery, _ in done])
+        for delivery, disposition in done:
+            self._count(delivery, disposition)
+        if error is not None:
+            raise error
+
+    async def give_back(self, inlet: Inlet, deliveries: Sequence[Delivery]) -> None:
+        """Give back unworked. What RabbitMQ has delivered many times already is not left to its limit.
+
+        That goes to a retry tier and loses its place; where that fails, or the store would be needed, it goes
+        back all the same.
+        """
+        logger.warning(
+            "%d deliveries of %s are given back for others",
+            len(deliveries),
+            inlet.queue,
+            extra=fields(operation=Operation.CONSUMING),
+        )
+        limit = self._durations.delivery_limit // 2
+        spent = [item for item in deliveries if item.deliveries_before >= limit]
+        if spent:
+            verdict = Retry("stood_still", "the worker stood still with it", attempts=sys.maxsize)
+            with suppress(StoreUnavailable, BrokerError):
+                await self.settle(inlet, [(item, verdict) for item in spent])
+        await inlet.release(deliveries)
+
+    async def _publish(self, final: Sequence[Settled]) -> tuple[set[int], WabusError | None]:
+        """Publish the copies; returns those (ids of deliveries) given up in the end, and why."""
+        left = {id(item[0]): copy for item in final if (copy := copy_of(*item)) is not None}
+        patience = Patience(self._durations)
+        while left:
+            outcomes = await self._publisher.publish(list(left.values()))
+            errors = {key: error for key, error in zip(left, outcomes, strict=True) if error is not None}
+            left = {key: left[key] for key in errors}
+            if not left:
+                break
+            error = next(iter(errors.values()))
+            logger.warning(
+                "%d copies for retry tiers or dead letters wait: %s",
+                len(left),
+                error,
+                extra=fields(operation=Operation.PUBLISHING),
+            )
+            try:
+                await patience.wait(error)
+            except WabusError as last:
+                return set(left), last
+        return set(), None
+
+    async def _forget_rows(self, done: Sequence[Settled], kept: set[UUID]) -> None:
+        """No row for what is handled. A copy of what is deferred again names the row that is kept."""
+        rows = (deferred_id(delivery) for delivery, _ in done)
         handled = [row for row in rows if row is not None and row not in kept]
         if handled:
-            await self._persist(lambda: self._deferrals.remove(handled))
-        return [refused.get(id(item[0]), item) for item in final]
+            await self._persist(
+                lambda: self._deferrals.remove(handled), self._durations.hold_when_store_away_s
+            )
 
     async def _defer(self, deferred: Sequence[Settled]) -> tuple[set[UUID], dict[int, Settled]]:
-        """Ids of the rows, and by delivery what the store refused."""
+        """Ids of the rows, and by delivery what the store refused: that is dead."""
         rows = [(delivery, item) for delivery, item in deferred if isinstance(item, Defer)]
         if not rows:
             return set(), {}
         with suppress(StoreDataError):
-            return await self._persist(lambda: self._deferrals.store(rows)), {}
+            return await self._persist(lambda: self._deferrals.store(rows), 0.0), {}
         kept: set[UUID] = set()
         refused: dict[int, Settled] = {}
         for delivery, item in rows:
             alone = [(delivery, item)]
             try:
-                kept |= await self._persist(partial(self._deferrals.store, alone))
+                kept |= await self._persist(partial(self._deferrals.store, alone), 0.0)
             except StoreDataError as error:
                 refused[id(delivery)] = (delivery, Dead(DeadReason.DATABASE_ERROR, str(error)))
         return kept, refused
 
-    async def _persist(self, write: Callable[[], Awaitable[T]]) -> T:
-        """Write as soon as the store is back. Raises StoreDataError."""
+    async def _persist(self, write: Callable[[], Awaitable[T]], hold_s: float) -> T:
+        """Write as soon as the store is back, which is waited for so long. Raises StoreError."""
         pause_s = self._durations.store_probe_s
+        began = time.monotonic()
         while True:
             try:
                 return await write()
             except (StoreUnavailable, StoreConflict) as error:
+                if isinstance(error, StoreUnavailable) and time.monotonic() - began >= hold_s:
+                    raise
                 logger.warning(
                     "what became of deliveries waits to be stored: %s",
                     error,

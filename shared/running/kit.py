@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Self, TypeAlias
 
 from shared.amqp.pika import PikaBroker
+from shared.amqp.publisher_health import Destination
 from shared.amqp.topology import build_topology
 from shared.consuming.arrangement import OrderKey
 from shared.consuming.consumer import ConsumerOptions, Handler
@@ -28,13 +29,17 @@ SideTask: TypeAlias = tuple[str, Callable[[], Coroutine[Any, Any, None]]]
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One queue that a worker consumes. `order_key` names what must stay in order (None: nothing)."""
+    """One queue that a worker consumes. `order_key` names what must stay in order (None: nothing).
+
+    `publishes`: where its work must publish to be done; a queue whose work is not taken there stands still.
+    """
 
     queue: str
     handler: Handler
     options: ConsumerOptions
     prefetch: int
     order_key: OrderKey
+    publishes: Destination | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from typing import Any
 from tenacity import AsyncRetrying, retry_if_exception_type, wait_random_exponential
 
 from shared.consuming.consumer import Consumer
-from shared.consuming.gate import StoreGate
+from shared.consuming.gate import PublishingGate, StoreGate
 from shared.consuming.settlement import Settlement
 from shared.durations import DURATIONS, Durations
 from shared.errors import SchemaMismatch, SettingsError, StoreDataError, StoreUnavailable, WabusError
@@ -138,10 +138,13 @@ class WorkerProcess:
         self, kit: Kit, workers: Sequence[tuple[str, Worker]], gate: StoreGate
     ) -> list[Consumer]:
         consumers = []
+        share = sum(len(worker.routes) for _, worker in workers)
+        health = kit.broker.publisher.health
         for name, worker in workers:
             settlement = Settlement(name, kit.broker.publisher, kit.deferrals, kit.metrics, self._durations)
             for route in worker.routes:
-                inlet = await kit.broker.inlet(route.queue, self._settings.prefetch or route.prefetch)
+                prefetch = self._settings.prefetch or route.prefetch
+                inlet = await kit.broker.inlet(route.queue, prefetch, share)
                 consumers.append(
                     Consumer(
                         name,
@@ -154,6 +157,7 @@ class WorkerProcess:
                         self._durations,
                         route.options,
                         route.order_key,
+                        health.follow(route.publishes),
                     )
                 )
         return consumers
@@ -166,9 +170,15 @@ class WorkerProcess:
         side_tasks: list[asyncio.Task[Any]],
     ) -> None:
         """Work and drain. What it adds to `side_tasks` goes on until the deliveries in hand are done."""
+        publisher = kit.broker.publisher
         gate = StoreGate(kit.database, kit.state, self._durations)
+        publishing = PublishingGate(publisher.health, publisher.check, kit.state, self._durations)
         consumers = await self._consume(kit, workers, gate)
-        side_tasks.append(group.create_task(gate.run(), name="store gate"))
+        for consumer in consumers:
+            gate.guard(consumer.standing)
+            publishing.guard(consumer.standing)
+        gates = (gate.run, publishing.run, publishing.watch)
+        side_tasks += [group.create_task(run(), name="gate") for run in gates]
         for name, worker in workers:
             side_tasks += [group.create_task(run(), name=f"{name} {task}") for task, run in worker.tasks]
         working = [
@@ -182,7 +192,6 @@ class WorkerProcess:
         kit.state.not_ready.add(DRAINING)
         kit.state.stall_reasons.add(DRAINING)
         logger.info(DRAINING, extra=fields(operation=Operation.SHUTDOWN))
-        gate.drain()
         drains = [
             group.create_task(consumer.drain(), name=f"cancel {consumer.queue}") for consumer in consumers
         ]

@@ -183,9 +183,10 @@ async def test_without_postgresql_it_stops_in_time_and_what_is_in_hand_comes_aga
     await until(lambda: _is_waiting(cluster, {"inbound-resolver": 1}))
 
 
-async def test_a_draining_worker_takes_no_more_when_postgresql_is_back(
+async def test_a_draining_worker_gives_back_at_once_what_waits_for_postgresql(
     cluster: Cluster, processes: Processes
 ) -> None:
+    """It does not wait for what others can do; and it has time enough to wait."""
     numbers = itertools.count(1)
 
     async def one_is_left_waiting() -> bool:
@@ -194,23 +195,18 @@ async def test_a_draining_worker_takes_no_more_when_postgresql_is_back(
         return await cluster.depth("inbound-resolver") > 0
 
     async with proxied(cluster.database_url) as proxy:
-        program = processes.start("inbound-resolver", DATABASE_URL=proxy.url(cluster.database_url))
+        program = processes.start_shipped(
+            "inbound-resolver", DATABASE_URL=proxy.url(cluster.database_url), DRAIN_SECONDS="600"
+        )
         await program.until_ready()
-        async with cluster.conn.transaction():
-            await cluster.conn.execute("lock table message_tracking")
-            await publish_inbound(cluster, next(numbers))
-            await until(lambda: has_in_hand(cluster))
-            proxy.refuse()
-            await program.until_says("consuming pauses")
-            await until(one_is_left_waiting)
-            program.send(signal.SIGTERM)
-            await program.until_says("draining")
-            proxy.heal()
-            await program.until_says("PostgreSQL is back")
+        proxy.refuse()
+        await publish_inbound(cluster, next(numbers))
+        await program.until_says("consuming pauses")
+        await until(one_is_left_waiting)
+        program.send(signal.SIGTERM)
         assert await program.until_exit() == 0
-    done, published = await count(cluster, _LOADS["inbound-resolver"].done), next(numbers) - 1
-    assert 1 <= done < published
-    await until(lambda: _is_waiting(cluster, {"inbound-resolver": published - done}))
+    published = next(numbers) - 1
+    await until(lambda: _is_waiting(cluster, {"inbound-resolver": published}))
     left = await cluster.take("inbound-resolver")
     assert not left[-1].redelivered
 
@@ -267,8 +263,8 @@ async def test_a_worker_that_waits_for_a_server_stops_as_well(
 async def test_a_worker_without_work_does_not_wait_for_postgresql_when_it_stops(
     cluster: Cluster, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Its hands are empty once it has given up holding; by then it waits to take more."""
-    cluster.durations = replace(cluster.durations, hold_when_store_away_s=1.5)
+    """Its hands are empty once it has given back; by then it waits for a try."""
+    cluster.durations = replace(cluster.durations, give_back_s=1.5)
     caplog.set_level("INFO")
     async with (
         proxied(cluster.database_url) as proxy,

@@ -8,7 +8,7 @@ from dataclasses import replace
 from shared.amqp.delivery import Publication
 from shared.amqp.pika import PikaBroker
 from shared.amqp.topology import build_topology
-from shared.errors import BrokerUnavailable, PublishFailed
+from shared.errors import BrokerUnavailable, PublishFailed, PublishRefused
 from tests.support.cluster import Cluster
 from tests.support.proxy import proxied
 from tests.support.waiting import until
@@ -57,7 +57,7 @@ async def test_only_what_no_queue_takes_fails(cluster: Cluster) -> None:
         keys = [_QUEUE if number % 2 else "test.nowhere" for number in range(900)]
         batch = [publication(number, key) for number, key in enumerate(keys)]
         outcomes = await opened.publisher.publish(batch)
-    assert [type(outcome) for outcome in outcomes] == [PublishFailed, type(None)] * 450
+    assert [type(outcome) for outcome in outcomes] == [PublishRefused, type(None)] * 450
     assert "no queue took" in str(outcomes[0])
     assert await cluster.depth(_QUEUE) == 450
 

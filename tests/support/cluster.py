@@ -38,6 +38,7 @@ FAST: Final = replace(
     retry_tier_s=(0.1, 0.2, 0.3, 0.4),
     held_in_hand_s=2.0,
     brake_probe_s=0.2,
+    give_back_s=5.0,
     hold_when_store_away_s=20.0,
     store_probe_s=0.05,
     store_probe_max_s=0.2,

@@ -66,3 +66,21 @@ async def test_nobody_waits_for_what_is_closed() -> None:
     arrivals.close()
     assert await asyncio.gather(*waiting) == [[], []]
     assert await arrivals.next_batch(1, 60) == []
+
+
+async def test_what_is_put_back_comes_again_in_its_place() -> None:
+    arrivals = filled(4)
+    first, second = await arrivals.next_batch(1, 0), await arrivals.next_batch(1, 0)
+    arrivals.put_back(second)
+    arrivals.put_back(first)
+    assert [item.tag for item in await arrivals.next_batch(4, 0)] == [0, 1, 2, 3]
+
+
+async def test_what_is_put_back_wakes_who_waits() -> None:
+    arrivals = filled(1)
+    taken = await arrivals.next_batch(1, 0)
+    waiting = asyncio.create_task(arrivals.next_batch(1, 0))
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    arrivals.put_back(taken)
+    assert await waiting == taken

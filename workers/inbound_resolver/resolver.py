@@ -15,12 +15,12 @@ from shared.amqp.topology import ENRICHED, EVENTS
 from shared.consuming.consumer import Handler
 from shared.consuming.disposition import Ack, Retry
 from shared.consuming.headers import correlation_of, trace_headers
+from shared.consuming.patience import Patience
 from shared.consuming.settlement import Settled
 from shared.coordination.cache import CachedMapping, MappingCache
 from shared.coordination.locks import LockManager, mapping_lock_key
 from shared.durations import Durations
 from shared.errors import StoreError
-from shared.observability.health import WorkerState
 from shared.observability.logs import Operation, fields, get_logger
 from shared.observability.metrics import Metrics
 from shared.payloads import EnrichedInboundMessage, encode
@@ -29,7 +29,6 @@ from workers.inbound_resolver.intake import Inbound, take_in
 from workers.inbound_resolver.store import MessageStore, Resolved
 
 logger = get_logger(__name__)
-PUBLISH_REFUSED = "inbound.enriched is refused by RabbitMQ"
 #: First and longest pause between two looks at a message that another replica is publishing.
 _LOOK_S = 0.05
 _LOOK_MAX_S = 0.4
@@ -45,7 +44,6 @@ class InboundResolver(Handler):
         locks: LockManager,
         cache: MappingCache,
         metrics: Metrics,
-        state: WorkerState,
         durations: Durations,
         *,
         allowed_hosts: tuple[str, ...],
@@ -56,7 +54,6 @@ class InboundResolver(Handler):
         self._locks = locks
         self._cache = cache
         self._metrics = metrics
-        self._state = state
         self._durations = durations
         self._allowed_hosts = allowed_hosts
         self._enriched_queue = enriched_queue
@@ -93,16 +90,15 @@ class InboundResolver(Handler):
             yield await self._wait_for_others(others)
 
     async def _publish(self, ours: Sequence[Inbound], resolved: dict[str, Resolved]) -> None:
-        """Publish until all are confirmed: while RabbitMQ refuses, the queue before us is the buffer."""
+        """Publish until all are confirmed. Raises BrokerError where that takes too long."""
         left = {inbound.message.wamid: self._publication(inbound, resolved) for inbound in ours}
         if left:
             async with self._keeping_claims(left):
                 await self._publish_all(left)
-        self._state.stall_reasons.discard(PUBLISH_REFUSED)
 
     async def _publish_all(self, left: dict[str, Publication]) -> None:
         """Publish and mark; what is done leaves `left`."""
-        pause_s = self._durations.reconnect_s
+        patience = Patience(self._durations)
         while left:
             outcomes = await self._publisher.publish(list(left.values()))
             errors = {wamid: error for wamid, error in zip(left, outcomes, strict=True) if error is not None}
@@ -118,9 +114,7 @@ class InboundResolver(Handler):
                 next(iter(errors.values())),
                 extra=fields(operation=Operation.PUBLISHING),
             )
-            self._state.stall_reasons.add(PUBLISH_REFUSED)
-            await asyncio.sleep(pause_s)
-            pause_s = min(pause_s * 2, self._durations.store_probe_max_s)
+            await patience.wait(next(iter(errors.values())))
 
     @asynccontextmanager
     async def _keeping_claims(self, wamids: Collection[str]) -> AsyncIterator[None]:

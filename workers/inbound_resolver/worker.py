@@ -1,7 +1,7 @@
 """Composition root of the inbound resolver."""
 
 from shared.amqp.delivery import Delivery
-from shared.amqp.topology import INBOUND_CORRELATION, INBOUND_RESOLVER
+from shared.amqp.topology import ENRICHED, EVENTS, INBOUND_CORRELATION, INBOUND_RESOLVER
 from shared.running.kit import Kit, Route, Worker, WorkerSpec
 from workers.inbound_resolver.correlator import Correlator
 from workers.inbound_resolver.resolver import InboundResolver
@@ -17,7 +17,6 @@ def compose(kit: Kit) -> Worker:
         kit.locks,
         kit.cache,
         kit.metrics,
-        kit.state,
         kit.durations,
         allowed_hosts=settings.media_url_allowed_hosts,
         enriched_queue=settings.enriched_queue,
@@ -31,6 +30,7 @@ def compose(kit: Kit) -> Worker:
                 kit.consumer_options(batch_size=150, linger_ms=5, overlapping=True),
                 prefetch=600,
                 order_key=_customer,
+                publishes=(EVENTS, ENRICHED),
             ),
             Route(
                 INBOUND_CORRELATION,

@@ -14,7 +14,7 @@ from uuid import UUID
 from shared.amqp.delivery import Delivery
 from shared.consuming.collector import Collector
 from shared.consuming.consumer import Handler
-from shared.consuming.disposition import Ack, Defer, Disposition, Retry
+from shared.consuming.disposition import Ack, Defer, Disposition, Retry, Undone
 from shared.consuming.settlement import Settled
 from shared.errors import StoreUnavailable
 from shared.observability.metrics import Metrics
@@ -122,7 +122,9 @@ class OutboundSender(Handler):
         self._allowed_hosts = allowed_hosts
         self._suspects = asyncio.Lock()
 
-    async def handle(self, batch: Sequence[Delivery]) -> AsyncIterator[Sequence[Settled]]:
+    async def handle(
+        self, batch: Sequence[Delivery]
+    ) -> AsyncIterator[Sequence[tuple[Delivery, Disposition | Undone]]]:
         """Send a batch; see `shared.consuming.consumer.Handler`."""
         async with AsyncExitStack() as stack:
             if any(delivery.deliveries_before >= _SUSPECT for delivery in batch):
@@ -138,8 +140,11 @@ class OutboundSender(Handler):
 
     async def _send_all(
         self, settled: Sequence[Settled], places: Sequence[Place]
-    ) -> AsyncGenerator[Sequence[Settled], None]:
-        """Give dispositions as they come; an error of one is raised when all others are done."""
+    ) -> AsyncGenerator[Sequence[tuple[Delivery, Disposition | Undone]], None]:
+        """Give dispositions as they come; an error of one is raised when all others are done.
+
+        Who finds the store away need not wait for others, whose answers are kept until it is back.
+        """
         done: asyncio.Queue[_Outcome] = asyncio.Queue()
         tasks = [
             asyncio.create_task(self._send_one(place, done), name="send outbound message") for place in places
@@ -154,19 +159,21 @@ class OutboundSender(Handler):
                 while not done.empty():
                     outcomes.append(done.get_nowait())
                 left -= len(outcomes)
-                errors += [item.result for item in outcomes if isinstance(item.result, Exception)]
-                group = [
-                    settled
-                    for item in outcomes
-                    if not isinstance(item.result, Exception)
-                    for settled in _settle_message(item.message, item.result)
-                ]
+                group: list[tuple[Delivery, Disposition | Undone]] = []
+                for item in outcomes:
+                    match item.result:
+                        case StoreUnavailable() as error:
+                            group += [(delivery, Undone(error)) for delivery in _deliveries(item.message)]
+                        case Exception() as error:
+                            errors.append(error)
+                        case disposition:
+                            group += _settle_message(item.message, disposition)
                 if group:
                     yield group
         finally:
             await _end(tasks)
         if errors:
-            raise next((error for error in errors if isinstance(error, StoreUnavailable)), errors[0])
+            raise errors[0]
 
     async def _send_one(self, place: Place, done: "asyncio.Queue[_Outcome]") -> None:
         message = place.message
@@ -206,7 +213,11 @@ def _settle(deliveries: Sequence[Delivery], disposition: Disposition) -> list[Se
 
 
 def _settle_message(message: Outgoing, disposition: Disposition) -> list[Settled]:
-    return _settle([message.delivery, *message.copies], disposition)
+    return _settle(_deliveries(message), disposition)
+
+
+def _deliveries(message: Outgoing) -> list[Delivery]:
+    return [message.delivery, *message.copies]
 
 
 async def _end(tasks: Sequence[asyncio.Task[None]]) -> None:
