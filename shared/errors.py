@@ -39,6 +39,10 @@ class StoreConflict(StoreError):
     """Deadlock, serialization failure, lock or statement time-out: the same again may well succeed."""
 
 
+class StoreLocked(StoreConflict):
+    """A row is locked by somebody who keeps it: whoever needs it waits alone, all others go on."""
+
+
 class StoreDataError(StoreError):
     """The statement itself fails though the server is well: some message of the batch is to blame."""
 

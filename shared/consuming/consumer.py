@@ -1,8 +1,8 @@
 """The workers' one way of consuming: batches in, dispositions out.
 
-Owns the loop, what is in hand, and what an error means: a store that is away is waited for, a conflict is
-tried again, an error of the data is pinned to its message by splitting the batch. Decisions are the
-handler's, carrying them out the settlement's.
+Owns the loop, what is in hand, and what an error means: a store that is away is waited for, a conflict and an
+error of the data are pinned to their message by splitting the batch; whose row is locked waits for it alone.
+Decisions are the handler's, carrying them out the settlement's.
 """
 
 import asyncio
@@ -19,9 +19,10 @@ from shared.consuming.brake import Brake
 from shared.consuming.disposition import Dead, Disposition, Retry
 from shared.consuming.gate import StoreGate
 from shared.consuming.hands import Hands
+from shared.consuming.lines import Lines, Work
 from shared.consuming.settlement import Settled, Settlement
 from shared.durations import Durations
-from shared.errors import StoreConflict, StoreDataError, StoreUnavailable
+from shared.errors import StoreConflict, StoreDataError, StoreLocked, StoreUnavailable
 from shared.observability.health import WorkerState
 from shared.observability.logs import Operation, fields, get_logger
 from shared.observability.metrics import Metrics
@@ -29,7 +30,7 @@ from shared.reasons import DeadReason
 
 logger = get_logger(__name__)
 BRAKE_REASON = "unexpected errors run wild"
-#: Tries in place of a batch that met a deadlock or a lock time-out, before its messages are retried.
+#: Tries in place of a batch that met a deadlock or the like, before its messages are worked one by one.
 _CONFLICT_TRIES = 3
 #: Redelivered messages worked at once, where batches are not: few, for a killer takes them along.
 _CHAINS_AT_ONCE = 8
@@ -92,6 +93,9 @@ class Consumer:
         self._aside: list[Delivery] = []
         self._random = Random()  # noqa: S311 - it shuffles work, it guards nothing
         self._draining = asyncio.Event()
+        self._tasks = asyncio.TaskGroup()
+        waiting = Work(self._work_in_line, self._give_up, inlet.release)
+        self._lines = Lines(order_key, waiting, durations.lock_patience_s, self._draining)
         gate.guard(inlet)
 
     @property
@@ -101,7 +105,7 @@ class Consumer:
 
     async def run(self) -> None:
         """Work until `drain`; returns when nothing is in hand."""
-        async with asyncio.TaskGroup() as work:
+        async with self._tasks as work:
             while not self._draining.is_set():
                 await self._gate.wait_until_open()
                 await self._heed_brake()
@@ -223,7 +227,22 @@ class Consumer:
             inflight.dec(len(part))
 
     async def _work_through(self, part: Sequence[Delivery]) -> None:
-        pending = {id(delivery): delivery for delivery in part}
+        """Work what stands in no line. Whose row is locked opens one, so the rest of the part goes on."""
+        pending = {id(delivery): delivery for delivery in self._lines.pass_by(part)}
+        try:
+            await self._work_pending(pending)
+        except StoreConflict:
+            self._lines.open(pending.values(), self._tasks)
+
+    async def _work_in_line(self, delivery: Delivery) -> None:
+        await self._work_pending({id(delivery): delivery})
+
+    async def _give_up(self, delivery: Delivery, error: StoreConflict) -> None:
+        verdict = Retry("lock_timeout", str(error), exhausted=DeadReason.LOCK_TIMEOUT)
+        await self._settle_all({id(delivery): delivery}, verdict)
+
+    async def _work_pending(self, pending: dict[int, Delivery]) -> None:
+        """Work until none is pending. Raises StoreConflict for those that are still."""
         conflicts = 0
         while pending:
             try:
@@ -234,11 +253,9 @@ class Consumer:
                     return
             except StoreConflict as error:
                 conflicts += 1
-                if conflicts < _CONFLICT_TRIES:
-                    await asyncio.sleep(self._random.uniform(0.01, 0.05) * conflicts)
-                else:
-                    verdict = Retry("lock_timeout", str(error), exhausted=DeadReason.LOCK_TIMEOUT)
-                    await self._settle_all(pending, verdict)
+                if isinstance(error, StoreLocked) or conflicts >= _CONFLICT_TRIES:
+                    raise
+                await asyncio.sleep(self._random.uniform(0.01, 0.05) * conflicts)
             except StoreDataError as error:
                 await self._blame(pending, Dead(DeadReason.DATABASE_ERROR, str(error)))
             except Exception as error:

@@ -13,7 +13,14 @@ import asyncpg
 import orjson
 from asyncpg.pool import PoolConnectionProxy
 
-from shared.errors import SettingsError, StoreConflict, StoreDataError, StoreError, StoreUnavailable
+from shared.errors import (
+    SettingsError,
+    StoreConflict,
+    StoreDataError,
+    StoreError,
+    StoreLocked,
+    StoreUnavailable,
+)
 
 log = logging.getLogger(__name__)
 
@@ -26,7 +33,6 @@ _SESSION = {
     "enable_seqscan": "off",
     "jit": "off",
     "idle_in_transaction_session_timeout": "30000",
-    "lock_timeout": "5000",
     "statement_timeout": "20000",
 }
 #: Bodies that one claim of rows to publish takes into memory, with the one that exceeds it.
@@ -67,6 +73,8 @@ def translate(error: BaseException) -> StoreError | None:
         # asyncpg refuses an argument by quoting it: the kind is told. (A refused certificate is both.)
         return StoreDataError(f"an argument that PostgreSQL cannot take ({type(error).__name__})")
     text = _describe(error)
+    if isinstance(error, asyncpg.LockNotAvailableError):
+        return StoreLocked(text)
     if isinstance(error, _CONFLICT):
         return StoreConflict(text)
     if isinstance(error, _AWAY):
@@ -86,11 +94,15 @@ def _one_line(error: BaseException) -> str:
 
 
 class Database:
-    """A pool of connections. Every failure leaves as a StoreError; a URL of no use, as a SettingsError."""
+    """A pool of connections. Every failure leaves as a StoreError; a URL of no use, as a SettingsError.
 
-    def __init__(self, dsn: str, *, size: int = 8) -> None:
+    `lock_wait_s`: so long a statement waits for a lock, before StoreLocked.
+    """
+
+    def __init__(self, dsn: str, *, size: int = 8, lock_wait_s: float = 5.0) -> None:
         self._dsn = dsn
         self._size = size
+        self._session = {**_SESSION, "lock_timeout": f"{lock_wait_s * 1000:.0f}"}
         self._pool: asyncpg.Pool[asyncpg.Record] | None = None
 
     @asynccontextmanager
@@ -169,7 +181,7 @@ class Database:
                 max_size=self._size,
                 command_timeout=30,
                 timeout=5,
-                server_settings=_SESSION,
+                server_settings=self._session,
                 init=_prepare_connection,
             )
             await pool

@@ -50,7 +50,10 @@ def compose(kit: Kit) -> Worker:
         IntakeStore(kit.database), kit.locks, kit.cache, metrics, kit.settings.whatsapp_phone_number_id
     )
     line = Line(admission, claim_store, Chains(), metrics)
-    intakes = {queue: Collector(line.take, size=_BATCHES, linger_s=_COLLECT_S, flushes=1) for queue in LANES}
+    intakes = {
+        queue: Collector(line.take, size=_BATCHES, linger_s=_COLLECT_S, flushes=1, ordered=True)
+        for queue in LANES
+    }
     watch = Watch(kit.database, kit.broker.queue_state, limiter, kit.state, metrics, durations)
     hosts = kit.settings.media_url_allowed_hosts
     return Worker(
