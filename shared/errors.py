@@ -48,7 +48,7 @@ class StoreDataError(StoreError):
 
 
 class BrokerError(WabusError):
-    """Something between us and RabbitMQ failed; one of the two below is raised."""
+    """Something between us and RabbitMQ failed; one of those below is raised."""
 
 
 class BrokerUnavailable(BrokerError):
@@ -57,6 +57,10 @@ class BrokerUnavailable(BrokerError):
 
 class PublishFailed(BrokerError):
     """A publication was refused, returned as unroutable, or not confirmed in time (it may be out)."""
+
+
+class Unpublishable(PublishFailed):
+    """No frame takes this message (a name over 255 bytes, too large headers), whenever it is tried."""
 
 
 class ConsumerLost(BrokerError):

@@ -111,7 +111,7 @@ class Consumer:
                 await self._heed_brake()
                 size = 1 if self._brake.is_tripped else self._options.batch_size
                 await (self._overlap if self._options.overlapping else self._turn)(size, work)
-            await self._inlet.release(self._aside)
+            await self._inlet.release(self._lines.pass_by(self._aside))
 
     async def drain(self) -> None:
         """Take no more; what is in hand is finished by `run`."""

@@ -4,9 +4,11 @@ Owns connecting, session settings and the translation of errors; statements live
 """
 
 import asyncio
+import json
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from math import isfinite
 from typing import Any, Final, TypeAlias
 
 import asyncpg
@@ -37,6 +39,8 @@ _SESSION = {
 }
 #: Bodies that one claim of rows to publish takes into memory, with the one that exceeds it.
 CLAIMED_BYTES: Final = 16 * 1024 * 1024
+#: From so many digits on an integer may not fit 64 bits.
+_LONG_DIGITS: Final = 19
 #: How long a closing pool waits for connections that are in use or do not answer.
 _CLOSE_S = 2.0
 _AWAY = (
@@ -195,7 +199,24 @@ def touched(tag: str) -> int:
 
 
 async def _prepare_connection(connection: "asyncpg.Connection[asyncpg.Record]") -> None:
-    await connection.set_type_codec("jsonb", schema="pg_catalog", encoder=_encode_json, decoder=orjson.loads)
+    await connection.set_type_codec("jsonb", schema="pg_catalog", encoder=_encode_json, decoder=_decode_json)
+
+
+def _decode_json(text: str) -> Any:
+    """jsonb holds numbers of any length: those that no integer or double of ours takes come back as text."""
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return json.loads(text, parse_int=_integer, parse_float=_double)
+
+
+def _integer(digits: str) -> int | str:
+    return int(digits) if len(digits) < _LONG_DIGITS else digits
+
+
+def _double(digits: str) -> float | str:
+    value = float(digits)
+    return value if isfinite(value) else digits
 
 
 def _encode_json(value: object) -> str:

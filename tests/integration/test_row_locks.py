@@ -135,6 +135,7 @@ async def test_correlations_of_other_conversations_pass_a_locked_one(cluster: Cl
         correlation = {
             "conversation_id": f"conv-{number}",
             "whatsapp_message_id": f"wamid.{number}",
+            "communication_id": f"comm-{number}",
             "timestamp": "2026-01-15T10:30:00Z",
         }
         await cluster.publish("wa.correlation", "genesys", correlation)

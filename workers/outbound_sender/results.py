@@ -154,7 +154,7 @@ class ResultStore:
         return told
 
     async def _apply_stored(self, wamids: Sequence[str]) -> None:
-        """Statuses that came before the answer. Where that fails the scheduler matches them."""
+        """Statuses that came before the answer. Where that fails, however, the scheduler matches them."""
         if not wamids:
             return
         try:
