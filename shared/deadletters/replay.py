@@ -159,7 +159,7 @@ class Replayer:
                 errors[row["id"]] = error
         outcomes = await self._publisher.publish(list(publications.values()))
         refused = zip(publications, outcomes, strict=True)
-        return errors | {letter: error for letter, error in refused if error is not None}
+        return errors | {letter: outcome for letter, outcome in refused if outcome is not None}
 
     async def _unclaim(self, rows: Sequence[asyncpg.Record]) -> None:
         if rows:

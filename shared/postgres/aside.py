@@ -43,8 +43,8 @@ class RowsAside:
         """Work a page, in parts where it fails as a whole; returns the sum of what `work` returned.
 
         `work` is all or nothing, and may be called again with fewer rows after it raised. What a lock
-        keeps is passed over for this time. Raises what is no row's fault: StoreUnavailable, BrokerUnavailable,
-        a right or a table that is missing, and the error of a page of which too many rows fail.
+        keeps is passed over for this time. Raises what is no row's fault: StoreUnavailable,
+        BrokerUnavailable, a right or a table that is missing, and the error of a page of which too many rows fail.
         """
         culprits: list[tuple[str, Exception]] = []
         total = await self._work(rows, key, work, culprits)

@@ -1,23 +1,13 @@
 """What no frame takes keeps nothing else from being published."""
 
-from collections.abc import AsyncIterator
-
 import pytest
 
 from shared.amqp.delivery import Publication
-from shared.amqp.pika import PikaBroker
-from shared.amqp.topology import EVENTS, build_topology
+from shared.amqp.topology import EVENTS
 from shared.errors import Unpublishable
-from tests.support.cluster import FAST, Cluster
+from tests.integration.test_publishing import broker
+from tests.support.cluster import Cluster
 from tests.support.waiting import until
-
-
-@pytest.fixture
-async def broker(cluster: Cluster) -> AsyncIterator[PikaBroker]:
-    broker = PikaBroker(cluster.rabbitmq_url, "test", build_topology(FAST), FAST, lambda _: None)
-    await broker.connect()
-    yield broker
-    await broker.close()
 
 
 def publication(routing_key: str = "told", **headers: object) -> Publication:
@@ -35,12 +25,11 @@ def publication(routing_key: str = "told", **headers: object) -> Publication:
     ],
     ids=["long name", "long in bytes", "number", "surrogate", "larger than a frame"],
 )
-async def test_only_the_bad_one_of_a_batch_fails(
-    cluster: Cluster, broker: PikaBroker, bad: Publication
-) -> None:
+async def test_only_the_bad_one_of_a_batch_fails(cluster: Cluster, bad: Publication) -> None:
     batch = [publication(), bad, publication(), publication()]
-    outcomes = await broker.publisher.publish(batch)
-    assert [type(outcome) for outcome in outcomes] == [type(None), Unpublishable, type(None), type(None)]
-    assert [type(outcome) for outcome in await broker.publisher.publish([bad])] == [Unpublishable]
-    assert await broker.publisher.publish([publication()]) == [None]
+    async with broker(cluster, cluster.rabbitmq_url) as opened:
+        outcomes = await opened.publisher.publish(batch)
+        assert [type(outcome) for outcome in outcomes] == [type(None), Unpublishable, type(None), type(None)]
+        assert [type(outcome) for outcome in await opened.publisher.publish([bad])] == [Unpublishable]
+        assert await opened.publisher.publish([publication()]) == [None]
     await until(lambda: len(cluster.told("told")) == 4)
