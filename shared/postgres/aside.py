@@ -44,7 +44,7 @@ class RowsAside:
 
         `work` is all or nothing, and may be called again with fewer rows after it raised. What a lock
         keeps is passed over for this time. Raises what is no row's fault: StoreUnavailable,
-        BrokerUnavailable, a right or a table that is missing, and the error of a page of which too many rows fail.
+        BrokerUnavailable, a right or a table that is missing, the error of a page with too many culprits.
         """
         culprits: list[tuple[str, Exception]] = []
         total = await self._work(rows, key, work, culprits)

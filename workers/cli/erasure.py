@@ -154,8 +154,30 @@ class _Eraser:
         return await self._delete(person, found)
 
     async def sweep(self, person: Person) -> Erasure:
-        """What came while the first search and its deletes ran; nobody waits for this one."""
-        return await self._delete(person, await self._search(person))
+        """Dead letters and statuses of the erased messages that came while these were searched for and deleted.
+
+        Nothing else: what the person writes from now on is new.
+        """
+        letters = await self._find_dead_letters(person)
+        unmatched = await self._find_unmatched(person)
+        shortened, alone = await self._shorten(person, letters)
+        rows = {
+            "status_events": await self._run("delete_unmatched_events", unmatched),
+            "dead_letter_queue": await self._run("delete_dead_letters", alone),
+            "outbox_events": await self._run("delete_events_of", [str(letter) for letter in alone]),
+        }
+        return Erasure(person, rows, len(shortened))
+
+    async def _find_unmatched(self, person: Person) -> list[int]:
+        return await self._column(
+            "find_unmatched_events", person.variables, person.message_ids, person.wamids, person.other_ids
+        )
+
+    async def _shorten(self, person: Person, letters: Mapping[UUID, bool]) -> tuple[list[UUID], list[UUID]]:
+        """Launches that lost one recipient, and the letters that are to go."""
+        shared = [letter for letter, has_recipients in letters.items() if has_recipients]
+        shortened = await self._column("shorten_launches", shared, person.variables)
+        return shortened, [letter for letter in letters if letter not in shortened]
 
     async def _search(self, person: Person) -> _Found:
         letters = await self._find_dead_letters(person)
@@ -170,13 +192,7 @@ class _Eraser:
             letters=letters,
             events=events,
             deferred=await self._column("find_deferred", person.addresses, person.message_ids, person.quoted),
-            unmatched=await self._column(
-                "find_unmatched_events",
-                person.variables,
-                person.message_ids,
-                person.wamids,
-                person.other_ids,
-            ),
+            unmatched=await self._find_unmatched(person),
             recipients=await self._column("find_recipients", person.addresses),
         )
 
@@ -216,9 +232,7 @@ class _Eraser:
         return {row["id"]: bool(row["shared"]) for row in rows}
 
     async def _delete(self, person: Person, found: _Found) -> Erasure:
-        shared = [letter for letter, has_recipients in found.letters.items() if has_recipients]
-        shortened = await self._column("shorten_launches", shared, person.variables)
-        letters = [letter for letter in found.letters if letter not in shortened]
+        shortened, letters = await self._shorten(person, found.letters)
         messages, mappings = person.message_ids, person.mapping_ids
         rows = {
             "send_attempts": await self._run("delete_attempts", messages),

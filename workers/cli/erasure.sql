@@ -132,6 +132,9 @@ delete from dead_letter_queue where id = any($1::uuid[]);
 -- name: delete_events
 delete from outbox_events where id = any($1::uuid[]);
 
+-- name: delete_events_of
+delete from outbox_events where aggregate_id = any($1::text[]);
+
 -- name: delete_messages
 delete from message_tracking where id = any($1::uuid[]);
 
