@@ -154,7 +154,7 @@ class _Eraser:
         return await self._delete(person, found)
 
     async def sweep(self, person: Person) -> Erasure:
-        """Dead letters and statuses of the erased messages that came while these were searched for and deleted.
+        """Dead letters and statuses of the erased messages that came while these were searched for.
 
         Nothing else: what the person writes from now on is new.
         """
