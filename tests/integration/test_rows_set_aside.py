@@ -15,6 +15,7 @@ from tests.support.program import run_wabus
 from tests.support.rows import Connection, add_message, insert
 from tests.support.waiting import until
 
+LONG = "9" * 400
 PAST = datetime(2026, 1, 15, 12, tzinfo=UTC)
 
 
@@ -70,7 +71,7 @@ async def test_a_row_is_tried_again_after_an_hour(aside: RowsAside, conn: Connec
 async def test_an_unreadable_status_keeps_no_other_waiting(cluster: Cluster) -> None:
     for number in range(5):
         await add_message(cluster.conn, status="sent", wamid=f"wamid.{number}", lane="reply")
-        errors = ["no object"] if number == 2 else [{"code": "9" * 400}] if number == 3 else None
+        errors = ["no object"] if number == 2 else [{"code": LONG}] if number == 3 else None
         await insert(
             cluster.conn,
             "status_events",
