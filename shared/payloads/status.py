@@ -1,5 +1,6 @@
 """What became of a message, as a gateway reports it."""
 
+from contextlib import suppress
 from typing import Annotated, Any, Final, Self
 
 from pydantic import BeforeValidator, Field, model_validator
@@ -17,10 +18,9 @@ def _fit_code(code: object) -> object:
     """An integer of 64 bits, or a short text; a longer one says nothing, and is dropped."""
     if isinstance(code, bool) or not isinstance(code, int | str):
         return code
-    try:
+    number: int | None = None
+    with suppress(ValueError):  # a text, or one of thousands of digits
         number = int(code)
-    except ValueError:
-        number = None if isinstance(code, str) else _TOO_LONG
     if number is not None and -_TOO_LONG <= number < _TOO_LONG:
         return number
     text = code if isinstance(code, str) else str(code) if abs(code) < 10**_CODE_LENGTH else ""
