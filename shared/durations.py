@@ -61,6 +61,10 @@ class Durations:
     consumer_restore_s: float = 60.0
     #: How often an idle consumer is compared with its queue: the broker may have forgotten it without a word.
     consumer_watch_s: float = 3.0
+    #: A statement of a worker waits so long for a row that another session has locked; then its message waits
+    #: alone, so long in hand, before a try of it is counted.
+    lock_wait_s: float = 0.25
+    lock_patience_s: float = 60.0
     #: A publish whose confirm does not come within this has failed.
     publish_confirm_s: float = 10.0
 

@@ -39,12 +39,16 @@ class StoreConflict(StoreError):
     """Deadlock, serialization failure, lock or statement time-out: the same again may well succeed."""
 
 
+class StoreLocked(StoreConflict):
+    """A row is locked by somebody who keeps it: whoever needs it waits alone, all others go on."""
+
+
 class StoreDataError(StoreError):
     """The statement itself fails though the server is well: some message of the batch is to blame."""
 
 
 class BrokerError(WabusError):
-    """Something between us and RabbitMQ failed; one of the two below is raised."""
+    """Something between us and RabbitMQ failed; one of those below is raised."""
 
 
 class BrokerUnavailable(BrokerError):
@@ -57,6 +61,10 @@ class PublishFailed(BrokerError):
 
 class PublishRefused(PublishFailed):
     """RabbitMQ said no: a queue is full, or no queue takes it. Whoever publishes it is told the same."""
+
+
+class Unpublishable(PublishFailed):
+    """No frame takes this message (a name over 255 bytes, too large headers), whenever it is tried."""
 
 
 class ConsumerLost(BrokerError):

@@ -1,4 +1,4 @@
-drop table audit_log, leases, dead_letter_queue, deferred_messages, outbox_events, broadcast_recipients,
+drop table audit_log, rows_set_aside, leases, dead_letter_queue, deferred_messages, outbox_events, broadcast_recipients,
     status_events, send_attempts, outbound_bodies, message_tracking, broadcast_campaigns, conversation_aliases,
     conversation_mappings, circuit_breakers, business_numbers, customer_profiles;
 drop domain customer_address;

@@ -351,6 +351,14 @@ create table leases (
     expires_at timestamptz not null
 );
 
+create table rows_set_aside (
+    job     text not null,
+    row_key text not null,
+    reason  text not null,
+    since   timestamptz not null default now(),
+    primary key (job, row_key)
+);
+
 create table audit_log (
     id      bigint generated always as identity primary key,
     at      timestamptz not null default now(),

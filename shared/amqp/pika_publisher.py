@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import struct
 import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
@@ -27,7 +28,7 @@ from shared.amqp.pika_link import (
 )
 from shared.amqp.publisher_health import PublisherHealth
 from shared.durations import Durations
-from shared.errors import BrokerUnavailable, PublishFailed, PublishRefused, WabusError
+from shared.errors import BrokerUnavailable, PublishFailed, PublishRefused, Unpublishable, WabusError
 from shared.ids import random_uuid
 from shared.observability.tracing import read_trace
 
@@ -39,6 +40,8 @@ _WINDOW = 400
 _BLOCKED_S = 0.05
 #: How long one look at the publishing connection may take.
 _CHECK_S = 2.0
+#: What a frame has around its content.
+_FRAME_BYTES = 8
 
 
 class PikaPublisher:
@@ -159,6 +162,7 @@ async def _write(channel: Channel, batch: Sequence[Publication]) -> list["asynci
 
     aiormq's own `basic_publish` costs a task, a lock and two timers for each message. This does the same for
     a whole batch: numbers and futures first, then the frames, and nothing of it if they were not written.
+    What no frame takes has no number, and its error at once.
     """
     now = datetime.now(UTC)
     confirms: list[asyncio.Future[object]] = []
@@ -166,13 +170,21 @@ async def _write(channel: Channel, batch: Sequence[Publication]) -> list["asynci
     frames = bytearray()
     async with channel.lock:
         first = channel.delivery_tag
-        for tag, item in enumerate(batch, first + 1):
-            message_id = str(random_uuid())
-            _frame(frames, channel, item, _properties(item, message_id, now))
-            named[message_id] = tag
+        numbered: dict[int, asyncio.Future[object]] = {}
+        for item in batch:
             confirms.append(channel.create_future())
-        channel.delivery_tag += len(batch)
-        channel.confirmations.update(zip(named.values(), confirms, strict=True))
+            message_id = str(random_uuid())
+            try:
+                frames += _frame(channel, item, _properties(item, message_id, now))
+            except Unpublishable as error:
+                confirms[-1].set_exception(error)
+                continue
+            named[message_id] = tag = first + len(numbered) + 1
+            numbered[tag] = confirms[-1]
+        if not numbered:
+            return confirms
+        channel.delivery_tag += len(numbered)
+        channel.confirmations.update(numbered)
         channel.message_id_delivery_tag.update(named)
         try:
             await channel.write_queue.put(ChannelFrame(payload=bytes(frames), should_close=False))
@@ -183,7 +195,7 @@ async def _write(channel: Channel, batch: Sequence[Publication]) -> list["asynci
                 channel.confirmations.pop(tag, None)
             raise
     # RabbitMQ returns what it cannot route before it confirms it, and both in the order of publishing.
-    confirms[-1].add_done_callback(lambda _: _forget(channel, named))
+    list(numbered.values())[-1].add_done_callback(lambda _: _forget(channel, named))
     return confirms
 
 
@@ -192,12 +204,19 @@ def _forget(channel: Channel, named: dict[str, int]) -> None:
         channel.message_id_delivery_tag.pop(message_id, None)
 
 
-def _frame(frames: bytearray, channel: Channel, item: Publication, properties: Basic.Properties) -> None:
+def _frame(channel: Channel, item: Publication, properties: Basic.Properties) -> bytearray:
     number, largest = channel.number, channel.max_content_size
-    frames += _publish_frame(number, item.exchange, item.routing_key, item.mandatory)
-    frames += marshal(ContentHeader(properties=properties, body_size=len(item.body)), number)
+    try:
+        frames = bytearray(_publish_frame(number, item.exchange, item.routing_key, item.mandatory))
+        header = marshal(ContentHeader(properties=properties, body_size=len(item.body)), number)
+    except (TypeError, ValueError, OverflowError, struct.error) as error:
+        raise Unpublishable(f"no frame takes its names or headers ({type(error).__name__})") from None
+    if len(header) > largest + _FRAME_BYTES:
+        raise Unpublishable("its headers are larger than a frame")
+    frames += header
     for start in range(0, len(item.body), largest):
         frames += marshal(ContentBody(item.body[start : start + largest]), number)
+    return frames
 
 
 @lru_cache(maxsize=1024)
@@ -240,6 +259,8 @@ def _outcome(confirm: "asyncio.Future[object]", item: Publication) -> WabusError
     match confirm.exception():
         case None:
             return None
+        case Unpublishable() as error:
+            return error
         case aiormq.exceptions.PublishError():
             return PublishRefused(
                 f"no queue took the message published to {item.exchange or item.routing_key}"

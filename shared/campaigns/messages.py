@@ -22,6 +22,8 @@ class SkipReason(StrEnum):
     #: Free text, and the customer has not written to this number within the customer service window.
     WINDOW_CLOSED = "window_closed"
     MISSING_VARIABLE = "missing_variable"
+    #: Their values cannot be read, or make no message: the others of the batch go on.
+    UNREADABLE = "unreadable"
     CAMPAIGN_CANCELLED = "campaign_cancelled"
 
 

@@ -1,15 +1,16 @@
 """Micro-batching among concurrent messages: what several submit about the same time is worked together.
 
 Owns the collecting and the handing out of results. What a flush does is its function's; it is called with up
-to `size` items and gives one result each, in order. A flush that fails with an error of the data is repeated
-item by item, so that only the one to blame fails; any other error goes to all who submitted.
+to `size` items and gives one result each, in order. A flush that fails with an error of the data or at a
+locked row is repeated item by item, so that only the one to blame fails or waits; any other error goes to all
+who submitted.
 """
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, TypeVar
 
-from shared.errors import StoreDataError
+from shared.errors import StoreDataError, StoreLocked
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -21,12 +22,16 @@ class Collector(Generic[T, R]):
     """Collects for at most `linger_s` after the first item, and longer while all `flushes` are busy.
 
     `run` must be running beside it. What somebody submitted who is cancelled before its flush is dropped.
+    `ordered`: items that are repeated one by one are so in their order, else beside each other and all else.
     """
 
-    def __init__(self, flush: Flush[T, R], *, size: int, linger_s: float, flushes: int) -> None:
+    def __init__(
+        self, flush: Flush[T, R], *, size: int, linger_s: float, flushes: int, ordered: bool = False
+    ) -> None:
         self._flush = flush
         self._size = size
         self._linger_s = linger_s
+        self._ordered = ordered
         self._slots = asyncio.Semaphore(flushes)
         self._waiting: list[tuple[T, asyncio.Future[R]]] = []
         self._arrived = asyncio.Event()
@@ -47,7 +52,7 @@ class Collector(Generic[T, R]):
                     await self._slots.acquire()
                     if len(self._waiting) < self._size:
                         await asyncio.sleep(self._linger_s)
-                    group.create_task(self._work(self._take()), name="flush")
+                    group.create_task(self._work(self._take(), group), name="flush")
         finally:
             for _, future in self._waiting:
                 future.cancel()
@@ -58,32 +63,41 @@ class Collector(Generic[T, R]):
             self._arrived.clear()
         return [(item, future) for item, future in part if not future.done()]
 
-    async def _work(self, part: Sequence[tuple[T, asyncio.Future[R]]]) -> None:
+    async def _work(self, part: Sequence[tuple[T, asyncio.Future[R]]], group: asyncio.TaskGroup) -> None:
+        """Flush a part; what must be repeated one by one keeps no slot, unless it has an order."""
         try:
-            if part:
-                await self._flush_all(part)
+            alone = [] if not part or await self._flush_all(part) else part
+            if self._ordered:
+                for one in alone:
+                    await self._flush_all([one])
+        finally:
+            self._slots.release()
+        if not self._ordered:
+            for one in alone:
+                group.create_task(self._flush_one(one), name="flush")
+
+    async def _flush_one(self, one: tuple[T, asyncio.Future[R]]) -> None:
+        await self._flush_all([one])
+
+    async def _flush_all(self, part: Sequence[tuple[T, asyncio.Future[R]]]) -> bool:
+        """Whether all of them have their result or their error; else each is to be flushed alone."""
+        try:
+            results = await self._flush([item for item, _ in part])
+        except (StoreDataError, StoreLocked) as error:
+            if len(part) > 1:
+                return False
+            _fail(part, error)
+        except Exception as error:
+            _fail(part, error)
         except BaseException:
             for _, future in part:
                 future.cancel()
             raise
-        finally:
-            self._slots.release()
-
-    async def _flush_all(self, part: Sequence[tuple[T, asyncio.Future[R]]]) -> None:
-        try:
-            results = await self._flush([item for item, _ in part])
-        except StoreDataError as error:
-            if len(part) == 1:
-                _fail(part, error)
-                return
-            for one in part:
-                await self._flush_all([one])
-        except Exception as error:
-            _fail(part, error)
         else:
             for (_, future), result in zip(part, results, strict=True):
                 if not future.done():
                     future.set_result(result)
+        return True
 
 
 def _fail(part: Sequence[tuple[T, asyncio.Future[R]]], error: Exception) -> None:

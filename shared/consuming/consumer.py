@@ -1,8 +1,8 @@
 """The workers' one way of consuming: batches in, dispositions out.
 
 Owns the loop, what is in hand, and what an error means: with a store that is away the queue stands still, a
-conflict is tried again, an error of the data is pinned to its message by splitting the batch. Decisions are
-the handler's, carrying them out the settlement's.
+conflict and an error of the data are pinned to their message by splitting the batch; whose row is locked
+waits for it alone. Decisions are the handler's, carrying them out the settlement's.
 """
 
 import asyncio
@@ -18,10 +18,18 @@ from shared.consuming.arrangement import Arrangement, OrderKey, arrange
 from shared.consuming.disposition import Dead, Disposition, Retry, Undone
 from shared.consuming.gate import StoreGate
 from shared.consuming.hands import Hands
+from shared.consuming.lines import Lines, Work
 from shared.consuming.settlement import Settled, Settlement
 from shared.consuming.standing import Standing
 from shared.durations import Durations
-from shared.errors import BrokerError, PublishRefused, StoreConflict, StoreDataError, StoreUnavailable
+from shared.errors import (
+    BrokerError,
+    PublishRefused,
+    StoreConflict,
+    StoreDataError,
+    StoreLocked,
+    StoreUnavailable,
+)
 from shared.observability.health import WorkerState
 from shared.observability.logs import Operation, fields, get_logger
 from shared.observability.metrics import Metrics
@@ -30,7 +38,7 @@ from shared.reasons import DeadReason
 logger = get_logger(__name__)
 #: How often a queue that stands still looks whether it may try.
 _LOOK_S = 0.1
-#: Tries in place of a batch that met a deadlock or a lock time-out, before its messages are retried.
+#: Tries in place of a batch that met a deadlock or the like, before its messages are worked one by one.
 _CONFLICT_TRIES = 3
 #: Redelivered messages worked at once, where batches are not: few, for a killer takes them along.
 _CHAINS_AT_ONCE = 8
@@ -97,6 +105,9 @@ class Consumer:
         self._aside: list[Delivery] = []
         self._random = Random()  # noqa: S311 - it shuffles work, it guards nothing
         self._draining = asyncio.Event()
+        self._tasks = asyncio.TaskGroup()
+        waiting = Work(self._work_in_line, self._give_up, inlet.release)
+        self._lines = Lines(order_key, waiting, durations.lock_patience_s, self._draining)
         self.standing = Standing(inlet, state, durations, failing_since)
 
     @property
@@ -106,7 +117,7 @@ class Consumer:
 
     async def run(self) -> None:
         """Work until `drain`; returns when nothing is in hand."""
-        async with asyncio.TaskGroup() as work:
+        async with self._tasks as work:
             watching = work.create_task(self._watch(), name=f"watch {self._inlet.queue}")
             while not self._draining.is_set():
                 if self.standing.is_still:
@@ -114,7 +125,7 @@ class Consumer:
                 else:
                     await (self._overlap if self._options.overlapping else self._turn)(work)
             watching.cancel()
-            await self._inlet.release(self._aside)
+            await self._inlet.release(self._lines.pass_by(self._aside))
         await self._inlet.release(self.standing.let_go_all())
 
     async def drain(self) -> None:
@@ -238,10 +249,27 @@ class Consumer:
             self.standing.end()
 
     async def _work_through(self, part: Sequence[Delivery], *, is_try: bool) -> None:
-        """Until each has its disposition, or a server that this needs is away."""
-        pending = {id(delivery): delivery for delivery in part}
+        """Until each has its disposition, stands in a line, or a server that this needs is away.
+
+        Whose row is locked opens a line, so that the rest of the part goes on.
+        """
+        pending = {id(delivery): delivery for delivery in self._lines.pass_by(part)}
         try:
-            await self._work_off(pending)
+            await self._work_off(pending, is_try=is_try)
+        except StoreConflict:
+            self._lines.open(pending.values(), self._tasks)
+
+    async def _work_in_line(self, delivery: Delivery) -> None:
+        await self._work_off({id(delivery): delivery}, is_try=False)
+
+    async def _give_up(self, delivery: Delivery, error: StoreConflict) -> None:
+        verdict = Retry("lock_timeout", str(error), exhausted=DeadReason.LOCK_TIMEOUT)
+        await self._settle_all({id(delivery): delivery}, verdict)
+
+    async def _work_off(self, pending: dict[int, Delivery], *, is_try: bool) -> None:
+        """Put back what a server that is away keeps from being done. Raises StoreConflict for the rest."""
+        try:
+            await self._work_pending(pending)
         except StoreUnavailable as error:
             self._gate.shut(error)
             await self._put_back(list(pending.values()), is_try=is_try)
@@ -257,8 +285,8 @@ class Consumer:
                 self.standing.put_off()
             await self._put_back(list(pending.values()))
 
-    async def _work_off(self, pending: dict[int, Delivery]) -> None:
-        """Raises StoreUnavailable and BrokerError; `pending` are then those without a disposition."""
+    async def _work_pending(self, pending: dict[int, Delivery]) -> None:
+        """Raises StoreUnavailable, BrokerError, StoreConflict; `pending` are then without a disposition."""
         conflicts = 0
         while pending:
             try:
@@ -267,11 +295,9 @@ class Consumer:
                 raise
             except StoreConflict as error:
                 conflicts += 1
-                if conflicts < _CONFLICT_TRIES:
-                    await asyncio.sleep(self._random.uniform(0.01, 0.05) * conflicts)
-                else:
-                    verdict = Retry("lock_timeout", str(error), exhausted=DeadReason.LOCK_TIMEOUT)
-                    await self._settle_all(pending, verdict)
+                if isinstance(error, StoreLocked) or conflicts >= _CONFLICT_TRIES:
+                    raise
+                await asyncio.sleep(self._random.uniform(0.01, 0.05) * conflicts)
             except StoreDataError as error:
                 await self._blame(pending, Dead(DeadReason.DATABASE_ERROR, str(error)))
             except Exception as error:

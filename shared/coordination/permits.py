@@ -74,4 +74,12 @@ def bucket_of(mps: float, durations: Durations) -> float:
 
 def pair_pause_s(n: int, durations: Durations) -> float:
     """Pause of a customer after `n` answers 131056 in a row: 4^n seconds, at most 256."""
-    return min(durations.pair_backoff_max_s, durations.pair_backoff_base_s**n)
+    return grown(1.0, durations.pair_backoff_base_s, n, durations.pair_backoff_max_s)
+
+
+def grown(first: float, base: float, times: int, most: float) -> float:
+    """`first * base ** times`, at most `most`, however often it grew."""
+    try:
+        return min(most, first * base**times)
+    except OverflowError:
+        return most

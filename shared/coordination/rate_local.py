@@ -9,7 +9,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from shared.coordination.permits import LANES, Ask, LimitCause, Permit, Wait, bucket_of, pair_pause_s, rate_of
+from shared.coordination.permits import (
+    LANES,
+    Ask,
+    LimitCause,
+    Permit,
+    Wait,
+    bucket_of,
+    grown,
+    pair_pause_s,
+    rate_of,
+)
 from shared.durations import Durations
 
 _MOST_CREDIT: Final = 2.0
@@ -91,8 +101,7 @@ class LocalRates:
         state.factor_at = state.blocked_until
 
     def _stop_s(self, cuts: int) -> float:
-        stop_s: float = self._durations.rate_backoff_s * 2 ** (cuts - 1)
-        return min(self._durations.rate_backoff_max_s, stop_s)
+        return grown(self._durations.rate_backoff_s, 2.0, cuts - 1, self._durations.rate_backoff_max_s)
 
     def back_off_pair(self, number: str, customer: str, n: int) -> None:
         """Nothing more to this customer for 4^n seconds, and no burst after it."""

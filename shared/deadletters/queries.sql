@@ -108,6 +108,7 @@ where letter.status in ('pending', 'replaying')
   and letter.reason = any($1::text[])
   and letter.created_at <= now() - $2::interval
   and coalesce(first.replay_count, letter.replay_count) < $3
+  and not exists (select from rows_set_aside where job = 'replays' and row_key = letter.id::text)
 order by letter.priority desc, letter.created_at
 limit $4;
 

@@ -34,7 +34,9 @@ from shared.amqp.topology import DLQ_HANDLER
 from shared.consuming.headers import bounded_key, fitting, plain
 from shared.deadletters.store import QUERIES
 from shared.durations import Durations
+from shared.errors import Unpublishable, WabusError
 from shared.observability.tracing import read_trace
+from shared.postgres.aside import RowsAside
 from shared.postgres.database import Database
 from shared.reasons import DeadReason
 
@@ -42,6 +44,8 @@ from shared.reasons import DeadReason
 CHUNK: Final = 50
 #: Error of a dead letter that came straight into the dead letters' queue.
 NOWHERE: Final = "it has no queue to go back to"
+#: The scheduler's job, in `rows_set_aside`.
+JOB: Final = "replays"
 #: Reasons that go back by themselves: the database was to blame, not the message.
 AUTOMATIC: Final = (DeadReason.LOCK_TIMEOUT, DeadReason.DATABASE_ERROR)
 
@@ -68,15 +72,22 @@ _BROKERS_OWN: Final = ("x-death", "x-first-death-", "x-last-death-")
 
 @dataclass(frozen=True, slots=True)
 class ReplayReport:
-    """What became of the ids given: published and marked, back to pending (and why), or not ours to claim."""
+    """What became of the ids given: published and marked, back to pending (and why), or not ours to claim.
+
+    `unpublishable`: those of the failed that would fail again.
+    """
 
     replayed: tuple[UUID, ...] = ()
     failed: tuple[tuple[UUID, str], ...] = ()
     not_claimed: tuple[UUID, ...] = ()
+    unpublishable: tuple[UUID, ...] = ()
 
     def __add__(self, other: "ReplayReport") -> "ReplayReport":
         return ReplayReport(
-            self.replayed + other.replayed, self.failed + other.failed, self.not_claimed + other.not_claimed
+            self.replayed + other.replayed,
+            self.failed + other.failed,
+            self.not_claimed + other.not_claimed,
+            self.unpublishable + other.unpublishable,
         )
 
 
@@ -85,6 +96,7 @@ class Replayer:
 
     def __init__(self, database: Database, publisher: Publisher, durations: Durations) -> None:
         self._database = database
+        self._aside = RowsAside(database)
         self._publisher = publisher
         self._durations = durations
 
@@ -106,7 +118,10 @@ class Replayer:
         await self._mark([row for row in rows if row["id"] not in errors], by, why)
         return ReplayReport(
             replayed=tuple(row["id"] for row in rows if row["id"] not in errors),
-            failed=tuple(errors.items()),
+            failed=tuple((letter, str(error)) for letter, error in errors.items()),
+            unpublishable=tuple(
+                letter for letter, error in errors.items() if isinstance(error, Unpublishable)
+            ),
             not_claimed=tuple(letter for letter in ids if letter not in claimed),
         )
 
@@ -128,18 +143,23 @@ class Replayer:
             ids = [row["id"] for row in rows]
             report = await self.replay(ids, by="scheduler", why="automatic replay")
             total += report
-            progress = bool(report.replayed) and not report.failed
+            for letter in report.unpublishable:
+                await self._aside.put(JOB, letter, dict(report.failed)[letter])
+            progress = bool(report.replayed) and len(report.failed) == len(report.unpublishable)
         return total
 
-    async def _publish(self, rows: Sequence[asyncpg.Record]) -> dict[UUID, str]:
-        """Publish what has somewhere to go; returns the errors."""
-        errors = {row["id"]: NOWHERE for row in rows if not _has_target(row)}
-        publications = {row["id"]: publication_of(row) for row in rows if row["id"] not in errors}
+    async def _publish(self, rows: Sequence[asyncpg.Record]) -> dict[UUID, WabusError]:
+        """Publish what has somewhere to go and can be read; returns the errors."""
+        errors: dict[UUID, WabusError] = {}
+        publications: dict[UUID, Publication] = {}
+        for row in rows:
+            try:
+                publications[row["id"]] = _publication_of(row)
+            except Unpublishable as error:
+                errors[row["id"]] = error
         outcomes = await self._publisher.publish(list(publications.values()))
-        for letter, error in zip(publications, outcomes, strict=True):
-            if error is not None:
-                errors[letter] = str(error)
-        return errors
+        refused = zip(publications, outcomes, strict=True)
+        return errors | {letter: outcome for letter, outcome in refused if outcome is not None}
 
     async def _unclaim(self, rows: Sequence[asyncpg.Record]) -> None:
         if rows:
@@ -152,6 +172,15 @@ class Replayer:
             marked = await connection.fetch(QUERIES["mark_replayed"], *_claims(rows), by, why)
             firsts = [row["replay_of"] for row in marked if row["replay_of"] is not None]
             await connection.execute(QUERIES["count_on_first"], firsts)
+
+
+def _publication_of(row: asyncpg.Record) -> Publication:
+    if not _has_target(row):
+        raise Unpublishable(NOWHERE)
+    try:
+        return publication_of(row)
+    except Exception as error:
+        raise Unpublishable(f"it cannot be read ({type(error).__name__})") from error
 
 
 def publication_of(row: Mapping[str, Any] | asyncpg.Record) -> Publication:

@@ -136,6 +136,9 @@ class Metrics:
         self.deferred_messages = self._gauge("deferred_messages", "Messages stored until later.", "reason")
         self.dlq_messages = self._counter("dlq_messages_total", "Dead letters stored.", "reason")
         self.dlq_pending = self._gauge("dlq_pending", "Dead letters that wait for a person.")
+        self.rows_set_aside = self._gauge(
+            "rows_set_aside", "Rows that a job of the scheduler cannot work and leaves alone.", "job"
+        )
         self.queue_depth = self._gauge("queue_depth", "Messages ready in a queue.", "queue")
         self.outbox_oldest = self._gauge("outbox_oldest_seconds", "Age of the oldest unmarked publication.")
 

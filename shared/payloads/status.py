@@ -1,20 +1,40 @@
 """What became of a message, as a gateway reports it."""
 
-from typing import Annotated, Any, Self
+from contextlib import suppress
+from typing import Annotated, Any, Final, Self
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from shared.payloads.fields import EventTime, ForeignCustomerId, Identifier, Text, Wamid
 from shared.payloads.model import Payload
 
+_TOO_LONG: Final = 2**63
+_CODE_LENGTH: Final = 100
 #: The Cloud API's limit of `biz_opaque_callback_data`.
 CallbackData = Annotated[Text, Field(max_length=512)]
+
+
+def _fit_code(code: object) -> object:
+    """An integer of 64 bits, or a short text; a longer one says nothing, and is dropped."""
+    if isinstance(code, bool) or not isinstance(code, int | str):
+        return code
+    number: int | None = None
+    with suppress(ValueError):  # a text, or one of thousands of digits
+        number = int(code)
+    if number is not None and -_TOO_LONG <= number < _TOO_LONG:
+        return number
+    text = code if isinstance(code, str) else str(code) if abs(code) < 10**_CODE_LENGTH else ""
+    return text if 0 < len(text) <= _CODE_LENGTH else None
+
+
+#: A side field: what does not fit is dropped, not its message.
+ErrorCode = Annotated[int | Identifier | None, Field(union_mode="left_to_right"), BeforeValidator(_fit_code)]
 
 
 class StatusError(Payload):
     """One error of a failed message, with the platform's code."""
 
-    code: Annotated[int | Identifier | None, Field(union_mode="left_to_right")] = None
+    code: ErrorCode = None
     title: str | None = None
     message: str | None = None
     details: str | dict[str, Any] | None = None

@@ -4,16 +4,25 @@ Owns connecting, session settings and the translation of errors; statements live
 """
 
 import asyncio
+import json
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from math import isfinite
 from typing import Any, Final, TypeAlias
 
 import asyncpg
 import orjson
 from asyncpg.pool import PoolConnectionProxy
 
-from shared.errors import SettingsError, StoreConflict, StoreDataError, StoreError, StoreUnavailable
+from shared.errors import (
+    SettingsError,
+    StoreConflict,
+    StoreDataError,
+    StoreError,
+    StoreLocked,
+    StoreUnavailable,
+)
 
 log = logging.getLogger(__name__)
 
@@ -26,11 +35,12 @@ _SESSION = {
     "enable_seqscan": "off",
     "jit": "off",
     "idle_in_transaction_session_timeout": "30000",
-    "lock_timeout": "5000",
     "statement_timeout": "20000",
 }
 #: Bodies that one claim of rows to publish takes into memory, with the one that exceeds it.
 CLAIMED_BYTES: Final = 16 * 1024 * 1024
+#: From so many digits on an integer may not fit 64 bits.
+_LONG_DIGITS: Final = 19
 #: How long a closing pool waits for connections that are in use or do not answer.
 _CLOSE_S = 2.0
 _AWAY = (
@@ -67,6 +77,8 @@ def translate(error: BaseException) -> StoreError | None:
         # asyncpg refuses an argument by quoting it: the kind is told. (A refused certificate is both.)
         return StoreDataError(f"an argument that PostgreSQL cannot take ({type(error).__name__})")
     text = _describe(error)
+    if isinstance(error, asyncpg.LockNotAvailableError):
+        return StoreLocked(text)
     if isinstance(error, _CONFLICT):
         return StoreConflict(text)
     if isinstance(error, _AWAY):
@@ -86,11 +98,15 @@ def _one_line(error: BaseException) -> str:
 
 
 class Database:
-    """A pool of connections. Every failure leaves as a StoreError; a URL of no use, as a SettingsError."""
+    """A pool of connections. Every failure leaves as a StoreError; a URL of no use, as a SettingsError.
 
-    def __init__(self, dsn: str, *, size: int = 8) -> None:
+    `lock_wait_s`: so long a statement waits for a lock, before StoreLocked.
+    """
+
+    def __init__(self, dsn: str, *, size: int = 8, lock_wait_s: float = 5.0) -> None:
         self._dsn = dsn
         self._size = size
+        self._session = {**_SESSION, "lock_timeout": f"{lock_wait_s * 1000:.0f}"}
         self._pool: asyncpg.Pool[asyncpg.Record] | None = None
 
     @asynccontextmanager
@@ -169,7 +185,7 @@ class Database:
                 max_size=self._size,
                 command_timeout=30,
                 timeout=5,
-                server_settings=_SESSION,
+                server_settings=self._session,
                 init=_prepare_connection,
             )
             await pool
@@ -183,7 +199,24 @@ def touched(tag: str) -> int:
 
 
 async def _prepare_connection(connection: "asyncpg.Connection[asyncpg.Record]") -> None:
-    await connection.set_type_codec("jsonb", schema="pg_catalog", encoder=_encode_json, decoder=orjson.loads)
+    await connection.set_type_codec("jsonb", schema="pg_catalog", encoder=_encode_json, decoder=_decode_json)
+
+
+def _decode_json(text: str) -> Any:
+    """jsonb holds numbers of any length: those that no integer or double of ours takes come back as text."""
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return json.loads(text, parse_int=_integer, parse_float=_double)
+
+
+def _integer(digits: str) -> int | str:
+    return int(digits) if len(digits) < _LONG_DIGITS else digits
+
+
+def _double(digits: str) -> float | str:
+    value = float(digits)
+    return value if isfinite(value) else digits
 
 
 def _encode_json(value: object) -> str:

@@ -86,7 +86,7 @@ class Kit:
             durations=durations,
             metrics=metrics,
             state=WorkerState(worker, metrics),
-            database=Database(settings.database_url.get_secret_value()),
+            database=Database(settings.database_url.get_secret_value(), lock_wait_s=durations.lock_wait_s),
             broker=PikaBroker(
                 settings.rabbitmq_url.get_secret_value(),
                 f"wabus {worker}",

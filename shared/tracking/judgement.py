@@ -21,6 +21,8 @@ from shared.tracking.values import OWN_SOURCE, StatusEvent, read_callback_data
 #: Errors after which another attempt of an accepted message may succeed.
 RETRYABLE: Final = frozenset({ErrorClass.TRANSIENT, ErrorClass.RATE, ErrorClass.PAIR, ErrorClass.MEDIA})
 
+#: The platform's codes have six digits; what is longer is no code of theirs.
+_CODE_DIGITS: Final = 9
 _DELIVERY: Final = frozenset({MessageStatus.DELIVERED, MessageStatus.READ})
 _UNMOVING: Final = frozenset({StatusOutcome.REJECTED, StatusOutcome.IGNORED})
 _SETTLED: Final = frozenset({MessageStatus.FAILED, MessageStatus.READ})
@@ -102,7 +104,8 @@ class Sighting:
     def error_class(self) -> ErrorClass:
         """Class of a failure's code."""
         code = self.error_code
-        return classify(None, int(code) if code is not None and code.isdecimal() else None)
+        is_number = code is not None and code.isdecimal() and len(code) <= _CODE_DIGITS
+        return classify(None, int(code) if code is not None and is_number else None)
 
 
 @dataclass(frozen=True, slots=True)

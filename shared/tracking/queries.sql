@@ -46,6 +46,7 @@ left join lateral (
 ) as known on true
 where event.message_id is null and (event.outcome is null or event.outcome = 'unmatched')
   and event.received_at > now() - $1::interval
+  and not exists (select from rows_set_aside where job = 'unmatched statuses' and row_key = event.id::text)
   and coalesce(tracked.found, attempted.found, named.found, known.found)
 order by event.received_at
 limit $2;

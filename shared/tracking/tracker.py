@@ -13,6 +13,7 @@ from uuid import UUID
 
 from shared.durations import Durations
 from shared.observability.metrics import Metrics
+from shared.postgres.aside import RowsAside
 from shared.postgres.database import Connection, Database
 from shared.postgres.outbox import Outbox
 from shared.reasons import DeadReason
@@ -41,6 +42,8 @@ from shared.tracking.values import (
 
 #: Events that waited which are applied together.
 _PAGE: Final = 1000
+#: The scheduler's job, in `rows_set_aside`.
+JOB: Final = "unmatched statuses"
 _PLAIN: Final = Background()
 _UNSETTLED: Final = (None, StatusOutcome.UNMATCHED)
 
@@ -50,6 +53,7 @@ class Tracker:
 
     def __init__(self, database: Database, outbox: Outbox, metrics: Metrics, durations: Durations) -> None:
         self._database = database
+        self._aside = RowsAside(database)
         self._outbox = outbox
         self._metrics = metrics
         self._durations = durations
@@ -103,7 +107,7 @@ class Tracker:
         settled = 0
         while True:
             found = await find_matchable(self._database, self._durations.status_unmatched_h, _PAGE)
-            done = await self._apply_waiting(found)
+            done = await self._aside.work(JOB, found, lambda item: item.id, self._apply_waiting)
             settled += done
             if len(found) < _PAGE or not done:
                 return settled

@@ -304,9 +304,22 @@ async def test_what_is_written_while_it_runs_goes_too(conn: Connection, environ:
         # When the erasure comes to that conversation before the worker commits
         erasing = asyncio.create_task(run(environ, "erase", PHONE, "--yes", "--json"))
         await until(is_waited_for)
+        # and others of the person are stored after its search
+        body = b'{"wa_id": "%s"}' % PHONE.encode()
+        late = {"status": "sent", "occurred_at": NOON, "details": json.dumps({"recipient_id": PHONE})}
+        await insert(
+            conn,
+            "dead_letter_queue",
+            source_queue="inbound-resolver",
+            reason="expired",
+            raw_body=body,
+            payload=body.decode(),
+        )
+        await insert(conn, "status_events", wamid="wamid.other", **late)
     outcome = await erasing
     # Then
     assert outcome.json["rows"]["message_tracking"] == 1
+    assert outcome.json["rows"]["dead_letter_queue"] == 1
     assert not mentions(await take_snapshot(conn), "wamid.late", PHONE)
 
 

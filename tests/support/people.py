@@ -15,6 +15,7 @@ IMPERSONAL: Final = frozenset(
         "business_numbers",
         "circuit_breakers",
         "leases",
+        "rows_set_aside",
         "schema_migrations",
     }
 )

@@ -34,6 +34,7 @@ PROMISED = {
     "wabus_rate_limit_wait_seconds": {"lane"},
     "wabus_circuit_state": {"service"},
     "wabus_number_paused": set(),
+    "wabus_rows_set_aside": {"job"},
     "wabus_publish_confirm_seconds": set(),
     "wabus_last_progress_timestamp_seconds": {"worker"},
 }

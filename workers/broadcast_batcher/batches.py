@@ -12,7 +12,7 @@ import asyncpg
 from shared.amqp.topology import OUTBOUND
 from shared.campaigns.clock import record_finished
 from shared.campaigns.events import Change, campaign_updated
-from shared.campaigns.messages import DEFAULT_CATEGORY, Content, SkipReason, prepare
+from shared.campaigns.messages import DEFAULT_CATEGORY, Content, Reachability, SkipReason, prepare
 from shared.campaigns.recipients import read_reachability, read_variables
 from shared.durations import Durations
 from shared.ids import time_ordered_uuid
@@ -112,7 +112,7 @@ class Batches:
         batch = Batch()
         for row in rows:
             wa_id = row["wa_id"]
-            prepared = prepare(content, wa_id, read_variables(row["variables"]), reachable[wa_id])
+            prepared = _prepare(content, row, reachable[wa_id])
             if isinstance(prepared, SkipReason):
                 batch.skipped[row["id"]] = prepared
             else:
@@ -127,6 +127,26 @@ class Batches:
             len(batch.skipped),
             extra=fields(operation=Operation.CAMPAIGN_BATCH, trace_id=_trace_of(due)),
         )
+
+
+def _prepare(
+    content: Content, row: asyncpg.Record, reachability: Reachability
+) -> OutboundMessage | SkipReason:
+    """One recipient whose row cannot be worked is skipped, with the reason, and keeps nobody else waiting."""
+    try:
+        prepared = prepare(content, row["wa_id"], read_variables(row["variables"]), reachability)
+        if isinstance(prepared, OutboundMessage):
+            encode(prepared)
+    except Exception as error:
+        logger.error(
+            "campaign %s: recipient %d is skipped as unreadable: %s",
+            content.campaign_id,
+            row["id"],
+            type(error).__name__,
+            extra=fields(operation=Operation.CAMPAIGN_BATCH),
+        )
+        return SkipReason.UNREADABLE
+    return prepared
 
 
 def _trace_of(due: asyncpg.Record) -> str:

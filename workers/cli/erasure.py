@@ -1,4 +1,4 @@
-"""Erasing a person: everything that is stored of them, in one transaction, and then what is cached.
+"""Erasing a person: all that is stored of them in one transaction, then what came meanwhile, then the cache.
 
 Owns what counts as theirs. Not reached: messages on their way in RabbitMQ, and what other customers wrote
 about them in messages of their own.
@@ -73,6 +73,10 @@ class Erasure:
     rows: Mapping[str, int] = field(default_factory=dict)
     shortened: int = 0
 
+    def __add__(self, other: "Erasure") -> "Erasure":
+        rows = {table: count + other.rows.get(table, 0) for table, count in self.rows.items()}
+        return Erasure(self.person, rows, self.shortened + other.shortened)
+
     @property
     def is_nothing(self) -> bool:
         """Whether nothing was stored."""
@@ -101,7 +105,14 @@ async def erase(database: Database, phone: str, *, by: str, dry_run: bool) -> Er
     except _Rehearsed:
         pass
     assert erasure is not None
-    return erasure
+    return erasure if dry_run else erasure + await _sweep(database, erasure.person)
+
+
+async def _sweep(database: Database, person: Person) -> Erasure:
+    """A dead letter, say, that was stored after the search and before the commit."""
+    async with database.transaction() as connection:
+        await connection.execute(_UNHURRIED)
+        return await _Eraser(connection).sweep(person)
 
 
 async def count_keys(redis: RedisClient, keys: Sequence[str]) -> int:
@@ -114,32 +125,76 @@ async def remove_keys(redis: RedisClient, keys: Sequence[str]) -> int:
     return int(await redis.command("UNLINK", *keys))
 
 
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """Rows that must be searched for, whatever that takes. `letters`: whether each has several recipients."""
+
+    letters: Mapping[UUID, bool]
+    events: Sequence[UUID]
+    deferred: Sequence[UUID]
+    unmatched: Sequence[int]
+    recipients: Sequence[int]
+
+
 class _Eraser:
-    """One erasure, in the caller's transaction: first what must be searched for, then locks, then deletes."""
+    """One erasure, in the caller's transaction: first what must be searched for, then locks, then deletes.
+
+    What is locked is deleted by keys, without another search: the person's next message waits that long only.
+    """
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
     async def erase(self, phone: str) -> Erasure:
         addresses = await self._column("addresses", phone)
-        before = await self._read_person(addresses)
-        letters = await self._find_dead_letters(before)
-        events = await self._column(
-            "find_events",
-            addresses,
-            before.variables,
-            [str(item) for item in (*before.message_ids, *before.mapping_ids, *letters)],
-            before.wamids,
-        )
-        deferred = await self._column("find_deferred", addresses, before.message_ids, before.quoted)
+        found = await self._search(await self._read_person(addresses))
         await self._column("lock_mappings", addresses)
         person = await self._read_person(addresses)
         await self._column("lock_messages", person.mapping_ids)
+        return await self._delete(person, found)
+
+    async def sweep(self, person: Person) -> Erasure:
+        """Dead letters and statuses of the erased messages that came while these were searched for.
+
+        Nothing else: what the person writes from now on is new.
+        """
+        letters = await self._find_dead_letters(person)
+        unmatched = await self._find_unmatched(person)
+        shortened, alone = await self._shorten(person, letters)
+        rows = {
+            "status_events": await self._run("delete_unmatched_events", unmatched),
+            "dead_letter_queue": await self._run("delete_dead_letters", alone),
+            "outbox_events": await self._run("delete_events_of", [str(letter) for letter in alone]),
+        }
+        return Erasure(person, rows, len(shortened))
+
+    async def _find_unmatched(self, person: Person) -> list[int]:
+        return await self._column(
+            "find_unmatched_events", person.variables, person.message_ids, person.wamids, person.other_ids
+        )
+
+    async def _shorten(self, person: Person, letters: Mapping[UUID, bool]) -> tuple[list[UUID], list[UUID]]:
+        """Launches that lost one recipient, and the letters that are to go."""
         shared = [letter for letter, has_recipients in letters.items() if has_recipients]
         shortened = await self._column("shorten_launches", shared, person.variables)
-        alone = [letter for letter in letters if letter not in shortened]
-        rows = await self._delete(person, deferred=deferred, letters=alone, events=events)
-        return Erasure(person, rows, len(shortened))
+        return shortened, [letter for letter in letters if letter not in shortened]
+
+    async def _search(self, person: Person) -> _Found:
+        letters = await self._find_dead_letters(person)
+        events = await self._column(
+            "find_events",
+            person.addresses,
+            person.variables,
+            [str(item) for item in (*person.message_ids, *person.mapping_ids, *letters)],
+            person.wamids,
+        )
+        return _Found(
+            letters=letters,
+            events=events,
+            deferred=await self._column("find_deferred", person.addresses, person.message_ids, person.quoted),
+            unmatched=await self._find_unmatched(person),
+            recipients=await self._column("find_recipients", person.addresses),
+        )
 
     async def _read_person(self, addresses: Sequence[str]) -> Person:
         mappings = await self._fetch("mappings", addresses)
@@ -176,25 +231,24 @@ class _Eraser:
         )
         return {row["id"]: bool(row["shared"]) for row in rows}
 
-    async def _delete(
-        self, person: Person, *, deferred: Sequence[UUID], letters: Sequence[UUID], events: Sequence[UUID]
-    ) -> dict[str, int]:
+    async def _delete(self, person: Person, found: _Found) -> Erasure:
+        shortened, letters = await self._shorten(person, found.letters)
         messages, mappings = person.message_ids, person.mapping_ids
-        unmatched = (person.variables, messages, person.wamids, person.other_ids)
-        return {
+        rows = {
             "send_attempts": await self._run("delete_attempts", messages),
             "outbound_bodies": await self._run("delete_bodies", messages),
-            "deferred_messages": await self._run("delete_deferred", deferred),
+            "deferred_messages": await self._run("delete_deferred", found.deferred),
             "status_events": await self._run("delete_status_events", messages)
-            + await self._run("delete_unmatched_events", *unmatched),
-            "broadcast_recipients": await self._run("delete_recipients", person.addresses, messages),
+            + await self._run("delete_unmatched_events", found.unmatched),
+            "broadcast_recipients": await self._run("delete_recipients", found.recipients, messages),
             "dead_letter_queue": await self._run("delete_dead_letters", letters),
-            "outbox_events": await self._run("delete_events", events),
+            "outbox_events": await self._run("delete_events", found.events),
             "message_tracking": await self._run("delete_messages", messages),
             "conversation_aliases": await self._run("delete_aliases", mappings),
             "conversation_mappings": await self._run("delete_mappings", mappings),
             "customer_profiles": await self._run("delete_profiles", person.addresses),
         }
+        return Erasure(person, rows, len(shortened))
 
     async def _fetch(self, name: str, *arguments: Any) -> list[Any]:
         return await self._connection.fetch(_QUERIES[name], *arguments, timeout=_TIMEOUT_S)

@@ -100,13 +100,16 @@ where aggregate_id = any($3::text[])
 -- name: delete_status_events
 delete from status_events where message_id = any($1::uuid[]);
 
--- name: delete_unmatched_events
-delete from status_events
+-- name: find_unmatched_events
+select id from status_events
 where message_id is null
   and (wamid = any($3::text[])
        or genesys_message_id = any($4::text[])
        or split_part(callback_data, ':', 1) = any($2::uuid[]::text[])
        or jsonb_path_exists(details, '$.** ? (@ == $addresses[*])', $1::jsonb));
+
+-- name: delete_unmatched_events
+delete from status_events where id = any($1::bigint[]);
 
 -- name: delete_attempts
 delete from send_attempts where message_id = any($1::uuid[]);
@@ -114,8 +117,11 @@ delete from send_attempts where message_id = any($1::uuid[]);
 -- name: delete_bodies
 delete from outbound_bodies where message_id = any($1::uuid[]);
 
+-- name: find_recipients
+select id from broadcast_recipients where wa_id = any($1::text[]);
+
 -- name: delete_recipients
-delete from broadcast_recipients where wa_id = any($1::text[]) or message_id = any($2::uuid[]);
+delete from broadcast_recipients where id = any($1::bigint[]) or message_id = any($2::uuid[]);
 
 -- name: delete_deferred
 delete from deferred_messages where id = any($1::uuid[]);
@@ -125,6 +131,9 @@ delete from dead_letter_queue where id = any($1::uuid[]);
 
 -- name: delete_events
 delete from outbox_events where id = any($1::uuid[]);
+
+-- name: delete_events_of
+delete from outbox_events where aggregate_id = any($1::text[]);
 
 -- name: delete_messages
 delete from message_tracking where id = any($1::uuid[]);

@@ -1,5 +1,7 @@
 """Composition root of the inbound resolver."""
 
+import orjson
+
 from shared.amqp.delivery import Delivery
 from shared.amqp.topology import ENRICHED, EVENTS, INBOUND_CORRELATION, INBOUND_RESOLVER
 from shared.running.kit import Kit, Route, Worker, WorkerSpec
@@ -37,7 +39,7 @@ def compose(kit: Kit) -> Worker:
                 correlator,
                 kit.consumer_options(batch_size=50, linger_ms=0),
                 prefetch=100,
-                order_key=lambda _: None,
+                order_key=_conversation,
             ),
         )
     )
@@ -46,6 +48,16 @@ def compose(kit: Kit) -> Worker:
 def _customer(delivery: Delivery) -> str:
     """Gateways publish with the customer as routing key."""
     return delivery.origin_routing_key
+
+
+def _conversation(delivery: Delivery) -> str | None:
+    """What is told of one conversation stays in its order; an unreadable body has none."""
+    try:
+        said = orjson.loads(delivery.body)
+    except orjson.JSONDecodeError:
+        return None
+    name = said.get("conversation_id") if isinstance(said, dict) else None
+    return name if isinstance(name, str) else None
 
 
 SPEC = WorkerSpec("inbound-resolver", compose)

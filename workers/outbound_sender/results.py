@@ -13,7 +13,7 @@ from typing import Literal
 from uuid import UUID
 
 from shared.durations import Durations
-from shared.errors import StoreConflict, StoreError, StoreUnavailable
+from shared.errors import StoreConflict, StoreError, StoreLocked, StoreUnavailable
 from shared.observability.logs import Operation, fields, get_logger
 from shared.payloads import CampaignUpdated, SendError, encode
 from shared.postgres.database import Connection, Database
@@ -84,7 +84,10 @@ class ResultStore:
         self._durations = durations
 
     async def record(self, endings: Sequence[Ending]) -> list[Written]:
-        """Write endings, waiting for a store that is away; then tell what follows from them."""
+        """Write endings, waiting for a store that is away; then tell what follows from them.
+
+        One alone waits for a locked row, too; several raise StoreLocked.
+        """
         written, events = await self._write_in_time(endings)
         wamids = [ending.wamid for ending in endings if ending.wamid is not None]
         await asyncio.gather(self._outbox.publish(events), self._apply_stored(wamids))
@@ -99,7 +102,7 @@ class ResultStore:
             try:
                 return await self._write(endings)
             except (StoreUnavailable, StoreConflict) as error:
-                if clock() > deadline:
+                if clock() > deadline or (isinstance(error, StoreLocked) and len(endings) > 1):
                     raise
                 conflicts = conflicts + 1 if isinstance(error, StoreConflict) else 0
                 if conflicts in (0, _TOLD_CONFLICTS):
@@ -151,7 +154,7 @@ class ResultStore:
         return told
 
     async def _apply_stored(self, wamids: Sequence[str]) -> None:
-        """Statuses that came before the answer. Where that fails the scheduler matches them."""
+        """Statuses that came before the answer. Where that fails, however, the scheduler matches them."""
         if not wamids:
             return
         try:

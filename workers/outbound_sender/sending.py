@@ -1,9 +1,11 @@
 """One message from its permit to its disposition.
 
 Owns the order that sends nothing twice: a permit of the rate, the claim committed, the request, the result
-committed, and only then the disposition. The decisions are in `gate` and `reactions`.
+committed, and only then what else follows and the disposition. Nothing that can fail stands between an answer
+and its record. The decisions are in `gate` and `reactions`.
 """
 
+import asyncio
 import logging
 import time
 from dataclasses import replace
@@ -115,17 +117,28 @@ class Sending:
         body = encode_body(message.payload, message.customer, callback_data(message.id, attempt))
         started = time.perf_counter()
         answer = await self._api.send(message.number, body, claimed.at)
-        self._report(message, answer, time.perf_counter() - started)
+        duration_s = time.perf_counter() - started
         situation = Situation(
             attempt, message.delivery.attempt, claimed.claim.pair_refusals, claimed.in_campaign
         )
         reaction = react(answer, situation, self._durations)
-        await self._slow_down(message, reaction)
         ending = end(message, attempt, answer, reaction)
-        written = await self._results.submit(ending)
+        written, _ = await asyncio.gather(self._results.submit(ending), self._slow_down(message, reaction))
+        self._report(message, answer, duration_s)
         return dispose(message, ending, reaction, written, self._durations)
 
     async def _slow_down(self, message: Outgoing, reaction: Reaction) -> None:
+        """Beside the record: whether others could be slowed down is nothing to the message itself."""
+        try:
+            await self._pace(message, reaction)
+        except Exception:
+            logger.exception(
+                "the pace of number %s could not be changed",
+                message.number,
+                extra=fields(operation=Operation.OUTBOUND_SEND, trace_id=message.trace_id),
+            )
+
+    async def _pace(self, message: Outgoing, reaction: Reaction) -> None:
         match reaction:
             case SlowNumber(retry_after_s):
                 await self._pacer.slow_number(message.number, retry_after_s)

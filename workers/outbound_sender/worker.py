@@ -58,6 +58,7 @@ def compose(kit: Kit) -> Worker:
             size=_BATCHES,
             linger_s=_COLLECT_S,
             flushes=1,
+            ordered=True,
         )
         for queue in LANES
     }

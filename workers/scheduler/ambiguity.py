@@ -16,6 +16,7 @@ from shared.errors import StoreUnavailable
 from shared.ids import read_uuid, time_ordered_uuid
 from shared.observability.logs import Operation, fields, get_logger
 from shared.payloads import SendError
+from shared.postgres.aside import RowsAside
 from shared.postgres.database import Connection
 from shared.postgres.deadletters import DeadLetter, store_dead_letters
 from shared.postgres.outbox import OutboxEvent
@@ -55,6 +56,7 @@ class AmbiguityJob:
 
     def __init__(self, kit: Kit, tracker: Tracker) -> None:
         self._database = kit.database
+        self._aside = RowsAside(kit.database)
         self._broker = kit.broker
         self._outbox = kit.outbox
         self._metrics = kit.metrics
@@ -67,7 +69,11 @@ class AmbiguityJob:
         """Decide about all that is due now; returns how many."""
         hearing = await self._listen()
         try:
-            return await self._decide(hearing)
+            rows = await self._database.fetch(QUERIES["find_due_ambiguous"], _ROWS)
+            ids: list[UUID] = [row["id"] for row in rows]
+            return await self._aside.work(
+                "ambiguous sends", ids, str, lambda part: self._decide(hearing, part)
+            )
         except StoreUnavailable:
             self.forget()
             raise
@@ -89,9 +95,9 @@ class AmbiguityJob:
         since, least_s = self._empty_since, self._durations.ambiguous_wait_s * _HEARD_OUT
         return _Hearing(now - self._well_since, since is not None and now - since >= least_s)
 
-    async def _decide(self, hearing: _Hearing) -> int:
+    async def _decide(self, hearing: _Hearing, ids: Sequence[UUID]) -> int:
         async with self._database.transaction() as connection:
-            rows = await connection.fetch(QUERIES["lock_due_ambiguous"], _ROWS)
+            rows = await connection.fetch(QUERIES["lock_due_ambiguous"], list(ids))
             reached = await connection.fetchval(QUERIES["reached_by_statuses"]) if rows else None
             cases = [_Case(row, decide(_doubt(row, hearing, reached), self._durations)) for row in rows]
             events = await self._carry_out(connection, cases)

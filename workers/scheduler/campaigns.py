@@ -4,11 +4,16 @@ Owns the end of messages whose recipients were skipped between two attempts, too
 only nudges: the batcher asks the campaign's row whether its batch is due.
 """
 
+from collections.abc import Sequence
+
+import asyncpg
+
 from shared.amqp.pika import PikaBroker
 from shared.amqp.topology import BROADCAST_BATCHER
 from shared.campaigns import due_campaigns, finish_campaigns, nudge
 from shared.observability.tracing import read_trace
 from shared.payloads import SendError
+from shared.postgres.aside import RowsAside
 from shared.postgres.database import Database
 from shared.postgres.outbox import Outbox
 from shared.tracking import OwnEvent, Tracker
@@ -45,14 +50,18 @@ class SkippedJob:
 
     def __init__(self, database: Database, tracker: Tracker, outbox: Outbox, rows: int) -> None:
         self._database = database
+        self._aside = RowsAside(database)
         self._tracker = tracker
         self._outbox = outbox
         self._rows = rows
 
     async def run(self) -> int:
-        """Look once; returns how many were found."""
+        """Look once; returns how many were found and failed."""
+        rows = await self._database.fetch(QUERIES["find_skipped"], self._rows)
+        return await self._aside.work("skipped recipients", rows, lambda row: row["id"], self._fail)
+
+    async def _fail(self, rows: Sequence[asyncpg.Record]) -> int:
         async with self._database.transaction() as connection:
-            rows = await connection.fetch(QUERIES["find_skipped"], self._rows)
             recorded = await self._tracker.record_own(
                 connection,
                 [

@@ -1,7 +1,8 @@
 """Expiry of idle conversations: their mappings end, their caches go, and others are told."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import asyncpg
 
@@ -9,6 +10,7 @@ from shared.coordination.cache import MappingCache, conversation_key, customer_k
 from shared.observability.logs import Operation, fields, get_logger
 from shared.observability.metrics import Metrics
 from shared.payloads import ConversationExpired, encode
+from shared.postgres.aside import RowsAside
 from shared.postgres.database import Database
 from shared.postgres.outbox import Outbox, OutboxEvent, event
 from workers.scheduler.store import QUERIES
@@ -30,6 +32,7 @@ class ExpiryJob:
         rows: int,
     ) -> None:
         self._database = database
+        self._aside = RowsAside(database)
         self._outbox = outbox
         self._cache = cache
         self._metrics = metrics
@@ -39,9 +42,12 @@ class ExpiryJob:
     async def run(self) -> int:
         """Expire all that is idle; returns how many."""
         total = 0
-        while (expired := await self._expire()) > 0:
+        while True:
+            rows = await self._database.fetch(QUERIES["find_idle"], self._ttl, self._rows)
+            ids = [row["id"] for row in rows]
+            expired = await self._aside.work("expiry", ids, str, self._expire)
             total += expired
-            if expired < self._rows:
+            if len(ids) < self._rows or not expired:
                 break
         if total:
             logger.info(
@@ -49,9 +55,9 @@ class ExpiryJob:
             )
         return total
 
-    async def _expire(self) -> int:
+    async def _expire(self, ids: Sequence[UUID]) -> int:
         async with self._database.transaction() as connection:
-            rows = await connection.fetch(QUERIES["expire_idle"], self._ttl, self._rows)
+            rows = await connection.fetch(QUERIES["expire_idle"], self._ttl, list(ids))
             events = [_told(row) for row in rows]
             await self._outbox.record(connection, events)
         keys = [customer_key(row["phone_number_id"], row["wa_id"]) for row in rows]

@@ -3,6 +3,7 @@
 from shared.amqp.pika import PikaBroker
 from shared.amqp.topology import DLQ_HANDLER, ENRICHED, WORK_QUEUES
 from shared.observability.metrics import CIRCUIT_STATES, Metrics, replace_values
+from shared.postgres.aside import RowsAside
 from shared.postgres.database import Database
 from shared.postgres.outbox import Outbox
 from workers.scheduler.store import QUERIES
@@ -24,6 +25,7 @@ class GaugesJob:
         self._broker = broker
         self._outbox = outbox
         self._metrics = metrics
+        self._aside = RowsAside(database)
         self._queues = (*WORK_QUEUES, DLQ_HANDLER, *((ENRICHED,) if enriched_queue else ()))
 
     async def run(self) -> None:
@@ -34,6 +36,8 @@ class GaugesJob:
         metrics.dlq_pending.set(await fetchval(QUERIES["count_pending_dead_letters"]))
         metrics.number_paused.set(await fetchval(QUERIES["count_paused_numbers"]))
         metrics.outbox_oldest.set(await self._outbox.oldest_unmarked_s())
+        await self._aside.forgive()
+        replace_values(metrics.rows_set_aside, await self._aside.counts())
         deferred = await self._database.fetch(QUERIES["count_deferred"])
         replace_values(metrics.deferred_messages, {row["reason"]: row["count"] for row in deferred})
         circuits = await self._database.fetch(QUERIES["read_circuits"])
@@ -47,6 +51,7 @@ class GaugesJob:
             self._metrics.deferred_messages,
             self._metrics.circuit_state,
             self._metrics.queue_depth,
+            self._metrics.rows_set_aside,
         ):
             gauge.clear()
         for gauge in (

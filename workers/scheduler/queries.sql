@@ -1,10 +1,16 @@
+-- name: find_idle
+select id from conversation_mappings
+where status = 'active' and last_activity_at < now() - $1::interval
+  and activity_hour <= now() - $1::interval
+  and not exists (select from rows_set_aside where job = 'expiry' and row_key = id::text)
+order by activity_hour
+limit $2;
+
 -- name: expire_idle
 with idle as (
     select id from conversation_mappings
-    where status = 'active' and last_activity_at < now() - $1::interval
-      and activity_hour <= now() - $1::interval
-    order by activity_hour
-    limit $2
+    where id = any($2::uuid[]) and status = 'active' and last_activity_at < now() - $1::interval
+    order by id
     for update skip locked
 )
 update conversation_mappings as mapping
@@ -12,6 +18,13 @@ set status = 'expired', updated_at = now()
 from idle
 where mapping.id = idle.id
 returning mapping.id, mapping.wa_id, mapping.phone_number_id, mapping.conversation_id, mapping.last_activity_at;
+
+-- name: find_due_ambiguous
+select id from deferred_messages
+where reason = 'ambiguous' and not_before <= now()
+  and not exists (select from rows_set_aside where job = 'ambiguous sends' and row_key = id::text)
+order by not_before, seq
+limit $1;
 
 -- name: lock_due_ambiguous
 -- What nobody knows about, whose wait is over; with everything the decision needs.
@@ -29,9 +42,8 @@ left join lateral (
     select attempt, outcome, started_at, finished_at from send_attempts
     where message_id = row.message_id order by attempt desc limit 1
 ) as last on true
-where row.reason = 'ambiguous' and row.not_before <= now()
+where row.id = any($1::uuid[]) and row.reason = 'ambiguous' and row.not_before <= now()
 order by row.not_before, row.seq
-limit $1
 for update of row skip locked;
 
 -- name: reached_by_statuses
@@ -61,6 +73,7 @@ where tracked.queued_lane is not null
   and not exists (select from send_attempts as attempt
                   where attempt.message_id = tracked.id
                     and (attempt.outcome is null or attempt.outcome in ('sent', 'ambiguous')))
+  and not exists (select from rows_set_aside where job = 'skipped recipients' and row_key = tracked.id::text)
 limit $1;
 
 -- name: abandon_attempts

@@ -35,6 +35,12 @@ select count(*) as events, extract(epoch from now() - min(created_at))::float8 a
 from outbox_events
 where published_at is null and created_at < now() - $1::interval;
 
+-- name: rows_set_aside
+select job, count(*) as rows, min(since) as since, min(row_key) as example, min(reason) as reason
+from rows_set_aside
+group by job
+order by job;
+
 -- name: pending_dead_letters
 select reason, count(*) as letters from dead_letter_queue where status = 'pending' group by reason
 order by letters desc, reason;

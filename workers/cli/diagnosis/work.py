@@ -29,6 +29,8 @@ async def look_at_work(database: Database, found: list[Finding]) -> None:
     found.extend([_breaker(row) for row in breakers] or [_well("breakers", "none is open")])
     found.append(_deferrals(await database.fetch(_QUERIES["overdue_deferrals"], _LATE)))
     found.append(_outbox(await database.fetchrow(_QUERIES["unmarked_outbox"], _LATE)))
+    aside = await database.fetch(_QUERIES["rows_set_aside"])
+    found.extend([_set_aside(row) for row in aside] or [_well("rows", "none is set aside")])
     found.append(_dead_letters(await database.fetch(_QUERIES["pending_dead_letters"])))
 
 
@@ -70,6 +72,15 @@ def _outbox(row: asyncpg.Record | None) -> Finding:
         return _well("outbox", "all is published")
     detail = f"{row['events']} events are not published, the oldest for {row['oldest_s']:.0f} s"
     return Finding(SUBJECT, "outbox", Level.WARN, detail, _SCHEDULER)
+
+
+def _set_aside(row: asyncpg.Record) -> Finding:
+    detail = (
+        f"{row['job']}: {row['rows']} set aside since {format_time(row['since'])}, such as {row['example']}:"
+        f" {row['reason']}"
+    )
+    mend = "correct or delete that row: it is tried again every hour, now after `delete from rows_set_aside`"
+    return Finding(SUBJECT, "rows", Level.WARN, detail, mend)
 
 
 def _dead_letters(rows: Sequence[asyncpg.Record]) -> Finding:

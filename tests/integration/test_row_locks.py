@@ -1,0 +1,170 @@
+"""A row that another session keeps locked: whoever needs it waits alone, everybody else goes on in order."""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import asyncpg
+import pytest
+
+from tests.support.cluster import Cluster
+from tests.support.rows import add_mapping, add_message
+from tests.support.sending import Sender, text
+from tests.support.waiting import until
+
+LOCKED = "491700000001"
+OTHERS = [f"4917000001{number:02}" for number in range(10)]
+
+
+def inbound(customer: str, number: int) -> dict[str, Any]:
+    return {
+        "wamid": f"wamid.{customer}.{number}",
+        "timestamp": "2026-01-15T10:30:00Z",
+        "wa_id": customer,
+        "message_text": "hello",
+        "phone_number_id": "1001",
+    }
+
+
+@asynccontextmanager
+async def locked(cluster: Cluster, statement: str, *arguments: object) -> AsyncIterator[None]:
+    connection = await asyncpg.connect(cluster.database_url)
+    try:
+        async with connection.transaction():
+            assert await connection.fetch(f"{statement} for update", *arguments)
+            yield
+    finally:
+        await connection.close()
+
+
+def told_of(cluster: Cluster) -> dict[str, list[str]]:
+    """Wamids of `inbound.enriched` by customer, in the order in which they were told."""
+    told: dict[str, list[str]] = defaultdict(list)
+    for item in cluster.told("inbound.enriched"):
+        told[item["wa_id"]].append(item["wamid"])
+    return told
+
+
+def is_told(cluster: Cluster, customer: str, count: int) -> Callable[[], bool]:
+    return lambda: len(told_of(cluster)[customer]) >= count
+
+
+@pytest.mark.parametrize("held_s", [10.5, 16.0])
+async def test_one_customers_lock_keeps_only_that_customer(cluster: Cluster, held_s: float) -> None:
+    await add_mapping(cluster.conn, wa_id=LOCKED, phone_number_id="1001")
+    rounds = 0
+    async with cluster.running("inbound-resolver"):
+        async with locked(cluster, "select from conversation_mappings where wa_id = $1", LOCKED):
+            until_s = asyncio.get_running_loop().time() + held_s
+            while asyncio.get_running_loop().time() < until_s:
+                rounds += 1
+                for customer in (LOCKED, *OTHERS):
+                    await cluster.publish("wa.inbound", customer, inbound(customer, rounds))
+                for customer in OTHERS:
+                    await until(is_told(cluster, customer, rounds))
+                await asyncio.sleep(0.1)
+            assert told_of(cluster)[LOCKED] == []
+        await until(is_told(cluster, LOCKED, rounds))
+    assert rounds > held_s  # one and all of the others within a second
+    for customer in (LOCKED, *OTHERS):
+        assert told_of(cluster)[customer] == [
+            inbound(customer, number)["wamid"] for number in range(1, rounds + 1)
+        ]
+    assert {item.headers["x-attempt"] for item in cluster.events} == {1}
+    assert await cluster.depth("dlq-handler") == 0
+
+
+async def test_messages_of_a_batch_leave_the_locked_one_behind(cluster: Cluster) -> None:
+    await add_mapping(cluster.conn, wa_id=LOCKED, phone_number_id="1001")
+    for number in (1, 2, 3):
+        for customer in (OTHERS[0], LOCKED, *OTHERS[1:]):
+            await cluster.publish("wa.inbound", customer, inbound(customer, number))
+    async with cluster.running("inbound-resolver"):
+        async with locked(cluster, "select from conversation_mappings where wa_id = $1", LOCKED):
+            for customer in OTHERS:
+                await until(is_told(cluster, customer, 3))
+            assert told_of(cluster)[LOCKED] == []
+        await until(is_told(cluster, LOCKED, 3))
+    assert all(wamids == sorted(wamids) for wamids in told_of(cluster).values())
+
+
+async def test_a_stopping_worker_gives_back_what_waits_for_a_lock(cluster: Cluster) -> None:
+    await add_mapping(cluster.conn, wa_id=LOCKED, phone_number_id="1001")
+    for number in (1, 2):
+        await cluster.publish("wa.inbound", LOCKED, inbound(LOCKED, number))
+    await cluster.publish("wa.inbound", OTHERS[0], inbound(OTHERS[0], 1))
+    async with locked(cluster, "select from conversation_mappings where wa_id = $1", LOCKED):
+        async with cluster.running("inbound-resolver"):
+            await until(is_told(cluster, OTHERS[0], 1))
+        assert await cluster.depth("inbound-resolver") == 2
+    async with cluster.running("inbound-resolver"):
+        await until(is_told(cluster, LOCKED, 2))
+    assert told_of(cluster)[LOCKED] == [inbound(LOCKED, number)["wamid"] for number in (1, 2)]
+
+
+async def test_statuses_of_other_messages_pass_a_locked_one(cluster: Cluster) -> None:
+    ids = [
+        await add_message(cluster.conn, status="sent", wamid=f"wamid.{number}", lane="reply")
+        for number in range(20)
+    ]
+    for number in range(20):
+        status = {"wamid": f"wamid.{number}", "status": "read", "timestamp": "2026-01-15T10:30:00Z"}
+        await cluster.publish("wa.status", "whatsapp", status)
+
+    async def read() -> int:
+        return int(await cluster.conn.fetchval("select count(*) from message_tracking where status = 'read'"))
+
+    async def is_read(count: int) -> bool:
+        return await read() == count
+
+    async with cluster.running("status-updater"):
+        async with locked(cluster, "select from message_tracking where id = $1", ids[7]):
+            await until(lambda: is_read(19))
+        await until(lambda: is_read(20))
+    assert await cluster.depth("dlq-handler") == 0
+
+
+async def test_correlations_of_other_conversations_pass_a_locked_one(cluster: Cluster) -> None:
+    for number in range(10):
+        mapping = await add_mapping(cluster.conn, wa_id=f"4917000002{number:02}")
+        await add_message(
+            cluster.conn, mapping_id=mapping, direction="INBOUND", status="received", wamid=f"wamid.{number}"
+        )
+        correlation = {
+            "conversation_id": f"conv-{number}",
+            "whatsapp_message_id": f"wamid.{number}",
+            "communication_id": f"comm-{number}",
+            "timestamp": "2026-01-15T10:30:00Z",
+        }
+        await cluster.publish("wa.correlation", "genesys", correlation)
+    closing = {"conversation_id": "conv-3", "timestamp": "2026-01-15T10:31:00Z"}
+    await cluster.publish("wa.correlation", "genesys.closed", closing)
+
+    def correlated(count: int) -> Callable[[], bool]:
+        return lambda: len(cluster.told("conversation.correlated")) == count
+
+    async with cluster.running("inbound-resolver"):
+        async with locked(cluster, "select from conversation_mappings where wa_id = '491700000203'"):
+            await until(correlated(9))
+        await until(lambda: len(cluster.told("conversation.closed")) == 1)
+    assert correlated(10)()
+    assert await cluster.depth("dlq-handler") == 0
+
+
+@pytest.mark.parametrize("table", ["conversation_mappings", "message_tracking"])
+async def test_replies_to_others_pass_a_locked_customer(sender: Sender, table: str) -> None:
+    """The answer of the Cloud API comes while the row is locked: it is written when it may be."""
+    conn = sender.cluster.conn
+    await add_mapping(conn, wa_id=LOCKED, phone_number_id="1001")
+    async with sender.running():
+        await sender.ask(text("c1", LOCKED))
+        await sender.until_status("sent", "c1")
+        async with locked(sender.cluster, f"select from {table}"):
+            await sender.ask(text("c2", LOCKED))
+            for number, customer in enumerate(OTHERS):
+                await sender.ask(text(f"o{number}", customer))
+            for number, _ in enumerate(OTHERS):
+                await sender.until_status("sent", f"o{number}")
+        await sender.until_status("sent", "c2")
