@@ -12,7 +12,7 @@ update outbox_events set published_at = now() where id = any($1::uuid[]) and pub
 -- name: claim_unmarked
 -- Left by a writer that died or could not publish, or is none of ours; in the order in which they were recorded.
 with candidates as (
-    select id, created_at, octet_length(payload::text) as bytes from outbox_events
+    select id, created_at, payload_bytes as bytes from outbox_events
     where published_at is null and (claimed_until is null or claimed_until < now())
     order by created_at, id
     limit $1
@@ -34,6 +34,6 @@ from outbox_events where published_at is null;
 
 -- name: prune
 delete from outbox_events
-where id in (select id from outbox_events
-             where created_at < now() - $1::interval and published_at is not null
-             order by created_at limit $2);
+where id = any(array(select id from outbox_events
+                     where created_at < now() - $1::interval and published_at is not null
+                     order by created_at limit $2));

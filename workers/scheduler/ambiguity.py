@@ -16,7 +16,7 @@ from shared.errors import StoreUnavailable
 from shared.ids import read_uuid, time_ordered_uuid
 from shared.observability.logs import Operation, fields, get_logger
 from shared.payloads import SendError
-from shared.postgres.database import Connection
+from shared.postgres.database import CLAIMED_BYTES, Connection
 from shared.postgres.deadletters import DeadLetter, store_dead_letters
 from shared.postgres.outbox import OutboxEvent
 from shared.reasons import DeadReason
@@ -91,7 +91,7 @@ class AmbiguityJob:
 
     async def _decide(self, hearing: _Hearing) -> int:
         async with self._database.transaction() as connection:
-            rows = await connection.fetch(QUERIES["lock_due_ambiguous"], _ROWS)
+            rows = await _lock_due(connection)
             reached = await connection.fetchval(QUERIES["reached_by_statuses"]) if rows else None
             cases = [_Case(row, decide(_doubt(row, hearing, reached), self._durations)) for row in rows]
             events = await self._carry_out(connection, cases)
@@ -135,6 +135,12 @@ class AmbiguityJob:
                 case.verdict.value,
                 extra=fields(operation=Operation.SEND_RECONCILIATION, trace_id=_trace_id(case.row)),
             )
+
+
+async def _lock_due(connection: Connection) -> list[asyncpg.Record]:
+    due = await connection.fetch(QUERIES["find_due_ambiguous"], _ROWS, CLAIMED_BYTES)
+    locked = await connection.fetch(QUERIES["lock_messages"], [row["message_id"] for row in due])
+    return await connection.fetch(QUERIES["lock_ambiguous"], [row["id"] for row in locked])
 
 
 def _doubt(row: asyncpg.Record, hearing: _Hearing, reached: datetime | None) -> Doubt:

@@ -1,7 +1,8 @@
 """Expiry of idle conversations: their mappings end, their caches go, and others are told."""
 
 from datetime import UTC, datetime, timedelta
-from uuid import uuid4
+from typing import TypeAlias
+from uuid import UUID, uuid4
 
 import asyncpg
 
@@ -14,6 +15,8 @@ from shared.postgres.outbox import Outbox, OutboxEvent, event
 from workers.scheduler.store import QUERIES
 
 logger = get_logger(__name__)
+#: Where a page ended, in the order in which conversations are looked at.
+_Place: TypeAlias = tuple[datetime, UUID]
 
 
 class ExpiryJob:
@@ -39,19 +42,22 @@ class ExpiryJob:
     async def run(self) -> int:
         """Expire all that is idle; returns how many."""
         total = 0
-        while (expired := await self._expire()) > 0:
-            total += expired
-            if expired < self._rows:
+        after: _Place | None = None
+        while rows := await self._expire(after):
+            total += len(rows)
+            if len(rows) < self._rows:
                 break
+            after = max((row["activity_hour"], row["id"]) for row in rows)
         if total:
             logger.info(
                 "%d idle conversations expired", total, extra=fields(operation=Operation.CONVERSATION_EXPIRY)
             )
         return total
 
-    async def _expire(self) -> int:
+    async def _expire(self, after: _Place | None) -> list[asyncpg.Record]:
         async with self._database.transaction() as connection:
-            rows = await connection.fetch(QUERIES["expire_idle"], self._ttl, self._rows)
+            place = after or (None, None)
+            rows = await connection.fetch(QUERIES["expire_idle"], self._ttl, self._rows, *place)
             events = [_told(row) for row in rows]
             await self._outbox.record(connection, events)
         keys = [customer_key(row["phone_number_id"], row["wa_id"]) for row in rows]
@@ -61,7 +67,7 @@ class ExpiryJob:
         await self._cache.remove_many(keys)
         await self._outbox.publish(events)
         self._metrics.conversations_expired.inc(len(rows))
-        return len(rows)
+        return rows
 
 
 def _told(row: asyncpg.Record) -> OutboxEvent:

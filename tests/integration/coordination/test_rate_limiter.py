@@ -315,7 +315,7 @@ async def test_redis_killed_and_restarted_empty_is_used_again(
     await until(lambda: own_client.is_available)
 
     assert isinstance(await limiter.wait(NUMBER, "customer", "reply", 80, 20), Granted)
-    assert await own_client.command("EXISTS", f"rate:{NUMBER}") == 1
+    assert await own_client.command("EXISTS", f"rate:number:{NUMBER}") == 1
 
 
 async def test_a_stopped_redis_does_not_hold_up_sending(
