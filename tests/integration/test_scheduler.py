@@ -153,6 +153,19 @@ async def test_what_is_past_its_retention_goes_and_the_rest_stays(cluster: Clust
     assert await conn.fetchval("select wamid from status_events") == "wamid.29"
 
 
+async def test_a_campaign_that_cannot_end_yet_keeps_no_other_from_its_next_batch(cluster: Cluster) -> None:
+    conn = cluster.conn
+    await insert(conn, "broadcast_campaigns", id="over", status="running")
+    await insert(conn, "broadcast_campaigns", id="spring", status="running")
+    await insert(conn, "broadcast_recipients", campaign_id="spring", wa_id="491700000001")
+    await conn.execute("update broadcast_campaigns set next_batch_at = now() where id = 'spring'")
+    async with cluster.running("scheduler"):
+        async with conn.transaction():
+            await conn.execute("lock table outbox_events in share mode")  # its end cannot be recorded
+            await until(lambda: _has_any(cluster, "broadcast-batcher"))
+        await until(lambda: _count(cluster, "broadcast_campaigns where status = 'done'", 1))
+
+
 async def test_an_ambiguous_bulk_message_is_given_up_after_its_wait(cluster: Cluster) -> None:
     message = await ambiguous(cluster, lane="bulk")
     async with cluster.running("scheduler"):
@@ -316,3 +329,7 @@ async def _count(cluster: Cluster, table: str, count: int) -> bool:
 
 async def _no_unmarked(cluster: Cluster) -> bool:
     return await _count(cluster, "outbox_events where published_at is null", 0)
+
+
+async def _has_any(cluster: Cluster, queue: str) -> bool:
+    return await cluster.depth(queue) > 0
