@@ -35,6 +35,18 @@ async def test_idle_conversations_expire_and_others_do_not(cluster: Cluster) -> 
     assert [row["status"] for row in statuses] == ["expired", "active"]
 
 
+async def test_one_run_expires_all_that_is_idle_page_by_page(cluster: Cluster) -> None:
+    cluster.durations = replace(cluster.durations, expiry_rows=3)
+    for number in range(8):
+        await add_mapping(cluster.conn, wa_id=f"49170000010{number}")
+    await cluster.conn.execute(
+        "update conversation_mappings set last_activity_at = now() - interval '25 hours' where wa_id <> $1",
+        "491700000100",
+    )
+    async with cluster.running("scheduler", EXPIRY_JOB_INTERVAL_MINUTES="60"):
+        await until(lambda: _count(cluster, "conversation_mappings where status = 'expired'", 7))
+
+
 async def test_due_deferred_messages_go_back_to_their_queue_oldest_first(cluster: Cluster) -> None:
     for number in range(3):
         await defer(cluster, not_before=f"-{3 - number} seconds", body={"number": number})

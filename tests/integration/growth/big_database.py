@@ -1,4 +1,4 @@
-"""A database in which every growing table has a million rows, made in half a minute.
+"""A database in which growing tables have up to a million rows, made in half a minute.
 
 Filled as fast as PostgreSQL takes it: unlogged, sorted by bytes, three tables at once, each without its
 indexes and keys, which come back afterwards as the migrations made them.

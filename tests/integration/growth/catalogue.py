@@ -56,10 +56,11 @@ BULK: Final = [row_id(n) for n in range(999_401, 999_411)]
 BULK_CUSTOMERS: Final = [str(49151000000000 + n) for n in range(999_401, 999_411)]
 ONES: Final = [1] * 10
 CONVERSATIONS: Final = [f"conversation {n}" for n in range(50_001, 50_011)]
-LETTERS: Final = [row_id(n) for n in range(500_001, 500_011)]
+LETTERS: Final = [row_id(n) for n in range(400_001, 400_011)]
+DEFERRED: Final = [row_id(n) for n in range(200_001, 200_011)]
 FRESH: Final = [row_id(2_000_000 + n) for n in range(10)]
 NEW: Final = [f"new {n}" for n in range(10)]
-AMBIGUOUS: Final = [row_id(1000 * n) for n in range(1, 201)]
+AMBIGUOUS: Final = [row_id(300 * n) for n in range(1, 201)]
 RECIPIENTS: Final = list(range(600_001, 600_011))
 MIB: Final = 1024 * 1024
 NOTHING: Final = [None] * 10
@@ -90,7 +91,7 @@ PERIODIC: Final = (
     _measured(_SCHEDULER, "count_active", 10_000, rows=10_002, pages=2_000),
     _measured(_SCHEDULER, "count_pending_dead_letters", 10_000, rows=10_002, pages=2_000),
     # What waits, by its index alone.
-    _measured(_SCHEDULER, "count_deferred", rows=1_000_000, pages=10_000),
+    _measured(_SCHEDULER, "count_deferred", rows=300_000, pages=3_000),
     _measured(_SCHEDULER, "read_circuits", rows=10),
     _measured(_SCHEDULER, "count_paused_numbers", rows=10),
     _measured(_OUTBOX, "oldest_unmarked_s", rows=1),
@@ -151,7 +152,7 @@ PER_MESSAGE: Final = (
         rows=60,
     ),
     _measured(_OUTBOX, "record", FRESH, TEXTS, TEXTS, TEXTS, JSON, TEXTS, TEXTS, TEXTS, _MINUTE, rows=0),
-    _measured(_OUTBOX, "mark", [row_id(n) for n in range(998_001, 998_011)], rows=20),
+    _measured(_OUTBOX, "mark", [row_id(n) for n in range(498_001, 498_011)], rows=20),
     _measured(
         *(
             _DEFERRAL,
@@ -170,8 +171,8 @@ PER_MESSAGE: Final = (
         TEXTS,
         rows=60,
     ),
-    _measured(_DEFERRAL, "remove", SENT, rows=20),
-    _measured(_DEFERRAL, "unclaim", SENT, rows=20),
+    _measured(_DEFERRAL, "remove", DEFERRED, rows=20),
+    _measured(_DEFERRAL, "unclaim", DEFERRED, rows=20),
     _measured(_DEFERRAL, "hasten_followers", NUMBERS, CUSTOMERS, ["reply"] * 10, rows=30),
     _measured(_DEFERRAL, "hasten_messages", QUEUED, rows=20),
     _measured(
@@ -279,11 +280,11 @@ PER_MESSAGE: Final = (
         *(BODIES, NOTHING, NOTHING, TEXTS, TEXTS, TEXTS, BODIES, JSON),
         rows=80,
     ),
-    _measured(_SCHEDULER, "postpone", SENT, _MINUTE, rows=30),
-    _measured(_SCHEDULER, "release", SENT, rows=30),
+    _measured(_SCHEDULER, "postpone", DEFERRED, _MINUTE, rows=30),
+    _measured(_SCHEDULER, "release", DEFERRED, rows=30),
     _measured(_SCHEDULER, "abandon_attempts", SENT, ONES, rows=30),
     _measured(_SCHEDULER, "give_up_attempts", SENT, ONES, rows=30),
-    _measured(_SCHEDULER, "remove_deferred", SENT, rows=30),
+    _measured(_SCHEDULER, "remove_deferred", DEFERRED, rows=30),
     _measured(
         *(
             _RESOLVER,

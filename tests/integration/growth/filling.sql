@@ -82,30 +82,30 @@ from generate_series(1, 999999) as n;
 
 -- name: outbox_events
 insert into outbox_events (id, event_type, payload, created_at, published_at, claimed_until)
-select row_id(n), 'message.updated', '{"event_version": 1}', at, case when n <= 998000 then at end, at
-from (select n, now() - interval '8 days 1 hour' * (1000000 - n) / 1000000 - interval '1 minute' as at
-      from generate_series(1, 1000000) as n) as row;
+select row_id(n), 'message.updated', '{"event_version": 1}', at, case when n <= 498000 then at end, at
+from (select n, now() - interval '8 days 1 hour' * (500000 - n) / 500000 - interval '1 minute' as at
+      from generate_series(1, 500000) as n) as row;
 
 -- name: deferred_messages
 -- 300 ambiguous among those that are due.
 insert into deferred_messages
     (id, queue, exchange, routing_key, body, headers, reason, not_before, message_id, phone_number_id, customer, lane)
 select row_id(n), 'outbound-sender', 'wa.outbound', 'reply.1', '{}', '{"correlation_id": "trace"}',
-       case when n % 1000 = 0 and n <= 300000 then 'ambiguous' when n % 2 = 0 then 'earlier_message'
+       case when n % 300 = 0 and n <= 90000 then 'ambiguous' when n % 2 = 0 then 'earlier_message'
             else 'number_paused' end,
-       now() + interval '1 hour' * (n - 400000) / 1000000, case when n > 940000 then row_id(n) when n % 1000 = 0 then row_id(n) end,
+       now() + interval '1 hour' * (n - 120000) / 300000, case when n > 240000 then row_id(n + 700000) when n % 300 = 0 then row_id(n) end,
        (1000 + n % 10)::text, (49151000000000 + n)::text, 'reply'
-from generate_series(1, 1000000) as n;
+from generate_series(1, 300000) as n;
 
 -- name: dead_letter_queue
--- 700,000 are open. 100,000 of them are of a kind that goes back by itself: 500 may, 500 have gone often enough by now,
--- the others had long before. 300,000 are settled since yesterday, 1,000 of them for longer than they are kept.
+-- 350,000 are open. 50,000 of them are of a kind that goes back by itself: 250 may, 250 have gone often enough by now,
+-- the others had long before. 150,000 are settled since yesterday, 1,000 of them for longer than they are kept.
 insert into dead_letter_queue
     (id, dedupe_key, source_queue, reason, payload, raw_body, status, created_at, dismissed_at, replay_count,
      automatic)
 select row_id(n), 'key ' || n, 'outbound-sender', case when n % 7 = 0 then 'database_error' else 'send_rejected' end,
        '{"wa_id": "4915"}', convert_to(repeat('{"wa_id": "4915"}', 10), 'UTF8'),
-       case when n <= 300000 then 'dismissed' else 'pending' end, now() - interval '60 days',
-       case when n <= 1000 then now() - interval '31 days' when n <= 300000 then now() - interval '1 day' end,
+       case when n <= 150000 then 'dismissed' else 'pending' end, now() - interval '60 days',
+       case when n <= 1000 then now() - interval '31 days' when n <= 150000 then now() - interval '1 day' end,
        case when n % 7 = 0 and n % 1400 <> 0 then 3 else 0 end, n % 700 = 0
-from generate_series(1, 1000000) as n;
+from generate_series(1, 500000) as n;
