@@ -79,7 +79,7 @@ create index conversation_mappings_customer on conversation_mappings (wa_id, cre
 create index conversation_mappings_user on conversation_mappings (user_id) where user_id is not null;
 create index conversation_mappings_conversation
     on conversation_mappings (conversation_id) where conversation_id is not null;
-create index conversation_mappings_idle on conversation_mappings (activity_hour) where status = 'active';
+create index conversation_mappings_idle on conversation_mappings (activity_hour, id) where status = 'active';
 
 create table conversation_aliases (
     conversation_id text not null,
@@ -160,6 +160,8 @@ create index message_tracking_mapping on message_tracking (mapping_id, created_a
 create index message_tracking_waiting
     on message_tracking (mapping_id, queued_lane, seq) where queued_lane is not null;
 create index message_tracking_campaign on message_tracking (campaign_id) where campaign_id is not null;
+create index message_tracking_campaign_queued
+    on message_tracking (campaign_id) where queued_lane is not null and campaign_id is not null;
 create index message_tracking_age on message_tracking (created_at);
 
 create table outbound_bodies (
@@ -214,7 +216,7 @@ create index status_events_callback
     on status_events (callback_data) where callback_data is not null and message_id is null;
 create index status_events_genesys_id
     on status_events (genesys_message_id) where genesys_message_id is not null and message_id is null;
-create index status_events_waiting on status_events (received_at) where message_id is null;
+create index status_events_waiting on status_events (received_at, id) where message_id is null;
 create index status_events_age on status_events (received_at);
 
 create table broadcast_recipients (
@@ -258,6 +260,8 @@ create table outbox_events (
     aggregate_type text not null default '',
     event_type     text not null default '',
     payload        jsonb not null default '{}',
+    -- So that a claim of many knows how much it takes without reading it.
+    payload_bytes  integer not null generated always as (octet_length(payload::text)) stored,
     correlation_id text,
     event_version  integer not null default 1,
     exchange       text not null default 'wa.events',
@@ -300,7 +304,7 @@ create index deferred_messages_due
     on deferred_messages (queue, (coalesce(phone_number_id, '')), not_before, seq)
     where not_before is not null and reason <> 'ambiguous';
 create index deferred_messages_ending on deferred_messages (queue, ends_at) where ends_at is not null;
-create index deferred_messages_ambiguous on deferred_messages (not_before, seq) where reason = 'ambiguous';
+create index deferred_messages_reason on deferred_messages (reason, not_before, seq);
 create index deferred_messages_behind
     on deferred_messages (phone_number_id, customer, lane, message_seq)
     where not_before is null and reason = 'earlier_message';
@@ -333,12 +337,19 @@ create table dead_letter_queue (
     dismissed_at  timestamptz,
     resolved_by   text,
     resolution    text,
-    replay_count  integer not null default 0
+    replay_count  integer not null default 0,
+    -- False where it has gone back by itself as often as it may.
+    automatic     boolean not null default true
 );
 create unique index dead_letter_queue_once on dead_letter_queue (dedupe_key);
 create index dead_letter_queue_open
     on dead_letter_queue (priority desc, created_at) where status in ('pending', 'replaying');
-create index dead_letter_queue_settled on dead_letter_queue (created_at) where status in ('replayed', 'dismissed');
+create index dead_letter_queue_pending on dead_letter_queue (reason) where status = 'pending';
+create index dead_letter_queue_automatic
+    on dead_letter_queue (priority desc, created_at)
+    where automatic and reason in ('lock_timeout', 'database_error') and status in ('pending', 'replaying');
+create index dead_letter_queue_settled
+    on dead_letter_queue (coalesce(replayed_at, dismissed_at, created_at)) where status in ('replayed', 'dismissed');
 create index dead_letter_queue_message on dead_letter_queue (message_id) where message_id is not null;
 create index dead_letter_queue_replay on dead_letter_queue (replay_of) where replay_of is not null;
 -- Cut, because what is dead may be invalid, and no index takes a value of any length.

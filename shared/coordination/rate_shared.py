@@ -83,12 +83,15 @@ def _answer(reply: Any) -> Permit | Wait:
 
 
 def _number_key(number: str) -> str:
-    return f"rate:{number}"
+    return f"rate:number:{number}"
 
 
 def pair_key(number: str, customer: str) -> str:
-    """Key of what is known of a customer's rate; it expires within minutes."""
-    return f"rate:{number}:{customer}"
+    """Key of what is known of a customer's rate; it expires within minutes.
+
+    A number may hold colons, a customer none: two pairs never share a key, nor a pair and a number.
+    """
+    return f"rate:pair:{number}:{customer}"
 
 
 def _us(seconds: float) -> int:

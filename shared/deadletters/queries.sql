@@ -99,18 +99,45 @@ from unnest($1::uuid[], $2::timestamptz[]) as claim (id, claimed_until)
 where letter.id = claim.id and letter.status = 'replaying' and letter.claimed_until = claim.claimed_until;
 
 -- name: due_by_themselves
--- What an error of the database killed, after a while, so many times counted on the first of a chain.
-select letter.id
-from dead_letter_queue as letter
-left join dead_letter_queue as first on first.id = letter.replay_of
-where letter.status in ('pending', 'replaying')
-  and (letter.status = 'pending' or letter.claimed_until < now())
-  and letter.reason = any($1::text[])
-  and letter.created_at <= now() - $2::interval
-  and coalesce(first.replay_count, letter.replay_count) < $3
-  and not exists (select from rows_set_aside where job = 'replays' and row_key = letter.id::text)
-order by letter.priority desc, letter.created_at
-limit $4;
+-- What an error of the database killed, after a while, so many times counted on the first of a chain; as many as
+-- there is room for their bodies ($4).
+with due as (
+    select letter.id, letter.priority, letter.created_at, octet_length(letter.raw_body) as bytes
+    from dead_letter_queue as letter
+    left join lateral (
+        select replay_count from dead_letter_queue where id = letter.replay_of limit 1
+    ) as first on true
+    where letter.status in ('pending', 'replaying')
+      and (letter.status = 'pending' or letter.claimed_until < now())
+      and letter.automatic and letter.reason in ('lock_timeout', 'database_error')
+      and letter.created_at <= now() - $1::interval
+      and coalesce(first.replay_count, letter.replay_count) < $2
+      and not exists (select from rows_set_aside where job = 'replays' and row_key = letter.id::text)
+     and not exists (select from rows_set_aside where job = 'replays' and row_key = letter.id::text)
+    order by letter.priority desc, letter.created_at
+    limit $3
+)
+select id
+from (select *, sum(bytes) over (order by priority desc, created_at, id) as total from due) as summed
+where total - bytes < $4
+order by priority desc, created_at, id;
+
+-- name: leave_to_people
+-- Those that have gone back by themselves as often as they may: nothing looks at them again by itself.
+update dead_letter_queue
+set automatic = false
+where id = any(array(
+    select letter.id
+    from dead_letter_queue as letter
+    left join lateral (
+        select replay_count from dead_letter_queue where id = letter.replay_of limit 1
+    ) as first on true
+    where letter.automatic and letter.status in ('pending', 'replaying')
+      and letter.reason in ('lock_timeout', 'database_error')
+      and coalesce(first.replay_count, letter.replay_count) >= $1
+    order by letter.priority desc, letter.created_at
+    limit $2
+));
 
 -- name: dismiss
 update dead_letter_queue
@@ -122,13 +149,12 @@ returning id;
 -- name: prune_settled
 -- Never the first of a chain that is still open: the replays are counted on it.
 delete from dead_letter_queue
-where id in (
+where id = any(array(
     select id from dead_letter_queue as letter
     where status in ('replayed', 'dismissed')
-      and created_at < now() - $1::interval
       and coalesce(replayed_at, dismissed_at, created_at) < now() - $1::interval
-      and not exists (select from dead_letter_queue as later
-                      where later.replay_of = letter.id and later.status in ('pending', 'replaying'))
-    order by created_at
+      and (select true from dead_letter_queue as later
+           where later.replay_of = letter.id and later.status in ('pending', 'replaying') limit 1) is null
+    order by coalesce(replayed_at, dismissed_at, created_at)
     limit $2
-);
+));

@@ -37,7 +37,7 @@ from shared.durations import Durations
 from shared.errors import Unpublishable, WabusError
 from shared.observability.tracing import read_trace
 from shared.postgres.aside import RowsAside
-from shared.postgres.database import Database
+from shared.postgres.database import CLAIMED_BYTES, Database
 from shared.reasons import DeadReason
 
 #: Ids of one call: what is claimed is published within the lease, and its bodies are in memory.
@@ -46,8 +46,6 @@ CHUNK: Final = 50
 NOWHERE: Final = "it has no queue to go back to"
 #: The scheduler's job, in `rows_set_aside`.
 JOB: Final = "replays"
-#: Reasons that go back by themselves: the database was to blame, not the message.
-AUTOMATIC: Final = (DeadReason.LOCK_TIMEOUT, DeadReason.DATABASE_ERROR)
 
 _OURS: Final = frozenset(
     {
@@ -132,13 +130,14 @@ class Replayer:
         """
         total = ReplayReport()
         progress = True
+        await self._database.execute(QUERIES["leave_to_people"], self._durations.auto_replays, limit)
         while progress and len(total.replayed) < limit:
             rows = await self._database.fetch(
                 QUERIES["due_by_themselves"],
-                [reason.value for reason in AUTOMATIC],
                 timedelta(seconds=self._durations.auto_replay_s),
                 self._durations.auto_replays,
                 CHUNK,
+                CLAIMED_BYTES,
             )
             ids = [row["id"] for row in rows]
             report = await self.replay(ids, by="scheduler", why="automatic replay")

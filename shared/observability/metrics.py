@@ -85,7 +85,10 @@ class Metrics:
         self.conversations_expired = self._counter(
             "conversations_expired_total", "Mappings expired by idleness."
         )
-        self.active_conversations = self._gauge("active_conversations", "Mappings that are active.")
+        self.active_conversations = self._gauge(
+            "active_conversations",
+            "Mappings that are active: counted up to 10,000, beyond that PostgreSQL's estimate.",
+        )
         self.cache_operations = self._counter(
             "cache_operations_total",
             "Cache operations (get, set, remove) by result (hit, miss, ok, error).",
@@ -135,7 +138,10 @@ class Metrics:
         """What waits, and what died."""
         self.deferred_messages = self._gauge("deferred_messages", "Messages stored until later.", "reason")
         self.dlq_messages = self._counter("dlq_messages_total", "Dead letters stored.", "reason")
-        self.dlq_pending = self._gauge("dlq_pending", "Dead letters that wait for a person.")
+        self.dlq_pending = self._gauge(
+            "dlq_pending",
+            "Dead letters that wait for a person: counted up to 10,000, beyond that PostgreSQL's estimate.",
+        )
         self.rows_set_aside = self._gauge(
             "rows_set_aside", "Rows that a job of the scheduler cannot work and leaves alone.", "job"
         )

@@ -24,7 +24,7 @@ select destination from found where destination is not null;
 -- name: claim_unmarked
 -- Left by a writer that died or could not publish, or is none of ours; in the order in which they were recorded.
 with candidates as (
-    select id, created_at, pg_column_size(payload) as bytes from outbox_events
+    select id, created_at, payload_bytes as bytes from outbox_events
     where destination = $4 and published_at is null and (claimed_until is null or claimed_until < now())
     order by created_at, id
     limit $1
@@ -58,6 +58,6 @@ select coalesce(extract(epoch from now() - min(created_at)), 0)::float8 from fou
 
 -- name: prune
 delete from outbox_events
-where id in (select id from outbox_events
-             where created_at < now() - $1::interval and published_at is not null
-             order by created_at limit $2);
+where id = any(array(select id from outbox_events
+                     where created_at < now() - $1::interval and published_at is not null
+                     order by created_at limit $2));

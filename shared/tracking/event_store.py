@@ -5,7 +5,7 @@ Owns reading and writing `status_events`, and finding the message that an event 
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -19,6 +19,8 @@ from shared.tracking.values import EventKey, StatusEvent, StoredEvent, read_call
 QUERIES = Queries("shared.tracking")
 #: An event's id, the message it belongs to, and its outcome.
 Settled = tuple[int, UUID | None, StatusOutcome]
+#: When an event was received, and its id: the order in which events wait.
+Place = tuple[datetime, int]
 _KEY = ("reference", "status", "occurred_at", "source")
 
 
@@ -61,10 +63,17 @@ async def find_waiting(database: Database, references: Sequence[str]) -> list[St
     return [_stored(row) for row in await database.fetch(QUERIES["find_waiting"], list(references))]
 
 
-async def find_matchable(database: Database, not_older_than_h: float, limit: int) -> list[StoredEvent]:
-    """Events that waited for a message which is there now, oldest first."""
+async def find_matchable(
+    database: Database, after: Place | None, not_older_than_h: float, limit: int
+) -> tuple[list[StoredEvent], Place | None]:
+    """Of a page of events that wait, oldest first, those whose message is there now; and where it ended.
+
+    The page begins after a place, with events of at most that age; after the last one there is no place.
+    """
     age = timedelta(hours=not_older_than_h)
-    return [_stored(row) for row in await database.fetch(QUERIES["find_matchable"], age, limit)]
+    rows = await database.fetch(QUERIES["find_matchable"], *(after or (None, None)), age, limit)
+    place = (rows[-1]["received_at"], rows[-1]["id"]) if rows else None
+    return [_stored(row) for row in rows if row["is_there"]], place
 
 
 async def match_events(connection: Connection, events: Sequence[StoredEvent]) -> Mapping[int, UUID]:

@@ -28,28 +28,42 @@ from status_events
 where callback_data = any($1::text[]) and message_id is null and (outcome is null or outcome = 'unmatched');
 
 -- name: find_matchable
--- Waiting events whose message is there by now. Lateral, so that each is looked up in an index.
-select event.id, source, event.wamid, callback_data, event.genesys_message_id, event.status, occurred_at, errors, details
-from status_events as event
-left join lateral (select true as found from message_tracking where wamid = event.wamid limit 1) as tracked on true
-left join lateral (select true as found from send_attempts where wamid = event.wamid limit 1) as attempted on true
-left join lateral (
-    select true as found from message_tracking
-    where id = case when event.callback_data ~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}:[0-9]+$'
-                    then left(event.callback_data, 36)::uuid end
-    limit 1
-) as named on true
-left join lateral (
-    select true as found from message_tracking
-    where genesys_message_id = event.genesys_message_id and replay_of is null
-    limit 1
-) as known on true
-where event.message_id is null and (event.outcome is null or event.outcome = 'unmatched')
-  and event.received_at > now() - $1::interval
-  and not exists (select from rows_set_aside where job = 'unmatched statuses' and row_key = event.id::text)
-  and coalesce(tracked.found, attempted.found, named.found, known.found)
-order by event.received_at
-limit $2;
+-- A page of what waits, after a place ($1, $2) in the order of arrival: the events whose message is there by now,
+-- and the last of the page, so that the next one begins there. Lateral, so that each is looked up in an index.
+with page as materialized (
+    select id, received_at, wamid, callback_data, genesys_message_id,
+           case when callback_data ~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}:[0-9]+$'
+                then left(callback_data, 36)::uuid end as named,
+           outcome is null or outcome = 'unmatched' as is_open
+    from status_events
+    where message_id is null and (received_at, id) > (coalesce($1::timestamptz, '-infinity'), coalesce($2::bigint, 0))
+      and received_at > now() - $3::interval
+      and not exists (select from rows_set_aside where job = 'unmatched statuses' and row_key = status_events.id::text)
+    order by received_at, id
+    limit $4
+), looked_up as (
+    select page.id, page.received_at,
+           page.is_open and coalesce(tracked.found, attempted.found, named.found, known.found, false) as is_there
+    from page
+    left join lateral (
+        select true as found from message_tracking where wamid = page.wamid and page.is_open limit 1
+    ) as tracked on true
+    left join lateral (
+        select true as found from send_attempts where wamid = page.wamid and page.is_open limit 1
+    ) as attempted on true
+    left join lateral (select true as found from message_tracking where id = page.named limit 1) as named on true
+    left join lateral (
+        select true as found from message_tracking
+        where genesys_message_id = page.genesys_message_id and replay_of is null
+        limit 1
+    ) as known on true
+)
+select event.id, source, wamid, callback_data, genesys_message_id, status, occurred_at, errors, details,
+       event.received_at, looked_up.is_there
+from looked_up
+cross join lateral (select * from status_events where id = looked_up.id limit 1) as event
+where looked_up.is_there or looked_up.id = (select id from page order by received_at desc, id desc limit 1)
+order by event.received_at, event.id;
 
 -- name: match
 -- The message of each event: by its wamid, by the wamid of an earlier attempt, by its callback data.

@@ -20,6 +20,7 @@ from shared.reasons import DeadReason
 from shared.states import EVENT_STATES, Direction, MessageStatus, StatusOutcome
 from shared.tracking.consequences import Case, Consequences, write_cases
 from shared.tracking.event_store import (
+    Place,
     Settled,
     find_matchable,
     find_waiting,
@@ -44,6 +45,9 @@ from shared.tracking.values import (
 _PAGE: Final = 1000
 #: The scheduler's job, in `rows_set_aside`.
 JOB: Final = "unmatched statuses"
+#: Events that wait for less are looked at at every turn, of the others so many pages.
+_LATELY_H: Final = 5 / 60
+_PAGES_OF_OLD: Final = 5
 _PLAIN: Final = Background()
 _UNSETTLED: Final = (None, StatusOutcome.UNMATCHED)
 
@@ -57,6 +61,7 @@ class Tracker:
         self._outbox = outbox
         self._metrics = metrics
         self._durations = durations
+        self._swept: Place | None = None
 
     async def store(self, events: Sequence[StatusEvent]) -> list[StoredEvent]:
         """Store events, each once, in a commit of its own; give them back with what became of them so far.
@@ -103,14 +108,26 @@ class Tracker:
         return await self._apply_waiting(waiting)
 
     async def match_waiting(self) -> int:
-        """Apply waiting events, not older than `status_unmatched_h`, whose message is there by now."""
+        """Apply waiting events, not older than `status_unmatched_h`, whose message is there by now.
+
+        What came lately is looked at each time; of what waits for longer so many pages, round and round: a
+        number that is shared with another system leaves millions which never find a message.
+        """
         settled = 0
+        place: Place | None = None
         while True:
-            found = await find_matchable(self._database, self._durations.status_unmatched_h, _PAGE)
-            done = await self._aside.work(JOB, found, lambda item: item.id, self._apply_waiting)
-            settled += done
-            if len(found) < _PAGE or not done:
-                return settled
+            found, place = await find_matchable(self._database, place, _LATELY_H, _PAGE)
+            settled += await self._aside.work(JOB, found, lambda item: item.id, self._apply_waiting)
+            if place is None:
+                break
+        for _ in range(_PAGES_OF_OLD):
+            found, self._swept = await find_matchable(
+                self._database, self._swept, self._durations.status_unmatched_h, _PAGE
+            )
+            settled += await self._aside.work(JOB, found, lambda item: item.id, self._apply_waiting)
+            if self._swept is None:
+                break
+        return settled
 
     async def record_own(self, connection: Connection, events: Sequence[OwnEvent]) -> Recorded:
         """Record our own `sent` and `failed` in the caller's transaction, at most one event a message.

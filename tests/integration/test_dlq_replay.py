@@ -251,6 +251,7 @@ async def test_automatic_replays_are_counted_on_the_first_of_a_chain(
     assert [row["status"] for row in rows] == ["replayed", "replayed", "replayed", "pending"]
     assert [row["replay_of"] for row in rows] == [None, *[rows[0]["id"]] * 3]
     assert rows[0]["replay_count"] == 3
+    assert [row["automatic"] for row in rows] == [True, True, True, False]
     assert await DeadLetterStore(operator.database).count_pending() == 1
 
 

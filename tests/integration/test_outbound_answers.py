@@ -298,5 +298,5 @@ async def _circuit_is_due(sender: Sender) -> bool:
 async def _lift_rate(sender: Sender) -> None:
     """The time that the number was told to wait has passed."""
     async with Redis.from_url(sender.cluster.redis_url) as redis:
-        await redis.delete(f"rate:{NUMBER}")
+        await redis.delete(f"rate:number:{NUMBER}")
     await sender.cluster.conn.execute("update business_numbers set slowed_until = now()")

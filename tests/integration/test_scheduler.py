@@ -35,6 +35,18 @@ async def test_idle_conversations_expire_and_others_do_not(cluster: Cluster) -> 
     assert [row["status"] for row in statuses] == ["expired", "active"]
 
 
+async def test_one_run_expires_all_that_is_idle_page_by_page(cluster: Cluster) -> None:
+    cluster.durations = replace(cluster.durations, expiry_rows=3)
+    for number in range(8):
+        await add_mapping(cluster.conn, wa_id=f"49170000010{number}")
+    await cluster.conn.execute(
+        "update conversation_mappings set last_activity_at = now() - interval '25 hours' where wa_id <> $1",
+        "491700000100",
+    )
+    async with cluster.running("scheduler", EXPIRY_JOB_INTERVAL_MINUTES="60"):
+        await until(lambda: _count(cluster, "conversation_mappings where status = 'expired'", 7))
+
+
 async def test_due_deferred_messages_go_back_to_their_queue_oldest_first(cluster: Cluster) -> None:
     for number in range(3):
         await defer(cluster, not_before=f"-{3 - number} seconds", body={"number": number})
@@ -151,6 +163,19 @@ async def test_what_is_past_its_retention_goes_and_the_rest_stays(cluster: Clust
         await until(lambda: _count(cluster, "status_events", 1))
     assert await conn.fetchval("select id from message_tracking") == young
     assert await conn.fetchval("select wamid from status_events") == "wamid.29"
+
+
+async def test_a_campaign_that_cannot_end_yet_keeps_no_other_from_its_next_batch(cluster: Cluster) -> None:
+    conn = cluster.conn
+    await insert(conn, "broadcast_campaigns", id="over", status="running")
+    await insert(conn, "broadcast_campaigns", id="spring", status="running")
+    await insert(conn, "broadcast_recipients", campaign_id="spring", wa_id="491700000001")
+    await conn.execute("update broadcast_campaigns set next_batch_at = now() where id = 'spring'")
+    async with cluster.running("scheduler"):
+        async with conn.transaction():
+            await conn.execute("lock table outbox_events in share mode")  # its end cannot be recorded
+            await until(lambda: _has_any(cluster, "broadcast-batcher"))
+        await until(lambda: _count(cluster, "broadcast_campaigns where status = 'done'", 1))
 
 
 async def test_an_ambiguous_bulk_message_is_given_up_after_its_wait(cluster: Cluster) -> None:
@@ -316,3 +341,7 @@ async def _count(cluster: Cluster, table: str, count: int) -> bool:
 
 async def _no_unmarked(cluster: Cluster) -> bool:
     return await _count(cluster, "outbox_events where published_at is null", 0)
+
+
+async def _has_any(cluster: Cluster, queue: str) -> bool:
+    return await cluster.depth(queue) > 0

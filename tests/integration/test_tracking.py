@@ -204,6 +204,40 @@ async def test_the_scheduler_matches_by_every_reference_however_many_wait(
     assert await conn.fetchval("select count(*) from status_events where outcome = 'unmatched'") == 50
 
 
+async def test_of_what_waits_for_long_the_scheduler_looks_at_some_each_time_round_and_round(
+    tracked: Tracking, conn: Connection
+) -> None:
+    """As another system leaves it that shares the number: nothing of it ever finds a message."""
+    await leave_unmatched(conn, 7000)
+    early = await add_outbound(conn, wamid="other.3")
+    assert await tracked.tracker.match_waiting() == 1
+    late = await add_outbound(conn, wamid="other.6999")
+    assert await tracked.tracker.match_waiting() == 1
+    again = await add_outbound(conn, wamid="other.4")
+    assert await tracked.tracker.match_waiting() == 1
+    assert {(await row_of(conn, item))["status"] for item in (early, late, again)} == {"delivered"}
+
+
+async def test_what_came_lately_is_looked_at_each_time_however_much_waits(
+    tracked: Tracking, conn: Connection
+) -> None:
+    await leave_unmatched(conn, 7000)
+    assert await tracked.hear(happened("delivered")) == ["unmatched"]
+    message_id = await add_outbound(conn)
+    assert await tracked.tracker.match_waiting() == 1
+    assert (await row_of(conn, message_id))["status"] == "delivered"
+
+
+async def leave_unmatched(conn: Connection, count: int) -> None:
+    """Events of two hours ago that found no message, with the wamids `other.1` and so on."""
+    await conn.execute(
+        "insert into status_events (wamid, status, received_at, outcome)"
+        " select 'other.' || n, 'delivered', now() - interval '2 hours', 'unmatched'"
+        " from generate_series(1, $1::int) as n",
+        count,
+    )
+
+
 async def test_a_crash_between_storing_and_applying_is_made_good_by_the_redelivery(
     tracked: Tracking, conn: Connection
 ) -> None:

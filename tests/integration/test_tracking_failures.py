@@ -79,6 +79,21 @@ async def test_a_final_failure_ends_the_message_with_a_dead_letter(
     assert await attempts(conn) == [(1, "failed", "wamid.1", str(FINAL))]
 
 
+@pytest.mark.parametrize("code", [FINAL, TRANSIENT])
+async def test_a_failure_of_a_message_whose_body_is_kept_no_longer_is_told_and_not_retried(
+    tracked: Tracking, conn: Connection, code: int
+) -> None:
+    """Pruned after 8 days: there is nothing to send again, and nothing to bury."""
+    message_id = await add_outbound(conn)
+    await conn.execute("delete from outbound_bodies")
+    assert await tracked.hear(happened("failed", 3, code)) == ["applied"]
+    assert (await row_of(conn, message_id))["status"] == "failed"
+    [failed] = await told(conn, "outbound.failed")
+    assert failed["error"]["code"] == str(code)
+    assert await deferred(conn) == []
+    assert await conn.fetchval("select count(*) from dead_letter_queue") == 0
+
+
 async def test_a_transient_failure_is_sent_again_and_the_row_does_not_go_back(
     tracked: Tracking, conn: Connection
 ) -> None:

@@ -40,10 +40,14 @@ where recipient.id = rest.id;
 -- Messages that were tried, went back to pending with their recipients, and will never be tried again.
 select tracked.id
 from message_tracking as tracked
-join conversation_mappings as mapping on mapping.id = tracked.mapping_id
-join broadcast_recipients as recipient
-  on recipient.campaign_id = tracked.campaign_id and recipient.wa_id = mapping.wa_id
-where tracked.campaign_id = $1 and tracked.status = 'queued' and recipient.status = 'skipped'
+cross join lateral (
+    select from conversation_mappings as mapping
+    join broadcast_recipients as recipient
+      on recipient.campaign_id = tracked.campaign_id and recipient.wa_id = mapping.wa_id
+    where mapping.id = tracked.mapping_id and recipient.status = 'skipped'
+    limit 1
+) as skipped
+where tracked.campaign_id = $1 and tracked.queued_lane is not null
 order by tracked.id;
 
 -- name: lock_due

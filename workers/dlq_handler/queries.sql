@@ -2,9 +2,10 @@
 -- Digests of messages that have a dead letter already, under the digest or under one of its deliveries.
 select row.digest
 from unnest($1::text[]) as row (digest)
-where exists (select from dead_letter_queue as letter
-              where letter.dedupe_key = row.digest
-                 or (letter.dedupe_key > row.digest || ':' and letter.dedupe_key < row.digest || ';'));
+where coalesce(
+    (select true from dead_letter_queue where dedupe_key = row.digest limit 1),
+    (select true from dead_letter_queue
+     where dedupe_key > row.digest || ':' and dedupe_key < row.digest || ';' limit 1));
 
 -- name: find_messages
 -- The row of each dead outbound message: of its replay where it was one, by our id, else by the sender's ids.

@@ -22,9 +22,15 @@ class CircuitStore:
         self._metrics = metrics
         self._durations = durations
 
-    async def lock(self, connection: Connection, numbers: Sequence[str]) -> dict[str, Circuit]:
-        """The breakers of these numbers, until the transaction's end; a missing row is not among them."""
-        rows = await connection.fetch(_QUERIES["lock_circuits"], list(numbers))
+    async def lock(
+        self, connection: Connection, numbers: Sequence[str], answered: Sequence[str] = ()
+    ) -> dict[str, Circuit]:
+        """The breakers of these numbers, until the transaction's end; a missing row is not among them.
+
+        Of numbers that `answered` only those that this changes. To be called once in a transaction: rows are
+        locked in one order, so that nobody waits for who waits for them.
+        """
+        rows = await connection.fetch(_QUERIES["lock_circuits"], list(numbers), list(answered))
         return {row["service"]: circuit_of(row) for row in rows}
 
     async def write(self, connection: Connection, number: str, circuit: Circuit) -> None:
@@ -43,15 +49,18 @@ class CircuitStore:
 
     async def note(self, connection: Connection, healths: Mapping[str, Sequence[Health]]) -> None:
         """Take note of what requests said, by number. Nothing is written where all is well."""
+        if not healths:
+            return
         failing = [number for number, said in healths.items() if not all(one.answered for one in said)]
         well = [number for number in healths if number not in failing]
-        if well:
-            for row in await connection.fetch(_QUERIES["close_circuits"], well):
+        if failing:
+            await connection.execute(_QUERIES["ensure_circuits"], failing)
+        locked = await self.lock(connection, failing, well)
+        if closed := [number for number in locked if number in well]:
+            for row in await connection.fetch(_QUERIES["close_circuits"], closed):
                 self._show(row["service"], Circuit())
-        if not failing:
-            return
-        await connection.execute(_QUERIES["ensure_circuits"], failing)
-        for number, circuit in (await self.lock(connection, failing)).items():
+        for number in failing:
+            circuit = locked[number]
             noted = note(circuit, healths[number], self._durations)
             if noted != circuit:
                 await self.write(connection, number, noted)

@@ -14,8 +14,8 @@ select given.place, tracked.status, mapping.phone_number_id as number,
        exists (
            select from message_tracking as earlier
            left join broadcast_campaigns as its_campaign on its_campaign.id = earlier.campaign_id
-           where earlier.mapping_id = tracked.mapping_id and earlier.lane = tracked.lane
-             and earlier.status = 'queued' and earlier.seq < tracked.seq
+           where earlier.mapping_id = tracked.mapping_id and earlier.queued_lane = tracked.lane
+             and earlier.seq < tracked.seq
              and (its_campaign.id is null or its_campaign.status = 'running')
        ) as earlier_waits,
        coalesce(circuit.state, 'closed') as state, coalesce(circuit.failures, 0) as failures,
@@ -70,11 +70,13 @@ select distinct service from unnest($1::text[]) as row (service) order by servic
 on conflict (service) do nothing;
 
 -- name: lock_circuits
+-- Those of $1, and of $2 those that answered requests would change; in one order, whatever is done with each.
 select service, state, failures, failed_messages, probes,
        coalesce(extract(epoch from now() - opened_at), 0)::float8 as open_for_s,
        coalesce(extract(epoch from probes_until - now()), 0)::float8 as probe_lease_s
 from circuit_breakers
 where service = any($1::text[])
+   or (service = any($2::text[]) and state <> 'open' and (failures > 0 or state = 'half_open'))
 order by service
 for update;
 
@@ -88,11 +90,11 @@ set state = $2, failures = $3, failed_messages = $4::uuid[], probes = $5,
 where service = $1;
 
 -- name: close_circuits
--- Answered requests end a row of failures; where there was none nothing is written.
+-- Answered requests end a row of failures. The rows are locked.
 update circuit_breakers
 set state = 'closed', failures = 0, failed_messages = '{}', probes = 0, probes_until = null, opened_at = null,
     successes = case when state = 'half_open' then successes + 1 else successes end, updated_at = now()
-where service = any($1::text[]) and state <> 'open' and (failures > 0 or state = 'half_open')
+where service = any($1::text[])
 returning service;
 
 -- name: return_recipients

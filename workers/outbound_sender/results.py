@@ -140,7 +140,8 @@ class ResultStore:
             if ending.effect is not None:
                 effects.setdefault(ending.effect, []).append(ending)
         told: list[OutboxEvent] = []
-        for effect, concerned in effects.items():
+        # In one order, as all locks: numbers, campaigns, customers, recipients.
+        for effect, concerned in sorted(effects.items(), key=lambda item: item[0].value):
             match effect:
                 case Effect.PAUSE_NUMBER:
                     await _pause_numbers(connection, concerned)

@@ -17,7 +17,7 @@ from shared.ids import read_uuid, time_ordered_uuid
 from shared.observability.logs import Operation, fields, get_logger
 from shared.payloads import SendError
 from shared.postgres.aside import RowsAside
-from shared.postgres.database import Connection
+from shared.postgres.database import CLAIMED_BYTES, Connection
 from shared.postgres.deadletters import DeadLetter, store_dead_letters
 from shared.postgres.outbox import OutboxEvent
 from shared.reasons import DeadReason
@@ -69,8 +69,8 @@ class AmbiguityJob:
         """Decide about all that is due now; returns how many."""
         hearing = await self._listen()
         try:
-            rows = await self._database.fetch(QUERIES["find_due_ambiguous"], _ROWS)
-            ids: list[UUID] = [row["id"] for row in rows]
+            rows = await self._database.fetch(QUERIES["find_due_ambiguous"], _ROWS, CLAIMED_BYTES)
+            ids: list[UUID] = [row["message_id"] for row in rows]
             return await self._aside.work(
                 "ambiguous sends", ids, str, lambda part: self._decide(hearing, part)
             )
@@ -97,7 +97,7 @@ class AmbiguityJob:
 
     async def _decide(self, hearing: _Hearing, ids: Sequence[UUID]) -> int:
         async with self._database.transaction() as connection:
-            rows = await connection.fetch(QUERIES["lock_due_ambiguous"], list(ids))
+            rows = await _lock_due(connection, ids)
             reached = await connection.fetchval(QUERIES["reached_by_statuses"]) if rows else None
             cases = [_Case(row, decide(_doubt(row, hearing, reached), self._durations)) for row in rows]
             events = await self._carry_out(connection, cases)
@@ -141,6 +141,11 @@ class AmbiguityJob:
                 case.verdict.value,
                 extra=fields(operation=Operation.SEND_RECONCILIATION, trace_id=_trace_id(case.row)),
             )
+
+
+async def _lock_due(connection: Connection, ids: Sequence[UUID]) -> list[asyncpg.Record]:
+    locked = await connection.fetch(QUERIES["lock_messages"], list(ids))
+    return await connection.fetch(QUERIES["lock_ambiguous"], [row["id"] for row in locked])
 
 
 def _doubt(row: asyncpg.Record, hearing: _Hearing, reached: datetime | None) -> Doubt:

@@ -32,8 +32,15 @@ class CampaignsJob:
         self._outbox = outbox
 
     async def run(self) -> int:
-        """Look once; returns how many were nudged."""
+        """Look once; returns how many were nudged.
+
+        Nudges come first: the end of a giant campaign counts all of its recipients, and none waits for that.
+        """
+        nudged = await self._nudge()
         await finish_campaigns(self._database, self._outbox)
+        return nudged
+
+    async def _nudge(self) -> int:
         due = await due_campaigns(self._database)
         state = await self._broker.queue_state(BROADCAST_BATCHER) if due else None
         if not due or state is None or state.messages > _PILE:

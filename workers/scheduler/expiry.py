@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from typing import TypeAlias
 from uuid import UUID, uuid4
 
 import asyncpg
@@ -16,6 +17,8 @@ from shared.postgres.outbox import Outbox, OutboxEvent, event
 from workers.scheduler.store import QUERIES
 
 logger = get_logger(__name__)
+#: Where a page ended, in the order in which conversations are looked at.
+_Place: TypeAlias = tuple[datetime, UUID]
 
 
 class ExpiryJob:
@@ -42,13 +45,14 @@ class ExpiryJob:
     async def run(self) -> int:
         """Expire all that is idle; returns how many."""
         total = 0
+        after: _Place | None = None
         while True:
-            rows = await self._database.fetch(QUERIES["find_idle"], self._ttl, self._rows)
-            ids = [row["id"] for row in rows]
-            expired = await self._aside.work("expiry", ids, str, self._expire)
-            total += expired
-            if len(ids) < self._rows or not expired:
+            place = after or (None, None)
+            rows = await self._database.fetch(QUERIES["find_idle"], self._ttl, self._rows, *place)
+            total += await self._aside.work("expiry", [row["id"] for row in rows], str, self._expire)
+            if len(rows) < self._rows:
                 break
+            after = (rows[-1]["activity_hour"], rows[-1]["id"])
         if total:
             logger.info(
                 "%d idle conversations expired", total, extra=fields(operation=Operation.CONVERSATION_EXPIRY)

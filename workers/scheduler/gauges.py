@@ -1,5 +1,7 @@
 """The gauges of the whole cluster, read by the replica that holds the lease."""
 
+from typing import Final
+
 from shared.amqp.pika import PikaBroker
 from shared.amqp.topology import DLQ_HANDLER, ENRICHED, WORK_QUEUES
 from shared.observability.metrics import CIRCUIT_STATES, Metrics, replace_values
@@ -7,6 +9,9 @@ from shared.postgres.aside import RowsAside
 from shared.postgres.database import Database
 from shared.postgres.outbox import Outbox
 from workers.scheduler.store import QUERIES
+
+#: What gathers is counted up to so many; beyond that its number is PostgreSQL's estimate.
+_COUNTED: Final = 10_000
 
 
 class GaugesJob:
@@ -32,8 +37,8 @@ class GaugesJob:
         """Read all of them once."""
         await self._read_queues()
         metrics, fetchval = self._metrics, self._database.fetchval
-        metrics.active_conversations.set(await fetchval(QUERIES["count_active"]))
-        metrics.dlq_pending.set(await fetchval(QUERIES["count_pending_dead_letters"]))
+        metrics.active_conversations.set(await fetchval(QUERIES["count_active"], _COUNTED))
+        metrics.dlq_pending.set(await fetchval(QUERIES["count_pending_dead_letters"], _COUNTED))
         metrics.number_paused.set(await fetchval(QUERIES["count_paused_numbers"]))
         metrics.outbox_oldest.set(await self._outbox.oldest_unmarked_s())
         await self._aside.forgive()

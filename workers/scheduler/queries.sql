@@ -1,33 +1,45 @@
 -- name: find_idle
-select id from conversation_mappings
+-- After a place ($3, $4) in the order of hours, so that what is not idle yet in the last one is read once a run.
+select id, activity_hour from conversation_mappings
 where status = 'active' and last_activity_at < now() - $1::interval
   and activity_hour <= now() - $1::interval
+  and (activity_hour, id) > (coalesce($3::timestamptz, '-infinity'), coalesce($4::uuid, '00000000-0000-0000-0000-000000000000'))
   and not exists (select from rows_set_aside where job = 'expiry' and row_key = id::text)
-order by activity_hour
+order by activity_hour, id
 limit $2;
 
 -- name: expire_idle
-with idle as (
+update conversation_mappings
+set status = 'expired', updated_at = now()
+where id = any(array(
     select id from conversation_mappings
     where id = any($2::uuid[]) and status = 'active' and last_activity_at < now() - $1::interval
     order by id
     for update skip locked
-)
-update conversation_mappings as mapping
-set status = 'expired', updated_at = now()
-from idle
-where mapping.id = idle.id
-returning mapping.id, mapping.wa_id, mapping.phone_number_id, mapping.conversation_id, mapping.last_activity_at;
+))
+returning id, wa_id, phone_number_id, conversation_id, last_activity_at;
 
 -- name: find_due_ambiguous
-select id from deferred_messages
-where reason = 'ambiguous' and not_before <= now()
-  and not exists (select from rows_set_aside where job = 'ambiguous sends' and row_key = id::text)
-order by not_before, seq
-limit $1;
+-- The messages of which nobody knows anything, whose wait is over: as many as there is room for their bodies ($2).
+-- Nothing is locked yet: everybody locks a message before what belongs to it.
+with due as (
+    select message_id, not_before, seq, octet_length(body) as bytes
+    from deferred_messages
+    where reason = 'ambiguous' and not_before <= now()
+      and not exists (select from rows_set_aside where job = 'ambiguous sends' and row_key = message_id::text)
+    order by not_before, seq
+    limit $1
+)
+select message_id
+from (select message_id, bytes, sum(bytes) over (order by not_before, seq) as total from due) as summed
+where total - bytes < $2;
 
--- name: lock_due_ambiguous
--- What nobody knows about, whose wait is over; with everything the decision needs.
+-- name: lock_messages
+-- At which nobody else is.
+select id from message_tracking where id = any($1::uuid[]) order by id for update skip locked;
+
+-- name: lock_ambiguous
+-- Of locked messages, those that are still ambiguous and due; with everything the decision needs.
 select row.id, row.message_id, row.body, row.headers, row.queue, row.exchange, row.routing_key, row.lane,
        tracked.status, last.attempt, last.outcome, coalesce(last.finished_at, last.started_at) as since,
        extract(epoch from now() - coalesce(last.finished_at, last.started_at))::float8 as age_s,
@@ -42,7 +54,7 @@ left join lateral (
     select attempt, outcome, started_at, finished_at from send_attempts
     where message_id = row.message_id order by attempt desc limit 1
 ) as last on true
-where row.id = any($1::uuid[]) and row.reason = 'ambiguous' and row.not_before <= now()
+where row.message_id = any($1::uuid[]) and row.reason = 'ambiguous' and row.not_before <= now()
 order by row.not_before, row.seq
 for update of row skip locked;
 
@@ -63,17 +75,26 @@ update deferred_messages set not_before = now() + $2::interval where id = any($1
 update deferred_messages set reason = 'released', not_before = now() where id = any($1::uuid[]);
 
 -- name: find_skipped
--- Messages that were tried once, whose recipients were then skipped: nobody tries them again.
-select tracked.id, coalesce(recipient.skip_reason, 'skipped') as skip_reason, campaign.correlation_id
-from message_tracking as tracked
-join broadcast_recipients as recipient on recipient.message_id = tracked.id and recipient.status = 'skipped'
-join broadcast_campaigns as campaign on campaign.id = tracked.campaign_id
-where tracked.queued_lane is not null
-  and exists (select from send_attempts as attempt where attempt.message_id = tracked.id)
-  and not exists (select from send_attempts as attempt
-                  where attempt.message_id = tracked.id
-                    and (attempt.outcome is null or attempt.outcome in ('sent', 'ambiguous')))
-  and not exists (select from rows_set_aside where job = 'skipped recipients' and row_key = tracked.id::text)
+-- Messages that were tried once, whose recipients were then skipped: nobody tries them again. From those that
+-- campaigns have under way, not from the recipients.
+with waiting as materialized (
+    select id, campaign_id from message_tracking where queued_lane is not null and campaign_id is not null
+)
+select waiting.id, skipped.skip_reason,
+       (select correlation_id from broadcast_campaigns where id = waiting.campaign_id) as correlation_id
+from waiting
+cross join lateral (
+    select coalesce(skip_reason, 'skipped') as skip_reason from broadcast_recipients
+    where message_id = waiting.id and status = 'skipped'
+    limit 1
+) as skipped
+cross join lateral (
+    select count(*) as attempts, count(*) filter (where outcome is null or outcome in ('sent', 'ambiguous')) as undecided
+    from send_attempts
+    where message_id = waiting.id
+) as made
+where made.attempts > 0 and made.undecided = 0
+  and not exists (select from rows_set_aside where job = 'skipped recipients' and row_key = waiting.id::text)
 limit $1;
 
 -- name: abandon_attempts
@@ -94,34 +115,45 @@ where attempt.message_id = row.message_id and attempt.attempt = row.attempt
 delete from deferred_messages where id = any($1::uuid[]);
 
 -- name: prune_messages
+-- The ids as an array, here and below: of a join the planner thinks that it may be long, and reads the whole table.
 delete from message_tracking
-where id in (select id from message_tracking where created_at < now() - $1::interval
-             order by created_at limit $2 for update skip locked);
+where id = any(array(select id from message_tracking where created_at < now() - $1::interval
+                     order by created_at limit $2 for update skip locked));
 
 -- name: prune_status_events
 delete from status_events
-where id in (select id from status_events where received_at < now() - $1::interval
-             order by received_at limit $2 for update skip locked);
+where id = any(array(select id from status_events where received_at < now() - $1::interval
+                     order by received_at limit $2 for update skip locked));
 
 -- name: prune_attempts
 delete from send_attempts
-where (message_id, attempt) in (select message_id, attempt from send_attempts
-                                where started_at < now() - $1::interval
-                                order by started_at limit $2 for update skip locked);
+where message_id = any(array(select message_id from send_attempts where started_at < now() - $1::interval
+                             order by started_at limit $2 for update skip locked))
+  and started_at < now() - $1::interval;
 
 -- name: prune_bodies
 delete from outbound_bodies
-where message_id in (select message_id from outbound_bodies where created_at < now() - $1::interval
-                     order by created_at limit $2 for update skip locked);
+where message_id = any(array(select message_id from outbound_bodies where created_at < now() - $1::interval
+                             order by created_at limit $2 for update skip locked));
 
 -- name: count_active
-select count(*) from conversation_mappings where status = 'active';
+-- Counted up to $1; beyond that PostgreSQL's estimate, as of the last vacuum: millions are not counted again and again.
+select case when counted <= $1 then counted
+            else greatest(counted, (select reltuples::bigint from pg_class
+                                    where oid = 'conversation_mappings_idle'::regclass)) end
+from (select count(*) as counted
+      from (select from conversation_mappings where status = 'active' limit $1::bigint + 1) as first_ones) as known;
 
 -- name: count_deferred
 select reason, count(*) from deferred_messages group by reason;
 
 -- name: count_pending_dead_letters
-select count(*) from dead_letter_queue where status = 'pending';
+-- As the active conversations.
+select case when counted <= $1 then counted
+            else greatest(counted, (select reltuples::bigint from pg_class
+                                    where oid = 'dead_letter_queue_pending'::regclass)) end
+from (select count(*) as counted
+      from (select from dead_letter_queue where status = 'pending' limit $1::bigint + 1) as first_ones) as known;
 
 -- name: read_circuits
 select service, state from circuit_breakers;

@@ -35,6 +35,16 @@ def limiter(client: RedisClient, durations: Durations) -> RateLimiter:
     return limiter_of(client, durations)
 
 
+async def test_a_number_with_a_colon_shares_no_key_with_a_customer_of_another(
+    client: RedisClient, limiter: RateLimiter
+) -> None:
+    """A publisher may name any number; 1001:491700000001 is not the pair of 1001 and this customer."""
+    for number, customer in (("1001", "491700000001"), ("1001:491700000001", "491700000002")):
+        assert isinstance(await limiter.wait(number, customer, "reply", 80, 1.0), Permit | Granted)
+    keys = await client.command("KEYS", "rate:*")
+    assert len(keys) == 4
+
+
 @dataclass
 class Sends:
     """When each permit was asked for and had, by the test's clock: the decision lies between."""
@@ -315,7 +325,7 @@ async def test_redis_killed_and_restarted_empty_is_used_again(
     await until(lambda: own_client.is_available)
 
     assert isinstance(await limiter.wait(NUMBER, "customer", "reply", 80, 20), Granted)
-    assert await own_client.command("EXISTS", f"rate:{NUMBER}") == 1
+    assert await own_client.command("EXISTS", f"rate:number:{NUMBER}") == 1
 
 
 async def test_a_stopped_redis_does_not_hold_up_sending(

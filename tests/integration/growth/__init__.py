@@ -1,0 +1,1 @@
+"""What statements read where tables have grown for a quarter."""

@@ -1,0 +1,342 @@
+"""Every statement that runs by itself or for a message, with arguments as in a big installation.
+
+A statement is named by its file and its name in it. `rows` and `pages` are the most that it may read: what is
+under way, not what has gathered. Numbers of rows are told in `filling.sql`.
+"""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+from uuid import UUID
+
+_PREFIX: Final = UUID("00000000-0000-7000-8000-000000000000").int
+_LONG_AGO: Final = datetime(2020, 1, 1, tzinfo=UTC)
+_LATER: Final = datetime(2100, 1, 1, tzinfo=UTC)
+_DAY: Final = timedelta(days=1)
+_HOUR: Final = timedelta(hours=1)
+_MINUTE: Final = timedelta(minutes=1)
+_SECOND: Final = timedelta(seconds=1)
+
+
+def row_id(n: int) -> UUID:
+    """As in `filling.sql`."""
+    return UUID(int=_PREFIX + n)
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """One statement with its arguments. `most_pages`: where it matters, else ten for each row."""
+
+    file: str
+    name: str
+    arguments: tuple[Any, ...]
+    most_rows: int
+    most_pages: int
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.name}"
+
+
+def _measured(file: str, name: str, *arguments: Any, rows: int, pages: int | None = None) -> Measured:
+    return Measured(file, name, arguments, rows, 200 + 10 * rows if pages is None else pages)
+
+
+def _ago(*, hours: float) -> datetime:
+    return datetime.now(UTC) - timedelta(hours=hours)
+
+
+#: Ten messages that were sent, ten that wait, ten customers, as a batch has them.
+SENT: Final = [row_id(n) for n in range(500_001, 500_011)]
+QUEUED: Final = [row_id(n) for n in range(950_001, 950_011)]
+WAMIDS: Final = [f"wamid.{n}" for n in range(500_001, 500_011)]
+CUSTOMERS: Final = [str(49151000000000 + n) for n in range(50_001, 50_011)]
+NUMBERS: Final = [str(1000 + n % 10) for n in range(50_001, 50_011)]
+NEW_CUSTOMERS: Final = [str(49161000000000 + n) for n in range(10)]
+BULK: Final = [row_id(n) for n in range(999_401, 999_411)]
+BULK_CUSTOMERS: Final = [str(49151000000000 + n) for n in range(999_401, 999_411)]
+ONES: Final = [1] * 10
+CONVERSATIONS: Final = [f"conversation {n}" for n in range(50_001, 50_011)]
+LETTERS: Final = [row_id(n) for n in range(400_001, 400_011)]
+DEFERRED: Final = [row_id(n) for n in range(200_001, 200_011)]
+FRESH: Final = [row_id(2_000_000 + n) for n in range(10)]
+NEW: Final = [f"new {n}" for n in range(10)]
+AMBIGUOUS: Final = [row_id(300 * n) for n in range(1, 201)]
+RECIPIENTS: Final = list(range(600_001, 600_011))
+MIB: Final = 1024 * 1024
+NOTHING: Final = [None] * 10
+TEXTS: Final = ["text"] * 10
+JSON: Final = ["{}"] * 10
+BODIES: Final = [b"{}"] * 10
+PLACES: Final = list(range(1, 11))
+TIMES: Final = [_LONG_AGO] * 10
+FIRST_OF_ALL: Final = UUID(int=0)
+
+_SCHEDULER: Final = "workers/scheduler/queries.sql"
+_OUTBOX: Final = "shared/postgres/outbox.sql"
+_DEFERRAL: Final = "shared/postgres/deferral.sql"
+_LETTERS: Final = "shared/deadletters/queries.sql"
+_STORING: Final = "shared/postgres/deadletters.sql"
+_TRACKING: Final = "shared/tracking/queries.sql"
+_CAMPAIGNS: Final = "shared/campaigns/queries.sql"
+_BATCHER: Final = "workers/broadcast_batcher/queries.sql"
+_CLAIMS: Final = "workers/outbound_sender/claims.sql"
+_RESULTS: Final = "workers/outbound_sender/results.sql"
+_INTAKE: Final = "workers/outbound_sender/intake.sql"
+_RESOLVER: Final = "workers/inbound_resolver/queries.sql"
+_DLQ: Final = "workers/dlq_handler/queries.sql"
+_DOCTOR: Final = "workers/cli/diagnosis/doctor.sql"
+
+#: By the clock: of the scheduler, and of whoever watches `wabus doctor`.
+PERIODIC: Final = (
+    _measured(_SCHEDULER, "count_active", 10_000, rows=10_002, pages=2_000),
+    _measured(_SCHEDULER, "count_pending_dead_letters", 10_000, rows=10_002, pages=2_000),
+    # What waits, by its index alone.
+    _measured(_SCHEDULER, "count_deferred", rows=300_000, pages=3_000),
+    _measured(_SCHEDULER, "read_circuits", rows=10),
+    _measured(_SCHEDULER, "count_paused_numbers", rows=10),
+    _measured(_OUTBOX, "oldest_unmarked_s", rows=1),
+    # The hour in which idleness begins holds one in 24; a bitmap comes upon each twice.
+    _measured(_SCHEDULER, "expire_idle", _DAY, 1000, None, None, rows=90_000, pages=45_000),
+    _measured(_SCHEDULER, "find_due_ambiguous", 200, 16 * MIB, rows=200),
+    _measured(_SCHEDULER, "lock_messages", AMBIGUOUS, rows=200),
+    _measured(_SCHEDULER, "lock_ambiguous", AMBIGUOUS, rows=1200),
+    _measured(_SCHEDULER, "reached_by_statuses", rows=4000),
+    _measured(_SCHEDULER, "find_skipped", 1000, rows=5000),
+    _measured(_SCHEDULER, "prune_messages", 90 * _DAY, 2000, rows=6000),
+    _measured(_SCHEDULER, "prune_status_events", 30 * _DAY, 2000, rows=6000),
+    _measured(_SCHEDULER, "prune_attempts", 30 * _DAY, 2000, rows=6000),
+    _measured(_SCHEDULER, "prune_bodies", 8 * _DAY, 2000, rows=6000),
+    _measured(_OUTBOX, "prune", 8 * _DAY, 2000, rows=6000),
+    _measured(_LETTERS, "prune_settled", 30 * _DAY, 2000, rows=6000),
+    _measured(_LETTERS, "leave_to_people", 3, 1000, rows=2000),
+    _measured(_LETTERS, "due_by_themselves", 5 * _MINUTE, 3, 50, 16 * MIB, rows=1000),
+    _measured(_OUTBOX, "claim_unmarked", 500, 15 * _SECOND, 16 * MIB, rows=1000),
+    _measured(_TRACKING, "find_matchable", None, None, _DAY, 1000, rows=3000),
+    _measured(_TRACKING, "find_matchable", None, None, 5 * _MINUTE, 1000, rows=3000, pages=20_000),
+    _measured(_TRACKING, "find_matchable", _ago(hours=12), 500_000, _DAY, 1000, rows=3000),
+    _measured(_CAMPAIGNS, "due", rows=10),
+    _measured(_CAMPAIGNS, "finish", None, rows=10),
+    _measured(_DEFERRAL, "claim_due", 500, _MINUTE, [], 9 * _MINUTE, 16 * MIB, rows=3000, pages=30_000),
+    _measured(_DOCTOR, "server", rows=0),
+    _measured(_DOCTOR, "connections", rows=1000),
+    _measured(_DOCTOR, "has_schema", rows=0),
+    _measured(_DOCTOR, "schema_version", rows=10),
+    _measured(_DOCTOR, "paused_numbers", rows=10),
+    _measured(_DOCTOR, "open_breakers", rows=10),
+    _measured(_DOCTOR, "unmarked_outbox", _MINUTE, rows=2000),
+)
+
+#: For a message, or for a batch of ten.
+PER_MESSAGE: Final = (
+    _measured(_LETTERS, "claim", LETTERS, _MINUTE, "test", True, rows=40),
+    _measured(_LETTERS, "mark_replayed", LETTERS, TIMES, "test", "test", rows=20),
+    _measured(_LETTERS, "count_on_first", LETTERS, rows=20),
+    _measured(_LETTERS, "unclaim", LETTERS, TIMES, rows=20),
+    _measured(_STORING, "free_settled_keys", [f"key {n}" for n in range(1, 11)], NEW, rows=20),
+    _measured(
+        *(
+            _STORING,
+            "store",
+            FRESH,
+            NEW,
+            TEXTS,
+            TEXTS,
+            TEXTS,
+            ["send_rejected"] * 10,
+            TEXTS,
+            JSON,
+            BODIES,
+            JSON,
+        ),
+        *(ONES, ONES, SENT, LETTERS, JSON),
+        rows=60,
+    ),
+    _measured(_OUTBOX, "record", FRESH, TEXTS, TEXTS, TEXTS, JSON, TEXTS, TEXTS, TEXTS, _MINUTE, rows=0),
+    _measured(_OUTBOX, "mark", [row_id(n) for n in range(498_001, 498_011)], rows=20),
+    _measured(
+        *(
+            _DEFERRAL,
+            "store",
+            TEXTS,
+            TEXTS,
+            TEXTS,
+            BODIES,
+            JSON,
+            TEXTS,
+            [_MINUTE] * 10,
+            QUEUED,
+            NUMBERS,
+            CUSTOMERS,
+        ),
+        TEXTS,
+        rows=60,
+    ),
+    _measured(_DEFERRAL, "remove", DEFERRED, rows=20),
+    _measured(_DEFERRAL, "unclaim", DEFERRED, rows=20),
+    _measured(_DEFERRAL, "hasten_followers", NUMBERS, CUSTOMERS, ["reply"] * 10, rows=30),
+    _measured(_DEFERRAL, "hasten_messages", QUEUED, rows=20),
+    _measured(
+        *(_TRACKING, "insert_events", TEXTS, WAMIDS, NOTHING, NOTHING, TEXTS, TIMES, NOTHING, NOTHING, SENT),
+        NOTHING,
+        rows=0,
+    ),
+    _measured(_TRACKING, "find_events", WAMIDS, TEXTS, TIMES, TEXTS, rows=20),
+    _measured(_TRACKING, "find_waiting", WAMIDS, rows=40),
+    _measured(_TRACKING, "match", WAMIDS, SENT, rows=40),
+    _measured(_TRACKING, "match", NEW, NOTHING, rows=40),
+    _measured(_TRACKING, "match_genesys", [f"genesys {n}" for n in range(500_001, 500_041, 4)], rows=40),
+    _measured(_TRACKING, "lock_messages", SENT, rows=40),
+    _measured(_TRACKING, "find_background", SENT, rows=60),
+    _measured(_TRACKING, "find_addressing", QUEUED, rows=60),
+    _measured(
+        *(_TRACKING, "move_messages", QUEUED, ["sent"] * 10, NEW, TIMES, NOTHING, NOTHING, NOTHING, NOTHING),
+        NOTHING,
+        rows=30,
+    ),
+    _measured(
+        *(_TRACKING, "move_recipients", [row_id(n) for n in range(100_001, 100_011)], ["read"] * 10, WAMIDS),
+        *(NOTHING, NOTHING, TIMES, NOTHING),
+        rows=60,
+    ),
+    _measured(_TRACKING, "end_attempts", SENT, ONES, ["failed"] * 10, *[NOTHING] * 4, rows=30),
+    _measured(_TRACKING, "settle_events", RECIPIENTS, SENT, ["applied"] * 10, rows=30),
+    _measured(_TRACKING, "resettle_events", RECIPIENTS, rows=30),
+    _measured(_TRACKING, "forget_bodies", QUEUED, rows=30),
+    _measured(_TRACKING, "ask_retry", QUEUED, ONES, [_MINUTE] * 10, "x", "text", rows=60),
+    _measured(_TRACKING, "record_opt_outs", CUSTOMERS, rows=20),
+    _measured(_CAMPAIGNS, "add_recipients", "giant", NEW_CUSTOMERS, JSON, rows=0, pages=400),
+    _measured(_CAMPAIGNS, "read_reachability", CUSTOMERS, "1001", _DAY, rows=60),
+    _measured(_BATCHER, "open", "new", rows=0),
+    _measured(_BATCHER, "lock", "giant", rows=2),
+    _measured(
+        _BATCHER,
+        "launch",
+        "giant",
+        b"",
+        *["text"] * 2,
+        "{}",
+        "text",
+        "text",
+        50,
+        1000,
+        None,
+        None,
+        "running",
+        None,
+        rows=4,
+    ),
+    _measured(_BATCHER, "control", "giant", "paused", None, _LATER, "text", rows=4),
+    _measured(_BATCHER, "has_recipients", "giant", rows=2),
+    _measured(_BATCHER, "skip_pending", "giant", "campaign_cancelled", 1000, rows=3000),
+    _measured(_BATCHER, "find_attempted", "giant", rows=3000),
+    _measured(_BATCHER, "lock_due", "giant", rows=2),
+    _measured(_BATCHER, "lock_number", "1001", rows=0),
+    _measured(_BATCHER, "count_queued", "1001", "1001", rows=1000),
+    _measured(_BATCHER, "begin", "giant", rows=4),
+    _measured(_BATCHER, "claim", "giant", 50, rows=100),
+    _measured(_BATCHER, "skip", RECIPIENTS, TEXTS, rows=30),
+    _measured(_BATCHER, "queue", RECIPIENTS, rows=30),
+    _measured(_CLAIMS, "lock_messages", QUEUED, rows=20),
+    _measured(_CLAIMS, "read_gates", QUEUED, NOTHING, rows=100),
+    # Who has had 20,000 messages before.
+    _measured(_CLAIMS, "read_gates", [row_id(1_000_000)], [None], rows=10),
+    _measured(_CLAIMS, "claim", QUEUED, ONES, rows=60),
+    _measured(_CLAIMS, "ensure_circuits", NUMBERS, rows=0),
+    _measured(_CLAIMS, "lock_circuits", NUMBERS[:5], NUMBERS[5:], rows=20),
+    _measured(_CLAIMS, "write_circuit", "1001", "open", 5, SENT, 0, _MINUTE, _MINUTE, rows=10),
+    _measured(_CLAIMS, "close_circuits", NUMBERS, rows=20),
+    # By what is queued, which is never more than ten seconds of the rate.
+    _measured(_CLAIMS, "return_recipients", BULK, ["pending"] * 10, rows=8000),
+    _measured(_CLAIMS, "drop_messages", QUEUED, rows=60),
+    _measured(_RESULTS, "lock_messages", QUEUED, rows=20),
+    _measured(_RESULTS, "close_attempts", SENT, ONES, ["failed"] * 10, *[NOTHING] * 3, rows=30),
+    _measured(_RESULTS, "pause_numbers", NUMBERS, TEXTS, SENT, ONES, rows=40),
+    _measured(_RESULTS, "opt_out", CUSTOMERS, rows=20),
+    _measured(_RESULTS, "pause_campaigns", BULK, TEXTS, rows=40),
+    _measured(_RESULTS, "return_recipients", BULK, rows=8000),
+    _measured(_RESULTS, "skip_recipients", BULK, rows=80),
+    _measured(
+        _INTAKE, "find_known", PLACES, NEW, [f"client {n}" for n in range(500_000, 500_040, 4)], rows=60
+    ),
+    _measured(_INTAKE, "find_unburied", SENT, rows=60),
+    _measured(_INTAKE, "find_replayed", PLACES, SENT, NEW, NEW, rows=80),
+    _measured(_INTAKE, "find_conversations", CONVERSATIONS, rows=60),
+    _measured(_INTAKE, "find_active", NUMBERS, CUSTOMERS, rows=30),
+    _measured(_INTAKE, "open_mappings", NUMBERS, NEW_CUSTOMERS, rows=0),
+    _measured(
+        *(
+            _INTAKE,
+            "track",
+            FRESH,
+            SENT,
+            [False] * 10,
+            NEW,
+            NEW,
+            TEXTS,
+            NOTHING,
+            ["bulk"] * 10,
+            ["giant"] * 10,
+        ),
+        *(BODIES, NOTHING, NOTHING, TEXTS, TEXTS, TEXTS, BODIES, JSON),
+        rows=80,
+    ),
+    _measured(_SCHEDULER, "postpone", DEFERRED, _MINUTE, rows=30),
+    _measured(_SCHEDULER, "release", DEFERRED, rows=30),
+    _measured(_SCHEDULER, "abandon_attempts", SENT, ONES, rows=30),
+    _measured(_SCHEDULER, "give_up_attempts", SENT, ONES, rows=30),
+    _measured(_SCHEDULER, "remove_deferred", DEFERRED, rows=30),
+    _measured(
+        *(
+            _RESOLVER,
+            "register",
+            FRESH,
+            NEW,
+            NUMBERS,
+            CUSTOMERS,
+            NOTHING,
+            NOTHING,
+            NOTHING,
+            TEXTS,
+            NOTHING,
+            TIMES,
+        ),
+        *(_MINUTE, FIRST_OF_ALL),
+        rows=60,
+    ),
+    _measured(_RESOLVER, "find_known", WAMIDS, rows=40),
+    _measured(_RESOLVER, "claim_publication", WAMIDS, _MINUTE, FIRST_OF_ALL, rows=30),
+    _measured(_RESOLVER, "extend_claim", WAMIDS, _MINUTE, FIRST_OF_ALL, rows=30),
+    _measured(_RESOLVER, "mark_published", WAMIDS, rows=30),
+    _measured(_RESOLVER, "find_mappings", WAMIDS, CONVERSATIONS, rows=40),
+    _measured(_RESOLVER, "find_mapping_of_message", "wamid.500002", rows=4),
+    _measured(_RESOLVER, "lock_mapping_of_message", "wamid.500002", "earlier 1", rows=6),
+    _measured(_RESOLVER, "correlate", row_id(500_001), "new", "new", 1, rows=4),
+    _measured(_RESOLVER, "confirm_correlation", row_id(500_001), 1, rows=4),
+    _measured(_RESOLVER, "keep_alias", "new", row_id(500_001), rows=0),
+    _measured(_RESOLVER, "name_message", "wamid.500002", "new", rows=6),
+    _measured(_RESOLVER, "find_conversation", "conversation 50001", rows=6),
+    _measured(_RESOLVER, "close_mapping", row_id(50_001), "conversation 50001", rows=4),
+    _measured(_DLQ, "stored_before", NEW, rows=30),
+    _measured(_DLQ, "find_messages", PLACES, SENT, [False] * 10, NEW, NEW, rows=60),
+    _measured(_DLQ, "lock_messages", SENT, rows=20),
+    _measured(_DLQ, "read_messages", SENT, rows=60),
+    _measured(_DLQ, "fail_recipients", ["giant"] * 10, BULK_CUSTOMERS, TEXTS, rows=8000),
+    _measured(
+        *(
+            _DLQ,
+            "reconcile",
+            "text",
+            "text",
+            "text",
+            b"{}",
+            "{}",
+            _MINUTE,
+            row_id(950_001),
+            "1001",
+            "text",
+            "reply",
+        ),
+        row_id(1),
+        rows=10,
+    ),
+)

@@ -1,0 +1,77 @@
+"""Statements that nothing runs by itself, each with why it may read what it reads."""
+
+from collections.abc import Mapping
+from typing import Final
+
+_PERSON: Final = "a person asks for one thing, and it is looked up in an index"
+_LIST: Final = "a person asks for a page of dead letters, whichever they choose"
+_ERASURE: Final = "an erasure searches whatever may name a person; it runs by itself, and rarely"
+_COUNTED: Final = "a person asks what waits: it is counted, by an index alone"
+_OWN_CAMPAIGN: Final = "a person or an end, once: the rows of one campaign"
+
+#: By file and name.
+EXCEPTIONS: Final[Mapping[str, str]] = {
+    **{
+        f"shared/deadletters/queries.sql:{name}": _LIST
+        for name in ("list", "bodies", "count_by_reason", "choose", "find", "get", "count_pending", "dismiss")
+    },
+    "shared/campaigns/queries.sql:count_recipients": _OWN_CAMPAIGN,
+    **{
+        f"workers/cli/campaign.sql:{name}": _OWN_CAMPAIGN
+        for name in (
+            *(
+                "open_draft",
+                "lock",
+                "clear_draft",
+                "count_recipients",
+                "count_known",
+                "find",
+                "is_carried_out",
+            ),
+            *("list", "count"),
+        )
+    },
+    **{
+        f"workers/cli/erasure.sql:{name}": _ERASURE
+        for name in (
+            *("addresses", "mappings", "lock_mappings", "messages", "lock_messages", "wamids_of_attempts"),
+            *(
+                "conversation_ids",
+                "numbers",
+                "find_dead_letters",
+                "shorten_launches",
+                "find_deferred",
+                "find_events",
+            ),
+            *("delete_status_events", "delete_unmatched_events", "delete_attempts", "delete_bodies"),
+            *(
+                "delete_recipients",
+                "delete_deferred",
+                "delete_dead_letters",
+                "delete_events",
+                "delete_messages",
+            ),
+            *("delete_aliases", "delete_mappings", "delete_profiles"),
+        )
+    },
+    **{
+        f"workers/cli/number.sql:{name}": "a person looks at, pauses or resumes numbers"
+        for name in ("list", "set_state", "count_waiting")
+    },
+    **{
+        f"workers/cli/profile.sql:{name}": _PERSON
+        for name in ("profile", "conversations", "audit", "set_consent")
+    },
+    **{
+        f"workers/cli/message.sql:{name}": _PERSON
+        for name in (
+            *("find_messages", "find_mappings", "find_mappings_of_customer", "last_messages", "mappings"),
+            *("messages", "attempts", "events", "unmatched_events", "deferrals", "dead_letters"),
+            "dead_letters_of_customer",
+        )
+    },
+    **{
+        f"workers/cli/diagnosis/doctor.sql:{name}": _COUNTED
+        for name in ("overdue_deferrals", "pending_dead_letters")
+    },
+}

@@ -1,0 +1,111 @@
+-- A busy quarter's tables, with a backlog of every kind. Row n of a table has the id row_id(n); each statement fills
+-- the table of its name.
+
+-- name: row_id
+create function row_id(n bigint) returns uuid immutable language sql
+return ('00000000-0000-7000-8000-' || lpad(to_hex(n), 12, '0'))::uuid;
+
+-- name: business_numbers
+insert into business_numbers (phone_number_id, state)
+select n::text, case when n = 1009 then 'paused' else 'active' end from generate_series(1000, 1009) as n;
+
+-- name: circuit_breakers
+insert into circuit_breakers (service) select n::text from generate_series(1000, 1009) as n;
+
+-- name: leases
+insert into leases (name, owner, expires_at) values ('scheduler', row_id(1), now() + interval '1 hour');
+
+-- name: customer_profiles
+insert into customer_profiles (phone, opt_in_marketing, last_interaction_at)
+select (49151000000000 + n)::text, n % 50 <> 0, now() from generate_series(1, 100000) as n;
+
+-- name: conversation_mappings
+-- All active; 833 of them for longer than 24 h.
+insert into conversation_mappings (id, wa_id, phone_number_id, conversation_id, last_activity_at, created_at)
+select row_id(n), (49151000000000 + n)::text, (1000 + n % 10)::text, 'conversation ' || n,
+       now() - interval '24.02 hours' * n / 1000000, now() - interval '80 days' * n / 1000000
+from generate_series(1, 1000000) as n;
+
+-- name: conversation_aliases
+insert into conversation_aliases (conversation_id, mapping_id)
+select 'earlier ' || n, row_id(n) from generate_series(1, 10000) as n;
+
+-- name: broadcast_campaigns
+insert into broadcast_campaigns (id, phone_number_id, message_text, status, next_batch_at)
+select 'done ' || n, '1001', 'text', 'done', null from generate_series(1, 2000) as n
+union all select 'giant', '1001', 'text', 'running', now()
+union all select 'paused', '1001', 'text', 'paused', null;
+
+-- name: message_tracking
+-- The first customer has 20,000 messages and one more; the last 60,000 of all wait to be sent, 700 of them for
+-- the giant campaign.
+insert into message_tracking
+    (id, mapping_id, wamid, client_message_id, genesys_message_id, direction, status, lane, campaign_id, created_at)
+select row_id(n), row_id(case when n <= 20000 or n = 1000000 then 1 else n end),
+       case when n <= 940000 then 'wamid.' || n end,
+       case when n % 4 = 0 then 'client ' || n end, case when n % 4 = 1 then 'genesys ' || n end,
+       case when n % 4 = 2 and n <= 940000 then 'INBOUND' else 'OUTBOUND' end,
+       case when n > 940000 then 'queued' when n % 4 = 2 then 'processed' else 'delivered' end,
+       case when n % 4 = 2 and n <= 940000 then null when n > 999300 and n < 1000000 then 'bulk' else 'reply' end,
+       case when n > 999300 and n < 1000000 then 'giant' when n <= 200000 and n % 4 = 3 then 'done 1' end,
+       now() - interval '90 days 1 hour' * (1000000 - n) / 1000000
+from generate_series(1, 1000000) as n;
+
+-- name: outbound_bodies
+insert into outbound_bodies (message_id, queue, exchange, routing_key, body)
+select row_id(n), 'outbound-sender', 'wa.outbound', 'reply.1', '{}' from generate_series(940001, 1000000) as n;
+
+-- name: send_attempts
+insert into send_attempts (message_id, attempt, wamid, outcome, started_at, finished_at)
+select row_id(n), 1, 'wamid.' || n, 'sent', at, at
+from (select n, now() - interval '30 days 1 hour' * (1000000 - n) / 1000000 as at
+      from generate_series(1, 940000) as n) as row;
+
+-- name: status_events
+-- A million events that wait for the messages of another system, and some that found theirs.
+insert into status_events (wamid, status, occurred_at, received_at, message_id, outcome)
+select 'other.' || n, 'sent', now(), now() - interval '23.9 hours' * (1000000 - n) / 1000000, null, 'unmatched'
+from generate_series(1, 1000000) as n
+union all
+select 'wamid.' || n, 'delivered', now(), now() - interval '30 days 1 hour' * (1000000 - n) / 1000000, row_id(n),
+       'applied'
+from generate_series(840001, 940000) as n;
+
+-- name: broadcast_recipients
+-- 300,000 skipped, most after an attempt; half a million still to go.
+insert into broadcast_recipients (campaign_id, wa_id, status, message_id)
+select case when n <= 400000 then 'done ' || 1 + n % 2000 else 'giant' end, (49151000000000 + n)::text,
+       case when n <= 100000 then 'delivered' when n <= 400000 then 'skipped'
+            when n <= 500000 then 'delivered' when n > 999300 then 'queued' else 'pending' end,
+       case when n <= 300000 or n > 999300 then row_id(n) end
+from generate_series(1, 999999) as n;
+
+-- name: outbox_events
+insert into outbox_events (id, event_type, payload, created_at, published_at, claimed_until)
+select row_id(n), 'message.updated', '{"event_version": 1}', at, case when n <= 498000 then at end, at
+from (select n, now() - interval '8 days 1 hour' * (500000 - n) / 500000 - interval '1 minute' as at
+      from generate_series(1, 500000) as n) as row;
+
+-- name: deferred_messages
+-- 300 ambiguous among those that are due.
+insert into deferred_messages
+    (id, queue, exchange, routing_key, body, headers, reason, not_before, message_id, phone_number_id, customer, lane)
+select row_id(n), 'outbound-sender', 'wa.outbound', 'reply.1', '{}', '{"correlation_id": "trace"}',
+       case when n % 300 = 0 and n <= 90000 then 'ambiguous' when n % 2 = 0 then 'earlier_message'
+            else 'number_paused' end,
+       now() + interval '1 hour' * (n - 120000) / 300000, case when n > 240000 then row_id(n + 700000) when n % 300 = 0 then row_id(n) end,
+       (1000 + n % 10)::text, (49151000000000 + n)::text, 'reply'
+from generate_series(1, 300000) as n;
+
+-- name: dead_letter_queue
+-- 350,000 are open. 50,000 of them are of a kind that goes back by itself: 250 may, 250 have gone often enough by now,
+-- the others had long before. 150,000 are settled since yesterday, 1,000 of them for longer than they are kept.
+insert into dead_letter_queue
+    (id, dedupe_key, source_queue, reason, payload, raw_body, status, created_at, dismissed_at, replay_count,
+     automatic)
+select row_id(n), 'key ' || n, 'outbound-sender', case when n % 7 = 0 then 'database_error' else 'send_rejected' end,
+       '{"wa_id": "4915"}', convert_to(repeat('{"wa_id": "4915"}', 10), 'UTF8'),
+       case when n <= 150000 then 'dismissed' else 'pending' end, now() - interval '60 days',
+       case when n <= 1000 then now() - interval '31 days' when n <= 150000 then now() - interval '1 day' end,
+       case when n % 7 = 0 and n % 1400 <> 0 then 3 else 0 end, n % 700 = 0
+from generate_series(1, 500000) as n;
