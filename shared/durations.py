@@ -66,8 +66,8 @@ class Durations:
 
     # Inbound resolver.
     #: Lease of the claim to publish `inbound.enriched`, by the database clock. Its owner extends it while it
-    #: publishes, however long that takes; so it may be short, and a dead owner's messages go on soon.
-    publish_claim_s: float = 3.0
+    #: publishes, however long that takes; a dead owner's messages go on after it.
+    publish_claim_s: float = 10.0
 
     # Outbound sender.
     #: A claimed attempt's HTTP request starts within this, or the attempt is given up.

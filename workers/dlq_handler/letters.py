@@ -23,11 +23,13 @@ from shared.amqp.delivery import (
     SOURCE_QUEUE,
     Delivery,
 )
-from shared.amqp.topology import DLX
+from shared.amqp.topology import DLX, STATUS_UPDATER
 from shared.consuming.headers import correlation_of
 from shared.ids import read_uuid
+from shared.payloads import InvalidPayload, StatusUpdate, decode
 from shared.postgres.deadletters import DeadLetter, clean_text
 from shared.reasons import DeadReason
+from shared.tracking import event_of, rejection_key
 
 #: Between the digest of a message and its delivery, where nothing else tells two messages apart.
 SEPARATOR: Final = ":"
@@ -58,9 +60,10 @@ def read_letter(delivery: Delivery, reader: str) -> DeadLetter:
     The same delivery gives the same `dedupe_key` each time.
     """
     death = read_death(delivery)
+    rejection = _rejection_key(delivery, death)
     return DeadLetter(
         id=uuid4(),
-        dedupe_key=_dedupe_key(delivery, death, reader),
+        dedupe_key=rejection or _dedupe_key(delivery, death, reader),
         source_queue=death.source_queue,
         exchange=death.exchange,
         routing_key=death.routing_key,
@@ -72,7 +75,7 @@ def read_letter(delivery: Delivery, reader: str) -> DeadLetter:
         correlation_id=correlation_of(delivery),
         message_id=read_uuid(delivery.headers.get(MESSAGE_ID)),
         replay_of=read_uuid(delivery.headers.get(REPLAY_OF)),
-        publish_id=None if delivery.message_id is None else clean_text(delivery.message_id),
+        publish_id=None if rejection else _publish_id(delivery),
     )
 
 
@@ -152,6 +155,26 @@ def _died_with_us(delivery: Delivery) -> Death:
         routing_key=delivery.origin_routing_key,
         attempts=attempts if isinstance(attempts, int) and 0 <= attempts < 1000 else delivery.attempt,
     )
+
+
+def _rejection_key(delivery: Delivery, death: Death) -> str | None:
+    """The key of a status that can never apply to its message; None for any other death.
+
+    Platforms repeat an event for days, each time as another delivery, before and after somebody has settled
+    its dead letter; and the scheduler may have found it out first.
+    """
+    if (death.source_queue, death.reason) != (STATUS_UPDATER, DeadReason.STATE_VIOLATION):
+        return None
+    try:
+        update = decode(StatusUpdate, delivery.body)
+    except InvalidPayload:
+        return None
+    event = event_of(update, death.routing_key, correlation_of(delivery))
+    return rejection_key(event, read_uuid(delivery.headers.get(REPLAY_OF)))
+
+
+def _publish_id(delivery: Delivery) -> str | None:
+    return None if delivery.message_id is None else clean_text(delivery.message_id)
 
 
 def _dedupe_key(delivery: Delivery, death: Death, reader: str) -> str:
