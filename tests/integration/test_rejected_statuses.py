@@ -1,4 +1,4 @@
-"""A status that can never apply to its message is one dead letter, however it dies, however often it comes."""
+"""A status that can never apply to its message is one dead letter, whichever way it dies, however often."""
 
 import asyncio
 from collections.abc import AsyncIterator
