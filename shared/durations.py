@@ -148,6 +148,9 @@ class Durations:
     unmarked_after_s: float = 15.0
     #: A deferred row that was published and not handled is due again after this.
     deferred_claim_s: float = 60.0
+    #: A message that is queued for so long, was not attempted since and is in no queue has lost its delivery.
+    #: Longer than a worker keeps one in hand, and than the longest delay tier.
+    lost_after_s: float = 900.0
     #: Rows of one round: conversations expired, deferred messages published.
     expiry_rows: int = 1000
     deferred_rows: int = 500
