@@ -24,7 +24,7 @@ from shared.amqp.delivery import (
     Delivery,
 )
 from shared.amqp.topology import DLX, STATUS_UPDATER
-from shared.consuming.headers import correlation_of
+from shared.consuming.headers import KEY_SEPARATOR, MADE_KEY, correlation_of
 from shared.ids import read_uuid
 from shared.payloads import InvalidPayload, StatusUpdate, decode
 from shared.postgres.deadletters import DeadLetter, clean_text
@@ -100,7 +100,16 @@ def read_death(delivery: Delivery) -> Death:
 
 def may_be_stored(delivery: Delivery) -> bool:
     """Whether an earlier delivery of this message may have been stored, under its digest and a suffix."""
-    return delivery.redelivered and read_death(delivery).key is None
+    key = read_death(delivery).key
+    if key is None:
+        return delivery.redelivered
+    return key.startswith(MADE_KEY) and KEY_SEPARATOR not in key
+
+
+def shared_part(dedupe_key: str) -> str | None:
+    """What the key of a first delivery shares with that of its redelivery; None where it is its own."""
+    shared, separator, _ = dedupe_key.partition(SEPARATOR)
+    return shared if separator else None
 
 
 def simplified(letter: DeadLetter) -> DeadLetter:
@@ -182,11 +191,12 @@ def _dedupe_key(delivery: Delivery, death: Death, reader: str) -> str:
 
     Ours may come twice, as two publishes under one key (its worker ended before the acknowledgement). Of
     others only a redelivery repeats: a first delivery has a key of its own, and a redelivery the digest by
-    which an earlier one is found.
+    which an earlier one is found. The same of ours that came without any id.
     """
     headers = delivery.headers
+    key, own = _split(death.key)
     parts = (
-        death.key or delivery.message_id,
+        key or delivery.message_id,
         death.source_queue,
         death.exchange,
         death.routing_key,
@@ -197,9 +207,19 @@ def _dedupe_key(delivery: Delivery, death: Death, reader: str) -> str:
     digest = hashlib.sha256(delivery.body)
     for part in parts:
         digest.update(f"\0{part}".encode("utf-8", "replace"))
+    if own:
+        return SEPARATOR.join((digest.hexdigest(), own))
     if death.key or delivery.redelivered:
         return digest.hexdigest()
     return SEPARATOR.join((digest.hexdigest(), reader, str(delivery.generation), str(delivery.tag)))
+
+
+def _split(key: str | None) -> tuple[str | None, str]:
+    """A key that we made: what repetitions share, and what is the first delivery's own."""
+    if key is None or not key.startswith(MADE_KEY):
+        return key, ""
+    shared, _, own = key.partition(KEY_SEPARATOR)
+    return shared, clean_text(own)
 
 
 def _ascii(text: str) -> str:
