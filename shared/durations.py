@@ -70,8 +70,8 @@ class Durations:
 
     # Inbound resolver.
     #: Lease of the claim to publish `inbound.enriched`, by the database clock. Its owner extends it while it
-    #: publishes, however long that takes; so it may be short, and a dead owner's messages go on soon.
-    publish_claim_s: float = 3.0
+    #: publishes, however long that takes; a dead owner's messages go on after it.
+    publish_claim_s: float = 10.0
 
     # Outbound sender.
     #: A claimed attempt's HTTP request starts within this, or the attempt is given up.
@@ -153,6 +153,9 @@ class Durations:
     #: that refuses is tried again.
     deferred_look_s: float = 0.1
     refused_pause_max_s: float = 30.0
+    #: A message that is queued for so long, was not attempted since and is in no queue has lost its delivery.
+    #: Longer than a worker keeps one in hand, and than the longest delay tier.
+    lost_after_s: float = 900.0
     #: Rows of one round: conversations expired, deferred messages published.
     expiry_rows: int = 1000
     deferred_rows: int = 500

@@ -2,7 +2,7 @@
 
 import base64
 import hashlib
-from typing import Any
+from typing import Any, Final
 from uuid import uuid4
 
 from shared.amqp.delivery import (
@@ -32,6 +32,9 @@ _KEPT = frozenset(
 )
 _KEPT_BYTES = 1000
 _KEY_BYTES = 255
+#: How a key begins that we made for a message without any, and what follows the part that repetitions share.
+MADE_KEY: Final = "made-"
+KEY_SEPARATOR: Final = ":"
 #: Names of headers that a copy was too small for.
 DROPPED_HEADERS = "x-wabus-dropped-headers"
 
@@ -109,9 +112,22 @@ def correlation_of(delivery: Delivery) -> str:
 
 
 def idempotency_key_of(delivery: Delivery) -> str:
-    """The same for each repetition: the publisher's key, else its message id, else a new one that stays."""
+    """The same for each repetition: the publisher's key, else its message id, else one that we make."""
     given = bounded_key(delivery.headers.get(IDEMPOTENCY_KEY)) or bounded_key(delivery.message_id)
-    return given or str(uuid4())
+    return given or _made_key(delivery)
+
+
+def _made_key(delivery: Delivery) -> str:
+    """A key for what came without any; once published under it the message keeps it.
+
+    Nothing tells two equal messages apart but that one of them is delivered again. So a first delivery has
+    its own, and a redelivery the beginning of it, by which whoever stores both finds the first.
+    """
+    digest = hashlib.sha256(delivery.body)
+    for part in (delivery.origin_exchange, delivery.origin_routing_key, delivery.published_at):
+        digest.update(f"\0{part}".encode("utf-8", "replace"))
+    made = f"{MADE_KEY}{digest.hexdigest()}"
+    return made if delivery.redelivered else f"{made}{KEY_SEPARATOR}{uuid4()}"
 
 
 def bounded_key(key: Any) -> str | None:

@@ -1,7 +1,11 @@
-"""Locks on customers and messages, many keys in one call: they serialise work and spare PostgreSQL.
+"""Locks on customers, many keys in one call: they serialise work and spare PostgreSQL.
 
 Owns tokens, TTLs, extension, release and the waits of contended keys. Does not own correctness: every rule
 holds without a lock, by the database's guards, so a lock that cannot be had, or is lost, stops nobody.
+
+Customers' locks alone are taken. What two replicas might do to one message is one guarded statement each time
+(the claim of an attempt, the claim of a publication, rows locked in the order of their ids), whose loser has
+nothing to redo: a lock of the message, `lock:message:{id}`, would add a round trip and spare none.
 """
 
 import asyncio
@@ -24,11 +28,6 @@ _EXTEND_SHARE: Final = 1 / 3
 def mapping_lock_key(phone_number_id: str, wa_id: str) -> str:
     """The lock of one customer at one business number."""
     return f"lock:mapping:{phone_number_id}:{wa_id}"
-
-
-def message_lock_key(message_id: str) -> str:
-    """The lock of one message."""
-    return f"lock:message:{message_id}"
 
 
 @dataclass(slots=True)

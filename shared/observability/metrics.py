@@ -71,7 +71,12 @@ class Metrics:
         self.duplicate_messages = self._counter(
             "duplicate_messages_total", "Deliveries of what was done already.", "worker"
         )
-        self.retries = self._counter("retries_total", "Copies sent to a retry tier.", "worker", "reason")
+        self.retries = self._counter(
+            "retries_total",
+            "Copies sent to a retry tier; of the scheduler, lost messages that it publishes again.",
+            "worker",
+            "reason",
+        )
         self.last_progress = self._gauge(
             "last_progress_timestamp_seconds", "When the consuming loop last turned, Unix time.", "worker"
         )

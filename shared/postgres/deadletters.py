@@ -34,7 +34,8 @@ class DeadLetter:
     """A dead message. `dedupe_key` stays on repetition.
 
     `replay_of` is the dead letter whose replay this was; stored is the first of that chain. `publish_id` is
-    the AMQP message id under which it came. `opaque`: do not look for JSON in the body.
+    the AMQP message id under which it came; without one its key stands for good. `opaque`: do not look for
+    JSON in the body.
     """
 
     id: UUID

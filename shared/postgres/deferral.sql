@@ -111,7 +111,8 @@ with recursive found (number) as (
                 else greatest(0, $8 - breaker.probes) end as probes
     from found
     left join business_numbers as number on number.phone_number_id = found.number
-    left join circuit_breakers as breaker on breaker.service = found.number
+    left join circuit_breakers as own on own.service = found.number
+    left join circuit_breakers as breaker on breaker.service = coalesce(own.service, '(unknown)')
     where found.number is not null
       and coalesce(number.state, 'active') = 'active' and coalesce(number.slowed_until, now()) <= now()
       and exists (select from deferred_messages as row

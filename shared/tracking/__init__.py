@@ -7,7 +7,7 @@ waited, the dlq-handler with what died. The rules of the states themselves are `
 """
 
 from shared.tracking.message_store import record_opt_outs
-from shared.tracking.rejected import describe_rejection
+from shared.tracking.rejected import describe_rejection, rejection_key
 from shared.tracking.tracker import Tracker
 from shared.tracking.values import (
     OWN_SOURCE,
@@ -38,4 +38,5 @@ __all__ = [
     "event_of",
     "read_callback_data",
     "record_opt_outs",
+    "rejection_key",
 ]

@@ -127,14 +127,28 @@ join conversation_mappings as mapping on mapping.id = tracked.mapping_id
 left join outbound_bodies as body on body.message_id = asked.id;
 
 -- name: move_messages
-update message_tracking as tracked
-set status = row.status, wamid = row.wamid, sent_at = row.sent_at, delivered_at = row.delivered_at,
-    read_at = row.read_at, failed_at = row.failed_at, error_code = row.error_code,
-    error_message = row.error_message, updated_at = now()
-from unnest($1::uuid[], $2::text[], $3::text[], $4::timestamptz[], $5::timestamptz[], $6::timestamptz[],
-            $7::timestamptz[], $8::text[], $9::text[])
-     as row (id, status, wamid, sent_at, delivered_at, read_at, failed_at, error_code, error_message)
-where tracked.id = row.id;
+-- One that was sent keeps its conversation alive, however long it waited; what somebody has locked is being
+-- written to anyhow, and nobody waits for it.
+with moved as (
+    update message_tracking as tracked
+    set status = row.status, wamid = row.wamid, sent_at = row.sent_at, delivered_at = row.delivered_at,
+        read_at = row.read_at, failed_at = row.failed_at, error_code = row.error_code,
+        error_message = row.error_message, updated_at = now()
+    from unnest($1::uuid[], $2::text[], $3::text[], $4::timestamptz[], $5::timestamptz[], $6::timestamptz[],
+                $7::timestamptz[], $8::text[], $9::text[])
+         as row (id, status, wamid, sent_at, delivered_at, read_at, failed_at, error_code, error_message)
+    where tracked.id = row.id
+    returning tracked.mapping_id, tracked.status
+), idle as (
+    select id from conversation_mappings
+    where id in (select mapping_id from moved where status = 'sent') and status = 'active'
+      and last_activity_at < now() - interval '1 minute'
+    for no key update skip locked
+)
+update conversation_mappings as mapping
+set last_activity_at = now(), updated_at = now()
+from idle
+where mapping.id = idle.id;
 
 -- name: move_recipients
 -- By the rank of states, as their messages; what was skipped stays so.

@@ -7,11 +7,12 @@ from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from typing import Final
-from uuid import UUID
+from uuid import UUID, uuid4
 
+import orjson
 import pytest
 
-from shared.amqp.delivery import Publication
+from shared.amqp.delivery import REPLAY_OF, Publication
 from shared.amqp.pika_link import Link
 from shared.amqp.pika_publisher import PikaPublisher
 from shared.deadletters.replay import Replayer, ReplayReport
@@ -21,8 +22,8 @@ from shared.postgres.database import Database
 from shared.running.ending import end_tasks
 from tests.support.cluster import FAST, Cluster
 from tests.support.dead_letters import count_letters, insert_letter, letters, publish_dead
-from tests.support.rows import add_mapping, add_message
-from tests.support.sending import Sender, text
+from tests.support.rows import add_campaign, add_mapping, add_message, insert
+from tests.support.sending import CUSTOMER, Sender, text
 from tests.support.waiting import until
 
 #: A claim ends when a test ends it.
@@ -334,3 +335,93 @@ async def test_a_replay_that_comes_twice_is_sent_once(sender: Sender, operator: 
         await sender.until_worked()
     assert len(await sender.attempts()) == 2
     assert await cluster.conn.fetchval("select count(*) from message_tracking") == 2
+
+
+async def add_last_recipient(sender: Sender, customer: str) -> None:
+    conn = sender.cluster.conn
+    await add_campaign(conn, id="spring", status="running", phone_number_id="1001")
+    await insert(conn, "broadcast_recipients", campaign_id="spring", wa_id=customer, status="queued")
+
+
+async def recipient(cluster: Cluster) -> dict[str, object]:
+    row = await cluster.conn.fetchrow("select * from broadcast_recipients")
+    assert row is not None
+    return dict(row)
+
+
+async def test_the_recipient_of_a_campaign_that_is_done_follows_the_replays_of_its_message(
+    sender: Sender, operator: Operator
+) -> None:
+    """Refused, replayed and refused, replayed and read: what counts is the newest, and done stays done."""
+    cluster = sender.cluster
+    await add_last_recipient(sender, CUSTOMER)
+    async with (
+        sender.with_statuses(),
+        sender.running(),
+        cluster.running("dlq-handler", "status-updater", "scheduler"),
+    ):
+        await sender.sandbox.change(fault={"code": 131026, "http_status": 400, "times": 2})
+        await sender.ask(text("campaign:spring:c", CUSTOMER, campaign_id="spring"), "bulk")
+        await until(partial(_are_stored, cluster, 1))
+        await until(lambda: _is(cluster, "select status = 'done' from broadcast_campaigns"))
+        assert (await recipient(cluster))["status"] == "failed"
+        for count in (1, 2):
+            await operator.replay((await letters(cluster))[-1]["id"])
+            if count == 1:
+                await until(partial(_are_stored, cluster, 2))
+                failed = await recipient(cluster)
+        await until(lambda: _is(cluster, "select status = 'read' from broadcast_recipients"))
+    rows = await cluster.conn.fetch("select id, wamid, status from message_tracking order by seq")
+    assert [row["status"] for row in rows] == ["failed", "failed", "read"]
+    assert (failed["status"], failed["message_id"], failed["error_code"]) == (
+        "failed",
+        rows[1]["id"],
+        "131026",
+    )
+    reached = await recipient(cluster)
+    assert (reached["message_id"], reached["wamid"]) == (rows[2]["id"], rows[2]["wamid"])
+    assert reached["error_code"] is None
+    assert reached["sent_at"] is not None
+    assert await cluster.conn.fetchval("select status from broadcast_campaigns") == "done"
+
+
+async def test_a_recipient_whose_message_died_before_it_became_a_row_follows_its_replay(
+    sender: Sender, operator: Operator
+) -> None:
+    cluster = sender.cluster
+    await add_last_recipient(sender, CUSTOMER)
+    message = text("campaign:spring:c", CUSTOMER, campaign_id="spring")
+    async with cluster.running("dlq-handler"):
+        await publish_dead(
+            cluster,
+            orjson.dumps(message),
+            queue="outbound-sender.bulk",
+            reason="database_error",
+            x_wabus_exchange="wa.outbound",
+            x_wabus_routing_key="bulk.c",
+        )
+        await until(lambda: _is(cluster, "select status = 'failed' from broadcast_recipients"))
+        async with sender.running():
+            await operator.replay((await letters(cluster))[0]["id"])
+            await until(lambda: _is(cluster, "select status = 'sent' from broadcast_recipients"))
+    assert (await recipient(cluster))["message_id"] == (await sender.row("campaign:spring:c"))["id"]
+
+
+async def test_what_an_operator_replays_twice_over_leaves_another_recipient_alone(
+    sender: Sender, operator: Operator
+) -> None:
+    """A recipient who was sent to is not queued again by the replay of a message that is not theirs."""
+    cluster = sender.cluster
+    await add_last_recipient(sender, CUSTOMER)
+    async with sender.running():
+        await sender.ask(text("campaign:spring:c", CUSTOMER, campaign_id="spring"), "bulk")
+        await until(lambda: _is(cluster, "select status = 'sent' from broadcast_recipients"))
+        before = await recipient(cluster)
+        other = text("by hand", CUSTOMER, campaign_id="spring")
+        await sender.ask(other, "bulk", **{REPLAY_OF: str(uuid4())})
+        await sender.until_status("sent", "by hand")
+    assert await recipient(cluster) == before
+
+
+async def _is(cluster: Cluster, query: str) -> bool:
+    return bool(await cluster.conn.fetchval(query))

@@ -6,8 +6,10 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
+from tests.support.rows import add_mapping, add_message, insert
 from tests.support.sending import NUMBER, PATIENT, Sender, text
 from tests.support.waiting import until
+from workers.outbound_sender.circuit_store import UNKNOWN_NUMBERS
 
 
 def ending(digits: str, prefix: str = "49170000000") -> str:
@@ -254,6 +256,40 @@ async def test_refusals_never_open_the_breaker(sender: Sender) -> None:
         for place in range(8):
             await sender.until_status("failed", f"c{place}")
     assert await sender.cluster.conn.fetchval("select count(*) from circuit_breakers") == 0
+
+
+async def test_numbers_that_publishers_invent_share_one_breaker(sender: Sender) -> None:
+    """Numbers that are known have their own; the others are tried all the same."""
+    conn = sender.cluster.conn
+    await add_message(
+        conn, mapping_id=await add_mapping(conn, phone_number_id="2002"), status="sent", wamid="wamid.1"
+    )
+    await insert(conn, "business_numbers", phone_number_id="3003")
+    sender.cluster.durations = replace(PATIENT, breaker_open_s=2.0)
+    await sender.sandbox.change(fault={"code": 131016, "http_status": 500})
+    async with sender.running():
+        for number in (NUMBER, "2002", "3003"):
+            await sender.ask(text(f"c{number}", phone_number_id=number))
+        for place in range(20):
+            await sender.ask(text(f"c{place}", ending(f"{place:03}"), phone_number_id=f"invented-{place}"))
+        await until(lambda: _is_unknown(sender, "open"))
+        await until(lambda: _are_breakers(sender, {NUMBER, "2002", "3003", UNKNOWN_NUMBERS}))
+        await sender.sandbox.change(fault=None)
+        async with sender.cluster.running("scheduler"):
+            await until(lambda: _is_unknown(sender, "closed"))
+            for place in range(20):
+                await sender.until_status("sent", f"c{place}")
+    assert await _are_breakers(sender, {NUMBER, "2002", "3003", UNKNOWN_NUMBERS})
+
+
+async def _are_breakers(sender: Sender, services: set[str]) -> bool:
+    rows = await sender.cluster.conn.fetch("select service from circuit_breakers")
+    return {row["service"] for row in rows} == services
+
+
+async def _is_unknown(sender: Sender, state: str) -> bool:
+    query = "select state = $2 from circuit_breakers where service = $1"
+    return bool(await sender.cluster.conn.fetchval(query, UNKNOWN_NUMBERS, state))
 
 
 async def _accepted(sender: Sender, count: int) -> bool:

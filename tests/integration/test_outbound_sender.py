@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from shared.campaigns.recipients import read_reachability
+from shared.postgres.database import Database
 from shared.tracking.values import STATUS_RETRY
 from tests.support.leftovers import has_in_hand
 from tests.support.rows import add_mapping, insert
@@ -124,6 +126,60 @@ async def test_a_customer_without_a_mapping_gets_one(sender: Sender) -> None:
     assert by_id[first["mapping_id"]] == (NUMBER, CUSTOMER, "active")
     assert by_id[second["mapping_id"]] == ("77", "DE.8842", "active")
     assert {item["to"] for item in await sender.sandbox.messages()} == {CUSTOMER, "DE.8842"}
+
+
+async def test_a_message_without_a_number_leaves_from_the_one_that_its_customer_is_in_touch_with(
+    sender: Sender,
+) -> None:
+    conn = sender.cluster.conn
+    ago = "update conversation_mappings set last_activity_at = now() - $2::interval where id = $1"
+    for number, minutes in (("2002", 20), ("3003", 10), ("4004", 30)):
+        mapping = await add_mapping(conn, phone_number_id=number)
+        await conn.execute(ago, mapping, timedelta(minutes=minutes))
+    await add_mapping(conn, phone_number_id="5005", status="closed")
+    async with sender.running():
+        message = text()
+        del message["phone_number_id"]
+        await sender.ask(message)
+        await sender.ask(text("c2", phone_number_id="2002"))
+        await sender.until_status("sent")
+        await sender.until_status("sent", "c2")
+    assert sorted(item["phone_number_id"] for item in await sender.sandbox.messages()) == ["2002", "3003"]
+    assert await conn.fetchval("select count(*) from conversation_mappings") == 4
+
+
+async def test_a_message_of_ours_keeps_its_conversation_alive_and_opens_no_window(sender: Sender) -> None:
+    """When it is accepted, and when it is sent at last."""
+    conn = sender.cluster.conn
+    await add_mapping(conn, conversation_id="conv-1")
+    grow_old = "update conversation_mappings set last_activity_at = now() - interval '25 hours'"
+    await conn.execute(grow_old)
+    await insert(conn, "business_numbers", phone_number_id=NUMBER, state="paused")
+    async with sender.running():
+        await sender.ask(to_conversation("conv-1"))
+        await sender.until_deferred("number_paused")
+        assert await _is_fresh(sender)
+        await conn.execute(grow_old)
+        await conn.execute("update business_numbers set state = 'active'")
+        await sender.release("number_paused")
+        await until(lambda: _is_fresh(sender))
+    database = Database(sender.cluster.database_url)
+    try:
+        async with database.connection() as connection:
+            reachable = await read_reachability(connection, NUMBER, [CUSTOMER], sender.cluster.durations)
+    finally:
+        await database.close()
+    assert not reachable[CUSTOMER].window_open
+
+
+async def test_a_conversation_that_somebody_has_locked_keeps_no_message_waiting(sender: Sender) -> None:
+    conn = sender.cluster.conn
+    await add_mapping(conn, conversation_id="conv-1")
+    await conn.execute("update conversation_mappings set last_activity_at = now() - interval '1 hour'")
+    async with sender.running(), conn.transaction():
+        await conn.execute("select from conversation_mappings for no key update")
+        await sender.ask(to_conversation("conv-1"))
+        await until(lambda: _is_accepted(sender))
 
 
 async def test_the_same_id_with_the_same_content_is_sent_once(sender: Sender) -> None:
@@ -395,3 +451,12 @@ def _has_told(sender: Sender, count: int) -> bool:
 
 async def _are_dead(sender: Sender, letters: int) -> bool:
     return await sender.cluster.depth("dlq-handler") == letters
+
+
+async def _is_fresh(sender: Sender) -> bool:
+    fresh = "select last_activity_at > now() - interval '1 hour' from conversation_mappings"
+    return bool(await sender.cluster.conn.fetchval(fresh))
+
+
+async def _is_accepted(sender: Sender) -> bool:
+    return len(await sender.sandbox.messages()) == 1

@@ -141,7 +141,7 @@ async def test_an_event_that_another_program_recorded_is_published(cluster: Clus
 
 async def test_what_is_past_its_retention_goes_and_the_rest_stays(cluster: Cluster) -> None:
     conn = cluster.conn
-    old, young = await add_message(conn), await add_message(conn)
+    old, young = await add_message(conn, status="sent"), await add_message(conn, status="sent")
     await age(cluster, "message_tracking", "created_at", "91 days", old)
     for days in (29, 31):
         await conn.execute(

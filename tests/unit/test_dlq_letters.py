@@ -9,6 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.amqp.delivery import Delivery
+from shared.consuming.disposition import Dead, Retry
+from shared.consuming.headers import idempotency_key_of
+from shared.consuming.settlement import copy_of
 from shared.reasons import DeadReason
 from workers.dlq_handler.letters import may_be_stored, read_death, read_letter, simplified
 
@@ -148,3 +151,32 @@ def test_what_looks_the_same_is_kept_apart_and_a_redelivery_finds_its_first_deli
     assert key(first) != key(second)
     assert may_be_stored(again)
     assert key(first).startswith(f"{key(again)}:")
+
+
+def test_a_message_without_any_id_that_is_delivered_again_is_the_same_dead_letter() -> None:
+    """Its worker ended between the publish of its dead letter and the acknowledgement."""
+    came = delivery({}, queue="inbound-resolver", exchange="wa.inbound", routing_key="49", message_id=None)
+    first, again, other = (_died(item) for item in (came, replace(came, redelivered=True), came))
+    assert key(first).startswith(f"{key(again)}:")
+    assert key(other) != key(first)
+    assert key(other).startswith(f"{key(again)}:")
+    assert [may_be_stored(item) for item in (first, again)] == [False, True]
+    unlike = _died(replace(came, redelivered=True, body=b"[]"))
+    assert key(unlike) != key(again)
+
+
+def test_a_message_without_any_id_keeps_the_key_of_its_first_retry() -> None:
+    came = delivery({}, queue="inbound-resolver", exchange="wa.inbound", routing_key="49", message_id=None)
+    copy = copy_of(came, Retry("transient", "away"))
+    assert copy is not None
+    headers = {**copy.headers, "x-idempotency-key": copy.idempotency_key, "x-attempt": 2}
+    retried = replace(came, headers=headers, message_id="m2")
+    assert idempotency_key_of(replace(retried, redelivered=True)) == copy.idempotency_key
+
+
+def _died(item: Delivery) -> Delivery:
+    """Its dead letter as the handler gets it: each time another publish."""
+    copy = copy_of(item, Dead(DeadReason.INVALID_PAYLOAD, "wa_id: field required"))
+    assert copy is not None
+    headers = {**copy.headers, "x-idempotency-key": copy.idempotency_key}
+    return delivery(headers, body=copy.body, message_id=str(uuid4()))

@@ -23,11 +23,13 @@ from shared.amqp.delivery import (
     SOURCE_QUEUE,
     Delivery,
 )
-from shared.amqp.topology import DLX
-from shared.consuming.headers import correlation_of
+from shared.amqp.topology import DLX, STATUS_UPDATER
+from shared.consuming.headers import KEY_SEPARATOR, MADE_KEY, correlation_of
 from shared.ids import read_uuid
+from shared.payloads import InvalidPayload, StatusUpdate, decode
 from shared.postgres.deadletters import DeadLetter, clean_text
 from shared.reasons import DeadReason
+from shared.tracking import event_of, rejection_key
 
 #: Between the digest of a message and its delivery, where nothing else tells two messages apart.
 SEPARATOR: Final = ":"
@@ -58,9 +60,10 @@ def read_letter(delivery: Delivery, reader: str) -> DeadLetter:
     The same delivery gives the same `dedupe_key` each time.
     """
     death = read_death(delivery)
+    rejection = _rejection_key(delivery, death)
     return DeadLetter(
         id=uuid4(),
-        dedupe_key=_dedupe_key(delivery, death, reader),
+        dedupe_key=rejection or _dedupe_key(delivery, death, reader),
         source_queue=death.source_queue,
         exchange=death.exchange,
         routing_key=death.routing_key,
@@ -72,7 +75,7 @@ def read_letter(delivery: Delivery, reader: str) -> DeadLetter:
         correlation_id=correlation_of(delivery),
         message_id=read_uuid(delivery.headers.get(MESSAGE_ID)),
         replay_of=read_uuid(delivery.headers.get(REPLAY_OF)),
-        publish_id=None if delivery.message_id is None else clean_text(delivery.message_id),
+        publish_id=None if rejection else _publish_id(delivery),
     )
 
 
@@ -97,7 +100,16 @@ def read_death(delivery: Delivery) -> Death:
 
 def may_be_stored(delivery: Delivery) -> bool:
     """Whether an earlier delivery of this message may have been stored, under its digest and a suffix."""
-    return delivery.redelivered and read_death(delivery).key is None
+    key = read_death(delivery).key
+    if key is None:
+        return delivery.redelivered
+    return key.startswith(MADE_KEY) and KEY_SEPARATOR not in key
+
+
+def shared_part(dedupe_key: str) -> str | None:
+    """What the key of a first delivery shares with that of its redelivery; None where it is its own."""
+    shared, separator, _ = dedupe_key.partition(SEPARATOR)
+    return shared if separator else None
 
 
 def simplified(letter: DeadLetter) -> DeadLetter:
@@ -154,16 +166,37 @@ def _died_with_us(delivery: Delivery) -> Death:
     )
 
 
+def _rejection_key(delivery: Delivery, death: Death) -> str | None:
+    """The key of a status that can never apply to its message; None for any other death.
+
+    Platforms repeat an event for days, each time as another delivery, before and after somebody has settled
+    its dead letter; and the scheduler may have found it out first.
+    """
+    if (death.source_queue, death.reason) != (STATUS_UPDATER, DeadReason.STATE_VIOLATION):
+        return None
+    try:
+        update = decode(StatusUpdate, delivery.body)
+    except InvalidPayload:
+        return None
+    event = event_of(update, death.routing_key, correlation_of(delivery))
+    return rejection_key(event, read_uuid(delivery.headers.get(REPLAY_OF)))
+
+
+def _publish_id(delivery: Delivery) -> str | None:
+    return None if delivery.message_id is None else clean_text(delivery.message_id)
+
+
 def _dedupe_key(delivery: Delivery, death: Death, reader: str) -> str:
     """The same on repetition, another for another message, even one that looks the same.
 
     Ours may come twice, as two publishes under one key (its worker ended before the acknowledgement). Of
     others only a redelivery repeats: a first delivery has a key of its own, and a redelivery the digest by
-    which an earlier one is found.
+    which an earlier one is found. The same of ours that came without any id.
     """
     headers = delivery.headers
+    key, own = _split(death.key)
     parts = (
-        death.key or delivery.message_id,
+        key or delivery.message_id,
         death.source_queue,
         death.exchange,
         death.routing_key,
@@ -174,9 +207,19 @@ def _dedupe_key(delivery: Delivery, death: Death, reader: str) -> str:
     digest = hashlib.sha256(delivery.body)
     for part in parts:
         digest.update(f"\0{part}".encode("utf-8", "replace"))
+    if own:
+        return SEPARATOR.join((digest.hexdigest(), own))
     if death.key or delivery.redelivered:
         return digest.hexdigest()
     return SEPARATOR.join((digest.hexdigest(), reader, str(delivery.generation), str(delivery.tag)))
+
+
+def _split(key: str | None) -> tuple[str | None, str]:
+    """A key that we made: what repetitions share, and what is the first delivery's own."""
+    if key is None or not key.startswith(MADE_KEY):
+        return key, ""
+    shared, _, own = key.partition(KEY_SEPARATOR)
+    return shared, clean_text(own)
 
 
 def _ascii(text: str) -> str:

@@ -8,7 +8,7 @@ from shared.postgres.database import Connection, Database
 from shared.postgres.deadletters import DeadLetter, store_dead_letters
 from shared.postgres.outbox import Outbox, OutboxEvent
 from shared.reasons import DeadReason
-from workers.dlq_handler.letters import may_be_stored
+from workers.dlq_handler.letters import may_be_stored, shared_part
 from workers.dlq_handler.messages import QUERIES, Corpse, MessageEnder, Rows
 from workers.dlq_handler.outbound import DeadOutbound
 
@@ -46,12 +46,13 @@ class DeathStore:
 
 
 async def _leave_out_stored(connection: Connection, corpses: Sequence[Corpse]) -> list[Corpse]:
-    """Without redeliveries of what an earlier delivery stored."""
+    """Without redeliveries of what an earlier delivery stored, or stores in this batch."""
     digests = [corpse.letter.dedupe_key for corpse in corpses if may_be_stored(corpse.delivery)]
     if not digests:
         return list(corpses)
     rows = await connection.fetch(QUERIES["stored_before"], digests)
     stored = {row["digest"] for row in rows}
+    stored |= {shared for corpse in corpses if (shared := shared_part(corpse.letter.dedupe_key)) is not None}
     return [corpse for corpse in corpses if corpse.letter.dedupe_key not in stored]
 
 

@@ -118,15 +118,20 @@ class Admission:
         self, wanted: Sequence[_Wanted], admitted: dict[Candidate, Admitted]
     ) -> list[tuple[_Wanted, Address | tuple[str, str]]]:
         """To whom each goes: a mapping, or (number, customer) where any active mapping will do."""
+        payloads = [item.candidate.payload for item in wanted]
         conversations = await self._find_conversations(
-            {item.candidate.payload.conversation_id for item in wanted} - {None}
+            {payload.conversation_id for payload in payloads} - {None}
+        )
+        numbers = await self._store.find_numbers(
+            payload.wa_id for payload in payloads if payload.wa_id and payload.phone_number_id is None
         )
         addressed: list[tuple[_Wanted, Address | tuple[str, str]]] = []
         for item in wanted:
             payload = item.candidate.payload
             if payload.conversation_id is None:
                 assert payload.wa_id is not None
-                addressed.append((item, (payload.phone_number_id or self._default_number, payload.wa_id)))
+                number = payload.phone_number_id or numbers.get(payload.wa_id, self._default_number)
+                addressed.append((item, (number, payload.wa_id)))
                 continue
             verdict = judge_conversation(conversations.get(payload.conversation_id))
             if isinstance(verdict, Address):

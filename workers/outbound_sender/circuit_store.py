@@ -1,8 +1,8 @@
 """Breakers in the table `circuit_breakers`, locked and written in the caller's transaction."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
-from typing import Any
+from typing import Any, Final
 
 from shared.durations import Durations
 from shared.observability.logs import Operation, fields, get_logger
@@ -15,29 +15,35 @@ logger = get_logger(__name__)
 _QUERIES = Queries("workers.outbound_sender", "claims.sql")
 
 
-class CircuitStore:
-    """Reads breakers with their rows locked, writes them back, and says so when one changes."""
+#: The breaker that all numbers share of which we know nothing but what a message says.
+UNKNOWN_NUMBERS: Final = "(unknown)"
 
-    def __init__(self, metrics: Metrics, durations: Durations) -> None:
+
+class CircuitStore:
+    """Reads breakers with their rows locked, writes them back, and says so when one changes.
+
+    `configured`: the numbers that the settings name. Which others have a breaker of their own is decided by
+    `ensure_circuits`.
+    """
+
+    def __init__(self, metrics: Metrics, durations: Durations, configured: Iterable[str] = ()) -> None:
         self._metrics = metrics
         self._durations = durations
+        self._configured = sorted(configured)
 
-    async def lock(
-        self, connection: Connection, numbers: Sequence[str], answered: Sequence[str] = ()
-    ) -> dict[str, Circuit]:
-        """The breakers of these numbers, until the transaction's end; a missing row is not among them.
+    async def lock(self, connection: Connection, services: Iterable[str]) -> dict[str, Circuit]:
+        """These breakers, until the transaction's end; a missing row is not among them.
 
-        Of numbers that `answered` only those that this changes. To be called once in a transaction: rows are
-        locked in one order, so that nobody waits for who waits for them.
+        All that a transaction needs in one call: rows are locked in their order.
         """
-        rows = await connection.fetch(_QUERIES["lock_circuits"], list(numbers), list(answered))
+        rows = await connection.fetch(_QUERIES["lock_circuits"], sorted(services))
         return {row["service"]: circuit_of(row) for row in rows}
 
-    async def write(self, connection: Connection, number: str, circuit: Circuit) -> None:
+    async def write(self, connection: Connection, service: str, circuit: Circuit) -> None:
         """Write one back. Its row is there, and locked."""
         await connection.execute(
             _QUERIES["write_circuit"],
-            number,
+            service,
             circuit.state,
             circuit.failures,
             list(circuit.failed_messages),
@@ -45,35 +51,44 @@ class CircuitStore:
             timedelta(seconds=circuit.open_for_s),
             timedelta(seconds=circuit.probe_lease_s),
         )
-        self._show(number, circuit)
+        self._show(service, circuit)
 
     async def note(self, connection: Connection, healths: Mapping[str, Sequence[Health]]) -> None:
         """Take note of what requests said, by number. Nothing is written where all is well."""
         if not healths:
             return
-        failing = [number for number, said in healths.items() if not all(one.answered for one in said)]
-        well = [number for number in healths if number not in failing]
+        failing = {number for number, said in healths.items() if not all(one.answered for one in said)}
         if failing:
-            await connection.execute(_QUERIES["ensure_circuits"], failing)
-        locked = await self.lock(connection, failing, well)
-        if closed := [number for number in locked if number in well]:
-            for row in await connection.fetch(_QUERIES["close_circuits"], closed):
-                self._show(row["service"], Circuit())
-        for number in failing:
-            circuit = locked[number]
-            noted = note(circuit, healths[number], self._durations)
-            if noted != circuit:
-                await self.write(connection, number, noted)
-            if noted.state == "open" and circuit.state != "open":
-                logger.error(
-                    "breaker of number %s opens after %d failures in a row",
-                    number,
-                    noted.failures,
-                    extra=fields(operation=Operation.CIRCUIT_BREAKING),
-                )
+            await connection.execute(
+                _QUERIES["ensure_circuits"], sorted(failing), self._configured, UNKNOWN_NUMBERS
+            )
+        said: dict[str, list[Health]] = {}
+        touched = set()
+        for row in await connection.fetch(_QUERIES["find_circuits"], sorted(healths), UNKNOWN_NUMBERS):
+            said.setdefault(row["service"], []).extend(healths[row["number"]])
+            if row["disturbed"] or row["number"] in failing:
+                touched.add(row["service"])
+        if not touched:
+            return
+        for service, circuit in (await self.lock(connection, touched)).items():
+            await self._note(connection, service, circuit, said[service])
 
-    def _show(self, number: str, circuit: Circuit) -> None:
-        self._metrics.circuit_state.labels(number).set(CIRCUIT_STATES[circuit.state])
+    async def _note(
+        self, connection: Connection, service: str, circuit: Circuit, said: Sequence[Health]
+    ) -> None:
+        noted = note(circuit, said, self._durations)
+        if noted != circuit:
+            await self.write(connection, service, noted)
+        if noted.state == "open" and circuit.state != "open":
+            logger.error(
+                "breaker of number %s opens after %d failures in a row",
+                service,
+                noted.failures,
+                extra=fields(operation=Operation.CIRCUIT_BREAKING),
+            )
+
+    def _show(self, service: str, circuit: Circuit) -> None:
+        self._metrics.circuit_state.labels(service).set(CIRCUIT_STATES[circuit.state])
 
 
 def circuit_of(row: Any) -> Circuit:

@@ -14,7 +14,7 @@ from shared.postgres.database import Connection, Database
 from shared.postgres.deferral import release_followers
 from shared.postgres.queries import Queries
 from workers.outbound_sender.circuit import Circuit, admit
-from workers.outbound_sender.circuit_store import CircuitStore, circuit_of
+from workers.outbound_sender.circuit_store import UNKNOWN_NUMBERS, CircuitStore, circuit_of
 from workers.outbound_sender.gate import Claim, Decision, Done, Fail, Gate, Hold, Request, Withdraw, decide
 from workers.outbound_sender.message import Outgoing
 
@@ -48,7 +48,10 @@ Verdict: TypeAlias = Claimed | NeedsPermit | Done | Hold | Withdraw | Fail
 
 @dataclass(frozen=True, slots=True)
 class _Facts:
+    """`service` names the breaker of its number, which unknown numbers share."""
+
     gate: Gate
+    service: str
     circuit: Circuit
 
 
@@ -119,29 +122,31 @@ class ClaimStore:
 
     async def _pass_circuits(self, connection: Connection, cases: Sequence[_Case]) -> None:
         """Where a breaker is not closed, only its probes go; they are counted with its row locked."""
-        guarded = [case for case in cases if isinstance(case.decision, Claim) and not _is_closed(case)]
+        guarded = [
+            (case, case.facts.service)
+            for case in cases
+            if isinstance(case.decision, Claim) and case.facts and case.facts.circuit.state != "closed"
+        ]
         if not guarded:
             return
-        numbers = {case.ask.message.number for case in guarded}
-        before = await self._circuits.lock(connection, sorted(numbers))
+        before = await self._circuits.lock(connection, {service for _, service in guarded})
         now = dict(before)
-        for case in guarded:
-            number = case.ask.message.number
-            admitted = admit(now.get(number, Circuit()), self._durations)
+        for case, service in guarded:
+            admitted = admit(now.get(service, Circuit()), self._durations)
             if admitted is None:
                 case.decision = Hold("circuit_open", 0)
             else:
-                now[number] = admitted
-        for number, circuit in now.items():
-            if circuit != before.get(number, Circuit()):
-                await self._circuits.write(connection, number, circuit)
+                now[service] = admitted
+        for service, circuit in now.items():
+            if circuit != before.get(service, Circuit()):
+                await self._circuits.write(connection, service, circuit)
 
 
 async def _read(connection: Connection, messages: Sequence[Outgoing]) -> dict[UUID, _Facts]:
     ids = [message.id for message in messages]
     expirations = [message.payload.expires_at for message in messages]
-    rows = await connection.fetch(_QUERIES["read_gates"], ids, expirations)
-    return {ids[row["place"] - 1]: _Facts(_gate_of(row), circuit_of(row)) for row in rows}
+    rows = await connection.fetch(_QUERIES["read_gates"], ids, expirations, UNKNOWN_NUMBERS)
+    return {ids[row["place"] - 1]: _Facts(_gate_of(row), row["service"], circuit_of(row)) for row in rows}
 
 
 def _gate_of(row: Any) -> Gate:
@@ -158,10 +163,6 @@ def _gate_of(row: Any) -> Gate:
         number_paused=row["number_paused"],
         earlier_waits=row["earlier_waits"],
     )
-
-
-def _is_closed(case: _Case) -> bool:
-    return case.facts is None or case.facts.circuit.state == "closed"
 
 
 async def _insert_attempts(connection: Connection, cases: Sequence[_Case], durations: Durations) -> None:

@@ -18,7 +18,7 @@ select given.place, tracked.status, mapping.phone_number_id as number,
              and earlier.seq < tracked.seq
              and (its_campaign.id is null or its_campaign.status = 'running')
        ) as earlier_waits,
-       coalesce(circuit.state, 'closed') as state, coalesce(circuit.failures, 0) as failures,
+       coalesce(circuit.service, $3) as service, coalesce(circuit.state, 'closed') as state, coalesce(circuit.failures, 0) as failures,
        coalesce(circuit.failed_messages, '{}') as failed_messages, coalesce(circuit.probes, 0) as probes,
        coalesce(extract(epoch from now() - circuit.opened_at), 0)::float8 as open_for_s,
        coalesce(extract(epoch from circuit.probes_until - now()), 0)::float8 as probe_lease_s
@@ -41,7 +41,12 @@ left join broadcast_recipients as recipient
     on recipient.campaign_id = tracked.campaign_id and recipient.wa_id = mapping.wa_id
 left join customer_profiles as profile on profile.phone = mapping.wa_id
 left join business_numbers as number on number.phone_number_id = mapping.phone_number_id
-left join circuit_breakers as circuit on circuit.service = mapping.phone_number_id;
+left join lateral (
+    select breaker.* from circuit_breakers as breaker
+    where breaker.service in (mapping.phone_number_id, $3)
+    order by breaker.service = $3
+    limit 1
+) as circuit on true;
 
 -- name: claim
 -- The claim: only where no other attempt of that number, open or successful, is there. A recipient that was not
@@ -65,18 +70,41 @@ with claimed as (
 select message_id from claimed;
 
 -- name: ensure_circuits
+-- A row for each number that we know of: the settings name it ($2), an operator or the platform has spoken of it,
+-- or a message of it has a wamid, so that the platform knows it. All others share one ($3): whatever publishers
+-- invent, there are no more rows than numbers.
 insert into circuit_breakers (service)
-select distinct service from unnest($1::text[]) as row (service) order by service
+select distinct case when known then number else $3 end
+from (
+    select number,
+           number = any($2::text[])
+           or exists (select from circuit_breakers where service = number)
+           or exists (select from business_numbers where phone_number_id = number)
+           or exists (select from (select id from conversation_mappings
+                                   where phone_number_id = number and status = 'active'
+                                   limit 100) as mapping
+                      join message_tracking as tracked on tracked.mapping_id = mapping.id
+                      where tracked.wamid is not null) as known
+    from unnest($1::text[]) as asked (number)
+) as row
+order by 1
 on conflict (service) do nothing;
 
+-- name: find_circuits
+-- The breaker of each number, and whether an answered request changes it.
+select asked.number, coalesce(own.service, $2) as service,
+       coalesce(circuit.state <> 'open' and (circuit.failures > 0 or circuit.state = 'half_open'), false) as disturbed
+from unnest($1::text[]) as asked (number)
+left join circuit_breakers as own on own.service = asked.number
+left join circuit_breakers as circuit on circuit.service = coalesce(own.service, $2);
+
 -- name: lock_circuits
--- Those of $1, and of $2 those that answered requests would change; in one order, whatever is done with each.
+-- In one order, whatever is done with each.
 select service, state, failures, failed_messages, probes,
        coalesce(extract(epoch from now() - opened_at), 0)::float8 as open_for_s,
        coalesce(extract(epoch from probes_until - now()), 0)::float8 as probe_lease_s
 from circuit_breakers
 where service = any($1::text[])
-   or (service = any($2::text[]) and state <> 'open' and (failures > 0 or state = 'half_open'))
 order by service
 for update;
 
@@ -88,14 +116,6 @@ set state = $2, failures = $3, failed_messages = $4::uuid[], probes = $5,
     successes = case when $2 = 'closed' and state <> 'closed' then successes + 1 else successes end,
     updated_at = now()
 where service = $1;
-
--- name: close_circuits
--- Answered requests end a row of failures. The rows are locked.
-update circuit_breakers
-set state = 'closed', failures = 0, failed_messages = '{}', probes = 0, probes_until = null, opened_at = null,
-    successes = case when state = 'half_open' then successes + 1 else successes end, updated_at = now()
-where service = any($1::text[])
-returning service;
 
 -- name: return_recipients
 -- A campaign that is not running takes them back; only what is queued. Its row is locked: a cancel either

@@ -66,6 +66,13 @@ cross join lateral (
     limit 1
 ) as named;
 
+-- name: find_numbers
+-- The number that each of these customers is in touch with: of their active mappings the latest.
+select distinct on (wa_id) wa_id as customer, phone_number_id as number
+from conversation_mappings
+where wa_id = any($1::text[]) and status = 'active'
+order by wa_id, last_activity_at desc, created_at desc, id desc;
+
 -- name: find_active
 select mapping.id as mapping_id, mapping.phone_number_id as number, mapping.wa_id as customer, mapping.conversation_id
 from unnest($1::text[], $2::text[]) as given (number, customer)
@@ -83,15 +90,17 @@ returning id as mapping_id, phone_number_id as number, wa_id as customer, conver
 
 -- name: track
 -- A row for each new message, in their order, with the original body until the message is final. Not
--- returned: another replica was first, or a mapping known from the cache is not active any more.
+-- returned: another replica was first, or a mapping known from the cache is not active any more. A recipient
+-- whose message failed follows its replay. A message keeps its conversation alive; one that somebody has locked
+-- is being written to anyhow, and nobody waits for it.
 with given as (
     select *
     from unnest($1::uuid[], $2::uuid[], $3::boolean[], $4::text[], $5::text[], $6::text[], $7::text[],
                 $8::text[], $9::text[], $10::bytea[], $11::uuid[], $12::text[], $13::text[], $14::text[],
-                $15::text[], $16::bytea[], $17::text[])
+                $15::text[], $16::bytea[], $17::text[], $18::boolean[])
          with ordinality as row (id, mapping_id, hinted, genesys_id, client_id, message_type, media_url, lane,
                                  campaign_id, content_hash, replay_of, metadata, queue, exchange, routing_key,
-                                 body, headers, place)
+                                 body, headers, replayed, place)
 ), fresh as (
     insert into message_tracking
         (id, mapping_id, genesys_message_id, client_message_id, direction, status, message_type, media_url,
@@ -112,10 +121,22 @@ with given as (
     join given on given.id = fresh.id
 ), recipients as (
     update broadcast_recipients as recipient
-    set message_id = fresh.id, updated_at = now()
+    set message_id = fresh.id, status = 'queued', wamid = null, error_code = null, sent_at = null,
+        delivered_at = null, read_at = null, updated_at = now()
     from fresh
+    join given on given.id = fresh.id
     join conversation_mappings as mapping on mapping.id = fresh.mapping_id
     where recipient.campaign_id = fresh.campaign_id and recipient.wa_id = mapping.wa_id
-      and recipient.status = 'queued'
+      and (recipient.status = 'queued'
+           or (given.replayed and recipient.status = 'failed'
+               and recipient.message_id is not distinct from given.replay_of))
+), touched as (
+    update conversation_mappings as mapping
+    set last_activity_at = now(), updated_at = now()
+    from (select id from conversation_mappings
+          where id in (select mapping_id from fresh) and status = 'active'
+            and last_activity_at < now() - interval '1 minute'
+          for no key update skip locked) as idle
+    where mapping.id = idle.id
 )
 select id from fresh;

@@ -124,6 +124,14 @@ class IntakeStore:
         rows = await self._database.fetch(_QUERIES["find_conversations"], asked)
         return {row["asked"]: _address(row, row["status"]) for row in rows}
 
+    async def find_numbers(self, customers: Iterable[str]) -> dict[str, str]:
+        """By customer, the number of their latest active mapping."""
+        asked = sorted(set(customers))
+        if not asked:
+            return {}
+        rows = await self._database.fetch(_QUERIES["find_numbers"], asked)
+        return {row["customer"]: row["number"] for row in rows}
+
     async def find_or_open(
         self, pairs: Iterable[tuple[str, str]]
     ) -> tuple[dict[tuple[str, str], Address], int]:
@@ -184,4 +192,5 @@ def _columns(message: Fresh) -> tuple[Any, ...]:
         delivery.origin_routing_key,
         delivery.body,
         orjson.dumps(stored_headers(delivery), default=str).decode(),
+        message.candidate.is_replay,
     )

@@ -39,7 +39,10 @@ def compose(kit: Kit) -> Worker:
         durations=durations,
     )
     pacer = Pacer(limiter, kit.settings, durations)
-    circuits = CircuitStore(metrics, durations)
+    settings = kit.settings
+    circuits = CircuitStore(
+        metrics, durations, {settings.whatsapp_phone_number_id, *settings.whatsapp_numbers}
+    )
     claim_store = ClaimStore(kit.database, circuits, durations, pacer.marketing_held_s)
     tracker = Tracker(kit.database, kit.outbox, metrics, durations)
     result_store = ResultStore(kit.database, tracker, circuits, kit.outbox, durations)

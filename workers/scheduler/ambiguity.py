@@ -32,7 +32,7 @@ _ROWS = 200
 #: For so much of the wait the queue of statuses must be empty.
 _HEARD_OUT = 0.05
 #: What `shared.postgres.deferral` keeps beside the message's headers.
-_OWN_HEADERS = ("correlation_id", "idempotency_key")
+OWN_HEADERS = ("correlation_id", "idempotency_key")
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,7 +193,7 @@ def _dead_letter(row: asyncpg.Record) -> DeadLetter:
         reason=DeadReason.SEND_AMBIGUOUS,
         error_message=_ERROR,
         raw_body=row["body"],
-        headers={name: value for name, value in row["headers"].items() if name not in _OWN_HEADERS},
+        headers={name: value for name, value in row["headers"].items() if name not in OWN_HEADERS},
         attempts=row["attempt"],
         correlation_id=_trace_id(row),
         message_id=row["message_id"],

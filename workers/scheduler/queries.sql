@@ -114,10 +114,79 @@ where attempt.message_id = row.message_id and attempt.attempt = row.attempt
 -- name: remove_deferred
 delete from deferred_messages where id = any($1::uuid[]);
 
+-- name: lock_forgotten
+-- Messages past their retention that are still under way, with what is kept of them. One whose attempt is
+-- younger than $2 may be decided yet.
+select tracked.id, coalesce(row.queue, body.queue) as queue, coalesce(row.exchange, body.exchange) as exchange,
+       coalesce(row.routing_key, body.routing_key) as routing_key, coalesce(row.body, body.body) as body,
+       coalesce(row.headers, body.headers) as headers,
+       (select greatest(1, count(*)) from send_attempts where message_id = tracked.id) as attempts
+from message_tracking as tracked
+left join deferred_messages as row on row.message_id = tracked.id
+left join outbound_bodies as body on body.message_id = tracked.id
+where tracked.created_at < now() - $1::interval and tracked.direction = 'OUTBOUND'
+  and (tracked.status = 'queued' or row.id is not null)
+  and not exists (select from send_attempts as attempt
+                  where attempt.message_id = tracked.id and attempt.started_at > now() - $2::interval
+                    and (attempt.outcome is null or attempt.outcome = 'ambiguous'))
+order by tracked.created_at
+limit $3
+for update of tracked skip locked;
+
+-- name: give_up_undecided
+update send_attempts
+set outcome = 'failed', finished_at = coalesce(finished_at, now()), error_code = 'send_ambiguous'
+where message_id = any($1::uuid[]) and (outcome is null or outcome = 'ambiguous')
+returning message_id;
+
+-- name: remove_deferred_of
+delete from deferred_messages where message_id = any($1::uuid[]);
+
+-- name: read_queued
+-- A page of what is queued, by the index of what waits. Missing: of age, not deferred, not lately attempted, not
+-- back with its campaign; it is in a queue, or in nobody's hands.
+with page as materialized (
+    select id, mapping_id, queued_lane, seq, created_at
+    from message_tracking
+    where queued_lane is not null and (mapping_id, queued_lane, seq) > ($1, $2, $3)
+    order by mapping_id, queued_lane, seq
+    limit $4
+)
+select page.id, page.mapping_id, page.queued_lane, page.seq, body.queue,
+       body.queue is not null and page.created_at < now() - $5::interval
+       and not exists (select from deferred_messages as row where row.message_id = page.id)
+       and not exists (select from send_attempts as attempt
+                       where attempt.message_id = page.id
+                         and coalesce(attempt.finished_at, attempt.started_at) > now() - $5::interval)
+       and not exists (select from broadcast_recipients as recipient
+                       where recipient.message_id = page.id and recipient.status <> 'queued') as is_missing
+from page
+left join outbound_bodies as body on body.message_id = page.id
+order by page.mapping_id, page.queued_lane, page.seq;
+
+-- name: defer_lost
+-- Due now, in the order of their customers.
+insert into deferred_messages
+    (queue, exchange, routing_key, body, headers, reason, not_before, message_id, message_seq, phone_number_id,
+     customer, lane)
+select body.queue, body.exchange, body.routing_key, body.body,
+       jsonb_build_object('correlation_id', tracked.id, 'idempotency_key', tracked.id, 'x-attempt', 1) || body.headers,
+       $2, now(), tracked.id, tracked.seq, mapping.phone_number_id, mapping.wa_id, tracked.lane
+from message_tracking as tracked
+join conversation_mappings as mapping on mapping.id = tracked.mapping_id
+join outbound_bodies as body on body.message_id = tracked.id
+where tracked.id = any($1::uuid[]) and tracked.queued_lane is not null
+order by tracked.seq
+on conflict (message_id) where message_id is not null do nothing
+returning message_id;
+
 -- name: prune_messages
--- The ids as an array, here and below: of a join the planner thinks that it may be long, and reads the whole table.
+-- What is under way stays: it fails first. The ids as an array, here and below: of a join the planner thinks that it
+-- may be long, and reads the whole table.
 delete from message_tracking
-where id = any(array(select id from message_tracking where created_at < now() - $1::interval
+where id = any(array(select id from message_tracking as tracked
+                     where created_at < now() - $1::interval and status <> 'queued'
+                       and not exists (select from deferred_messages as row where row.message_id = tracked.id)
                      order by created_at limit $2 for update skip locked));
 
 -- name: prune_status_events
@@ -126,14 +195,26 @@ where id = any(array(select id from status_events where received_at < now() - $1
                      order by received_at limit $2 for update skip locked));
 
 -- name: prune_attempts
+-- Not of what is under way: without them nobody knows how often, and whether, it was sent.
 delete from send_attempts
-where message_id = any(array(select message_id from send_attempts where started_at < now() - $1::interval
+where message_id = any(array(select message_id from send_attempts
+                             where started_at < now() - $1::interval
+                               and not exists (select from message_tracking as tracked
+                                               where tracked.id = message_id and tracked.status = 'queued')
+                               and not exists (select from deferred_messages as row
+                                               where row.message_id = send_attempts.message_id)
                              order by started_at limit $2 for update skip locked))
   and started_at < now() - $1::interval;
 
 -- name: prune_bodies
+-- Not of what is under way: it is sent from them yet.
 delete from outbound_bodies
-where message_id = any(array(select message_id from outbound_bodies where created_at < now() - $1::interval
+where message_id = any(array(select message_id from outbound_bodies
+                             where created_at < now() - $1::interval
+                               and not exists (select from message_tracking as tracked
+                                               where tracked.id = message_id and tracked.status = 'queued')
+                               and not exists (select from deferred_messages as row
+                                               where row.message_id = outbound_bodies.message_id)
                              order by created_at limit $2 for update skip locked));
 
 -- name: count_active

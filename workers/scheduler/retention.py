@@ -10,6 +10,7 @@ from shared.durations import Durations
 from shared.observability.logs import Operation, fields, get_logger
 from shared.postgres.database import Database
 from shared.postgres.outbox import Outbox
+from workers.scheduler.forgotten import ForgottenMessages
 from workers.scheduler.store import QUERIES
 
 logger = get_logger(__name__)
@@ -18,13 +19,22 @@ _ROWS = 2000
 
 
 class RetentionJob:
-    """Prunes messages, status events, attempts, kept bodies, marked events and settled dead letters."""
+    """Prunes messages, status events, attempts, kept bodies, marked events and settled dead letters.
+
+    What is under way is not pruned; a message that is past its retention then fails first.
+    """
 
     def __init__(
-        self, database: Database, outbox: Outbox, letters: DeadLetterStore, durations: Durations
+        self,
+        database: Database,
+        outbox: Outbox,
+        letters: DeadLetterStore,
+        forgotten: ForgottenMessages,
+        durations: Durations,
     ) -> None:
         self._database = database
         self._letters = letters
+        self._forgotten = forgotten
         self._letters_days = durations.retention_dead_letters_days
         self._outbox = outbox
         floor = durations.retention_floor_days
@@ -39,6 +49,7 @@ class RetentionJob:
     async def run(self) -> int:
         """Remove all that is older than its retention; returns how many rows."""
         total = 0
+        await self._forgotten.fail(timedelta(days=self._days["prune_messages"]))
         for query, days in self._days.items():
             while (removed := await self._database.execute(QUERIES[query], timedelta(days=days), _ROWS)) > 0:
                 total += removed

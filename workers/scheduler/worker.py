@@ -13,7 +13,9 @@ from workers.scheduler.ambiguity import AmbiguityJob
 from workers.scheduler.campaigns import CampaignsJob, SkippedJob
 from workers.scheduler.clock import Clock, Job
 from workers.scheduler.expiry import ExpiryJob
+from workers.scheduler.forgotten import ForgottenMessages
 from workers.scheduler.gauges import GaugesJob
+from workers.scheduler.lost import LostJob
 from workers.scheduler.republishing import DeferredJob, FollowersJob, UnmarkedJob
 from workers.scheduler.retention import RetentionJob
 
@@ -54,10 +56,16 @@ def _jobs(kit: Kit, tracker: Tracker, ambiguity: AmbiguityJob) -> list[Job]:
         rows=durations.expiry_rows,
     )
     letters = DeadLetterStore(database)
+    forgotten = ForgottenMessages(database, tracker, outbox, kit.metrics, durations.status_unmatched_h)
     return [
         Job("deferred messages", tick_s, DeferredJob(kit.deferrals, kit.broker, settings, durations).run),
         Job("forgotten followers", durations.unmarked_after_s, FollowersJob(kit.deferrals).run),
         Job("ambiguous sends", tick_s, ambiguity.run),
+        Job(
+            "lost messages",
+            durations.status_match_s,
+            LostJob(database, kit.broker, kit.metrics, durations).run,
+        ),
         Job("campaigns", tick_s, CampaignsJob(database, kit.broker, outbox).run),
         Job(
             "skipped recipients",
@@ -72,7 +80,11 @@ def _jobs(kit: Kit, tracker: Tracker, ambiguity: AmbiguityJob) -> list[Job]:
             Replayer(database, kit.broker.publisher, durations).replay_due,
         ),
         Job("expiry", settings.expiry_job_interval_minutes * 60, expiry.run),
-        Job("retention", durations.retention_s, RetentionJob(database, outbox, letters, durations).run),
+        Job(
+            "retention",
+            durations.retention_s,
+            RetentionJob(database, outbox, letters, forgotten, durations).run,
+        ),
     ]
 
 

@@ -8,13 +8,13 @@ from dataclasses import dataclass, field, replace
 import pytest
 
 from shared.coordination.client import RedisClient
-from shared.coordination.locks import LockManager, LockRound, mapping_lock_key, message_lock_key
+from shared.coordination.locks import LockManager, LockRound, mapping_lock_key
 from shared.durations import Durations
 from tests.support.redis_server import RedisServer
 from tests.support.waiting import until
 
-FREE = "lock:message:free"
-TAKEN = "lock:message:taken"
+FREE = "lock:mapping:1001:free"
+TAKEN = "lock:mapping:1001:taken"
 
 
 @dataclass
@@ -78,7 +78,6 @@ def test_keys_are_named_as_operators_know_them() -> None:
     assert (
         mapping_lock_key("106540352242922", "4915112345678") == "lock:mapping:106540352242922:4915112345678"
     )
-    assert message_lock_key("abc") == "lock:message:abc"
 
 
 async def test_of_two_owners_the_first_has_the_key_until_it_releases_it(
@@ -124,7 +123,7 @@ async def test_fifty_keys_are_taken_and_released_in_one_call_each(
     client: RedisClient, observed: Observed, durations: Durations
 ) -> None:
     manager = manager_of(client, observed, durations, ttl_s=60.0)
-    keys = [message_lock_key(str(n)) for n in range(50)]
+    keys = [mapping_lock_key("1001", str(n)) for n in range(50)]
     await client.command("CONFIG RESETSTAT")
 
     async with manager.hold(keys) as held:
@@ -258,14 +257,14 @@ async def test_free_keys_come_at_once_and_a_taken_one_when_its_owner_is_done(
 async def test_keys_taken_to_the_end_go_on_without_a_lock_and_count_as_failures(
     client: RedisClient, manager: LockManager, observed: Observed
 ) -> None:
-    owner = await manager.acquire([TAKEN, "lock:message:too"])
+    owner = await manager.acquire([TAKEN, "lock:mapping:1001:too"])
     observed.outcomes.clear()
 
-    seen = await all_rounds(manager.rounds([FREE, TAKEN, "lock:message:too"]))
+    seen = await all_rounds(manager.rounds([FREE, TAKEN, "lock:mapping:1001:too"]))
 
     assert seen == [
         LockRound(frozenset({FREE}), frozenset({FREE})),
-        LockRound(frozenset({TAKEN, "lock:message:too"}), frozenset()),
+        LockRound(frozenset({TAKEN, "lock:mapping:1001:too"}), frozenset()),
     ]
     assert observed.failures == 2
     assert observed.outcomes == ["contended"] * 4  # at once and after each of the three waits

@@ -1,0 +1,135 @@
+"""A status that can never apply to its message is one dead letter, whichever way it dies, however often."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from functools import partial
+from typing import Any
+
+import pytest
+
+from shared.amqp.pika_link import Link
+from shared.amqp.pika_publisher import PikaPublisher
+from shared.deadletters.replay import Replayer
+from shared.postgres.database import Database
+from shared.running.ending import end_tasks
+from tests.support.cluster import Cluster
+from tests.support.dead_letters import count_letters, letters, publish_dead
+from tests.support.rows import add_mapping, add_message
+from tests.support.tracking import at
+from tests.support.waiting import until
+
+#: Delivered is no state of a message that came in.
+IMPOSSIBLE = {"status": "delivered", "timestamp": at(1).isoformat(), "wamid": "wamid.in"}
+
+
+@pytest.fixture
+async def replayer(cluster: Cluster) -> AsyncIterator[Replayer]:
+
+    database = Database(cluster.database_url)
+    link = Link(cluster.rabbitmq_url, "test operator", cluster.durations)
+    connecting = asyncio.create_task(link.run())
+    yield Replayer(database, PikaPublisher(link, cluster.durations), cluster.durations)
+    await end_tasks((connecting,))
+    await database.close()
+
+
+async def report(cluster: Cluster, **fields: Any) -> None:
+    """The webhook, each time another AMQP message."""
+    await cluster.publish("wa.status", "whatsapp", IMPOSSIBLE | fields)
+
+
+async def add_inbound(cluster: Cluster) -> None:
+    mapping = await add_mapping(cluster.conn)
+    values = {"mapping_id": mapping, "direction": "INBOUND", "status": "received", "wamid": "wamid.in"}
+    await add_message(cluster.conn, **values)
+
+
+async def until_worked(cluster: Cluster) -> None:
+    """Wait until all that was reported so far has died or was done; dead letters come in their order."""
+    marker = b"marker %d" % await count_letters(cluster)
+    await until(lambda: _is_empty(cluster))
+    await publish_dead(cluster, marker)
+    query = "select count(*) from dead_letter_queue where raw_body = $1"
+    await until(lambda: cluster.conn.fetchval(query, marker))
+    await cluster.conn.execute("delete from dead_letter_queue where raw_body = $1", marker)
+
+
+async def _is_empty(cluster: Cluster) -> bool:
+    """Nothing ready; and a status in hand is stored, and settled, before it dies."""
+    return await cluster.depth("status-updater") == 0
+
+
+async def test_each_repetition_of_a_webhook_adds_none(cluster: Cluster) -> None:
+    await add_inbound(cluster)
+    async with cluster.running("status-updater"):
+        for count in (1, 2, 3):
+            await report(cluster, pricing={"billable": count > 1})
+            await until(partial(_has_died, cluster, count))
+    async with cluster.running("dlq-handler"):
+        await until_worked(cluster)
+    [letter] = await letters(cluster)
+    assert letter["reason"] == "state_violation"
+    assert len(cluster.told("deadletter.stored")) == 2  # and the marker
+
+
+async def test_what_came_before_its_message_and_comes_again_is_one(cluster: Cluster) -> None:
+    async with cluster.running("status-updater"):
+        await report(cluster)
+        await until(lambda: _is_event(cluster, "unmatched"))
+    await add_inbound(cluster)
+    async with cluster.running("scheduler"):
+        await until(lambda: _is_event(cluster, "rejected"))
+    assert await count_letters(cluster) == 1
+    async with cluster.running("status-updater"):
+        await report(cluster)
+        await until(partial(_has_died, cluster, 1))
+    async with cluster.running("dlq-handler"):
+        await until_worked(cluster)
+    assert await count_letters(cluster) == 1
+
+
+async def test_what_died_in_hand_and_is_found_out_again_is_one(cluster: Cluster) -> None:
+    """The updater ends between its dead letter and its commit's look by another: both have buried it."""
+    await add_inbound(cluster)
+    async with cluster.running("status-updater", "dlq-handler"):
+        await report(cluster)
+        await until(lambda: _are_letters(cluster, 1))
+    await cluster.conn.execute("update status_events set outcome = null, message_id = null")
+    async with cluster.running("scheduler"):
+        await until(lambda: _is_event(cluster, "rejected"))
+    assert await count_letters(cluster) == 1
+
+
+async def test_a_repetition_after_its_dismissal_adds_none_and_a_replay_may_die_again(
+    cluster: Cluster, replayer: Replayer
+) -> None:
+    await add_inbound(cluster)
+    async with cluster.running("status-updater", "dlq-handler"):
+        await report(cluster)
+        await until(lambda: _are_letters(cluster, 1))
+        [first] = await letters(cluster)
+        assert (await replayer.replay([first["id"]], by="ana", why="fixed")).replayed == (first["id"],)
+        await until(lambda: _are_letters(cluster, 2))
+        second = (await letters(cluster))[1]
+        await cluster.conn.execute(
+            "update dead_letter_queue set status = 'dismissed' where id = $1", second["id"]
+        )
+        await report(cluster)
+        await until(lambda: _is_empty(cluster))
+    async with cluster.running("dlq-handler"):
+        await until_worked(cluster)
+    kept = await letters(cluster)
+    assert [row["status"] for row in kept] == ["replayed", "dismissed"]
+    assert [row["replay_of"] for row in kept] == [None, first["id"]]
+
+
+async def _is_event(cluster: Cluster, outcome: str) -> bool:
+    return bool(await cluster.conn.fetchval("select outcome = $1 from status_events", outcome))
+
+
+async def _has_died(cluster: Cluster, count: int) -> bool:
+    return await cluster.depth("dlq-handler") == count
+
+
+async def _are_letters(cluster: Cluster, count: int) -> bool:
+    return await count_letters(cluster) == count
