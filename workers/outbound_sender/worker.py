@@ -39,7 +39,7 @@ def compose(kit: Kit) -> Worker:
     )
     pacer = Pacer(limiter, kit.settings, durations)
     circuits = CircuitStore(metrics, durations)
-    claim_store = ClaimStore(kit.database, circuits, durations, pacer.marketing_held_s)
+    claim_store = ClaimStore(kit.database, circuits, durations)
     tracker = Tracker(kit.database, kit.outbox, metrics, durations)
     result_store = ResultStore(kit.database, tracker, circuits, kit.outbox, durations)
     claims = Collector(claim_store.claim, size=_COLLECT, linger_s=_COLLECT_S, flushes=2)
