@@ -21,7 +21,7 @@ from shared.reasons import DeadReason
 from shared.states import Direction, MessageStatus
 from shared.tracking.announcements import announce, ends_sending, error_of
 from shared.tracking.holds import carry_out
-from shared.tracking.judgement import RETRYABLE, Attempt, Background, Judgement, Message, Sighting
+from shared.tracking.judgement import RETRYABLE, Attempt, Background, Judgement, Message
 from shared.tracking.message_store import (
     Addressing,
     ask_retries,
@@ -33,6 +33,7 @@ from shared.tracking.message_store import (
     resettle_events,
 )
 from shared.tracking.scopes import Held, wait_for
+from shared.tracking.sightings import Sighting
 from shared.tracking.values import STATUS_RETRY_REASON
 
 #: States after which the body is not sent again.

@@ -16,7 +16,8 @@ import asyncpg
 from shared.postgres.database import Connection
 from shared.states import Direction, MessageStatus
 from shared.tracking.event_store import QUERIES, columns_of
-from shared.tracking.judgement import Attempt, Background, Message, Sighting, locate
+from shared.tracking.judgement import Attempt, Background, Message, locate
+from shared.tracking.sightings import Sighting
 from shared.tracking.values import STATUS_RETRY, StatusEvent
 
 

@@ -27,9 +27,10 @@ from shared.tracking.event_store import (
     settle_events,
     store_events,
 )
-from shared.tracking.judgement import Background, Message, Sighting, judge, locate
+from shared.tracking.judgement import Background, Message, judge, locate
 from shared.tracking.message_store import find_backgrounds, lock_messages
 from shared.tracking.rejected import bury_events
+from shared.tracking.sightings import Sighting
 from shared.tracking.values import (
     OWN_SOURCE,
     OwnEvent,

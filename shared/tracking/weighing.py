@@ -13,9 +13,10 @@ from shared.graph_errors import ErrorClass
 from shared.postgres.database import Connection
 from shared.states import Direction
 from shared.tracking.holds import read_evidence
-from shared.tracking.judgement import Background, Message, Sighting, failure_of
+from shared.tracking.judgement import Background, Message
 from shared.tracking.message_store import find_addressing
 from shared.tracking.scopes import WEIGHED
+from shared.tracking.sightings import Sighting, failure_of
 from shared.tracking.values import OWN_SOURCE
 from shared.tracking.variables import name_variables
 

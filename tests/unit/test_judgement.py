@@ -16,12 +16,12 @@ from shared.tracking.judgement import (
     Background,
     Judgement,
     Message,
-    Sighting,
     end_attempts,
     judge,
     locate,
 )
 from shared.tracking.scopes import Evidence, Hold
+from shared.tracking.sightings import Sighting
 from tests.support.tracking import FINAL, TRANSIENT, at, happened
 
 ID = UUID("01900000-0000-7000-8000-000000000001")
