@@ -274,7 +274,9 @@ async def test_918_a_page_of_a_firewall_is_no_verdict_and_counts_for_the_breaker
     assert await sender.dead() == []
 
 
-async def test_the_platform_is_awaited_for_a_day_and_not_longer(sender: Sender) -> None:
+async def test_the_platform_is_awaited_for_a_day_and_not_longer(
+    sender: Sender, caplog: pytest.LogCaptureFixture
+) -> None:
     conn = sender.cluster.conn
     async with sender.running():
         await sender.ask(text(customer=customer(1, "918")))
@@ -283,6 +285,7 @@ async def test_the_platform_is_awaited_for_a_day_and_not_longer(sender: Sender) 
         await sender.release("platform_away")
         await sender.until_dead("max_retries_exceeded")
     assert (await sender.row())["error_code"] == "http_403"
+    assert "web filter" not in caplog.text
 
 
 @pytest.mark.parametrize(("digits", "code"), [("919", "131047"), ("920", "130497")])

@@ -45,7 +45,8 @@ class Ending:
     """How an attempt ended, or (`attempt` None) that a message ends without one.
 
     `is_over`: the message itself is sent or failed for good. `weighed`: of this class of error, and over only
-    if the others say so, whose part in it is read when it is written.
+    if the others say so, whose part in it is read when it is written. `page`: see `answer.Refused`; stored
+    beside the text, and nowhere else.
     """
 
     message: Outgoing
@@ -60,6 +61,12 @@ class Ending:
     effect: Effect | None = None
     weighed: ErrorClass | None = None
     message_status: str | None = None
+    page: str = ""
+
+    @property
+    def stored_text(self) -> str | None:
+        """What the attempt keeps."""
+        return f"{self.text}: {self.page}" if self.page else self.text
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,7 +203,7 @@ async def _close(connection: Connection, pending: Sequence[Ending]) -> set[UUID]
         return set()
     columns = zip(
         *(
-            (item.message.id, item.attempt, item.outcome, item.http_status, item.code, item.text)
+            (item.message.id, item.attempt, item.outcome, item.http_status, item.code, item.stored_text)
             for item in pending
         ),
         strict=True,
@@ -230,7 +237,7 @@ def _own_event(ending: Ending) -> OwnEvent:
         trace_id=ending.message.trace_id,
         attempt=ending.attempt,
         wamid=ending.wamid,
-        error=None if is_sent else SendError(code=ending.code or "unknown", message=ending.text),
+        error=None if is_sent else SendError(code=ending.code or "unknown", message=ending.stored_text),
         http_status=ending.http_status,
         message_status=ending.message_status,
     )

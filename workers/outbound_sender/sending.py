@@ -188,7 +188,8 @@ def end(message: Outgoing, attempt: int, answer: Answer, reaction: Reaction) -> 
                 is_over=False,
                 http_status=http_status,
                 code="ambiguous",
-                text=_with_page(text, page),
+                text=text,
+                page=page,
                 health=health,
             )
         case TooLate():
@@ -205,6 +206,7 @@ def end(message: Outgoing, attempt: int, answer: Answer, reaction: Reaction) -> 
         http_status=refusal.http_status,
         code=refusal.code,
         text=_describe(message, refusal),
+        page=refusal.page,
         health=health,
         effect=Effect.OPT_OUT if isinstance(reaction, Reject) and reaction.opts_out else None,
         weighed=refusal.error_class if isinstance(reaction, Weigh) else None,
@@ -260,13 +262,9 @@ def _bury(message: Outgoing, written: Written, dead: DeadReason | None, text: st
 def _describe(message: Outgoing, refusal: Refused) -> str:
     """What the attempt says of it: the platform's words, and of a parameter which variable it is about."""
     if refusal.error_class is not ErrorClass.PARAMETER or message.payload.template is None:
-        return _with_page(refusal.text, refusal.page)
+        return refusal.text
     named = name_variables(refusal.code, refusal.text, message.payload.template.components)
     return f"{refusal.text} [{named}]" if named else refusal.text
-
-
-def _with_page(text: str, page: str) -> str:
-    return f"{text}: {page}" if page else text
 
 
 def _labels(answer: Answer) -> tuple[str, str]:
