@@ -78,6 +78,8 @@ class Durations:
     claim_start_s: float = 5.0
     #: Whole HTTP request, from its first byte to the answer's last.
     http_timeout_s: float = 15.0
+    #: A message that a proxy or firewall answers in the platform's place waits so long for the platform.
+    unanswered_max_s: float = 24 * 3600.0
     #: An attempt still open after this was left by a writer that died, and is ambiguous.
     attempt_abandoned_s: float = 30.0
     #: An ambiguous message waits this long for a status with its callback data …

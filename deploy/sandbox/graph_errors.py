@@ -11,17 +11,21 @@ from types import MappingProxyType
 
 import orjson
 
+NUMBER_GONE_SUBCODE = 33
 INVALID_PARAMETER = 100
 ACCESS_TOKEN_INVALID = 190
 NUMBER_RATE_LIMIT = 130429
+COUNTRY_RESTRICTED = 130497
 GENERIC_FAILURE = 131000
 PARAMETER_MISSING = 131008
 PARAMETER_VALUE_INVALID = 131009
 UNDELIVERABLE = 131026
+ACCOUNT_LOCKED = 131031
 WINDOW_CLOSED = 131047
 OPTED_OUT = 131050
 PAIR_RATE_LIMIT = 131056
 TEMPLATE_UNKNOWN = 132001
+TEMPLATE_TEXT_TOO_LONG = 132005
 
 #: code -> (usual HTTP status, title)
 KNOWN_ERRORS: Mapping[int, tuple[int, str]] = MappingProxyType(
@@ -42,7 +46,7 @@ KNOWN_ERRORS: Mapping[int, tuple[int, str]] = MappingProxyType(
         80007: (400, "Rate limit issues"),
         NUMBER_RATE_LIMIT: (429, "Rate limit hit"),
         130472: (400, "User's number is part of an experiment"),
-        130497: (403, "Business account is restricted from messaging users in this country"),
+        COUNTRY_RESTRICTED: (403, "Business account is restricted from messaging users in this country"),
         GENERIC_FAILURE: (500, "Something went wrong"),
         131005: (403, "Access denied"),
         PARAMETER_MISSING: (400, "Required parameter is missing"),
@@ -51,7 +55,7 @@ KNOWN_ERRORS: Mapping[int, tuple[int, str]] = MappingProxyType(
         131021: (400, "Recipient cannot be sender"),
         UNDELIVERABLE: (400, "Message Undeliverable"),
         131030: (400, "Recipient phone number not in allowed list"),
-        131031: (403, "Account has been locked"),
+        ACCOUNT_LOCKED: (403, "Account has been locked"),
         131037: (400, "Display name approval is needed"),
         131042: (400, "Business eligibility payment issue"),
         131045: (500, "Incorrect certificate"),
@@ -67,7 +71,7 @@ KNOWN_ERRORS: Mapping[int, tuple[int, str]] = MappingProxyType(
         131062: (400, "Business-scoped user id is not supported for this message"),
         132000: (400, "Template Param Count Mismatch"),
         TEMPLATE_UNKNOWN: (404, "Template does not exist in the translation"),
-        132005: (400, "Template Hydrated Text Too Long"),
+        TEMPLATE_TEXT_TOO_LONG: (400, "Template Hydrated Text Too Long"),
         132007: (400, "Template Format Character Policy Violated"),
         132012: (400, "Template Parameter Format Mismatch"),
         132015: (400, "Template is Paused"),
@@ -89,6 +93,7 @@ class GraphError:
     title: str
     details: str
     retry_after_s: int | None = None
+    subcode: int | None = None
 
     def encode(self) -> bytes:
         """The error as the JSON body of an answer, with a trace id of its own."""
@@ -99,6 +104,8 @@ class GraphError:
             "error_data": {"messaging_product": "whatsapp", "details": self.details},
             "fbtrace_id": f"A{secrets.token_urlsafe(16)}",
         }
+        if self.subcode is not None:
+            error["error_subcode"] = self.subcode
         if self.code in _TRANSIENT:
             error["is_transient"] = True
         return orjson.dumps({"error": error})
@@ -113,8 +120,13 @@ class RequestRefused(Exception):  # noqa: N818 - the name says what happened, as
 
 
 def make_error(
-    code: int, details: str = "", *, http_status: int | None = None, retry_after_s: int | None = None
+    code: int,
+    details: str = "",
+    *,
+    http_status: int | None = None,
+    retry_after_s: int | None = None,
+    subcode: int | None = None,
 ) -> GraphError:
     """An error with its usual HTTP status and title; a code that is not known here has 400."""
     usual_status, title = KNOWN_ERRORS.get(code, (400, "Error"))
-    return GraphError(code, http_status or usual_status, title, details or title, retry_after_s)
+    return GraphError(code, http_status or usual_status, title, details or title, retry_after_s, subcode)

@@ -24,13 +24,19 @@ from deploy.sandbox.recipients import Behaviour, behaviour_of
 from deploy.sandbox.send_request import SendRequest
 from deploy.sandbox.settings import Fault, SandboxSettings
 
+_BLOCKED_PAGE = "<!doctype html><title>403 Forbidden</title><p>Blocked by the web filter.</p>"
+
 
 class FaultAnswered(Exception):  # noqa: N818 - as RequestRefused
     """An answer without a Graph error, from something between the caller and the platform."""
 
-    def __init__(self, http_status: int) -> None:
+    def __init__(
+        self, http_status: int, page: str = "upstream error", content_type: str = "text/plain"
+    ) -> None:
         super().__init__(http_status)
         self.http_status = http_status
+        self.page = page
+        self.content_type = content_type
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +113,8 @@ class Platform:
             raise RequestRefused(make_error(PAIR_RATE_LIMIT, "Too many messages to this phone number."))
 
     def _check_recipient(self, recipient: str, behaviour: Behaviour) -> None:
+        if behaviour.is_blocked:
+            raise FaultAnswered(403, _BLOCKED_PAGE, "text/html")
         if behaviour.refusal is None:
             return
         if behaviour.refusals is not None:
@@ -122,6 +130,10 @@ def raise_fault(fault: Fault) -> NoReturn:
         raise FaultAnswered(fault.http_status or 502)
     raise RequestRefused(
         make_error(
-            fault.code, "Injected fault.", http_status=fault.http_status, retry_after_s=fault.retry_after_s
+            fault.code,
+            "Injected fault.",
+            http_status=fault.http_status,
+            retry_after_s=fault.retry_after_s,
+            subcode=fault.error_subcode,
         )
     )

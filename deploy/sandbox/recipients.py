@@ -10,10 +10,15 @@ from types import MappingProxyType
 
 from deploy.sandbox.graph_errors import (
     ACCESS_TOKEN_INVALID,
+    ACCOUNT_LOCKED,
+    COUNTRY_RESTRICTED,
     GENERIC_FAILURE,
+    INVALID_PARAMETER,
+    NUMBER_GONE_SUBCODE,
     NUMBER_RATE_LIMIT,
     OPTED_OUT,
     PAIR_RATE_LIMIT,
+    TEMPLATE_TEXT_TOO_LONG,
     TEMPLATE_UNKNOWN,
     UNDELIVERABLE,
     WINDOW_CLOSED,
@@ -42,12 +47,17 @@ class StatusCourse(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Behaviour:
-    """`refusal` comes `refusals` times to each recipient (None: every time), then the message is accepted."""
+    """`refusal` comes `refusals` times to each recipient (None: every time), then the message is accepted.
+
+    `is_blocked`: a firewall answers in the platform's place. `failure`: the code of a failed course.
+    """
 
     refusal: GraphError | None = None
     refusals: int | None = None
+    is_blocked: bool = False
     manner: Manner = Manner.AT_ONCE
     statuses: StatusCourse = StatusCourse.NORMAL
+    failure: int = GENERIC_FAILURE
 
 
 NORMAL = Behaviour()
@@ -70,6 +80,26 @@ _BY_LAST_DIGITS: Mapping[str, Behaviour] = MappingProxyType(
         "913": Behaviour(statuses=StatusCourse.REVERSED_TWICE),
         "914": Behaviour(manner=Manner.AFTER_STATUS),
         "915": Behaviour(manner=Manner.LATE),
+        "916": Behaviour(statuses=StatusCourse.FAILED, failure=ACCOUNT_LOCKED),
+        "917": Behaviour(make_error(TEMPLATE_TEXT_TOO_LONG, "Translated text too long.")),
+        "918": Behaviour(is_blocked=True),
+        "919": Behaviour(
+            make_error(
+                WINDOW_CLOSED,
+                "More than 24 hours have passed since the customer last wrote.",
+                http_status=200,
+            )
+        ),
+        "920": Behaviour(
+            make_error(COUNTRY_RESTRICTED, "The business may not message customers of this country.")
+        ),
+        "921": Behaviour(
+            make_error(
+                INVALID_PARAMETER,
+                "The phone number does not exist, or the token does not have it.",
+                subcode=NUMBER_GONE_SUBCODE,
+            )
+        ),
     }
 )
 

@@ -43,7 +43,10 @@ class SendCall:
             return await self._after_latency(respond_error(refused.error))
         except FaultAnswered as fault:
             self._platform.ledger.count_refusal(None)
-            return await self._after_latency(web.Response(status=fault.http_status, text="upstream error"))
+            response = web.Response(
+                status=fault.http_status, text=fault.page, content_type=fault.content_type
+            )
+            return await self._after_latency(response)
         finally:
             self._platform.in_flight -= 1
 
@@ -77,7 +80,7 @@ class SendCall:
         message = admission.message
         # seeded by what was sent, not by the order of arrival, which concurrency makes random
         seed = None if self._seed is None else f"{self._seed}:{message.to}:{message.callback_data}"
-        return plan_statuses(message, admission.behaviour.statuses, settings, Random(seed))  # noqa: S311
+        return plan_statuses(message, admission.behaviour, settings, Random(seed))  # noqa: S311
 
     async def _finish(
         self, request: web.Request, sent: SendRequest, admission: Admission
@@ -92,7 +95,7 @@ class SendCall:
                 await asyncio.sleep(LATE_S)
             case Manner.AT_ONCE | Manner.AFTER_STATUS:
                 pass
-        response = respond_success(sent, admission.message)
+        response = respond_success(sent, admission.message, self._platform.settings.message_status)
         match admission.fault:
             case Fault(answer="none"):
                 await asyncio.sleep(HANG_S)
@@ -168,9 +171,9 @@ def respond_error(error: GraphError) -> web.Response:
     )
 
 
-def respond_success(sent: SendRequest, message: AcceptedMessage) -> web.Response:
+def respond_success(sent: SendRequest, message: AcceptedMessage, message_status: str) -> web.Response:
     contact = {"input": sent.addressed_as, "user_id" if sent.is_user_id else "wa_id": sent.recipient}
     ids: dict[str, str] = {"id": message.wamid}
     if sent.type == "template":
-        ids["message_status"] = "accepted"
+        ids["message_status"] = message_status
     return respond({"messaging_product": "whatsapp", "contacts": [contact], "messages": [ids]})

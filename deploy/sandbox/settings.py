@@ -33,6 +33,7 @@ class Fault(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     code: int | None = 131000
+    error_subcode: int | None = None
     http_status: Annotated[int, Field(ge=400, le=599)] | None = None
     retry_after_s: Annotated[int, Field(ge=0)] | None = None
     accepted: bool = False
@@ -44,6 +45,7 @@ class Fault(BaseModel):
 class SandboxSettings(BaseModel):
     """`token` null takes any bearer token. `number_mps` null and `pair_rate_limit` false mean no limit.
 
+    `message_status` is what the answer to a template says of it.
     `reorder` and `repeat` are fractions of statuses: those told in place of the next one, those told twice.
     """
 
@@ -53,6 +55,7 @@ class SandboxSettings(BaseModel):
     latency_ms: Milliseconds = 0
     number_mps: Annotated[int, Field(ge=1)] | None = None
     pair_rate_limit: bool = False
+    message_status: Literal["accepted", "held_for_quality_assessment", "paused"] = "accepted"
     statuses: bool = True
     status_delay_ms: StatusDelays = StatusDelays()
     status_jitter: Fraction = 0.2

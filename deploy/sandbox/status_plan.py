@@ -7,9 +7,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from random import Random
 
-from deploy.sandbox.graph_errors import GENERIC_FAILURE, KNOWN_ERRORS
+from deploy.sandbox.graph_errors import KNOWN_ERRORS
 from deploy.sandbox.ledger import AcceptedMessage
-from deploy.sandbox.recipients import StatusCourse
+from deploy.sandbox.recipients import Behaviour, StatusCourse
 from deploy.sandbox.settings import SandboxSettings
 
 
@@ -32,14 +32,14 @@ class PlannedStatus:
 
 
 def plan_statuses(
-    message: AcceptedMessage, course: StatusCourse, settings: SandboxSettings, random: Random
+    message: AcceptedMessage, behaviour: Behaviour, settings: SandboxSettings, random: Random
 ) -> list[PlannedStatus]:
     """The statuses, each with the delay after which it is told. Same random state, same plan."""
-    match course:
+    match behaviour.statuses:
         case StatusCourse.FAILED:
             delay_s = (settings.status_delay_ms.sent or 0) / 1000
             occurred_at = int(message.received_at + delay_s)
-            return [PlannedStatus(delay_s, StatusEvent(message, "failed", occurred_at, GENERIC_FAILURE))]
+            return [PlannedStatus(delay_s, StatusEvent(message, "failed", occurred_at, behaviour.failure))]
         case StatusCourse.REVERSED_TWICE:
             return _reverse_twice(_plan_normal(message, settings, random))
         case StatusCourse.NORMAL:

@@ -36,7 +36,8 @@ create table business_numbers (
     reason          text,
     since           timestamptz not null default now(),
     changed_by      text,
-    slowed_until    timestamptz
+    slowed_until    timestamptz,
+    marketing_held_until timestamptz
 );
 
 create table circuit_breakers (
@@ -185,6 +186,7 @@ create table send_attempts (
     http_status   integer,
     error_code    text,
     error_message text,
+    message_status text,
     primary key (message_id, attempt)
 ) with (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_insert_scale_factor = 0.05);
 create unique index send_attempts_one_open
@@ -231,6 +233,7 @@ create table broadcast_recipients (
     error_code   text,
     skip_reason  text,
     queued_at    timestamptz,
+    refused_at   timestamptz,
     sent_at      timestamptz,
     delivered_at timestamptz,
     read_at      timestamptz,

@@ -29,7 +29,8 @@ class SendError(BaseModel):
 class EnrichedOutboundMessage(Event):
     """`outbound.sent`, or `outbound.failed` where `error` is set. What is not known when it died is left out.
 
-    `metadata` and unknown fields are those of the OutboundMessage.
+    `metadata` and unknown fields are those of the OutboundMessage. `message_status`: the platform accepted it
+    and holds it yet (`held_for_quality_assessment`, `paused`).
     """
 
     model_config = ConfigDict(extra="allow")
@@ -45,6 +46,7 @@ class EnrichedOutboundMessage(Event):
     client_message_id: str | None = None
     campaign_id: str | None = None
     wamid: str | None = None
+    message_status: str | None = None
     timestamp: UtcTime
     error: SendError | None = None
     metadata: dict[str, Any] | None = None

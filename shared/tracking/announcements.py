@@ -15,6 +15,7 @@ from shared.postgres.outbox import OutboxEvent, event
 from shared.states import MessageStatus, Step
 from shared.tracking.judgement import Judgement, Message
 from shared.tracking.message_store import Addressing
+from shared.tracking.values import OWN_SOURCE
 
 #: An error code of ours for a failure that came without one.
 UNKNOWN: Final = "unknown"
@@ -29,7 +30,7 @@ def announce(judgement: Judgement, addressing: Addressing | None, trace_id: str)
         error = error_of(message) if step.new is MessageStatus.FAILED else None
         yield _updated(message, step, at, error, caused_by)
         if addressing is not None and ends_sending(step):
-            yield _outbound(message, addressing, at, error, caused_by)
+            yield _outbound(message, addressing, at, error, caused_by, _message_status(judgement, step))
 
 
 def ends_sending(step: Step) -> bool:
@@ -56,6 +57,14 @@ def _cause(judgement: Judgement, step: Step, trace_id: str) -> tuple[datetime, s
     raise AssertionError("the last step of a walk is always observed")
 
 
+def _message_status(judgement: Judgement, step: Step) -> str | None:
+    """That the platform holds a message which it accepted, by its answer."""
+    if step.new is not MessageStatus.SENT:
+        return None
+    answers = [item.event.details or {} for item in judgement.counted if item.event.source == OWN_SOURCE]
+    return next((said["message_status"] for said in answers if "message_status" in said), None)
+
+
 def _updated(
     message: Message, step: Step, at: datetime, error: SendError | None, trace_id: str
 ) -> OutboxEvent:
@@ -77,7 +86,12 @@ def _updated(
 
 
 def _outbound(
-    message: Message, addressing: Addressing, at: datetime, error: SendError | None, trace_id: str
+    message: Message,
+    addressing: Addressing,
+    at: datetime,
+    error: SendError | None,
+    trace_id: str,
+    message_status: str | None,
 ) -> OutboxEvent:
     asked = _asked(addressing.body)
     said: dict[str, Any] = {
@@ -90,6 +104,7 @@ def _outbound(
         "client_message_id": message.client_message_id,
         "campaign_id": message.campaign_id,
         "wamid": message.wamid,
+        "message_status": message_status,
         "timestamp": at,
         "error": error,
         "metadata": asked.get("metadata"),

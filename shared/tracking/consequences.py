@@ -20,7 +20,8 @@ from shared.postgres.outbox import OutboxEvent
 from shared.reasons import DeadReason
 from shared.states import Direction, MessageStatus
 from shared.tracking.announcements import announce, ends_sending, error_of
-from shared.tracking.judgement import RETRYABLE, Attempt, Background, Judgement, Message, Sighting
+from shared.tracking.holds import carry_out
+from shared.tracking.judgement import RETRYABLE, Attempt, Background, Judgement, Message
 from shared.tracking.message_store import (
     Addressing,
     ask_retries,
@@ -31,6 +32,9 @@ from shared.tracking.message_store import (
     record_opt_outs,
     resettle_events,
 )
+from shared.tracking.scopes import Held, wait_for
+from shared.tracking.sightings import Sighting
+from shared.tracking.values import STATUS_RETRY_REASON
 
 #: States after which the body is not sent again.
 _DONE: Final = frozenset({MessageStatus.DELIVERED, MessageStatus.READ, MessageStatus.FAILED})
@@ -97,12 +101,16 @@ async def write_cases(
     cases: Sequence[Case],
     durations: Durations,
     *,
-    http_statuses: Mapping[tuple[UUID, int], int | None],
+    answers: Mapping[tuple[UUID, int], tuple[int | None, str | None]],
     dead_letters: bool,
 ) -> Consequences:
-    """Write all of it. `dead_letters`: store one for each message that fails, for nobody else will."""
+    """Write all of it. `dead_letters`: store one for each message that fails, for nobody else will.
+
+    `answers`: HTTP status and `message_status` by message and attempt.
+    """
+    held = await carry_out(connection, list(_held(cases)), durations, by="status-updater")
     await move_messages(connection, [case.judgement.message for case in cases if _is_moved(case)])
-    await end_attempts(connection, list(_attempts(cases)), http_statuses)
+    await end_attempts(connection, list(_attempts(cases)), answers)
     await resettle_events(connection, [event_id for case in cases for event_id in _resettled(case)])
     addressing = await find_addressing(
         connection, [case.before.id for case in cases if case.needs_addressing]
@@ -117,7 +125,7 @@ async def write_cases(
     buried = await store_dead_letters(connection, letters)
     await _let_go(connection, cases, addressing)
     return Consequences(
-        events=[*events, *buried],
+        events=[*events, *held.events, *buried],
         implied=sum(step.implied for case in cases for step in case.judgement.steps),
         dead=[
             letter.reason for letter in letters if str(letter.id) in {item.aggregate_id for item in buried}
@@ -152,12 +160,20 @@ def _resettled(case: Case) -> Iterator[int]:
     return (item.event_id for item in case.judgement.resettled if item.event_id is not None)
 
 
-def _retries(cases: Sequence[Case], durations: Durations) -> Iterator[tuple[UUID, int, float]]:
+def _held(cases: Sequence[Case]) -> Iterator[Held]:
+    for case in cases:
+        if case.judgement.held is not None:
+            yield case.judgement.held
+
+
+def _retries(cases: Sequence[Case], durations: Durations) -> Iterator[tuple[UUID, int, str, float | None]]:
     tiers = durations.retry_tier_s
     for case in cases:
-        failed = case.judgement.retry
-        if failed is not None:
-            yield case.before.id, failed, tiers[min(failed, len(tiers)) - 1]
+        failed, held = case.judgement.retry, case.judgement.held
+        if failed is not None and held is not None:
+            yield case.before.id, failed, *wait_for(held.hold, failed, durations)
+        elif failed is not None:
+            yield case.before.id, failed, STATUS_RETRY_REASON, tiers[min(failed, len(tiers)) - 1]
 
 
 def _letters(cases: Sequence[Case], addressing: Mapping[UUID, Addressing]) -> Iterator[DeadLetter]:

@@ -8,21 +8,21 @@ A message is judged from what is stored and what has just come, never from the o
 failure that does not count yet stays stored and is weighed again with each later one.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 from uuid import UUID
 
-from shared.graph_errors import ErrorClass, classify
-from shared.states import EVENT_STATES, Direction, MessageStatus, StatusOutcome, Step, walk
+from shared.graph_errors import ErrorClass, classify, read_code
+from shared.states import Direction, MessageStatus, StatusOutcome, Step, walk
+from shared.tracking.scopes import NO_EVIDENCE, WEIGHED, Evidence, Held, Hold, hold_for
+from shared.tracking.sightings import Sighting, failure_of
 from shared.tracking.values import OWN_SOURCE, StatusEvent, read_callback_data
 
 #: Errors after which another attempt of an accepted message may succeed.
 RETRYABLE: Final = frozenset({ErrorClass.TRANSIENT, ErrorClass.RATE, ErrorClass.PAIR, ErrorClass.MEDIA})
 
-#: The platform's codes have six digits; what is longer is no code of theirs.
-_CODE_DIGITS: Final = 9
 _DELIVERY: Final = frozenset({MessageStatus.DELIVERED, MessageStatus.READ})
 _UNMOVING: Final = frozenset({StatusOutcome.REJECTED, StatusOutcome.IGNORED})
 _SETTLED: Final = frozenset({MessageStatus.FAILED, MessageStatus.READ})
@@ -75,54 +75,25 @@ class Attempt:
 
 
 @dataclass(frozen=True, slots=True)
-class Sighting:
-    """An event matched to a message; `attempt` is the number of the one it belongs to, 0 for none."""
-
-    event: StatusEvent
-    event_id: int | None = None
-    attempt: int = 0
-
-    @property
-    def state(self) -> MessageStatus | None:
-        """The state it is evidence of."""
-        return EVENT_STATES.get(self.event.status)
-
-    @property
-    def error_code(self) -> str | None:
-        """The platform's code, or our own word, of a failure."""
-        code = self.event.errors[0].get("code") if self.event.errors else None
-        return None if code is None else str(code)
-
-    @property
-    def error_message(self) -> str | None:
-        """What the platform says of the failure."""
-        error: Mapping[str, object] = self.event.errors[0] if self.event.errors else {}
-        said = error.get("details") or error.get("message") or error.get("title")
-        return None if said is None else str(said)
-
-    @property
-    def error_class(self) -> ErrorClass:
-        """Class of a failure's code."""
-        code = self.error_code
-        is_number = code is not None and code.isdecimal() and len(code) <= _CODE_DIGITS
-        return classify(None, int(code) if code is not None and is_number else None)
-
-
-@dataclass(frozen=True, slots=True)
 class Background:
-    """What is stored of a message beside its row: attempts by number, failures that came before."""
+    """What is stored of a message beside its row: attempts by number, failures that came before.
+
+    `evidence`: what others tell of a failure in hand.
+    """
 
     attempts: Sequence[Attempt] = ()
     failures: Sequence[Sighting] = ()
     has_body: bool = False
+    evidence: Evidence = NO_EVIDENCE
 
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
     """What becomes of a message. `outcomes` are those of the sightings, in their order.
 
-    `retry`: number of the failed attempt after which another is to be made. `failure`: what its step to
-    `failed` is owed to. `resettled`: failures that came before and count now.
+    `retry`: number of the failed attempt after which another is to be made. `held`: what number or campaign
+    has to do with it, and the message waits for. `failure`: what its step to `failed` is owed to.
+    `resettled`: failures that came before and count now.
     """
 
     message: Message
@@ -131,6 +102,7 @@ class Judgement:
     counted: tuple[Sighting, ...]
     attempts: tuple[Attempt, ...] = ()
     retry: int | None = None
+    held: Held | None = None
     failure: Sighting | None = None
     resettled: tuple[Sighting, ...] = ()
 
@@ -152,9 +124,10 @@ def judge(
 ) -> Judgement:
     """Judge the events of one message together. `attempts_allowed`: how often it may be accepted in all."""
     attempts = end_attempts(background, sightings)
-    counting, retry = _weigh(message, sightings, background, attempts, attempts_allowed)
+    weighed = _weigh(message, sightings, background, attempts, attempts_allowed)
+    counting, retry = weighed.counting, weighed.retry
     resettled = tuple(item for item in background.failures if item in counting)
-    heard = [*(item for item in sightings if not _is_failure(item) or item in counting), *resettled]
+    heard = [*(item for item in sightings if not item.is_failure or item in counting), *resettled]
     walked = walk(message.direction, message.status, [item.event.status for item in heard])
     found = {id(item): outcome for item, outcome in zip(heard, walked.outcomes, strict=True)}
     counted = tuple(item for item in heard if found[id(item)] not in _UNMOVING)
@@ -169,6 +142,7 @@ def judge(
         counted=counted,
         attempts=changed,
         retry=retry,
+        held=weighed.held,
         failure=failure if walked.steps else None,
         resettled=resettled,
     )
@@ -182,14 +156,14 @@ def end_attempts(background: Background, sightings: Sequence[Sighting]) -> tuple
     if not background.attempts:
         return ()
     attempts = {item.number: item for item in background.attempts}
-    failed = {item.attempt for item in (*background.failures, *sightings) if _is_failure(item)}
+    failed = {item.attempt for item in (*background.failures, *sightings) if item.is_failure}
     for item in sightings:
         if item.state is None or item.attempt not in attempts:
             continue
         attempt = attempts[item.attempt]
         attempt = replace(attempt, wamid=attempt.wamid or item.event.wamid)
         others = [other for other in attempts.values() if other.number != item.attempt]
-        if _is_failure(item):
+        if item.is_failure:
             attempt = _fail(attempt, item)
         elif item.attempt not in failed and not any(other.outcome in (None, "sent") for other in others):
             attempt = replace(attempt, outcome="sent", error_code=None, error_message=None)
@@ -207,35 +181,70 @@ def _fail(attempt: Attempt, item: Sighting) -> Attempt:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class _Weighed:
+    """The failures that count, and the attempt to be followed by another one instead."""
+
+    counting: Sequence[Sighting] = ()
+    retry: int | None = None
+    held: Held | None = None
+
+
 def _weigh(
     message: Message,
     sightings: Sequence[Sighting],
     background: Background,
     attempts: Sequence[Attempt],
     attempts_allowed: int,
-) -> tuple[list[Sighting], int | None]:
-    """The failures that count, and the attempt to be followed by another one instead.
+) -> _Weighed:
+    """Which failures count.
 
     Only the latest attempt's failure counts, or that of one which was accepted in its place, and only when no
     other can still succeed. One that does not count is not lost: it is stored and weighed again.
     """
-    fresh = [item for item in sightings if _is_failure(item)]
+    fresh = [item for item in sightings if item.is_failure]
     if message.direction is Direction.INBOUND or message.status in _SETTLED or not attempts:
-        return fresh, None
+        return _Weighed(fresh)
     failed = {item.attempt for item in (*background.failures, *fresh)}
     given_up = {item.number for item in attempts if item.outcome == "abandoned"}
     if any(item.can_succeed and item.number not in failed & given_up for item in attempts):
-        return [], None
+        return _Weighed()
     latest = attempts[-1].number
     earlier = [item for item in background.failures if item.attempt in (0, latest)]
     culprits = [item for item in fresh if item.attempt in (0, latest)] + earlier
     if not culprits and _is_under_way_no_more(message, sightings):
         culprits = [*fresh, *background.failures]
-    accepted = sum(item.wamid is not None or item.number in failed for item in attempts)
-    left = background.has_body and accepted < attempts_allowed
-    if not left or not _may_retry(message, sightings, culprits):
-        return culprits, None
-    return [], None if earlier else max(item.attempt for item in culprits)
+    if not culprits or not _may_pass(message, sightings, culprits):
+        return _Weighed(culprits)
+    if earlier and message.error_code is not None:
+        return _Weighed()  # it is to be sent again because of the first of them
+    return _again(message, culprits, background, _has_tries(attempts, failed, attempts_allowed))
+
+
+def _again(
+    message: Message, culprits: Sequence[Sighting], background: Background, has_tries: bool
+) -> _Weighed:
+    """Another attempt, where one may succeed. What is wrong with the number concerns others in any case."""
+    last = max(item.attempt for item in culprits)
+    first = _first_failure(culprits)
+    hold = None if first is None else hold_for(first.error_class, background.evidence, last)
+    if hold is None or first is None:
+        passes = has_tries and all(item.error_class in RETRYABLE for item in culprits)
+        return _Weighed((), last) if passes and background.has_body else _Weighed(culprits)
+    failure = replace(failure_of(message.id, first), attempt=last)
+    if background.has_body:
+        return _Weighed((), last, Held(failure, hold))
+    return _Weighed(culprits, None, None if hold is Hold.TEMPLATE else Held(failure, hold, is_kept=False))
+
+
+def _has_tries(attempts: Sequence[Attempt], failed: set[int], attempts_allowed: int) -> bool:
+    """Whether the platform may be asked once more; failures that others had a part in do not count."""
+    accepted = [item for item in attempts if item.wamid is not None or item.number in failed]
+    return sum(not _is_weighed(item) for item in accepted) < attempts_allowed
+
+
+def _is_weighed(attempt: Attempt) -> bool:
+    return classify(None, read_code(attempt.error_code)) in WEIGHED
 
 
 def _is_under_way_no_more(message: Message, sightings: Sequence[Sighting]) -> bool:
@@ -249,18 +258,15 @@ def _is_under_way_no_more(message: Message, sightings: Sequence[Sighting]) -> bo
     return accepted and message.error_code is None
 
 
-def _may_retry(message: Message, sightings: Sequence[Sighting], culprits: Sequence[Sighting]) -> bool:
-    """Whether another attempt may succeed where this one failed, and nothing says that it was delivered."""
+def _may_pass(message: Message, sightings: Sequence[Sighting], culprits: Sequence[Sighting]) -> bool:
+    """Whether what the platform said of them may pass, and nothing says that the message was delivered."""
     return (
-        bool(culprits)
-        and message.status not in _DELIVERY
+        message.status not in _DELIVERY
         and not any(item.state in _DELIVERY for item in sightings)
-        and all(item.event.source != OWN_SOURCE and item.error_class in RETRYABLE for item in culprits)
+        and all(
+            item.event.source != OWN_SOURCE and item.error_class in RETRYABLE | WEIGHED for item in culprits
+        )
     )
-
-
-def _is_failure(item: Sighting) -> bool:
-    return item.state is MessageStatus.FAILED
 
 
 def _find(sightings: Sequence[Sighting], retry: int | None) -> Sighting | None:
@@ -269,7 +275,7 @@ def _find(sightings: Sequence[Sighting], retry: int | None) -> Sighting | None:
 
 def _first_failure(items: Iterable[Sighting]) -> Sighting | None:
     """Of several failures the earliest stands; of the same time, the lowest code."""
-    failures = [item for item in items if _is_failure(item)]
+    failures = [item for item in items if item.is_failure]
     return min(failures, key=lambda item: (item.event.occurred_at, item.error_code or ""), default=None)
 
 

@@ -16,8 +16,9 @@ import asyncpg
 from shared.postgres.database import Connection
 from shared.states import Direction, MessageStatus
 from shared.tracking.event_store import QUERIES, columns_of
-from shared.tracking.judgement import Attempt, Background, Message, Sighting, locate
-from shared.tracking.values import STATUS_RETRY, STATUS_RETRY_REASON, StatusEvent
+from shared.tracking.judgement import Attempt, Background, Message, locate
+from shared.tracking.sightings import Sighting
+from shared.tracking.values import STATUS_RETRY, StatusEvent
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +93,7 @@ async def move_messages(connection: Connection, messages: Sequence[Message]) -> 
             item.error_code,
         )
         for item in messages
-        if item.has_recipient
+        if item.has_recipient and not _is_under_way_again(item)
     ]
     if recipients:
         await connection.execute(QUERIES["move_recipients"], *columns_of(recipients))
@@ -101,16 +102,19 @@ async def move_messages(connection: Connection, messages: Sequence[Message]) -> 
 async def end_attempts(
     connection: Connection,
     attempts: Sequence[tuple[UUID, Attempt]],
-    http_statuses: Mapping[tuple[UUID, int], int | None],
+    answers: Mapping[tuple[UUID, int], tuple[int | None, str | None]],
 ) -> None:
-    """Write attempts as they shall be; `sent` ones last, for a message has one that is open or `sent`."""
+    """Write attempts as they shall be; `sent` ones last, for a message has one that is open or `sent`.
+
+    `answers`: HTTP status and `message_status` of those that an answer ends.
+    """
     sent = [row for row in attempts if row[1].outcome == "sent"]
     for part in ([row for row in attempts if row[1].outcome != "sent"], sent):
         if part:
             columns = columns_of(
                 (
                     *(message_id, item.number, item.outcome, item.wamid, item.error_code, item.error_message),
-                    http_statuses.get((message_id, item.number)),
+                    *answers.get((message_id, item.number), (None, None)),
                 )
                 for message_id, item in part
             )
@@ -129,17 +133,25 @@ async def forget_bodies(connection: Connection, ids: Sequence[UUID]) -> None:
         await connection.execute(QUERIES["forget_bodies"], list(ids))
 
 
-async def ask_retries(connection: Connection, retries: Sequence[tuple[UUID, int, float]]) -> None:
-    """Have the sender send messages (id, failed attempt, delay in seconds) again from stored bodies."""
+async def ask_retries(connection: Connection, retries: Sequence[tuple[UUID, int, str, float | None]]) -> None:
+    """Have the sender send messages again from stored bodies: id, failed attempt, reason, delay in s or none."""
     if retries:
-        rows = ((message_id, attempt, timedelta(seconds=delay_s)) for message_id, attempt, delay_s in retries)
-        await connection.execute(QUERIES["ask_retry"], *columns_of(rows), STATUS_RETRY, STATUS_RETRY_REASON)
+        rows = (
+            (message_id, attempt, reason, None if delay_s is None else timedelta(seconds=delay_s))
+            for message_id, attempt, reason, delay_s in retries
+        )
+        await connection.execute(QUERIES["ask_retry"], *columns_of(rows), STATUS_RETRY)
 
 
 async def record_opt_outs(connection: Connection, wa_ids: Sequence[str]) -> None:
     """These customers want no marketing from now on (131050). In the caller's transaction; idempotent."""
     if wa_ids:
         await connection.execute(QUERIES["record_opt_outs"], list(wa_ids))
+
+
+def _is_under_way_again(message: Message) -> bool:
+    """Whether it was accepted, failed, and is to be sent again: its recipient stays where that left it."""
+    return message.status is MessageStatus.SENT and message.error_code is not None
 
 
 def _message(row: asyncpg.Record) -> Message:

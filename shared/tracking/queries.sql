@@ -174,10 +174,11 @@ where recipient.id = found.id and recipient.status <> 'skipped';
 update send_attempts as attempt
 set outcome = row.outcome, wamid = row.wamid, error_code = row.error_code, error_message = row.error_message,
     http_status = coalesce(row.http_status, attempt.http_status),
+    message_status = coalesce(row.message_status, attempt.message_status),
     finished_at = case when row.outcome is null then attempt.finished_at
                        else coalesce(attempt.finished_at, now()) end
-from unnest($1::uuid[], $2::integer[], $3::text[], $4::text[], $5::text[], $6::text[], $7::integer[])
-     as row (message_id, number, outcome, wamid, error_code, error_message, http_status)
+from unnest($1::uuid[], $2::integer[], $3::text[], $4::text[], $5::text[], $6::text[], $7::integer[], $8::text[])
+     as row (message_id, number, outcome, wamid, error_code, error_message, http_status, message_status)
 where attempt.message_id = row.message_id and attempt.attempt = row.number;
 
 -- name: settle_events
@@ -203,9 +204,9 @@ insert into deferred_messages
      customer, lane)
 select body.queue, body.exchange, body.routing_key, body.body,
        jsonb_build_object('correlation_id', tracked.id, 'idempotency_key', tracked.id) || body.headers
-           || jsonb_build_object($4::text, row.attempt, 'x-attempt', 1, 'x-wabus-message-id', tracked.id),
-       $5, now() + row.delay, tracked.id, tracked.seq, mapping.phone_number_id, mapping.wa_id, tracked.lane
-from unnest($1::uuid[], $2::integer[], $3::interval[]) as row (id, attempt, delay)
+           || jsonb_build_object($5::text, row.attempt, 'x-attempt', 1, 'x-wabus-message-id', tracked.id),
+       row.reason, now() + row.delay, tracked.id, tracked.seq, mapping.phone_number_id, mapping.wa_id, tracked.lane
+from unnest($1::uuid[], $2::integer[], $3::text[], $4::interval[]) as row (id, attempt, reason, delay)
 join message_tracking as tracked on tracked.id = row.id
 join conversation_mappings as mapping on mapping.id = tracked.mapping_id
 join outbound_bodies as body on body.message_id = row.id

@@ -29,9 +29,10 @@ from shared.tracking.event_store import (
     settle_events,
     store_events,
 )
-from shared.tracking.judgement import Background, Message, Sighting, judge, locate
+from shared.tracking.judgement import Background, Message, judge, locate
 from shared.tracking.message_store import find_backgrounds, lock_messages
 from shared.tracking.rejected import bury_events
+from shared.tracking.sightings import Sighting
 from shared.tracking.values import (
     OWN_SOURCE,
     OwnEvent,
@@ -40,6 +41,7 @@ from shared.tracking.values import (
     StoredEvent,
     callback_data,
 )
+from shared.tracking.weighing import Heard, weigh
 
 #: Events that waited which are applied together.
 _PAGE: Final = 1000
@@ -150,9 +152,11 @@ class Tracker:
             )
             for message in locked.messages.values()
         ]
-        answers = {(item.message_id, item.attempt or 0): item.http_status for item in events}
+        answers = {
+            (item.message_id, item.attempt or 0): (item.http_status, item.message_status) for item in events
+        }
         consequences = await write_cases(
-            connection, cases, self._durations, http_statuses=answers, dead_letters=False
+            connection, cases, self._durations, answers=answers, dead_letters=False
         )
         settled = [(case.before.id, case.judgement.outcomes[0]) for case in cases]
         await insert_events(connection, [case.sightings[0].event for case in cases], settled)
@@ -178,13 +182,12 @@ class Tracker:
             if _needs_background(locked.messages[message_id], items)
         ]
         backgrounds = await find_backgrounds(connection, deep)
-        cases = [
-            self._judge_stored(locked.messages[message_id], items, backgrounds.get(message_id, _PLAIN))
+        heard = [
+            _hear(locked.messages[message_id], items, backgrounds.get(message_id, _PLAIN))
             for message_id, items in by_message.items()
         ]
-        consequences = await write_cases(
-            connection, cases, self._durations, http_statuses={}, dead_letters=True
-        )
+        cases = [self._judge(*item) for item in await weigh(connection, heard)]
+        consequences = await write_cases(connection, cases, self._durations, answers={}, dead_letters=True)
         outcomes = {
             item.event_id: outcome
             for case in cases
@@ -192,16 +195,6 @@ class Tracker:
             if item.event_id is not None
         }
         return consequences, outcomes
-
-    def _judge_stored(self, message: Message, items: Sequence[StoredEvent], background: Background) -> Case:
-        """Failures of the background that are among the events in hand are judged as these."""
-        ids = {item.id for item in items}
-        earlier = [item for item in background.failures if item.event_id not in ids]
-        sightings = [
-            Sighting(item.event, item.id, locate(item.event, message.id, background.attempts))
-            for item in items
-        ]
-        return self._judge(message, sightings, replace(background, failures=earlier))
 
     def _judge(self, message: Message, sightings: Sequence[Sighting], background: Background) -> Case:
         judgement = judge(message, sightings, background, self._durations.status_retry_attempts)
@@ -234,6 +227,16 @@ def _needs_background(message: Message, items: Sequence[StoredEvent]) -> bool:
     )
 
 
+def _hear(message: Message, items: Sequence[StoredEvent], background: Background) -> Heard:
+    """Failures of the background that are among the events in hand are judged as these."""
+    ids = {item.id for item in items}
+    earlier = [item for item in background.failures if item.event_id not in ids]
+    sightings = [
+        Sighting(item.event, item.id, locate(item.event, message.id, background.attempts)) for item in items
+    ]
+    return message, sightings, replace(background, failures=earlier)
+
+
 def _without_message(item: StoredEvent) -> StatusOutcome:
     return StatusOutcome.UNMATCHED if item.event.status in EVENT_STATES else StatusOutcome.IGNORED
 
@@ -247,5 +250,6 @@ def _status_event(own: OwnEvent, at: datetime) -> StatusEvent:
         wamid=own.wamid,
         callback_data=callback_data(own.message_id, own.attempt or 0),
         errors=error,
+        details=None if own.message_status is None else {"message_status": own.message_status},
         trace_id=own.trace_id,
     )

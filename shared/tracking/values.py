@@ -68,7 +68,8 @@ class StoredEvent:
 class OwnEvent:
     """Our own word on an outbound message: the API took it (`sent`), or nothing can send it (`failed`).
 
-    `attempt`: the one it ends; None where none was made. `wamid` belongs to `sent`, `error` to `failed`.
+    `attempt`: the one it ends; None where none was made. `wamid` belongs to `sent`, `error` to `failed`;
+    `message_status` to a `sent` that the platform holds yet.
     """
 
     message_id: UUID
@@ -78,6 +79,7 @@ class OwnEvent:
     wamid: str | None = None
     error: SendError | None = None
     http_status: int | None = None
+    message_status: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from shared.payloads import InvalidPayload, StatusUpdate, decode
 from shared.postgres.database import Database
 from shared.tracking import StatusEvent, event_of
 from shared.tracking.event_store import find_waiting, store_events
-from shared.tracking.judgement import Sighting
+from shared.tracking.sightings import Sighting
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1, max_size=120)
 NUMBER = st.one_of(

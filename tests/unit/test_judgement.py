@@ -16,11 +16,12 @@ from shared.tracking.judgement import (
     Background,
     Judgement,
     Message,
-    Sighting,
     end_attempts,
     judge,
     locate,
 )
+from shared.tracking.scopes import Evidence, Hold
+from shared.tracking.sightings import Sighting
 from tests.support.tracking import FINAL, TRANSIENT, at, happened
 
 ID = UUID("01900000-0000-7000-8000-000000000001")
@@ -52,6 +53,82 @@ def decide(
 
 
 @pytest.mark.parametrize(
+    ("code", "subcode", "in_campaign", "hold"),
+    [
+        (131031, None, False, Hold.NUMBER),
+        (33, None, False, Hold.NUMBER),
+        (100, 33, True, Hold.NUMBER),
+        (100, 2494010, True, Hold.TEMPLATE),
+        (100, None, False, None),
+        (131048, None, False, Hold.MARKETING),
+        (132001, None, True, Hold.CAMPAIGN),
+        (132001, None, False, None),
+        (132005, None, True, Hold.TEMPLATE),
+        (132005, None, False, None),
+        (TRANSIENT, None, True, None),
+    ],
+)
+def test_what_others_have_a_part_in_holds_them_too(
+    code: int, subcode: int | None, in_campaign: bool, hold: Hold | None
+) -> None:
+    event = happened("failed", 1, code)
+    event = replace(event, errors=[{**event.errors[0], "error_subcode": subcode}])
+    stored = replace(background("sent"), evidence=Evidence(in_campaign=in_campaign))
+    judgement, _ = decide([Sighting(event, None, 1)], stored)
+    held = judgement.held
+    assert (held and held.hold) == hold
+    assert judgement.retry == (1 if hold or code == TRANSIENT else None)
+
+
+def test_what_cannot_be_sent_again_fails_and_its_number_is_held_all_the_same() -> None:
+    judgement, outcomes = decide([sighting("failed", code=131042)], background("sent", body=False))
+    assert (judgement.message.status, outcomes, judgement.retry) == ("failed", ["applied"], None)
+    assert judgement.held is not None
+    assert (judgement.held.hold, judgement.held.is_kept) == (Hold.NUMBER, False)
+
+
+def test_what_a_number_was_held_for_uses_up_no_try() -> None:
+    attempts = [
+        Attempt(1, "failed", "wamid.1", "131042"),
+        Attempt(2, "failed", "wamid.2", "131042"),
+        Attempt(3, "failed", "wamid.3", "131042"),
+        Attempt(4, "sent", "wamid.4"),
+    ]
+    stored = Background(attempts, has_body=True)
+    judgement, _ = decide([sighting("failed", code=TRANSIENT, attempt=4)], stored)
+    assert judgement.retry == 4
+
+
+def test_a_failure_told_again_holds_nobody_again() -> None:
+    told = sighting("failed", 1, 131042)
+    stored = background("failed", failures=[told])
+    before = message(error_code="131042")
+    judgement, outcomes = decide([sighting("failed", 2, 131042)], stored, before)
+    assert (judgement.held, judgement.retry, outcomes) == (None, None, ["late"])
+
+
+def test_a_delivered_message_says_nothing_against_its_number() -> None:
+    judgement, _ = decide([sighting("delivered"), sighting("failed", code=131042)], background("sent"))
+    assert (judgement.message.status, judgement.held) == ("failed", None)
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "text"),
+    [
+        ({"code": "131026.0", "title": "t"}, "131026", "t"),
+        ({"code": 131026.0, "title": "t", "message": "m"}, "131026", "m"),
+        ({"code": 1, "message": "m", "error_data": {"details": "d"}}, "1", "d"),
+        ({"code": 1, "message": "m", "details": {"details": "d"}}, "1", "d"),
+        ({"code": 1, "message": "m", "details": "d\0"}, "1", "d "),
+        ({"code": "own"}, "own", None),
+    ],
+)
+def test_code_and_reason_are_read_in_every_form(error: dict[str, Any], code: str, text: str | None) -> None:
+    seen = Sighting(replace(happened("failed"), errors=[error]))
+    assert (seen.error_code, seen.error_message) == (code, text)
+
+
+@pytest.mark.parametrize(
     ("code", "retried"),
     [
         (TRANSIENT, True),
@@ -60,9 +137,10 @@ def decide(
         (131053, True),
         (FINAL, False),
         (131047, False),
-        (131048, False),
+        (131048, True),
         (131050, False),
-        (131042, False),
+        (131042, True),
+        (130497, False),
         (132015, False),
         (999999, False),
         (None, False),

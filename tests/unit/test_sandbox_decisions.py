@@ -8,7 +8,7 @@ from deploy.sandbox.graph_errors import RequestRefused
 from deploy.sandbox.ledger import AcceptedMessage, Ledger
 from deploy.sandbox.platform import FaultAnswered, Platform
 from deploy.sandbox.rates import PAIR_BURST, PAIR_INTERVAL_S, PairLimit, SecondWindow
-from deploy.sandbox.recipients import NORMAL, Manner, StatusCourse, behaviour_of
+from deploy.sandbox.recipients import NORMAL, Behaviour, Manner, StatusCourse, behaviour_of
 from deploy.sandbox.send_request import SendRequest
 from deploy.sandbox.settings import Fault, SandboxSettings, StatusDelays
 from deploy.sandbox.status_plan import PlannedStatus, plan_statuses
@@ -43,11 +43,11 @@ def outcome_of(platform: Platform, recipient: str = "491700000001", number: str 
 
 def plan(settings: SandboxSettings, course: StatusCourse = StatusCourse.NORMAL, seed: int = 7) -> list[str]:
     """The statuses in the order in which they are told."""
-    planned = plan_statuses(make_message(), course, settings, Random(seed))
+    planned = plan_statuses(make_message(), Behaviour(statuses=course), settings, Random(seed))
     return [status.event.status for status in sorted(planned, key=lambda status: status.delay_s)]
 
 
-@pytest.mark.parametrize("digits", ["000", "123", "899", "900", "916", "999"])
+@pytest.mark.parametrize("digits", ["000", "123", "899", "900", "922", "999"])
 def test_other_last_digits_are_normal(digits: str) -> None:
     assert behaviour_of(f"4917000{digits}") is NORMAL
 
@@ -69,6 +69,10 @@ def test_a_business_scoped_id_is_judged_by_its_last_digits() -> None:
         ("909", [131056, 131056, "accepted", "accepted"]),
         ("910", [190, 190]),
         ("911", [132001, 132001]),
+        ("917", [132005, 132005]),
+        ("919", [131047, 131047]),
+        ("920", [130497, 130497]),
+        ("921", [100, 100]),
     ],
 )
 def test_refusals_come_to_each_recipient_as_often_as_its_digits_say(
@@ -192,7 +196,9 @@ def test_a_status_without_a_delay_is_left_out() -> None:
 
 
 def test_a_failing_message_has_one_status_with_its_error() -> None:
-    (failed,) = plan_statuses(make_message(), StatusCourse.FAILED, SandboxSettings(), Random(1))
+    (failed,) = plan_statuses(
+        make_message(), Behaviour(statuses=StatusCourse.FAILED), SandboxSettings(), Random(1)
+    )
 
     assert (failed.event.status, failed.event.error_code) == ("failed", 131000)
 
@@ -203,7 +209,9 @@ def test_reversed_statuses_are_told_backwards_and_twice_but_happened_in_order() 
     )
 
     assert plan(settings, StatusCourse.REVERSED_TWICE) == ["read", "delivered", "sent"] * 2
-    planned = plan_statuses(make_message(), StatusCourse.REVERSED_TWICE, settings, Random(1))
+    planned = plan_statuses(
+        make_message(), Behaviour(statuses=StatusCourse.REVERSED_TWICE), settings, Random(1)
+    )
     times = {status.event.status: status.event.occurred_at - 1_786_000_000 for status in planned}
     assert times == {"sent": 1, "delivered": 5, "read": 9}
 
@@ -213,7 +221,9 @@ def test_reordering_changes_places_with_the_next_status() -> None:
 
 
 def test_a_repeated_status_is_the_same_event() -> None:
-    planned = plan_statuses(make_message(), StatusCourse.NORMAL, SandboxSettings(repeat=1), Random(1))
+    planned = plan_statuses(
+        make_message(), Behaviour(statuses=StatusCourse.NORMAL), SandboxSettings(repeat=1), Random(1)
+    )
 
     assert len(planned) == 6
     assert all(first.event is second.event for first, second in zip(planned[::2], planned[1::2], strict=True))
@@ -223,7 +233,7 @@ def test_the_same_seed_makes_the_same_plan() -> None:
     settings = SandboxSettings(reorder=0.5, repeat=0.5)
 
     def make(seed: int) -> list[PlannedStatus]:
-        return plan_statuses(make_message(), StatusCourse.NORMAL, settings, Random(seed))
+        return plan_statuses(make_message(), Behaviour(statuses=StatusCourse.NORMAL), settings, Random(seed))
 
     assert make(3) == make(3)
     assert any(make(3) != make(seed) for seed in range(4, 9))

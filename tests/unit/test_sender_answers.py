@@ -21,9 +21,7 @@ from workers.outbound_sender.answer import (
 from workers.outbound_sender.circuit import Health
 from workers.outbound_sender.reactions import (
     Again,
-    HoldMarketing,
-    PauseCampaign,
-    PauseNumber,
+    AwaitPlatform,
     Reaction,
     Reconcile,
     Reject,
@@ -32,13 +30,14 @@ from workers.outbound_sender.reactions import (
     Situation,
     SlowCustomer,
     SlowNumber,
+    Weigh,
     health_of,
     react,
     reason_of,
 )
 
 ID = UUID(int=1)
-FIRST = Situation(attempt=1, delivery_attempt=1, pair_refusals=0, in_campaign=False)
+FIRST = Situation(attempt=1, delivery_attempt=1, pair_refusals=0)
 
 
 def error(code: object = None, **more: Any) -> bytes:
@@ -93,7 +92,10 @@ def test_every_known_code_is_refused_as_its_class(code: int) -> None:
 
 @pytest.mark.parametrize(
     ("status", "error_class"),
-    [(400, "unknown"), (401, "auth"), (404, "unknown"), (408, "transient"), (429, "rate")],
+    [
+        *((status, "not_platform") for status in (400, 401, 403, 404, 407, 408)),
+        (429, "rate"),
+    ],
 )
 def test_a_refusal_without_graph_error_goes_by_its_status(status: int, error_class: str) -> None:
     answer = read_answer(status, {}, b"no")
@@ -101,11 +103,53 @@ def test_a_refusal_without_graph_error_goes_by_its_status(status: int, error_cla
     assert (answer.error_class, answer.code) == (error_class, f"http_{status}")
 
 
-def test_the_text_names_message_and_details_on_one_line_of_bounded_length() -> None:
-    answer = read_answer(400, {}, error(100, message="a\nb\0", error_data={"details": "c" * 1000}))
+def test_the_text_is_the_details_on_one_line_of_bounded_length() -> None:
+    answer = read_answer(400, {}, error(100, message="a\nb\0", error_data={"details": "c\n" + "d" * 1000}))
     assert isinstance(answer, Refused)
-    assert answer.text.startswith("a b : ccc")
-    assert len(answer.text) == 500
+    assert answer.text == "c " + "d" * 498
+
+
+def test_an_error_in_a_successful_answer_is_that_error() -> None:
+    answer = read_answer(200, {}, error(131047))
+    assert isinstance(answer, Refused)
+    assert (answer.error_class, answer.code) == ("window", "131047")
+
+
+@pytest.mark.parametrize("code", ["131026.0", "131026", 131026.0])
+def test_a_code_in_another_notation_is_that_code(code: object) -> None:
+    answer = read_answer(400, {}, error(code))
+    assert isinstance(answer, Refused)
+    assert (answer.error_class, answer.code) == ("undeliverable", "131026")
+
+
+def test_the_subcode_of_an_answer_is_read() -> None:
+    answer = read_answer(400, {}, error(100, error_subcode=33))
+    assert isinstance(answer, Refused)
+    assert (answer.error_class, answer.code) == ("auth", "100")
+
+
+@pytest.mark.parametrize("said", ["held_for_quality_assessment", "paused"])
+def test_that_an_accepted_message_is_held_is_kept(said: str) -> None:
+    body = orjson.dumps({"messages": [{"id": "wamid.A", "message_status": said}]})
+    assert read_answer(200, {}, body) == Accepted("wamid.A", 200, said)
+
+
+@pytest.mark.parametrize("said", ["accepted", "", None, 7])
+def test_that_an_accepted_message_is_accepted_is_nothing_to_keep(said: object) -> None:
+    body = orjson.dumps({"messages": [{"id": "wamid.A", "message_status": said}]})
+    assert read_answer(200, {}, body) == Accepted("wamid.A", 200)
+
+
+@pytest.mark.parametrize(("status", "kind"), [(403, Refused), (502, Lost), (200, Lost)])
+def test_the_page_of_something_else_is_kept_masked_and_cut_apart_from_the_text(
+    status: int, kind: type[Refused | Lost]
+) -> None:
+    page = "<html>\n  token=abc123 " + "x" * 300
+    answer = read_answer(status, {}, page.encode())
+    assert isinstance(answer, kind)
+    assert answer.page.startswith("<html> token=*** xxx")
+    assert len(answer.page) == 200
+    assert "html" not in answer.text
 
 
 @pytest.mark.parametrize(
@@ -146,9 +190,11 @@ def test_retry_after_is_seconds_or_a_time_by_the_answers_own_date(
         (refusal(ErrorClass.MEDIA), RetryLater(3, DeadReason.SEND_REJECTED)),
         (Refused(ErrorClass.RATE, "130429", "", 429, 7), SlowNumber(7)),
         (refusal(ErrorClass.PAIR), SlowCustomer(1)),
-        (refusal(ErrorClass.SPAM), HoldMarketing()),
-        (refusal(ErrorClass.AUTH), PauseNumber()),
-        (refusal(ErrorClass.TEMPLATE), Reject(DeadReason.SEND_REJECTED)),
+        (refusal(ErrorClass.SPAM), Weigh()),
+        (refusal(ErrorClass.AUTH), Weigh()),
+        (refusal(ErrorClass.TEMPLATE), Weigh()),
+        (refusal(ErrorClass.PARAMETER), Weigh()),
+        (refusal(ErrorClass.NOT_PLATFORM), AwaitPlatform(5)),
         (refusal(ErrorClass.WINDOW), Reject(DeadReason.SEND_REJECTED)),
         (refusal(ErrorClass.UNDELIVERABLE), Reject(DeadReason.SEND_REJECTED)),
         (refusal(ErrorClass.OPTED_OUT), Reject(DeadReason.SEND_REJECTED, opts_out=True)),
@@ -167,9 +213,15 @@ def test_no_class_is_without_a_reaction(error_class: ErrorClass) -> None:
     assert react(refusal(error_class), FIRST, DURATIONS)
 
 
-def test_a_template_error_pauses_the_campaign_it_belongs_to() -> None:
-    situation = Situation(1, 1, 0, in_campaign=True)
-    assert react(refusal(ErrorClass.TEMPLATE), situation, DURATIONS) == PauseCampaign()
+def test_the_platform_is_awaited_for_a_day_with_growing_patience() -> None:
+    def at(attempt: int, unanswered_s: float) -> Reaction:
+        return react(refusal(ErrorClass.NOT_PLATFORM), Situation(attempt, 1, 0, unanswered_s), DURATIONS)
+
+    assert [at(attempt, 3600) for attempt in (1, 2, 3, 4, 99)] == [
+        AwaitPlatform(wait_s) for wait_s in (5, 30, 120, 600, 600)
+    ]
+    assert isinstance(at(99, 24 * 3600 - 1), AwaitPlatform)
+    assert at(99, 24 * 3600) == Reject(DeadReason.MAX_RETRIES_EXCEEDED)
 
 
 @pytest.mark.parametrize(
@@ -178,7 +230,7 @@ def test_a_template_error_pauses_the_campaign_it_belongs_to() -> None:
 )
 def test_counted_retries_end_in_a_rejection(error_class: ErrorClass, last_retried: int, reason: str) -> None:
     def at(delivery_attempt: int) -> Reaction:
-        return react(refusal(error_class), Situation(9, delivery_attempt, 0, False), DURATIONS)
+        return react(refusal(error_class), Situation(9, delivery_attempt, 0), DURATIONS)
 
     assert isinstance(at(last_retried), RetryLater)
     assert at(last_retried + 1) == Reject(DeadReason(reason))
@@ -192,7 +244,7 @@ def test_counted_retries_end_in_a_rejection(error_class: ErrorClass, last_retrie
         ("131052", 400, "send_rejected"),
         ("unreachable", None, "max_retries_exceeded"),
         ("http_408", 408, "max_retries_exceeded"),
-        ("http_403", 403, "send_rejected"),
+        ("http_403", 403, "max_retries_exceeded"),
         ("opted_out", None, "send_rejected"),
         ("expired", None, "expired"),
         ("campaign_cancelled", None, None),
@@ -205,12 +257,7 @@ def test_the_code_of_a_failure_tells_why_it_is_dead(
 
 
 def test_each_pair_refusal_in_a_row_waits_longer() -> None:
-    assert react(refusal(ErrorClass.PAIR), Situation(4, 1, 3, False), DURATIONS) == SlowCustomer(4)
-
-
-def test_spam_is_tried_a_few_times_only() -> None:
-    assert react(refusal(ErrorClass.SPAM), Situation(4, 1, 0, False), DURATIONS) == HoldMarketing()
-    assert isinstance(react(refusal(ErrorClass.SPAM), Situation(5, 1, 0, False), DURATIONS), Reject)
+    assert react(refusal(ErrorClass.PAIR), Situation(4, 1, 3), DURATIONS) == SlowCustomer(4)
 
 
 @pytest.mark.parametrize(
@@ -220,6 +267,7 @@ def test_spam_is_tried_a_few_times_only() -> None:
         (Refused(ErrorClass.INVALID, "100", "", 400), True),
         (Refused(ErrorClass.RATE, "130429", "", 429), True),
         (Refused(ErrorClass.TRANSIENT, "131000", "", 500), False),
+        (Refused(ErrorClass.NOT_PLATFORM, "http_403", "", 403), False),
         (Lost("time-out"), False),
         (Unreachable("refused"), False),
         (Refused(ErrorClass.AUTH, "no_token", ""), None),

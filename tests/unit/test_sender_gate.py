@@ -112,8 +112,8 @@ def test_a_paused_number_holds_its_messages() -> None:
 
 
 def test_held_marketing_waits_and_the_rest_goes() -> None:
-    assert decision(Request(is_marketing=True, marketing_held_s=70)) == Hold("rate_limit", 70)
-    assert decision(Request(is_marketing=False, marketing_held_s=70)) == Claim(1)
+    assert decision(MARKETING, marketing_held_s=70) == Hold("rate_limit", 70)
+    assert decision(marketing_held_s=70) == Claim(1)
 
 
 def test_a_message_waits_behind_an_earlier_one() -> None:

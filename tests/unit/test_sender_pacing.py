@@ -18,7 +18,7 @@ from workers.outbound_sender.intake_store import Address
 from workers.outbound_sender.message import Outgoing
 from workers.outbound_sender.pacing import Pacer
 
-QUICK = replace(DURATIONS, held_in_hand_s=0.2, pair_interval_s=0.001, spam_hold_s=60)
+QUICK = replace(DURATIONS, held_in_hand_s=0.2, pair_interval_s=0.001)
 
 
 def message(customer: int = 0, number: str = "1001") -> Outgoing:
@@ -51,11 +51,3 @@ async def test_a_slowed_number_puts_its_messages_off(redis: RedisClient) -> None
     assert refused is not None
     assert refused.cause is LimitCause.SLOWED
     assert 29 < refused.wait_s <= 30
-
-
-async def test_held_marketing_is_held_for_its_number_only(redis: RedisClient) -> None:
-    held = pacer(redis, mps=100)
-    assert held.marketing_held_s("1001") == 0
-    held.hold_marketing("1001")
-    assert 59 < held.marketing_held_s("1001") <= 60
-    assert held.marketing_held_s("77") == 0

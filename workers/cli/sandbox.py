@@ -53,7 +53,7 @@ def sandbox(
 ) -> None:
     """Run a simulated WhatsApp Cloud API; its URL is the first line printed.
 
-    The last three digits of a recipient choose its behaviour: 000 to 899 normal, 901 to 915 faults. What it
+    The last three digits of a recipient choose its behaviour: 000 to 899 normal, 901 to 921 faults. What it
     accepted is at GET /_sandbox/messages?to= and /_sandbox/stats, kept in memory (the newest 1,000,000).
     """
     accepted = token or read_variable(os.environ, "WHATSAPP_ACCESS_TOKEN", secret=True)

@@ -7,30 +7,38 @@ from typing import Any, Final, TypeAlias
 
 import orjson
 
-from shared.graph_errors import ErrorClass, classify
+from shared.graph_errors import ErrorClass, classify, describe_error, one_line, read_code
+from shared.masking import mask_secrets
 
-_TEXT_CHARACTERS: Final = 500
 _WAMID_CHARACTERS: Final = 255
+_STATUS_CHARACTERS: Final = 100
+#: Of a page that is not the platform's answer.
+_PAGE_CHARACTERS: Final = 200
 _LONGEST_RETRY_AFTER_S: Final = 24 * 3600.0
 
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """The platform took the message."""
+    """The platform took the message. `message_status`: that it holds it yet, and why (None: it does not)."""
 
     wamid: str
     http_status: int
+    message_status: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """It did not. `http_status` is None where nothing was asked."""
+    """It did not. `http_status` is None where nothing was asked.
+
+    `page`: how an answer begins that is not the platform's; it may repeat the message, so no log takes it.
+    """
 
     error_class: ErrorClass
     code: str
     text: str
     http_status: int | None = None
     retry_after_s: float | None = None
+    page: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,10 +50,11 @@ class Unreachable:
 
 @dataclass(frozen=True, slots=True)
 class Lost:
-    """The request went out, and nobody knows what became of it."""
+    """The request went out, and nobody knows what became of it. `page` as in `Refused`."""
 
     text: str
     http_status: int | None = None
+    page: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,20 +66,30 @@ Answer: TypeAlias = Accepted | Refused | Unreachable | Lost | TooLate
 
 
 def read_answer(http_status: int, headers: Mapping[str, str], body: bytes) -> Accepted | Refused | Lost:
-    """The answer that these bytes are; what cannot be read is lost."""
+    """The answer that these bytes are, whatever the HTTP status says; what cannot be read is lost."""
     content = _decode(body)
-    if 200 <= http_status < 300:
-        wamid = _wamid(content)
-        return Accepted(wamid, http_status) if wamid else Lost("an answer without a wamid", http_status)
+    is_success = 200 <= http_status < 300
+    if is_success and (accepted := _read_acceptance(content, http_status)):
+        return accepted
     error = content.get("error")
     error = error if isinstance(error, dict) else {}
-    code = _integer(error.get("code"))
-    error_class = classify(http_status, code, is_transient=error.get("is_transient") is True)
-    text = _text(error) or f"HTTP {http_status}"
+    code = read_code(error.get("code"))
+    if code is None and is_success:
+        return Lost("an answer without a wamid", http_status, _page(body))
+    error_class = classify(
+        http_status,
+        code,
+        subcode=read_code(error.get("error_subcode")),
+        is_transient=error.get("is_transient") is True,
+    )
+    text = (
+        describe_error(error) if code is not None else f"HTTP {http_status} without an error of the platform"
+    )
+    page = _page(body) if code is None else ""
     if error_class is ErrorClass.AMBIGUOUS:
-        return Lost(text, http_status)
+        return Lost(text or f"HTTP {http_status}", http_status, page)
     label = f"http_{http_status}" if code is None else str(code)
-    return Refused(error_class, label, text, http_status, _retry_after_s(headers))
+    return Refused(error_class, label, text or f"error {label}", http_status, _retry_after_s(headers), page)
 
 
 def _decode(body: bytes) -> dict[str, Any]:
@@ -81,28 +100,25 @@ def _decode(body: bytes) -> dict[str, Any]:
     return content if isinstance(content, dict) else {}
 
 
-def _wamid(content: Mapping[str, Any]) -> str | None:
+def _read_acceptance(content: Mapping[str, Any], http_status: int) -> Accepted | None:
     match content.get("messages"):
-        case [{"id": str(wamid)}, *_] if 0 < len(wamid) <= _WAMID_CHARACTERS and "\0" not in wamid:
-            return wamid
+        case [{"id": str(wamid), **more}, *_] if 0 < len(wamid) <= _WAMID_CHARACTERS and "\0" not in wamid:
+            return Accepted(wamid, http_status, _message_status(more.get("message_status")))
         case _:
             return None
 
 
-def _integer(value: object) -> int | None:
-    """Codes are integers, now and then as text; a boolean is none."""
-    if isinstance(value, str) and value.isascii() and value.isdigit():
-        return int(value[:9])
-    return value if isinstance(value, int) and not isinstance(value, bool) else None
+def _message_status(value: object) -> str | None:
+    """What the platform does with a message before it sends it; that it accepted it is nothing to tell."""
+    if not isinstance(value, str) or value in ("", "accepted"):
+        return None
+    return one_line(value)[:_STATUS_CHARACTERS]
 
 
-def _text(error: Mapping[str, Any]) -> str:
-    """The error's message and details, in one line that PostgreSQL takes."""
-    data = error.get("error_data")
-    details = data.get("details") if isinstance(data, dict) else None
-    said = [part for part in (error.get("message"), details) if isinstance(part, str) and part]
-    line = "".join(c if c.isprintable() else " " for c in ": ".join(dict.fromkeys(said)))
-    return line[:_TEXT_CHARACTERS]
+def _page(body: bytes) -> str:
+    """How it begins, on one line, masked."""
+    begin = body[: 4 * _PAGE_CHARACTERS].decode(errors="replace")
+    return mask_secrets(" ".join(one_line(begin).split()))[:_PAGE_CHARACTERS]
 
 
 def _retry_after_s(headers: Mapping[str, str]) -> float | None:

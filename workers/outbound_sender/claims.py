@@ -4,7 +4,7 @@ Owns that transaction, for several messages at once. What the facts mean is deci
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 from uuid import UUID
@@ -39,7 +39,6 @@ class Claimed:
     """The attempt is committed: its request may start. `at`: the loop's time just before the commit."""
 
     claim: Claim
-    in_campaign: bool
     at: float
 
 
@@ -65,19 +64,12 @@ class _Case:
 
 
 class ClaimStore:
-    """Decides over messages and claims their attempts. `marketing_held_s` says for how long a number's is."""
+    """Decides over messages and claims their attempts."""
 
-    def __init__(
-        self,
-        database: Database,
-        circuits: CircuitStore,
-        durations: Durations,
-        marketing_held_s: Callable[[str], float],
-    ) -> None:
+    def __init__(self, database: Database, circuits: CircuitStore, durations: Durations) -> None:
         self._database = database
         self._circuits = circuits
         self._durations = durations
-        self._marketing_held_s = marketing_held_s
 
     async def screen(self, messages: Sequence[Outgoing]) -> set[UUID]:
         """Those that would be sent as things stand, so that only they ask for a permit. Claims nothing.
@@ -110,7 +102,6 @@ class ClaimStore:
             is_marketing=message.is_marketing,
             is_replay=message.is_replay,
             status_retry=message.is_status_retry,
-            marketing_held_s=self._marketing_held_s(message.number),
         )
         return decide(facts.gate if facts else Gate(status=None), request, self._durations)
 
@@ -155,12 +146,14 @@ def _gate_of(row: Any) -> Gate:
         attempts=row["attempts"],
         unsettled=row["unsettled"],
         unsettled_for_s=row["unsettled_for_s"],
+        unanswered_s=row["unanswered_s"],
         pair_refusals=row["pair_refusals"],
         campaign=row["campaign"],
         recipient=row["recipient"],
         expired=row["expired"],
         opted_out=row["opted_out"],
         number_paused=row["number_paused"],
+        marketing_held_s=row["marketing_held_s"],
         earlier_waits=row["earlier_waits"],
     )
 
@@ -195,9 +188,6 @@ async def _withdraw(connection: Connection, cases: Sequence[_Case]) -> None:
 def _verdict(case: _Case, claimed_at: float) -> Verdict:
     match case.decision:
         case Claim() as claim:
-            message = case.ask.message
-            is_another = message.is_replay or message.is_status_retry
-            in_campaign = case.facts is not None and case.facts.gate.recipient == "queued" and not is_another
-            return Claimed(claim, in_campaign, claimed_at)
+            return Claimed(claim, claimed_at)
         case other:
             return other

@@ -6,11 +6,13 @@ select id from message_tracking where id = any($1::uuid[]) order by id for updat
 -- All that decides whether each message may be sent now. A message whose row is gone is not returned.
 select given.place, tracked.status, mapping.phone_number_id as number,
        coalesce(made.attempts, 0) as attempts, made.unsettled, coalesce(made.unsettled_for_s, 0) as unsettled_for_s,
+       coalesce(made.unanswered_s, 0) as unanswered_s,
        coalesce(made.attempts - made.last_other, made.attempts, 0) as pair_refusals,
        campaign.status as campaign, recipient.status as recipient,
        coalesce(given.expires_at <= now(), false) as expired,
        coalesce(profile.opt_in_marketing is false or profile.notification_opt_out, false) as opted_out,
        coalesce(number.state = 'paused', false) as number_paused,
+       coalesce(greatest(extract(epoch from number.marketing_held_until - now()), 0), 0)::float8 as marketing_held_s,
        exists (
            select from message_tracking as earlier
            left join broadcast_campaigns as its_campaign on its_campaign.id = earlier.campaign_id
@@ -32,7 +34,9 @@ left join lateral (
                 when bool_or(outcome is null) then 'open'
                 when bool_or(outcome = 'ambiguous') then 'ambiguous' end as unsettled,
            extract(epoch from now() - max(started_at)
-                   filter (where outcome is null or outcome = 'ambiguous'))::float8 as unsettled_for_s
+                   filter (where outcome is null or outcome = 'ambiguous'))::float8 as unsettled_for_s,
+           extract(epoch from now() - min(started_at)
+                   filter (where error_code like 'http%' and http_status <> 429))::float8 as unanswered_s
     from send_attempts
     where message_id = tracked.id
 ) as made on true

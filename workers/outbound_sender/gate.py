@@ -16,19 +16,23 @@ class Gate:
     """What is known of a message at one moment. Ages by the database's clock.
 
     `status` None: its row is gone. `unsettled`: an attempt that may have sent it, or has; of the open and the
-    ambiguous ones, `unsettled_for_s`. `campaign` and `recipient` are None outside of a campaign of ours.
+    ambiguous ones, `unsettled_for_s`. `unanswered_s`: since the first attempt that something else answered in
+    the platform's place. `campaign` and `recipient` are None outside of a campaign of ours.
+    `marketing_held_s`: for how long the number's marketing is held yet.
     """
 
     status: str | None
     attempts: int = 0
     unsettled: Literal["open", "ambiguous", "sent"] | None = None
     unsettled_for_s: float = 0.0
+    unanswered_s: float = 0.0
     pair_refusals: int = 0
     campaign: str | None = None
     recipient: str | None = None
     expired: bool = False
     opted_out: bool = False
     number_paused: bool = False
+    marketing_held_s: float = 0.0
     earlier_waits: bool = False
 
 
@@ -39,7 +43,6 @@ class Request:
     is_marketing: bool = False
     is_replay: bool = False
     status_retry: bool = False
-    marketing_held_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +51,7 @@ class Claim:
 
     attempt: int
     pair_refusals: int = 0
+    unanswered_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +96,7 @@ def decide(gate: Gate, request: Request, durations: Durations) -> Decision:
         or _campaign(gate, request)
         or _end(gate, request)
         or _wait(gate, request)
-        or Claim(gate.attempts + 1, gate.pair_refusals)
+        or Claim(gate.attempts + 1, gate.pair_refusals, gate.unanswered_s)
     )
 
 
@@ -145,6 +149,6 @@ def _wait(gate: Gate, request: Request) -> Decision | None:
         return Hold(EARLIER_MESSAGE, None)
     if gate.number_paused:
         return Hold("number_paused", 0)
-    if request.is_marketing and request.marketing_held_s > 0:
-        return Hold("rate_limit", request.marketing_held_s)
+    if request.is_marketing and gate.marketing_held_s > 0:
+        return Hold("rate_limit", gate.marketing_held_s)
     return None

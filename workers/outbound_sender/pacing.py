@@ -35,7 +35,6 @@ class Pacer:
         self._settings = settings
         self._durations = durations
         self._lines: dict[tuple[str, str], _Line] = {}
-        self._marketing_held_until: dict[str, float] = {}
 
     async def wait(self, message: Outgoing) -> TooLong | None:
         """None with a permit in hand, else why not, and for how long."""
@@ -56,17 +55,6 @@ class Pacer:
         """The platform refused the customer for the pair's rate, the n-th time in a row."""
         await self._limiter.back_off_pair(message.number, message.customer, n)
 
-    def hold_marketing(self, number: str) -> None:
-        """The platform takes the number's marketing for spam: none of it from this process for a while.
-
-        Other replicas learn it as this one did.
-        """
-        self._marketing_held_until[number] = self._now() + self._durations.spam_hold_s
-
-    def marketing_held_s(self, number: str) -> float:
-        """For how long a number's marketing is held."""
-        return max(0.0, self._marketing_held_until.get(number, 0.0) - self._now())
-
     def _line(self, number: str, lane: str) -> _Line:
         """As many may ask as a lane at its least share serves while one waits in hand."""
         line = self._lines.get((number, lane))
@@ -77,6 +65,3 @@ class Pacer:
             line = _Line(self._settings.number(number).mps, asking)
             self._lines[(number, lane)] = line
         return line
-
-    def _now(self) -> float:
-        return asyncio.get_running_loop().time()

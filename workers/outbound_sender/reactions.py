@@ -1,6 +1,7 @@
 """What follows from an answer: one table, error class by error class. Pure.
 
-Owns the decision; `sending` carries it out.
+Owns the decision as far as the answer and its message tell it; `sending` carries it out. Whose fault it is
+where others decide that too, a number's or a template's, is asked with the database at hand (`results`).
 """
 
 from collections.abc import Callable, Mapping
@@ -10,7 +11,7 @@ from typing import Final, TypeAlias
 from uuid import UUID
 
 from shared.durations import Durations
-from shared.graph_errors import ErrorClass, classify
+from shared.graph_errors import ErrorClass, classify, read_code
 from shared.reasons import DeadReason
 from workers.outbound_sender import gate
 from workers.outbound_sender.answer import Accepted, Answer, Lost, Refused, TooLate, Unreachable
@@ -22,12 +23,15 @@ _MEDIA_RETRIES: Final = 3
 
 @dataclass(frozen=True, slots=True)
 class Situation:
-    """Of which send it is the answer. `attempt` counts claims, `delivery_attempt` counted deliveries."""
+    """Of which send it is the answer. `attempt` counts claims, `delivery_attempt` counted deliveries.
+
+    `unanswered_s`: since when something else answers in the platform's place.
+    """
 
     attempt: int
     delivery_attempt: int
     pair_refusals: int
-    in_campaign: bool
+    unanswered_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,18 +72,15 @@ class SlowCustomer:
 
 
 @dataclass(frozen=True, slots=True)
-class PauseNumber:
-    """Nothing can be sent from the number until a person has seen to it."""
+class Weigh:
+    """Others have a part in it: it fails by itself, or waits, as `shared.tracking.scopes` decides."""
 
 
 @dataclass(frozen=True, slots=True)
-class PauseCampaign:
-    """Nobody of the campaign can be reached with this template."""
+class AwaitPlatform:
+    """Something else answered: wait for the platform, not counted."""
 
-
-@dataclass(frozen=True, slots=True)
-class HoldMarketing:
-    """The number's marketing stops for a good while."""
+    delay_s: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,16 +92,7 @@ class Reject:
 
 
 Reaction: TypeAlias = (
-    Sent
-    | Reconcile
-    | Again
-    | RetryLater
-    | SlowNumber
-    | SlowCustomer
-    | PauseNumber
-    | PauseCampaign
-    | HoldMarketing
-    | Reject
+    Sent | Reconcile | Again | RetryLater | SlowNumber | SlowCustomer | Weigh | AwaitPlatform | Reject
 )
 
 
@@ -128,18 +120,23 @@ def reason_of(code: str, http_status: int | None) -> DeadReason | None:
             return DeadReason.EXPIRED
         case "unreachable":
             return DeadReason.MAX_RETRIES_EXCEEDED
-    error_class = classify(http_status, int(code) if code.isdecimal() else None)
-    if error_class is ErrorClass.TRANSIENT:
+    error_class = classify(http_status, read_code(code))
+    if error_class in (ErrorClass.TRANSIENT, ErrorClass.NOT_PLATFORM):
         return DeadReason.MAX_RETRIES_EXCEEDED
     return DeadReason.SEND_REJECTED
 
 
 def health_of(answer: Answer, message_id: UUID) -> Health | None:
-    """What an answer says to the number's breaker: whatever the API itself answers below 500 is well."""
+    """What an answer says to the number's breaker: whatever the API itself answers below 500 is well.
+
+    What answers in its place is no sign of life.
+    """
     match answer:
         case Accepted():
             return Health(message_id, answered=True)
         case Lost() | Unreachable():
+            return Health(message_id, answered=False)
+        case Refused(error_class=ErrorClass.NOT_PLATFORM):
             return Health(message_id, answered=False)
         case Refused(http_status=int(http_status)):
             return Health(message_id, answered=http_status < 500)
@@ -161,15 +158,15 @@ def _retry_medium(_: Refused, situation: Situation, _durations: Durations) -> Re
     return _retry(situation, _MEDIA_RETRIES, DeadReason.SEND_REJECTED)
 
 
-def _hold_marketing(_: Refused, situation: Situation, durations: Durations) -> Reaction:
-    """An hour's wait each time, so not often."""
-    if situation.attempt > durations.retry_attempts:
-        return Reject(DeadReason.SEND_REJECTED)
-    return HoldMarketing()
+def _await_platform(_: Refused, situation: Situation, durations: Durations) -> Reaction:
+    if situation.unanswered_s >= durations.unanswered_max_s:
+        return Reject(DeadReason.MAX_RETRIES_EXCEEDED)
+    tiers = durations.retry_tier_s
+    return AwaitPlatform(tiers[min(situation.attempt, len(tiers)) - 1])
 
 
-def _pause_campaign(_: Refused, situation: Situation, _durations: Durations) -> Reaction:
-    return PauseCampaign() if situation.in_campaign else Reject(DeadReason.SEND_REJECTED)
+def _weigh(*_: object) -> Reaction:
+    return Weigh()
 
 
 def _reject(*_: object) -> Reaction:
@@ -183,9 +180,11 @@ _RULES: Final[Mapping[ErrorClass, Callable[[Refused, Situation, Durations], Reac
         ErrorClass.MEDIA: _retry_medium,
         ErrorClass.RATE: lambda refused, *_: SlowNumber(refused.retry_after_s),
         ErrorClass.PAIR: lambda _refused, situation, _durations: SlowCustomer(situation.pair_refusals + 1),
-        ErrorClass.SPAM: _hold_marketing,
-        ErrorClass.AUTH: lambda *_: PauseNumber(),
-        ErrorClass.TEMPLATE: _pause_campaign,
+        ErrorClass.SPAM: _weigh,
+        ErrorClass.AUTH: _weigh,
+        ErrorClass.TEMPLATE: _weigh,
+        ErrorClass.PARAMETER: _weigh,
+        ErrorClass.NOT_PLATFORM: _await_platform,
         ErrorClass.OPTED_OUT: lambda *_: Reject(DeadReason.SEND_REJECTED, opts_out=True),
         ErrorClass.WINDOW: _reject,
         ErrorClass.UNDELIVERABLE: _reject,

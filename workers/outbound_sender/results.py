@@ -6,20 +6,23 @@ status moves, and the events about it, are `shared.tracking`.
 """
 
 import asyncio
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from enum import Enum, auto
 from typing import Literal
 from uuid import UUID
 
 from shared.durations import Durations
 from shared.errors import StoreConflict, StoreError, StoreLocked, StoreUnavailable
+from shared.graph_errors import ErrorClass
 from shared.observability.logs import Operation, fields, get_logger
-from shared.payloads import CampaignUpdated, SendError, encode
+from shared.payloads import SendError
 from shared.postgres.database import Connection, Database
-from shared.postgres.outbox import Outbox, OutboxEvent, event
+from shared.postgres.outbox import Outbox, OutboxEvent
 from shared.postgres.queries import Queries
-from shared.tracking import OwnEvent, Tracker
+from shared.tracking import OwnEvent, Tracker, record_opt_outs
+from shared.tracking.holds import carry_out, read_evidence
+from shared.tracking.scopes import Failure, Held, Hold, hold_for
 from workers.outbound_sender.circuit import Health
 from workers.outbound_sender.circuit_store import CircuitStore
 from workers.outbound_sender.message import Outgoing
@@ -33,8 +36,6 @@ _TOLD_CONFLICTS = 10
 class Effect(Enum):
     """What else follows from an ending."""
 
-    PAUSE_NUMBER = auto()
-    PAUSE_CAMPAIGN = auto()
     OPT_OUT = auto()
     SKIP_RECIPIENT = auto()
 
@@ -43,7 +44,9 @@ class Effect(Enum):
 class Ending:
     """How an attempt ended, or (`attempt` None) that a message ends without one.
 
-    `is_over`: the message itself is sent or failed for good.
+    `is_over`: the message itself is sent or failed for good. `weighed`: of this class of error, and over only
+    if the others say so, whose part in it is read when it is written. `page`: see `answer.Refused`; stored
+    beside the text, and nowhere else.
     """
 
     message: Outgoing
@@ -56,14 +59,37 @@ class Ending:
     text: str | None = None
     health: Health | None = None
     effect: Effect | None = None
+    weighed: ErrorClass | None = None
+    message_status: str | None = None
+    page: str = ""
+
+    @property
+    def stored_text(self) -> str | None:
+        """What the attempt keeps."""
+        return f"{self.text}: {self.page}" if self.page else self.text
 
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """What stands after it. `status` of a message that is over; `was_open`: the attempt was ours to close."""
+    """What stands after it. `status` of a message that is over; `was_open`: the attempt was ours to close.
+
+    Of a weighed ending: `hold` is what the message waits for (None: it is over), `is_returned` that its
+    recipient is its campaign's again.
+    """
 
     status: str | None
     was_open: bool
+    hold: Hold | None = None
+    is_returned: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Weighed:
+    """What became of weighed endings, by message: what each waits for, and who was given back."""
+
+    holds: Mapping[UUID, Hold | None]
+    returned: frozenset[UUID]
+    events: list[OutboxEvent]
 
 
 class ResultStore:
@@ -122,40 +148,46 @@ class ResultStore:
                 ids = sorted({ending.message.id for ending in endings})
                 await connection.execute(_QUERIES["lock_messages"], ids)
             closed = await _close(connection, pending)
-            over = [_own_event(ending) for ending in endings if ending.is_over]
+            weighed = await self._weigh(connection, [item for item in pending if item.message.id in closed])
+            settled = [_settle(ending, weighed.holds) for ending in endings]
+            over = [_own_event(ending) for ending in settled if ending.is_over]
             recorded = await self._tracker.record_own(connection, over)
-            told = await self._follow(connection, endings)
+            await self._follow(connection, settled)
             await self._circuits.note(connection, _healths(endings))
-            await self._outbox.record(connection, told)
+            await self._outbox.record(connection, weighed.events)
         written = [
-            Written(recorded.statuses.get(ending.message.id), ending.message.id in closed)
+            Written(
+                recorded.statuses.get(ending.message.id),
+                ending.message.id in closed,
+                weighed.holds.get(ending.message.id),
+                ending.message.id in weighed.returned,
+            )
             for ending in endings
         ]
-        return written, [*recorded.events, *told]
+        return written, [*recorded.events, *weighed.events]
 
-    async def _follow(self, connection: Connection, endings: Sequence[Ending]) -> list[OutboxEvent]:
-        """Carry out the effects; returns the events to tell."""
-        effects: dict[Effect, list[Ending]] = {}
-        for ending in endings:
-            if ending.effect is not None:
-                effects.setdefault(ending.effect, []).append(ending)
-        told: list[OutboxEvent] = []
-        # In one order, as all locks: numbers, campaigns, customers, recipients.
-        for effect, concerned in sorted(effects.items(), key=lambda item: item[0].value):
-            match effect:
-                case Effect.PAUSE_NUMBER:
-                    await _pause_numbers(connection, concerned)
-                case Effect.PAUSE_CAMPAIGN:
-                    told += await _pause_campaigns(connection, concerned)
-                case Effect.OPT_OUT:
-                    customers = [ending.message.customer for ending in concerned]
-                    await connection.execute(_QUERIES["opt_out"], customers)
-                case Effect.SKIP_RECIPIENT:
-                    await connection.execute(_QUERIES["skip_recipients"], _ids(concerned))
-        return told
+    async def _weigh(self, connection: Connection, closed: Sequence[Ending]) -> _Weighed:
+        """Decide what waits and what is over by itself, and carry it out. The attempts are closed."""
+        failures = [_failure(ending, ending.weighed) for ending in closed if ending.weighed is not None]
+        evidence = await read_evidence(connection, failures, by_status=False)
+        holds = {
+            item.message_id: hold_for(item.error_class, evidence[item.message_id], item.attempt)
+            for item in failures
+        }
+        held = [Held(item, hold) for item in failures if (hold := holds[item.message_id]) is not None]
+        done = await carry_out(connection, held, self._durations, by="outbound-sender")
+        return _Weighed(holds, done.returned, done.events)
+
+    async def _follow(self, connection: Connection, endings: Sequence[Ending]) -> None:
+        """Carry out the effects."""
+        opted_out = [item.message.customer for item in endings if item.effect is Effect.OPT_OUT]
+        await record_opt_outs(connection, opted_out)
+        skipped = [item for item in endings if item.effect is Effect.SKIP_RECIPIENT]
+        if skipped:
+            await connection.execute(_QUERIES["skip_recipients"], _ids(skipped))
 
     async def _apply_stored(self, wamids: Sequence[str]) -> None:
-        """Statuses that came before the answer. Where that fails, however, the scheduler matches them."""
+        """Statuses that came before the answer. Where that fails the scheduler matches them."""
         if not wamids:
             return
         try:
@@ -174,7 +206,7 @@ async def _close(connection: Connection, pending: Sequence[Ending]) -> set[UUID]
         return set()
     columns = zip(
         *(
-            (item.message.id, item.attempt, item.outcome, item.http_status, item.code, item.text)
+            (item.message.id, item.attempt, item.outcome, item.http_status, item.code, item.stored_text)
             for item in pending
         ),
         strict=True,
@@ -183,49 +215,17 @@ async def _close(connection: Connection, pending: Sequence[Ending]) -> set[UUID]
     return {row["message_id"] for row in rows}
 
 
-async def _pause_numbers(connection: Connection, endings: Sequence[Ending]) -> None:
-    columns = zip(
-        *((item.message.number, item.text, item.message.id, item.attempt) for item in endings), strict=True
+def _failure(ending: Ending, error_class: ErrorClass) -> Failure:
+    assert ending.attempt is not None
+    return Failure(
+        ending.message.id, ending.attempt, error_class, ending.code or "unknown", ending.text or ""
     )
-    for row in await connection.fetch(_QUERIES["pause_numbers"], *map(list, columns)):
-        logger.error(
-            "number %s is paused, its messages wait for `wabus number resume`: %s",
-            row["phone_number_id"],
-            row["reason"],
-            extra=fields(operation=Operation.NUMBER_CONTROL),
-        )
 
 
-async def _pause_campaigns(connection: Connection, endings: Sequence[Ending]) -> list[OutboxEvent]:
-    reasons = [ending.text for ending in endings]
-    rows = await connection.fetch(_QUERIES["pause_campaigns"], _ids(endings), reasons)
-    await connection.execute(_QUERIES["return_recipients"], _ids(endings))
-    told = []
-    for row in rows:
-        logger.error(
-            "campaign %s is paused: %s",
-            row["id"],
-            row["reason"],
-            extra=fields(operation=Operation.CAMPAIGN_CONTROL),
-        )
-        trace_id = row["correlation_id"] or endings[0].message.trace_id
-        updated = CampaignUpdated(
-            campaign_id=row["id"],
-            old_status="running",
-            new_status="paused",
-            reason=row["reason"],
-            timestamp=row["at"],
-            trace_id=trace_id,
-        )
-        told.append(
-            event(
-                "campaign.updated",
-                encode(updated),
-                aggregate=("campaign", row["id"]),
-                correlation_id=trace_id,
-            )
-        )
-    return told
+def _settle(ending: Ending, holds: Mapping[UUID, Hold | None]) -> Ending:
+    """A weighed one is over where it waits for nothing."""
+    is_over = ending.message.id in holds and holds[ending.message.id] is None
+    return replace(ending, is_over=True) if is_over else ending
 
 
 def _ids(endings: Iterable[Ending]) -> list[UUID]:
@@ -240,8 +240,9 @@ def _own_event(ending: Ending) -> OwnEvent:
         trace_id=ending.message.trace_id,
         attempt=ending.attempt,
         wamid=ending.wamid,
-        error=None if is_sent else SendError(code=ending.code or "unknown", message=ending.text),
+        error=None if is_sent else SendError(code=ending.code or "unknown", message=ending.stored_text),
         http_status=ending.http_status,
+        message_status=ending.message_status,
     )
 
 

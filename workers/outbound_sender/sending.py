@@ -19,6 +19,9 @@ from shared.observability.logs import Operation, fields, get_logger
 from shared.observability.metrics import Metrics
 from shared.reasons import DeadReason
 from shared.tracking import callback_data
+from shared.tracking.scopes import Hold as Wait
+from shared.tracking.scopes import wait_for
+from shared.tracking.variables import name_variables
 from workers.outbound_sender.answer import Accepted, Answer, Lost, Refused, TooLate, Unreachable
 from workers.outbound_sender.claims import Ask, Claimed, NeedsPermit, Verdict
 from workers.outbound_sender.gate import CAMPAIGN_CANCELLED, Done, Fail, Hold, Withdraw
@@ -27,9 +30,7 @@ from workers.outbound_sender.message import Outgoing
 from workers.outbound_sender.pacing import Pacer
 from workers.outbound_sender.reactions import (
     Again,
-    HoldMarketing,
-    PauseCampaign,
-    PauseNumber,
+    AwaitPlatform,
     Reaction,
     Reconcile,
     Reject,
@@ -38,6 +39,7 @@ from workers.outbound_sender.reactions import (
     Situation,
     SlowCustomer,
     SlowNumber,
+    Weigh,
     health_of,
     react,
 )
@@ -119,7 +121,7 @@ class Sending:
         answer = await self._api.send(message.number, body, claimed.at)
         duration_s = time.perf_counter() - started
         situation = Situation(
-            attempt, message.delivery.attempt, claimed.claim.pair_refusals, claimed.in_campaign
+            attempt, message.delivery.attempt, claimed.claim.pair_refusals, claimed.claim.unanswered_s
         )
         reaction = react(answer, situation, self._durations)
         ending = end(message, attempt, answer, reaction)
@@ -144,13 +146,6 @@ class Sending:
                 await self._pacer.slow_number(message.number, retry_after_s)
             case SlowCustomer(n):
                 await self._pacer.slow_customer(message, n)
-            case HoldMarketing():
-                self._pacer.hold_marketing(message.number)
-                logger.error(
-                    "marketing of number %s is held: the platform takes it for spam",
-                    message.number,
-                    extra=fields(operation=Operation.OUTBOUND_SEND),
-                )
             case _:
                 pass
 
@@ -189,11 +184,18 @@ def end(message: Outgoing, attempt: int, answer: Answer, reaction: Reaction) -> 
     """How an attempt ended, to be written. Pure."""
     health = health_of(answer, message.id)
     match answer:
-        case Accepted(wamid, http_status):
+        case Accepted():
             return Ending(
-                message, attempt, "sent", is_over=True, wamid=wamid, http_status=http_status, health=health
+                message,
+                attempt,
+                "sent",
+                is_over=True,
+                wamid=answer.wamid,
+                http_status=answer.http_status,
+                health=health,
+                message_status=answer.message_status,
             )
-        case Lost(text, http_status):
+        case Lost(text, http_status, page):
             return Ending(
                 message,
                 attempt,
@@ -202,6 +204,7 @@ def end(message: Outgoing, attempt: int, answer: Answer, reaction: Reaction) -> 
                 http_status=http_status,
                 code="ambiguous",
                 text=text,
+                page=page,
                 health=health,
             )
         case TooLate():
@@ -217,9 +220,11 @@ def end(message: Outgoing, attempt: int, answer: Answer, reaction: Reaction) -> 
         is_over=isinstance(reaction, Reject),
         http_status=refusal.http_status,
         code=refusal.code,
-        text=refusal.text,
+        text=_describe(message, refusal),
+        page=refusal.page,
         health=health,
-        effect=_effect(reaction),
+        effect=Effect.OPT_OUT if isinstance(reaction, Reject) and reaction.opts_out else None,
+        weighed=refusal.error_class if isinstance(reaction, Weigh) else None,
     )
 
 
@@ -231,7 +236,7 @@ def dispose(
     if not ending.is_over and not written.was_open:
         return None  # a status has closed the attempt before us: the gate looks at it anew
     match reaction:
-        case Sent() | PauseCampaign():
+        case Sent():
             return Ack()
         case Reconcile():
             return message.defer("ambiguous", durations.ambiguous_wait_s)
@@ -239,10 +244,10 @@ def dispose(
             return None
         case RetryLater(retries, exhausted):
             return Retry("transient", text, exhausted=exhausted, attempts=retries, message_id=message.id)
-        case PauseNumber():
-            return message.defer("number_paused", 0)
-        case HoldMarketing():
-            return message.defer("rate_limit", durations.spam_hold_s)
+        case AwaitPlatform(delay_s):
+            return message.defer("platform_away", delay_s)
+        case Weigh():
+            return _wait(message, ending, written, durations)
         case Reject(dead):
             return _bury(message, written, dead, f"{ending.code}: {text}")
 
@@ -258,6 +263,21 @@ def put_off(message: Outgoing, refused: TooLong) -> Defer:
             return message.defer("rate_limit", 0)
 
 
+def _wait(message: Outgoing, ending: Ending, written: Written, durations: Durations) -> Disposition:
+    """What becomes of a weighed one: dead, back with its campaign, or deferred.
+
+    One that was accepted before is not asked for by its campaign again: it waits itself.
+    """
+    hold = written.hold
+    if hold is None:
+        return _bury(message, written, DeadReason.SEND_REJECTED, f"{ending.code}: {ending.text}")
+    if written.is_returned and not message.is_status_retry:
+        return Ack()
+    assert ending.attempt is not None
+    reason, delay_s = wait_for(Wait.CAMPAIGN if written.is_returned else hold, ending.attempt, durations)
+    return message.defer(reason, delay_s)
+
+
 def _bury(message: Outgoing, written: Written, dead: DeadReason | None, text: str) -> Disposition:
     """Dead if the message has failed; a status may have proved meanwhile that it was sent."""
     if dead is None or written.status != "failed":
@@ -265,16 +285,12 @@ def _bury(message: Outgoing, written: Written, dead: DeadReason | None, text: st
     return Dead(dead, text, message_id=message.id)
 
 
-def _effect(reaction: Reaction) -> Effect | None:
-    match reaction:
-        case PauseNumber():
-            return Effect.PAUSE_NUMBER
-        case PauseCampaign():
-            return Effect.PAUSE_CAMPAIGN
-        case Reject(opts_out=True):
-            return Effect.OPT_OUT
-        case _:
-            return None
+def _describe(message: Outgoing, refusal: Refused) -> str:
+    """What the attempt says of it: the platform's words, and of a parameter which variable it is about."""
+    if refusal.error_class is not ErrorClass.PARAMETER or message.payload.template is None:
+        return refusal.text
+    named = name_variables(refusal.code, refusal.text, message.payload.template.components)
+    return f"{refusal.text} [{named}]" if named else refusal.text
 
 
 def _labels(answer: Answer) -> tuple[str, str]:

@@ -43,7 +43,7 @@ def compose(kit: Kit) -> Worker:
     circuits = CircuitStore(
         metrics, durations, {settings.whatsapp_phone_number_id, *settings.whatsapp_numbers}
     )
-    claim_store = ClaimStore(kit.database, circuits, durations, pacer.marketing_held_s)
+    claim_store = ClaimStore(kit.database, circuits, durations)
     tracker = Tracker(kit.database, kit.outbox, metrics, durations)
     result_store = ResultStore(kit.database, tracker, circuits, kit.outbox, durations)
     claims = Collector(claim_store.claim, size=_COLLECT, linger_s=_COLLECT_S, flushes=2)
