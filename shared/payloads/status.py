@@ -2,9 +2,17 @@
 
 from typing import Annotated, Any, Self
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
-from shared.payloads.fields import EventTime, ForeignCustomerId, Identifier, Text, Wamid
+from shared.payloads.fields import (
+    EventTime,
+    Identifier,
+    Maybe,
+    Side,
+    SideCustomerId,
+    Text,
+    Wamid,
+)
 from shared.payloads.model import Payload
 
 #: The Cloud API's limit of `biz_opaque_callback_data`.
@@ -14,10 +22,15 @@ CallbackData = Annotated[Text, Field(max_length=512)]
 class StatusError(Payload):
     """One error of a failed message, with the platform's code."""
 
-    code: Annotated[int | Identifier | None, Field(union_mode="left_to_right")] = None
-    title: str | None = None
-    message: str | None = None
-    details: str | dict[str, Any] | None = None
+    code: Side[Annotated[int | Identifier, Field(union_mode="left_to_right")]] = None
+    title: Side[str] = None
+    message: Side[str] = None
+    details: Side[str | dict[str, Any]] = None
+
+
+def _as_list(value: object) -> object:
+    """One error that stands there alone is a list of one."""
+    return [value] if isinstance(value, dict) else value
 
 
 class StatusUpdate(Payload):
@@ -25,14 +38,14 @@ class StatusUpdate(Payload):
 
     status: Identifier
     timestamp: EventTime
-    wamid: Wamid | None = None
-    genesys_message_id: Identifier | None = None
-    callback_data: CallbackData | None = None
-    recipient_id: ForeignCustomerId | None = None
-    user_id: ForeignCustomerId | None = None
-    errors: Annotated[list[StatusError], Field(fail_fast=True)] | None = None
-    pricing: dict[str, Any] | None = None
-    conversation: dict[str, Any] | None = None
+    wamid: Maybe[Wamid] = None
+    genesys_message_id: Maybe[Identifier] = None
+    callback_data: Maybe[CallbackData] = None
+    recipient_id: Side[SideCustomerId] = None
+    user_id: Side[SideCustomerId] = None
+    errors: Side[Annotated[list[StatusError], Field(fail_fast=True), BeforeValidator(_as_list)]] = None
+    pricing: Side[dict[str, Any]] = None
+    conversation: Side[dict[str, Any]] = None
 
     @model_validator(mode="after")
     def _check(self) -> Self:

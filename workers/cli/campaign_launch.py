@@ -53,6 +53,7 @@ async def survey(
         template=campaign.template,
         message_text=campaign.message_text,
         category=campaign.category or DEFAULT_CATEGORY,
+        on_ambiguous=campaign.on_ambiguous,
     )
     skipped: Counter[str] = Counter()
     for chunk in _chunks(read_rows(path)):
@@ -114,6 +115,7 @@ async def _open_draft(connection: Connection, campaign: BroadcastCampaign) -> as
             campaign.batch_size,
             campaign.batch_delay_ms,
             campaign.scheduled_at,
+            campaign.on_ambiguous,
         )
         found = await connection.fetchrow(QUERIES["lock"], campaign.campaign_id)
     except asyncpg.LockNotAvailableError as error:
