@@ -30,7 +30,7 @@ _SEPARATOR_LINE: Final = re.compile(r"sep=[,;\t]\s*", re.IGNORECASE)
 #: Marks that show nothing and come along when a number is copied: direction, width, order of bytes.
 _INVISIBLE: Final = re.compile("[\u061c\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff\u00ad]")
 #: A phone as people write it; `(0)` behind a country code is not dialled from abroad.
-_WRITTEN_PHONE: Final = re.compile(r"\+?[0-9][0-9\s().\-‐-―−/]*|\([0-9][0-9\s().\-‐-―−/]*")
+_WRITTEN_PHONE: Final = re.compile("[+(]{0,2}[0-9][0-9\\s().\\-\u2010-\u2015\u2212/]*")
 _TRUNK_ZERO: Final = re.compile(r"(?<=[0-9])\s*\(0\)")
 _EXPONENT: Final = re.compile(r"[0-9][.,][0-9]+[eE]\+[0-9]+")
 _ADDRESS: Final = TypeAdapter[str](CustomerId)
@@ -112,6 +112,12 @@ def read_columns(path: Path) -> list[str]:
     with _open(path) as file:
         names, address = _read_header(path, _reader(_Lines(path, file)))
     return [name for name in names if name != address]
+
+
+def read_header_row(path: Path) -> list[str]:
+    """Names of all columns, as they come. Raises FileError."""
+    with _open(path) as file:
+        return _read_header(path, _reader(_Lines(path, file)))[0]
 
 
 def check_file(path: Path, refused: Callable[[Problem], None] = lambda _: None) -> Checked:
