@@ -7,6 +7,7 @@ the controls `campaign_control`'s, what is shown `campaign_status`'.
 import csv
 import os
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -29,7 +30,13 @@ from shared.settings import Settings
 from workers.cli import campaign_launch as launching
 from workers.cli.campaign_control import Controlled, carry_out
 from workers.cli.campaign_file import Checked, Problem, check_file, read_columns, read_header_row
-from workers.cli.campaign_status import describe_s, print_status, print_statuses, read_statuses
+from workers.cli.campaign_status import (
+    CampaignStatus,
+    describe_s,
+    print_status,
+    print_statuses,
+    read_statuses,
+)
 from workers.cli.campaign_template import (
     Choice,
     Definition,
@@ -44,6 +51,7 @@ from workers.cli.printing import print_json, print_table
 from workers.cli.publishing import open_publisher
 
 _SHOWN: Final = 20
+_WATCH_S: Final = 2.0
 _LAUNCH_EXAMPLES: Final = """\b
 Example:
   wabus campaign launch customers.csv --id spring --template welcome --language en --dry-run
@@ -184,11 +192,25 @@ def launch(
 @campaign.command(epilog="\b\nExample:\n  wabus campaign status\n  wabus campaign status spring --json")
 @click.argument("campaign_id", metavar="[ID]", required=False)
 @click.option("--limit", type=click.IntRange(1), default=20, show_default=True, help="Campaigns listed.")
+@click.option("--watch", is_flag=True, help="Show it anew every two seconds, until it is over.")
 @json_option
-def status(campaign_id: str | None, limit: int, as_json: bool) -> None:
-    """Show how far campaigns are: recipients by status, messages a second, time left."""
+def status(campaign_id: str | None, limit: int, watch: bool, as_json: bool) -> None:
+    """Show how far campaigns are: recipients by status, messages a second, time left, what holds them."""
     settings = Settings.from_env(os.environ)
-    statuses = run_on_database(settings, lambda database: read_statuses(database, campaign_id, limit))
+    while True:
+        statuses = _show_statuses(settings, campaign_id, limit, as_json)
+        if not watch or all(item.status in ("done", "cancelled") for item in statuses):
+            return
+        time.sleep(_WATCH_S)
+        if sys.stdout.isatty():
+            click.clear()
+
+
+def _show_statuses(
+    settings: Settings, campaign_id: str | None, limit: int, as_json: bool
+) -> list[CampaignStatus]:
+    number = settings.whatsapp_phone_number_id
+    statuses = run_on_database(settings, lambda database: read_statuses(database, campaign_id, limit, number))
     if campaign_id is not None and not statuses:
         raise click.ClickException(f"no campaign {campaign_id}; `wabus campaign status` lists them")
     if as_json:
@@ -197,6 +219,7 @@ def status(campaign_id: str | None, limit: int, as_json: bool) -> None:
         print_status(statuses[0])
     else:
         print_statuses(statuses)
+    return statuses
 
 
 _id = click.argument("campaign_id", metavar="ID")
