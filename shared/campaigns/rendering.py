@@ -51,12 +51,14 @@ def flatten(value: str) -> str:
 def render_template(template: Template, variables: Variables) -> Template:
     """Fill every string of the components with flattened values; raises MissingVariable.
 
+    A part with an empty list of parameters is left out: that a template takes none is said so.
     A template without components takes all variables as parameters of its body: by position where there are
     numbers among the names (1, 2, 3 …; other names are left out), else by name.
     """
     variables = {name: flatten(value) for name, value in variables.items()}
     if template.components:
-        components = [_fill(component, variables) for component in template.components]
+        parts = [part for part in template.components if part.get("parameters") != []]
+        components = [_fill(part, variables) for part in parts]
     elif variables:
         components = [{"type": "body", "parameters": _parameters(variables)}]
     else:

@@ -30,7 +30,8 @@ def excel_with_a_separator_line() -> bytes:
 
 
 def libreoffice_quoting_all() -> bytes:
-    return '"wa_id","name","note"\n"+491700000001","Ana Núñez","a;b"\n"491700000002","Ben ""B"" Öz",""\n'.encode()
+    rows = '"wa_id","name","note"\n"+491700000001","Ana Núñez","a;b"\n"491700000002","Ben ""B"" Öz",""\n'
+    return rows.encode()
 
 
 def numbers_with_a_title_row_left_blank() -> bytes:

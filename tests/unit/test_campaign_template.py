@@ -218,3 +218,9 @@ def test_blanks_that_the_platform_refuses_are_one_blank(value: str, sent: str) -
     variables = texts_of({"name": value, "unused": "a"})
     assert render_template(template, variables).components[0]["parameters"][0]["text"] == sent
     assert count_flattened(template, {"name": value}) == (value != sent)
+
+
+def test_a_body_that_takes_no_column_is_left_out() -> None:
+    template = Template(name="t", language="en", components=[{"type": "body", "parameters": []}])
+
+    assert render_template(template, {"name": "Ana"}).components == []

@@ -150,9 +150,8 @@ def _template(message: OutboundMessage) -> dict[str, Any]:
         "name": template.name,
         "language": {"code": template.language, "policy": "deterministic"},
     }
-    components = [part for part in template.components if part.get("parameters") != []]
-    if components:
-        body["components"] = [_with_names(component) for component in components]
+    if template.components:
+        body["components"] = [_with_names(component) for component in template.components]
     return body
 
 
