@@ -5,7 +5,6 @@ import json
 
 from tests.support.cluster import Cluster
 from tests.support.dead_letters import count_letters
-from tests.support.rows import add_mapping
 from tests.support.sending import CUSTOMER, Sender
 from tests.support.tracking import add_outbound, at
 from tests.support.waiting import until
@@ -32,7 +31,7 @@ async def test_an_inbound_message_with_odd_characters_and_empty_fields_is_told(c
 
 
 async def test_a_status_with_side_fields_of_a_wrong_shape_is_applied(cluster: Cluster) -> None:
-    message_id = await add_outbound(cluster.conn, await add_mapping(cluster.conn), wamid="wamid.1")
+    message_id = await add_outbound(cluster.conn)
     odd = {"recipient_id": 49170, "pricing": "free", "errors": {"code": 131026, "title": "a\0"}}
     async with cluster.running("status-updater", "dlq-handler"):
         said = {"wamid": "wamid.1", "status": "failed", "timestamp": at(0).isoformat()} | odd
@@ -50,7 +49,7 @@ async def test_an_outbound_message_with_odd_characters_is_sent(sender: Sender) -
     body = {"client_message_id": "c-1", "wa_id": CUSTOMER, "message_text": "a\0b", "caption": ""}
     said = json.dumps(body | {"metadata": {"note": "\ud83d"}}).encode()
     async with sender.running():
-        await sender.cluster.publish("wa.outbound", "reply", said)
+        await sender.cluster.publish("wa.outbound", "reply.1001", said)
         await until(lambda: _is_told(sender))
     [accepted] = await sender.sandbox.messages(CUSTOMER)
     assert accepted["text"] == {"body": "a\ufffdb"}

@@ -187,7 +187,7 @@ def test_options_are_read_or_refused() -> None:
         (read_button, "10=code"),
     ):
         with pytest.raises(ValueError, match=r"\w"):
-            read(text)  # type: ignore[operator]
+            read(text)
 
 
 def test_the_row_that_fails_is_known_before_it_is_sent(tmp_path: Path) -> None:

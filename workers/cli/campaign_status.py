@@ -76,8 +76,10 @@ async def read_statuses(
             queued=recipients["queued"],
             sent_lately=lately,
         )
-        found = {"recipients": recipients, "reasons": reasons, "holds": holds_of(standing)}
-        statuses.append(CampaignStatus(**values, **found, rate=round(rate, 1), eta_s=eta_s))
+        counted: dict[str, Any] = {"recipients": recipients, "reasons": reasons}
+        statuses.append(
+            CampaignStatus(**values, **counted, holds=holds_of(standing), rate=round(rate, 1), eta_s=eta_s)
+        )
     return statuses
 
 
