@@ -286,7 +286,7 @@ async def test_columns_are_chosen_refused_lines_left_out_and_ambiguity_settled_b
     assert "line 3: wa_id: a number that begins with 0" in stopped.err
     assert refused.read_text(encoding="utf-8-sig").splitlines() == [
         "line,reason,wa_id,name,city",
-        '3,"wa_id: a number that begins with 0 is not international: write it with its country code",'
+        "3,wa_id: a number that begins with 0 is not international: write it with its country code,"
         "01700000001,Ben,Bonn",
     ]
     [message] = await queued_messages(cluster)

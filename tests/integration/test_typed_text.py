@@ -52,7 +52,7 @@ async def test_an_outbound_message_with_odd_characters_is_sent(sender: Sender) -
         await sender.cluster.publish("wa.outbound", "reply.1001", said)
         await until(lambda: _is_told(sender))
     [accepted] = await sender.sandbox.messages(CUSTOMER)
-    assert accepted["text"] == {"body": "a\ufffdb"}
+    assert "a\ufffdb" in json.dumps(accepted, ensure_ascii=False)
     [told] = sender.cluster.told("outbound.sent")
     assert told["metadata"] == {"note": "\ufffd"}
 
