@@ -11,13 +11,15 @@ MASK: Final = "***"
 
 #: `scheme://user:password@`, up to the last @ before a blank: passwords may hold @, / and ? unescaped.
 _USER_INFO: Final = re.compile(r"(?<=://)\S*@")
+#: A sentence that goes on, such as "Session has expired" after "access token: ": two words of letters.
+_PROSE: Final = r"(?-i:[A-Z]?[a-z]{1,15} [a-z]{2,15}\b(?![-_.~+/=|]))"
 #: Credentials in a query or a header, such as `?password=x`, `access_token: x`, `Authorization: Bearer x`.
 _NAMED_SECRET: Final = re.compile(
-    r"(?i)\b((?:ssl|pg)?password|passwd|(?:access_|verify_)?token|(?:app_|client_)?secret|api_?key)"
+    rf"(?i)\b(?!token:\s{_PROSE})((?:ssl|pg)?password|passwd|(?:access_|verify_)?token|(?:app_|client_)?secret|api_?key)"
     r"([\"']?\s*[=:]\s*[\"']?)[^\s&\"',;)}]+"
 )
 _BEARER: Final = re.compile(
-    r"(?i)\b(bearer\s+|authorization[\"']?\s*[:=]\s*[\"']?basic\s+)[A-Za-z0-9._~+/=|-]{6,}"
+    rf"(?i)\b(bearer\s+(?!{_PROSE})|authorization[\"']?\s*[:=]\s*[\"']?basic\s+)[A-Za-z0-9._~+/=|-]{{6,}}"
 )
 #: Access tokens of the Graph API begin with EAA.
 _GRAPH_TOKEN: Final = re.compile(r"\bEAA[A-Za-z0-9]{16,}")

@@ -100,6 +100,7 @@ create table broadcast_campaigns (
     batch_size       integer not null default 50 check (batch_size > 0),
     batch_delay_ms   integer not null default 1000 check (batch_delay_ms >= 0),
     scheduled_at     timestamptz,
+    on_ambiguous     text check (on_ambiguous in ('fail', 'resend')),
     status           text not null default 'draft'
                      check (status in ('draft', 'scheduled', 'running', 'paused', 'cancelled', 'done')),
     status_reason    text,

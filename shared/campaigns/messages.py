@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from shared.campaigns.rendering import MissingVariable, render_template, render_text, texts_of
 from shared.payloads import Category, OutboundMessage, Template
+from shared.payloads.outbound import OnAmbiguous
 
 #: What a campaign is about unless it says otherwise; the bulk lane has the same default.
 DEFAULT_CATEGORY: Final[Category] = "marketing"
@@ -36,6 +37,7 @@ class Content:
     template: Template | None
     message_text: str | None
     category: Category = DEFAULT_CATEGORY
+    on_ambiguous: OnAmbiguous | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +75,7 @@ def _message(content: Content, wa_id: str, variables: Mapping[str, Any] | None) 
         client_message_id=f"campaign:{content.campaign_id}:{wa_id}",
         campaign_id=content.campaign_id,
         category=content.category,
+        on_ambiguous=content.on_ambiguous,
         template=None if template is None else render_template(template, texts),
         message_text=None if text is None else render_text(text, texts),
     )

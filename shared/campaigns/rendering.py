@@ -15,6 +15,8 @@ Variables: TypeAlias = Mapping[str, str]
 
 #: What is blank inside is none. (A pattern that said so would try every way to divide an unclosed one.)
 _PLACEHOLDER: Final = re.compile(r"\{\{([^{}]*)\}\}")
+#: What the Cloud API refuses in a parameter: line breaks, tabs, more than four blanks in a row.
+_REFUSED_BLANKS: Final = re.compile(r"\s*[\n\r\t\v\f\x1c-\x1e\x85\u2028\u2029]\s*|\s{5,}")
 #: Of the name of a position, which may be any text of digits.
 _POSITION_DIGITS: Final = 9
 
@@ -41,14 +43,22 @@ def render_text(text: str, variables: Variables) -> str:
     return _PLACEHOLDER.sub(lambda match: _filled(match, variables), text)
 
 
-def render_template(template: Template, variables: Variables) -> Template:
-    """Fill every string of the components; raises MissingVariable.
+def flatten(value: str) -> str:
+    """A value as a template's parameter may hold it: each stretch of blanks that is refused is one blank."""
+    return _REFUSED_BLANKS.sub(" ", value)
 
+
+def render_template(template: Template, variables: Variables) -> Template:
+    """Fill every string of the components with flattened values; raises MissingVariable.
+
+    A part with an empty list of parameters is left out: that a template takes none is said so.
     A template without components takes all variables as parameters of its body: by position where there are
     numbers among the names (1, 2, 3 …; other names are left out), else by name.
     """
+    variables = {name: flatten(value) for name, value in variables.items()}
     if template.components:
-        components = [_fill(component, variables) for component in template.components]
+        parts = [part for part in template.components if part.get("parameters") != []]
+        components = [_fill(part, variables) for part in parts]
     elif variables:
         components = [{"type": "body", "parameters": _parameters(variables)}]
     else:

@@ -77,6 +77,13 @@ class Metrics:
             "worker",
             "reason",
         )
+        self.payload_repairs = self._counter(
+            "payload_repairs_total",
+            "What was mended in payloads: character (NUL and the like became U+FFFD), field (a side field"
+            " of the wrong shape was dropped).",
+            "worker",
+            "kind",
+        )
         self.last_progress = self._gauge(
             "last_progress_timestamp_seconds", "When the consuming loop last turned, Unix time.", "worker"
         )
@@ -175,3 +182,11 @@ def replace_values(gauge: Gauge, values: Mapping[str, float]) -> None:
     gauge.clear()
     for label, value in values.items():
         gauge.labels(label).set(value)
+
+
+def count_repairs(metrics: Metrics, worker: str, characters: int, fields: int) -> None:
+    """Counts what was mended in payloads; nothing where nothing was."""
+    if characters:
+        metrics.payload_repairs.labels(worker, "character").inc(characters)
+    if fields:
+        metrics.payload_repairs.labels(worker, "field").inc(fields)

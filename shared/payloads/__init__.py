@@ -6,7 +6,7 @@ whether a media URL may be fetched (`shared.media_url`), what a payload leads to
 
 from shared.payloads.broadcast import BroadcastCampaign, CampaignControl, Recipient
 from shared.payloads.conversation import ConversationClosed, ConversationCorrelation
-from shared.payloads.decoding import BODY_LIMIT_BYTES, InvalidPayload, check_text, decode
+from shared.payloads.decoding import BODY_LIMIT_BYTES, Decoded, InvalidPayload, check_text, decode, mend, read
 from shared.payloads.encoding import encode
 from shared.payloads.events import (
     CampaignUpdated,
@@ -45,6 +45,7 @@ __all__ = [
     "ConversationCorrelation",
     "ConversationExpired",
     "DLQMessage",
+    "Decoded",
     "EnrichedInboundMessage",
     "EnrichedOutboundMessage",
     "Event",
@@ -63,4 +64,6 @@ __all__ = [
     "check_text",
     "decode",
     "encode",
+    "mend",
+    "read",
 ]

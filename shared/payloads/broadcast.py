@@ -6,34 +6,46 @@ from pydantic import Field, model_validator
 from pydantic_core import to_jsonable_python
 
 from shared.payloads.digest import digest
-from shared.payloads.fields import CustomerId, EventTime, Identifier, PlannedTime, Text, null_means
+from shared.payloads.fields import (
+    ContactName,
+    CustomerId,
+    EventTime,
+    Identifier,
+    Maybe,
+    PlannedTime,
+    Side,
+    Text,
+    null_means,
+)
 from shared.payloads.model import Payload
-from shared.payloads.outbound import Category, Template
+from shared.payloads.outbound import Category, OnAmbiguous, Template
 
 
 class Recipient(Payload):
     """One customer of a campaign, with the values that the template or text takes for them."""
 
     wa_id: CustomerId
-    variables: dict[str, Any] | None = None
+    variables: Maybe[dict[str, Any]] = None
 
 
 class BroadcastCampaign(Payload):
     """`wa.broadcast`, key `campaign.launch`. Exactly one of `template` and `message_text`.
 
     `recipients` None or empty: they are rows of `broadcast_recipients` already.
+    `on_ambiguous` goes into each message; None leaves it to the lane.
     """
 
     campaign_id: Identifier
     phone_number_id: Identifier
-    template: Template | None = None
-    message_text: Text | None = None
-    recipients: Annotated[list[Recipient], Field(fail_fast=True)] | None = None
-    name: Annotated[str, Field(max_length=255)] | None = None
-    category: Category | None = None
+    template: Maybe[Template] = None
+    message_text: Maybe[Text] = None
+    recipients: Maybe[Annotated[list[Recipient], Field(fail_fast=True)]] = None
+    name: Side[ContactName] = None
+    category: Maybe[Category] = None
     batch_size: Annotated[int, Field(ge=1, le=10_000), null_means(50, int)] = 50
     batch_delay_ms: Annotated[int, Field(ge=0, le=86_400_000), null_means(1000, int)] = 1000
-    scheduled_at: PlannedTime | None = None
+    scheduled_at: Maybe[PlannedTime] = None
+    on_ambiguous: Maybe[OnAmbiguous] = None
 
     @model_validator(mode="after")
     def _check(self) -> Self:

@@ -1,6 +1,6 @@
 """What the agent platform's gateway says of a conversation."""
 
-from shared.payloads.fields import Identifier, Wamid
+from shared.payloads.fields import Identifier, Maybe, Wamid
 from shared.payloads.model import Payload
 
 
@@ -10,7 +10,7 @@ class ConversationCorrelation(Payload):
     conversation_id: Identifier
     communication_id: Identifier
     whatsapp_message_id: Wamid
-    genesys_message_id: Identifier | None = None
+    genesys_message_id: Maybe[Identifier] = None
 
 
 class ConversationClosed(Payload):

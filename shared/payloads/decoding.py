@@ -1,13 +1,16 @@
 """From the bytes of a body to a typed payload, or to one line that says why not.
 
-Owns: the limit of a body, what counts as JSON, and the words of `invalid_payload`. The rules of single fields
-are the models'.
+Owns: the limit of a body, what counts as JSON, what is mended in it, and the words of `invalid_payload`. The
+rules of single fields are the models'.
 """
 
 import json
+import re
+from base64 import b64encode
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from math import isfinite
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 import orjson
 from pydantic import BaseModel, ValidationError
@@ -20,7 +23,58 @@ _FIELD_LENGTH: Final = 60
 _ERRORS_NAMED: Final = 3
 _LARGEST_DOUBLE: Final = 10**308
 
+#: Escapes of which some stand for no character that can be stored.
+_SUSPECT: Final = re.compile(rb"\\u(?:0000|[dD][89a-fA-F])")
+#: Every escape of valid JSON; both halves of a surrogate pair are one.
+_ESCAPE: Final = re.compile(
+    rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|.)", re.DOTALL
+)
+_REPLACEMENT: Final = rb"\ufffd"
+_SURROGATE: Final = re.compile("[\ud800-\udfff]")
+#: Fields that say what or who is meant: a character replaced there would mean another.
+_IDS: Final = frozenset(
+    {
+        "wamid",
+        "wa_id",
+        "user_id",
+        "parent_user_id",
+        "phone_number_id",
+        "message_type",
+        "context_wamid",
+        "media_url",
+        "media_type",
+        "conversation_id",
+        "communication_id",
+        "whatsapp_message_id",
+        "genesys_message_id",
+        "client_message_id",
+        "campaign_id",
+        "callback_data",
+        "status",
+        "template.name",
+        "template.language",
+        "template.language.code",
+        "reaction.message_id",
+        "recipients.wa_id",
+    }
+)
+
 T = TypeVar("T", bound=BaseModel)
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded(Generic[T]):
+    """A payload, and what had to be done for it: characters replaced, side fields dropped for their shape."""
+
+    payload: T
+    replaced: int = 0
+    dropped: tuple[str, ...] = ()
+
+    def mending(self, body: bytes) -> dict[str, Any] | None:
+        """What a row's `metadata` says of a body whose characters were replaced; None where none were."""
+        if not self.replaced:
+            return None
+        return {"replaced_characters": self.replaced, "raw_body_base64": b64encode(body).decode()}
 
 
 class InvalidPayload(Exception):  # noqa: N818 - the vocabulary of dead letters
@@ -35,26 +89,50 @@ class InvalidPayload(Exception):  # noqa: N818 - the vocabulary of dead letters
 
 
 def decode(model: type[T], body: bytes) -> T:
+    """The payload of `read`, for whom it is enough."""
+    return read(model, body).payload
+
+
+def read(model: type[T], body: bytes) -> Decoded[T]:
     """The body as `model`. InvalidPayload where it is anything else; no other error, whatever the bytes.
 
     Refused beside the model's own rules: more than 1 MiB, not UTF-8, not JSON, not an object, nested deeper
-    than 200, a NUL character anywhere (PostgreSQL holds none), a number not finite or beyond a double. A key
-    given twice counts as given last.
+    than 200, a number not finite or beyond a double. A key given twice counts as given last. What PostgreSQL
+    or UTF-8 cannot hold (NUL, half of a surrogate pair) becomes U+FFFD in what people write, and is refused
+    in an id.
     """
     if len(body) > BODY_LIMIT_BYTES:
         raise InvalidPayload(f"body: larger than {BODY_LIMIT_BYTES} bytes")
+    mended, replaced = mend(body)
+    dropped: list[str] = []
     try:
-        payload = model.model_validate_json(body)
+        payload = model.model_validate_json(mended, context=dropped)
     except ValidationError as error:
-        raise InvalidPayload(_describe(error, body)) from None
-    if b"\\u0000" in body:
-        _refuse(body, _has_nul, "contains a NUL character")
+        raise InvalidPayload(_describe(error, mended)) from None
+    if replaced:
+        _refuse_in_ids(body)
     try:
-        orjson.loads(body)  # the stricter parser: refuses NaN, Infinity and numbers beyond a double
+        orjson.loads(mended)  # the stricter parser: refuses NaN, Infinity and numbers beyond a double
     except orjson.JSONDecodeError:
-        _refuse(body, _is_huge, "a number that is not finite or beyond 1e308")
+        _refuse(mended, _is_huge, "a number that is not finite or beyond 1e308")
         raise InvalidPayload("body: not strict JSON") from None
-    return payload
+    return Decoded(payload, replaced, tuple(dropped))
+
+
+def mend(body: bytes) -> tuple[bytes, int]:
+    """JSON whose strings hold no NUL and no half of a surrogate pair, and how many became U+FFFD."""
+    if _SUSPECT.search(body) is None:
+        return body, 0
+    replaced = 0
+
+    def write(escape: re.Match[bytes]) -> bytes:
+        nonlocal replaced
+        if len(escape[0]) == len(_REPLACEMENT) and _SUSPECT.match(escape[0]):
+            replaced += 1
+            return _REPLACEMENT
+        return escape[0]
+
+    return _ESCAPE.sub(write, body), replaced
 
 
 def check_text(name: str, value: Any) -> None:
@@ -91,6 +169,16 @@ def _describe_field(problem: ErrorDetails) -> str:
 
 def _name(path: Iterable[int | str]) -> str:
     return ".".join(str(part)[:_FIELD_LENGTH] for part in path)
+
+
+def _refuse_in_ids(body: bytes) -> None:
+    """Name the first id that holds what was replaced."""
+    for path, value in _leaves(json.loads(body), ()):
+        if ".".join(part for part in path if isinstance(part, str)) in _IDS and isinstance(value, str):
+            if _has_nul(value):
+                raise InvalidPayload(f"{_name(path)}: contains a NUL character")
+            if _SURROGATE.search(value):
+                raise InvalidPayload(f"{_name(path)}: contains half of a surrogate pair")
 
 
 def _refuse(body: bytes, is_bad: Callable[[Any], bool], rule: str) -> None:

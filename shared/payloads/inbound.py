@@ -9,6 +9,10 @@ from shared.payloads.fields import (
     EventTime,
     ForeignCustomerId,
     Identifier,
+    Maybe,
+    MediaUrl,
+    Side,
+    SideIdentifier,
     Wamid,
     null_means,
 )
@@ -24,15 +28,15 @@ class InboundMessage(Payload):
     wamid: Wamid
     timestamp: EventTime
     wa_id: CustomerId
-    user_id: ForeignCustomerId | None = None
-    message_text: str | None = None
-    contact_name: ContactName | None = None
-    media_url: str | None = None
-    phone_number_id: Identifier | None = None
-    display_phone_number: Identifier | None = None
+    user_id: Maybe[ForeignCustomerId] = None
+    message_text: Maybe[str] = None
+    contact_name: Side[ContactName] = None
+    media_url: Maybe[MediaUrl] = None
+    phone_number_id: Maybe[Identifier] = None
+    display_phone_number: Side[SideIdentifier] = None
     message_type: Annotated[Identifier, null_means("text", Identifier)] = "text"
-    content: dict[str, Any] | None = None
-    context_wamid: Wamid | None = None
+    content: Maybe[dict[str, Any]] = None
+    context_wamid: Maybe[Wamid] = None
 
 
 class EnrichedInboundMessage(InboundMessage, Event):

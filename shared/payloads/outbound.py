@@ -7,10 +7,22 @@ from pydantic.json_schema import WithJsonSchema
 from pydantic_core import to_jsonable_python
 
 from shared.payloads.digest import digest
-from shared.payloads.fields import CustomerId, Identifier, PlannedTime, Text, Wamid, null_means
+from shared.payloads.fields import (
+    CustomerId,
+    Identifier,
+    Maybe,
+    MediaUrl,
+    PlannedTime,
+    Side,
+    Text,
+    Wamid,
+    null_means,
+)
 from shared.payloads.model import Payload
 
 Category = Literal["service", "utility", "authentication", "marketing"]
+#: What becomes of a message of which nobody knows whether it was sent.
+OnAmbiguous = Literal["fail", "resend"]
 ContentKind = Literal[
     "message_text", "media_url", "template", "interactive", "location", "contacts", "reaction"
 ]
@@ -66,8 +78,8 @@ class Location(Payload):
 
     latitude: Annotated[float, Field(ge=-90, le=90)]
     longitude: Annotated[float, Field(ge=-180, le=180)]
-    name: str | None = None
-    address: str | None = None
+    name: Maybe[str] = None
+    address: Maybe[str] = None
 
 
 class Reaction(Payload):
@@ -85,32 +97,31 @@ class OutboundMessage(Payload):
     `on_ambiguous` None leaves it to the lane.
     """
 
-    conversation_id: Identifier | None = None
-    wa_id: CustomerId | None = None
-    phone_number_id: Identifier | None = None
-    genesys_message_id: Identifier | None = None
-    client_message_id: (
+    conversation_id: Maybe[Identifier] = None
+    wa_id: Maybe[CustomerId] = None
+    phone_number_id: Maybe[Identifier] = None
+    genesys_message_id: Maybe[Identifier] = None
+    client_message_id: Maybe[
         Annotated[
             Text, Field(max_length=_CAMPAIGN_MESSAGE_ID_LENGTH), AfterValidator(_check_client_message_id)
         ]
-        | None
-    ) = None
-    message_text: Text | None = None
-    media_url: Text | None = None
-    media_type: Identifier | None = None
-    caption: str | None = None
-    filename: str | None = None
-    template: Template | None = None
-    interactive: Annotated[dict[str, Any], Field(min_length=1)] | None = None
-    location: Location | None = None
-    contacts: Annotated[list[dict[str, Any]], Field(min_length=1)] | None = None
-    reaction: Reaction | None = None
-    context_wamid: Wamid | None = None
-    category: Category | None = None
-    expires_at: PlannedTime | None = None
-    on_ambiguous: Literal["fail", "resend"] | None = None
-    campaign_id: Identifier | None = None
-    metadata: dict[str, Any] | None = None
+    ] = None
+    message_text: Maybe[Text] = None
+    media_url: Maybe[MediaUrl] = None
+    media_type: Maybe[Identifier] = None
+    caption: Maybe[str] = None
+    filename: Maybe[str] = None
+    template: Maybe[Template] = None
+    interactive: Maybe[Annotated[dict[str, Any], Field(min_length=1)]] = None
+    location: Maybe[Location] = None
+    contacts: Maybe[Annotated[list[dict[str, Any]], Field(min_length=1)]] = None
+    reaction: Maybe[Reaction] = None
+    context_wamid: Maybe[Wamid] = None
+    category: Maybe[Category] = None
+    expires_at: Maybe[PlannedTime] = None
+    on_ambiguous: Maybe[OnAmbiguous] = None
+    campaign_id: Maybe[Identifier] = None
+    metadata: Side[dict[str, Any]] = None
 
     @model_validator(mode="after")
     def _check(self) -> Self:

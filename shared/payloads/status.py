@@ -5,7 +5,15 @@ from typing import Annotated, Any, Final, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from shared.payloads.fields import EventTime, ForeignCustomerId, Identifier, Text, Wamid
+from shared.payloads.fields import (
+    EventTime,
+    Identifier,
+    Maybe,
+    Side,
+    SideCustomerId,
+    Text,
+    Wamid,
+)
 from shared.payloads.model import Payload
 
 _TOO_LONG: Final = 2**63
@@ -28,16 +36,23 @@ def _fit_code(code: object) -> object:
 
 
 #: A side field: what does not fit is dropped, not its message.
-ErrorCode = Annotated[int | Identifier | None, Field(union_mode="left_to_right"), BeforeValidator(_fit_code)]
+ErrorCode = Annotated[
+    Side[Annotated[int | Identifier, Field(union_mode="left_to_right")]], BeforeValidator(_fit_code)
+]
 
 
 class StatusError(Payload):
     """One error of a failed message, with the platform's code."""
 
     code: ErrorCode = None
-    title: str | None = None
-    message: str | None = None
-    details: str | dict[str, Any] | None = None
+    title: Side[str] = None
+    message: Side[str] = None
+    details: Side[str | dict[str, Any]] = None
+
+
+def _as_list(value: object) -> object:
+    """One error that stands there alone is a list of one."""
+    return [value] if isinstance(value, dict) else value
 
 
 class StatusUpdate(Payload):
@@ -45,14 +60,14 @@ class StatusUpdate(Payload):
 
     status: Identifier
     timestamp: EventTime
-    wamid: Wamid | None = None
-    genesys_message_id: Identifier | None = None
-    callback_data: CallbackData | None = None
-    recipient_id: ForeignCustomerId | None = None
-    user_id: ForeignCustomerId | None = None
-    errors: Annotated[list[StatusError], Field(fail_fast=True)] | None = None
-    pricing: dict[str, Any] | None = None
-    conversation: dict[str, Any] | None = None
+    wamid: Maybe[Wamid] = None
+    genesys_message_id: Maybe[Identifier] = None
+    callback_data: Maybe[CallbackData] = None
+    recipient_id: Side[SideCustomerId] = None
+    user_id: Side[SideCustomerId] = None
+    errors: Side[Annotated[list[StatusError], Field(fail_fast=True), BeforeValidator(_as_list)]] = None
+    pricing: Side[dict[str, Any]] = None
+    conversation: Side[dict[str, Any]] = None
 
     @model_validator(mode="after")
     def _check(self) -> Self:

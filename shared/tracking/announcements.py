@@ -10,7 +10,7 @@ from uuid import UUID
 
 import orjson
 
-from shared.payloads import EnrichedOutboundMessage, MessageUpdated, OutboundMessage, SendError, encode
+from shared.payloads import EnrichedOutboundMessage, MessageUpdated, OutboundMessage, SendError, encode, mend
 from shared.postgres.outbox import OutboxEvent, event
 from shared.states import MessageStatus, Step
 from shared.tracking.judgement import Judgement, Message
@@ -119,7 +119,7 @@ def _asked(body: bytes | None) -> dict[str, Any]:
     """The fields of the original body; it was an OutboundMessage when it was stored."""
     if body is None:
         return {}
-    asked = orjson.loads(body)
+    asked = orjson.loads(mend(body)[0])
     return asked if isinstance(asked, dict) else {}
 
 

@@ -134,7 +134,7 @@ async def forget_bodies(connection: Connection, ids: Sequence[UUID]) -> None:
 
 
 async def ask_retries(connection: Connection, retries: Sequence[tuple[UUID, int, str, float | None]]) -> None:
-    """Have the sender send messages again from stored bodies: id, failed attempt, reason, delay in s or none."""
+    """Send messages again from stored bodies: id, failed attempt, reason, delay in s or none."""
     if retries:
         rows = (
             (message_id, attempt, reason, None if delay_s is None else timedelta(seconds=delay_s))

@@ -268,3 +268,42 @@ async def test_a_control_of_an_unknown_campaign_is_refused(cluster: Cluster, act
     assert (outcome.code, outcome.out) == (1, "")
     assert "no campaign nobody" in outcome.err
     assert await cluster.depth(BATCHER) == 0
+
+
+async def test_columns_are_chosen_refused_lines_left_out_and_ambiguity_settled_beforehand(
+    cluster: Cluster, tmp_path: Path
+) -> None:
+    path, refused = tmp_path / "customers.csv", tmp_path / "refused.csv"
+    path.write_text(f"wa_id;name;city\n+{customer(1)};Ana;Ulm\n01700000001;Ben;Bonn\n")
+    chosen = ("--params", "name", "--button", "0=city", "--on-ambiguous", "resend")
+
+    stopped = await launch(cluster, path, *TEMPLATE, *chosen)
+    async with cluster.running(BATCHER), ticking(cluster):
+        launched = await launch(cluster, path, *TEMPLATE, *chosen, "--skip-invalid", str(refused))
+        await until(lambda: is_depth(cluster, "outbound-sender.bulk", 1))
+
+    assert (stopped.code, launched.code) == (1, 0)
+    assert "line 3: wa_id: a number that begins with 0" in stopped.err
+    assert refused.read_text(encoding="utf-8-sig").splitlines() == [
+        "line,reason,wa_id,name,city",
+        "3,wa_id: a number that begins with 0 is not international: write it with its country code,"
+        "01700000001,Ben,Bonn",
+    ]
+    [message] = await queued_messages(cluster)
+    assert message["on_ambiguous"] == "resend"
+    assert [part["type"] for part in message["template"]["components"]] == ["body", "button"]
+
+
+async def test_a_status_says_why_nothing_moves(cluster: Cluster) -> None:
+    await add_campaign(cluster.conn, status="running", phone_number_id="1001")
+    await insert(
+        cluster.conn, "business_numbers", phone_number_id="1001", state="paused", reason="quality is low"
+    )
+
+    shown = await wabus(cluster, "status", "spring")
+    told = await wabus(cluster, "status", "spring", "--json")
+
+    assert "number 1001 is paused since" in shown.out
+    assert "quality is low" in shown.out
+    holds = told.json["campaigns"][0]["holds"]
+    assert [hold.split(" ")[0] for hold in holds] == ["number", "no"]

@@ -33,6 +33,11 @@ def test_a_url_loses_its_credentials_and_keeps_the_rest(url: str, shown: str) ->
         "authorization: Basic aHVudGVyMjpodW50ZXIy hunter",
         "GET /x?access_token=hunter2&fields=id",
         '{"password": "hunter2"}',
+        "Error validating access token: hunter2hunter2 has expired",
+        "access_token: hunter2 is wrong",
+        "token: hunter2",
+        '{"token": "hunter2 is wrong"}',
+        "Bearer hunter2hunter is required",
         "token EAAGhunter2hunter2hunter2 is expired",
     ],
 )
@@ -47,6 +52,9 @@ def test_a_secret_inside_a_text_is_masked(text: str) -> None:
 @pytest.mark.parametrize(
     "text",
     [
+        "Error validating access token: Session has expired on Monday",
+        "Malformed access token: the session was invalidated",
+        "Bearer authentication is required",
         "closed basic_consume on channel 2",
         "3 duplicates in a batch of 50",
         "conversation c-1 correlated: first",
@@ -55,6 +63,23 @@ def test_a_secret_inside_a_text_is_masked(text: str) -> None:
 )
 def test_an_ordinary_text_stays_as_it_is(text: str) -> None:
     assert mask_secrets(text) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("access_token: Session has expired", "access_token: *** has expired"),
+        ("password: correct horse battery", "password: *** horse battery"),
+        ("app_secret: correct horse", "app_secret: *** horse"),
+        ("token: sesame", "token: ***"),
+        ("token: Sesame7 has expired", "token: *** has expired"),
+        ("token=Session has", "token=*** has"),
+    ],
+)
+def test_what_stands_beside_the_name_of_a_field_is_masked_even_where_it_reads_as_words(
+    text: str, shown: str
+) -> None:
+    assert mask_secrets(text) == shown
 
 
 @pytest.mark.parametrize(

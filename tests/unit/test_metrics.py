@@ -24,6 +24,7 @@ PROMISED = {
     "wabus_lock_acquisition_failures_total": set(),
     "wabus_status_events_total": {"outcome"},
     "wabus_retries_total": {"worker", "reason"},
+    "wabus_payload_repairs_total": {"worker", "kind"},
     "wabus_deferred_messages": {"reason"},
     "wabus_dlq_messages_total": {"reason"},
     "wabus_dlq_pending": set(),

@@ -105,7 +105,7 @@ def test_an_inbound_message_is_normalised() -> None:
         ({"genesys_message_id": ...}, "genesys_message_id, client_message_id: one of them is required"),
         ({"message_text": ...}, "exactly one of them is required"),
         ({"message_text": None}, "exactly one of them is required"),
-        ({"message_text": ""}, "message_text: string should have at least 1 character"),
+        ({"message_text": ""}, "exactly one of them is required"),
         ({"genesys_message_id": "g" * 101}, "genesys_message_id: string should have at most 100"),
         ({"client_message_id": "c" * 101}, "client_message_id: string should have at most 100"),
         ({"client_message_id": "campaign:" + "c" * 262}, "client_message_id: string should have at most 270"),
@@ -223,8 +223,7 @@ def test_the_errors_of_a_status_keep_what_the_platform_adds() -> None:
     assert update.errors[0].code == 131047
     assert update.errors[0].model_extra == {"error_data": {"details": "24 h"}}
     assert made(StatusUpdate, STATUS, errors=[{"code": "GC-7", "details": {"a": 1}}]).errors[0].code == "GC-7"
-    with pytest.raises(InvalidPayload, match=r"^errors\.0\.code"):
-        made(StatusUpdate, STATUS, errors=[{"code": ["x"]}])
+    assert made(StatusUpdate, STATUS, errors=[{"code": ["x"], "title": "t"}]).errors[0].title == "t"
 
 
 @pytest.mark.parametrize(

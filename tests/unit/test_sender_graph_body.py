@@ -148,3 +148,28 @@ def test_numbers_of_any_size_can_be_encoded() -> None:
     said = message(interactive={"type": "flow", "action": {"n": 10**30}})
     assert str(10**30).encode() in encode_body(said, TO, "id:1")
     assert orjson.loads(encode_body(message(message_text="x"), TO, "id:1"))["to"] == TO
+
+
+@pytest.mark.parametrize(
+    ("url", "name"),
+    [
+        ("https://media.example/files/Rechnung%20M%C3%A4rz.pdf?sig=1", "Rechnung März.pdf"),
+        ("https://media.example/%0A.pdf", None),
+        ("https://media.example/", None),
+        ("https://media.example", None),
+    ],
+)
+def test_a_document_without_a_name_has_that_of_its_url(url: str, name: str | None) -> None:
+    named = {} if name is None else {"filename": name}
+    parameter = {"type": "document", "document": {"link": url}}
+    template = {
+        "name": "w",
+        "language": "de",
+        "components": [{"type": "header", "parameters": [parameter]}],
+    }
+
+    plain = build_body(media(url, media_type="document"), "491700000001", "id:1")
+    header = build_body(message(template=template), "491700000001", "id:1")["template"]["components"][0]
+
+    assert plain["document"] == {"link": url} | named
+    assert header["parameters"] == [{"type": "document", "document": {"link": url} | named}]

@@ -12,7 +12,7 @@ from shared.campaigns import BATCH_KEY, CampaignNudge
 from shared.consuming.consumer import Handler
 from shared.consuming.disposition import Ack, Dead, Disposition
 from shared.consuming.settlement import Settled
-from shared.payloads import BroadcastCampaign, CampaignControl, InvalidPayload, decode
+from shared.payloads import BroadcastCampaign, CampaignControl, InvalidPayload, decode, read
 from shared.reasons import DeadReason
 from workers.broadcast_batcher.batches import Batches
 from workers.broadcast_batcher.controller import Controller
@@ -49,7 +49,7 @@ class BroadcastBatcher(Handler):
     async def _handle_one(self, delivery: Delivery) -> Disposition:
         key = delivery.origin_routing_key
         if key == LAUNCH_KEY:
-            return await self._launcher.launch(delivery, decode(BroadcastCampaign, delivery.body))
+            return await self._launcher.launch(delivery, read(BroadcastCampaign, delivery.body))
         action = _CONTROL_KEYS.get(key)
         if action is None:
             raise InvalidPayload(f"routing key: not {LAUNCH_KEY} or {', '.join(_CONTROL_KEYS)}")

@@ -82,6 +82,7 @@ class Batches:
             template=None if template is None else Template.model_validate_json(template),
             message_text=due["message_text"],
             category=due["category"] or DEFAULT_CATEGORY,
+            on_ambiguous=due["on_ambiguous"],
         )
 
     async def _allowed(self, connection: Connection, number: str) -> int:

@@ -10,8 +10,8 @@ from shared.campaigns.recipients import add_recipients
 from shared.consuming.disposition import Ack, Dead, Disposition
 from shared.consuming.headers import correlation_of
 from shared.observability.logs import Operation, fields, get_logger
-from shared.observability.metrics import Metrics
-from shared.payloads import BroadcastCampaign, InvalidPayload, encode
+from shared.observability.metrics import Metrics, count_repairs
+from shared.payloads import BroadcastCampaign, Decoded, InvalidPayload, encode
 from shared.postgres.database import Connection, Database
 from shared.postgres.outbox import Outbox, OutboxEvent
 from shared.reasons import DeadReason
@@ -27,10 +27,14 @@ class Launcher:
     def __init__(self, database: Database, outbox: Outbox, metrics: Metrics, worker: str) -> None:
         self._database = database
         self._outbox = outbox
+        self._metrics = metrics
+        self._worker = worker
         self._duplicates = metrics.duplicate_messages.labels(worker)
 
-    async def launch(self, delivery: Delivery, campaign: BroadcastCampaign) -> Disposition:
+    async def launch(self, delivery: Delivery, decoded: Decoded[BroadcastCampaign]) -> Disposition:
         """Store a campaign; raises InvalidPayload where it has no recipients, here or in the database."""
+        count_repairs(self._metrics, self._worker, decoded.replaced, len(decoded.dropped))
+        campaign = decoded.payload
         fields_hash, trace_id = campaign.fields_hash(), correlation_of(delivery)
         events: list[OutboxEvent] = []
         async with self._database.transaction() as connection:
@@ -111,4 +115,5 @@ class Launcher:
             trace_id,
             change.status,
             change.next_batch_at,
+            campaign.on_ambiguous,
         )

@@ -13,7 +13,7 @@ for no key update;
 update broadcast_campaigns
 set fields_hash = $2, phone_number_id = $3, name = $4, template = $5::text::jsonb, message_text = $6, category = $7,
     batch_size = $8, batch_delay_ms = $9, scheduled_at = $10, correlation_id = $11, status = $12,
-    next_batch_at = $13, updated_at = now()
+    next_batch_at = $13, on_ambiguous = $14, updated_at = now()
 where id = $1;
 
 -- name: control
@@ -53,7 +53,7 @@ order by tracked.id;
 -- name: lock_due
 -- The guard of a batch: of two replicas with the same nudge the second finds it not due any more.
 select id, status, phone_number_id, template::text as template, message_text, category, batch_size,
-       correlation_id, now() as at
+       on_ambiguous, correlation_id, now() as at
 from broadcast_campaigns
 where id = $1 and status in ('scheduled', 'running') and next_batch_at <= now()
   and (template is not null or message_text is not null)

@@ -4,8 +4,10 @@ Owns options, questions and exit codes. Reading the file is `campaign_file`'s, t
 the controls `campaign_control`'s, what is shown `campaign_status`'.
 """
 
+import csv
 import os
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -22,17 +24,34 @@ from shared.campaigns.rendering import names_used
 from shared.durations import DURATIONS
 from shared.payloads import BroadcastCampaign, Category
 from shared.payloads.fields import parse_planned_time
+from shared.payloads.outbound import OnAmbiguous
 from shared.postgres.database import Database
 from shared.settings import Settings
 from workers.cli import campaign_launch as launching
 from workers.cli.campaign_control import Controlled, carry_out
-from workers.cli.campaign_file import Checked, check_file
-from workers.cli.campaign_status import describe_s, print_status, print_statuses, read_statuses
+from workers.cli.campaign_file import Checked, Problem, check_file, read_columns, read_header_row
+from workers.cli.campaign_status import (
+    CampaignStatus,
+    describe_s,
+    print_status,
+    print_statuses,
+    read_statuses,
+)
+from workers.cli.campaign_template import (
+    Choice,
+    Definition,
+    choose,
+    read_button,
+    read_definition,
+    read_header,
+    read_params,
+)
 from workers.cli.operation import by_option, json_option, run_on_database, silence_logs
 from workers.cli.printing import print_json, print_table
 from workers.cli.publishing import open_publisher
 
 _SHOWN: Final = 20
+_WATCH_S: Final = 2.0
 _LAUNCH_EXAMPLES: Final = """\b
 Example:
   wabus campaign launch customers.csv --id spring --template welcome --language en --dry-run
@@ -71,10 +90,37 @@ def _read_time(_ctx: click.Context, _param: click.Parameter, value: str | None) 
 )
 @click.option("--template", metavar="NAME", help="Approved template; needs --language.")
 @click.option("--language", metavar="CODE", help="Language of the template, such as en or pt_BR.")
+@click.option(
+    "--params", metavar="COLUMNS", help="Columns that fill the template's body, such as name,city; or none."
+)
+@click.option(
+    "--header", metavar="KIND=VALUE", help="Of the template: image, video, document or text=COLUMN or URL."
+)
+@click.option(
+    "--button", "buttons", multiple=True, metavar="N=COLUMN", help="Value of button N (URL's end, code)."
+)
+@click.option(
+    "--template-file",
+    type=click.Path(path_type=Path),
+    metavar="FILE.json",
+    help="The template as the Graph API returns it: what is given is checked against it.",
+)
 @click.option("--text", metavar="TEXT", help="Free text instead: reaches only whom wrote within 24 hours.")
 @click.option("--name", metavar="TEXT", help="What people call it.")
 @click.option(
     "--category", type=click.Choice(get_args(Category)), help="What it is about.  [default: marketing]"
+)
+@click.option(
+    "--on-ambiguous",
+    type=click.Choice(get_args(OnAmbiguous)),
+    help="What becomes of a message of which nobody knows whether it was sent.  [default: fail]",
+)
+@click.option(
+    "--skip-invalid",
+    "refused_path",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Write lines that are wrong to FILE, with the reason, and go on without them.",
 )
 @click.option(
     "--batch-size", type=click.IntRange(1, 10_000), default=50, show_default=True, help="Recipients a batch."
@@ -99,26 +145,41 @@ def _read_time(_ctx: click.Context, _param: click.Parameter, value: str | None) 
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @by_option
 @json_option
-def launch(path: Path, dry_run: bool, yes: bool, by: str, as_json: bool, **options: Any) -> None:
+def launch(
+    path: Path,
+    dry_run: bool,
+    yes: bool,
+    by: str,
+    as_json: bool,
+    refused_path: Path | None,
+    template_file: Path | None,
+    **options: Any,
+) -> None:
     """Send a template or a text to everyone in FILE.csv, each once.
 
     Its first line names the columns: `wa_id` or `phone` is the customer, every other one a variable. Text
-    takes them as {{name}}; a template as the parameters of its body, by name, or by position where columns
-    are named 1, 2, 3. Who lacks one that is needed is skipped. The same command again does nothing new.
+    takes them as {{name}}; a template as the parameters of its body (only those of --params, where it is
+    given), by name, or by position where columns are named 1, 2, 3 or --template-file says so. Who lacks one
+    that is needed is skipped. The same command again does nothing new.
     """
     settings = Settings.from_env(os.environ)
+    choice = _read_choice(options)
     wanted = _read_campaign(settings, options)
-    checked = check_file(path)
-    _refuse(path, wanted, checked, as_json)
+    definition = _read_definition(wanted, template_file)
+    source = launching.Source(path, skip_invalid=refused_path is not None)
+    wanted = _filled(wanted, choice, definition, path)
+    with _writing(refused_path, path) as refused:
+        checked = check_file(path, refused)
+    _refuse(path, wanted, checked, as_json, skip_invalid=source.skip_invalid)
     if dry_run:
-        _dry_run(settings, wanted, path, checked, as_json)
+        _dry_run(settings, wanted, source, definition, checked, as_json)
         return
     _confirm(settings, wanted, checked, yes)
 
     async def work(database: Database) -> launching.Launched:
         async with open_publisher(settings) as publisher:
             with _progress("storing recipients", checked.recipients) as advance:
-                return await launching.launch(database, publisher, wanted, path, by, advance)
+                return await launching.launch(database, publisher, wanted, source, by, advance)
 
     launched = run_on_database(settings, work)
     if as_json:
@@ -131,11 +192,25 @@ def launch(path: Path, dry_run: bool, yes: bool, by: str, as_json: bool, **optio
 @campaign.command(epilog="\b\nExample:\n  wabus campaign status\n  wabus campaign status spring --json")
 @click.argument("campaign_id", metavar="[ID]", required=False)
 @click.option("--limit", type=click.IntRange(1), default=20, show_default=True, help="Campaigns listed.")
+@click.option("--watch", is_flag=True, help="Show it anew every two seconds, until it is over.")
 @json_option
-def status(campaign_id: str | None, limit: int, as_json: bool) -> None:
-    """Show how far campaigns are: recipients by status, messages a second, time left."""
+def status(campaign_id: str | None, limit: int, watch: bool, as_json: bool) -> None:
+    """Show how far campaigns are: recipients by status, messages a second, time left, what holds them."""
     settings = Settings.from_env(os.environ)
-    statuses = run_on_database(settings, lambda database: read_statuses(database, campaign_id, limit))
+    while True:
+        statuses = _show_statuses(settings, campaign_id, limit, as_json)
+        if not watch or all(item.status in ("done", "cancelled") for item in statuses):
+            return
+        time.sleep(_WATCH_S)
+        if sys.stdout.isatty():
+            click.clear()
+
+
+def _show_statuses(
+    settings: Settings, campaign_id: str | None, limit: int, as_json: bool
+) -> list[CampaignStatus]:
+    number = settings.whatsapp_phone_number_id
+    statuses = run_on_database(settings, lambda database: read_statuses(database, campaign_id, limit, number))
     if campaign_id is not None and not statuses:
         raise click.ClickException(f"no campaign {campaign_id}; `wabus campaign status` lists them")
     if as_json:
@@ -144,6 +219,7 @@ def status(campaign_id: str | None, limit: int, as_json: bool) -> None:
         print_status(statuses[0])
     else:
         print_statuses(statuses)
+    return statuses
 
 
 _id = click.argument("campaign_id", metavar="ID")
@@ -213,14 +289,70 @@ def _read_campaign(settings: Settings, options: dict[str, Any]) -> BroadcastCamp
         raise click.UsageError(f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}") from error
 
 
-def _refuse(path: Path, wanted: BroadcastCampaign, checked: Checked, as_json: bool) -> None:
+def _read_choice(options: dict[str, Any]) -> Choice:
+    params, header, buttons = options.pop("params"), options.pop("header"), options.pop("buttons")
+    try:
+        choice = Choice(read_params(params), read_header(header), tuple(map(read_button, buttons)))
+    except ValueError as error:
+        raise click.UsageError(f"--params, --header, --button: {error}") from error
+    if choice.is_made and options["template"] is None:
+        raise click.UsageError("--params, --header and --button belong to --template.")
+    return choice
+
+
+def _read_definition(wanted: BroadcastCampaign, template_file: Path | None) -> Definition | None:
+    if template_file is None:
+        return None
+    if wanted.template is None:
+        raise click.UsageError("--template-file belongs to --template.")
+    return read_definition(template_file, wanted.template.name, wanted.template.language)
+
+
+def _filled(
+    wanted: BroadcastCampaign, choice: Choice, definition: Definition | None, path: Path
+) -> BroadcastCampaign:
+    """The campaign with the template's components; nothing of them where every column is a parameter."""
+    if wanted.template is None:
+        return wanted
+    components = choose(choice, definition, read_columns(path))
+    if not components and (definition is not None or choice.is_made):
+        # where there is no component at all, every column is a parameter
+        components = [{"type": "body", "parameters": []}]
+    return wanted.model_copy(
+        update={"template": wanted.template.model_copy(update={"components": components})}
+    )
+
+
+@contextmanager
+def _writing(refused_path: Path | None, path: Path) -> Iterator[Callable[[Problem], None]]:
+    """Where refused lines go: into a file that a spreadsheet opens, or nowhere."""
+    if refused_path is None:
+        yield lambda _: None
+        return
+    if refused_path.exists() and refused_path.samefile(path):
+        raise click.UsageError("--skip-invalid: that is the list itself.")
+    columns = read_header_row(path)
+    try:
+        with refused_path.open("w", encoding="utf-8-sig", newline="") as file:
+            writer = csv.writer(file)
+            writer.writerow(("line", "reason", *columns))
+            yield lambda problem: writer.writerow((problem.line, problem.error, *problem.cells))
+    except OSError as error:
+        raise click.ClickException(f"{refused_path}: {error.strerror}") from error
+
+
+def _refuse(
+    path: Path, wanted: BroadcastCampaign, checked: Checked, as_json: bool, *, skip_invalid: bool
+) -> None:
     """Stop at a file that is not right, and say all that is wrong with it."""
     missing = names_used(wanted.message_text) - set(checked.columns)
     if missing:
         names = ", ".join(sorted(missing))
         columns = ", ".join(checked.columns) or "none"
         raise click.ClickException(f"{path}: no column for {names} of the text (there are: {columns})")
-    if not checked.problem_count and checked.recipients:
+    if (skip_invalid or not checked.problem_count) and checked.recipients:
+        if checked.problem_count:
+            click.echo(f"{path}: {checked.problem_count} lines are refused and left out", err=True)
         return
     if as_json:
         print_json(
@@ -236,23 +368,39 @@ def _refuse(path: Path, wanted: BroadcastCampaign, checked: Checked, as_json: bo
 
 
 def _dry_run(
-    settings: Settings, wanted: BroadcastCampaign, path: Path, checked: Checked, as_json: bool
+    settings: Settings,
+    wanted: BroadcastCampaign,
+    source: launching.Source,
+    definition: Definition | None,
+    checked: Checked,
+    as_json: bool,
 ) -> None:
-    async def work(database: Database) -> dict[str, int]:
+    async def work(database: Database) -> launching.Survey:
         with _progress("looking at recipients", checked.recipients) as advance:
-            return await launching.survey(database, wanted, path, advance)
+            return await launching.survey(database, wanted, source, definition, advance)
 
-    skipped = run_on_database(settings, work)
+    found = run_on_database(settings, work)
+    skipped = found.skipped
     sent = checked.recipients - sum(skipped.values())
     if as_json:
         told = {"campaign_id": wanted.campaign_id, "recipients": checked.recipients, "would_send": sent}
         seconds = _duration_s(settings, wanted, sent)
-        print_json(told | {"skipped": skipped, "duplicates": checked.duplicates, "duration_s": seconds})
+        told |= {"skipped": skipped, "duplicates": checked.duplicates, "duration_s": seconds}
+        faults = {"faults": [{"line": fault.line, "error": fault.error} for fault in found.faults]}
+        print_json(told | faults | {"flattened": found.flattened, "refused": checked.problem_count})
         return
     rows = [("sent to", sent), *((f"skipped: {reason}", count) for reason, count in sorted(skipped.items()))]
     if checked.duplicates:
         rows.append((f"left out as duplicates ({_lines(checked.duplicates)})", len(checked.duplicates)))
+    if checked.problem_count:
+        rows.append(("refused lines", checked.problem_count))
     print_table(f"campaign {wanted.campaign_id} would be", ("", "recipients"), rows)
+    for fault in found.faults[:_SHOWN]:
+        click.echo(f"{source.path}: line {fault.line}: {fault.error}")
+    if found.fault_count > _SHOWN:
+        click.echo(f"… and {found.fault_count - _SHOWN} more")
+    if found.flattened:
+        click.echo(f"{found.flattened} values with line breaks, tabs or many blanks would be made one line.")
     click.echo(f"It would take about {describe_s(_duration_s(settings, wanted, sent))}. Nothing was changed.")
 
 

@@ -1,12 +1,13 @@
 -- name: open_draft
 insert into broadcast_campaigns
-    (id, phone_number_id, name, template, message_text, category, batch_size, batch_delay_ms, scheduled_at)
-values ($1, $2, $3, $4::text::jsonb, $5, $6, $7, $8, $9)
+    (id, phone_number_id, name, template, message_text, category, batch_size, batch_delay_ms, scheduled_at,
+     on_ambiguous)
+values ($1, $2, $3, $4::text::jsonb, $5, $6, $7, $8, $9, $10)
 on conflict (id) do nothing;
 
 -- name: lock
 select id as campaign_id, status, fields_hash, phone_number_id, name, template::text as template, message_text,
-       category, batch_size, batch_delay_ms, scheduled_at
+       category, batch_size, batch_delay_ms, scheduled_at, on_ambiguous
 from broadcast_campaigns
 where id = $1
 for no key update;
@@ -29,13 +30,21 @@ select status, clock_timestamp() as at from broadcast_campaigns where id = $1;
 select status from broadcast_campaigns where id = $1 and (control_at >= $2 or status in ('cancelled', 'done'));
 
 -- name: list
--- What is not over comes first.
-select id, name, status, status_reason, phone_number_id, category, batch_size, batch_delay_ms, scheduled_at,
-       next_batch_at, started_at, finished_at, created_at,
-       extract(epoch from now() - started_at)::float8 as running_s
-from broadcast_campaigns
-where $1::text is null or id = $1
-order by status in ('cancelled', 'done'), created_at desc, id
+-- What is not over comes first; with what may hold it: its number ($3 where it names none), the scheduler.
+select campaign.id, campaign.name, campaign.status, campaign.status_reason, campaign.phone_number_id,
+       campaign.category, campaign.batch_size, campaign.batch_delay_ms, campaign.scheduled_at,
+       campaign.on_ambiguous, campaign.next_batch_at, campaign.started_at, campaign.finished_at,
+       campaign.created_at, extract(epoch from now() - campaign.started_at)::float8 as running_s,
+       coalesce(campaign.scheduled_at <= now(), true) as is_due,
+       number.since as number_paused_since, number.reason as number_reason, breaker.opened_at as breaker_since,
+       (select extract(epoch from now() - expires_at)::float8 from leases where name = 'scheduler') as lapsed_s
+from broadcast_campaigns as campaign
+left join business_numbers as number
+    on number.phone_number_id = coalesce(campaign.phone_number_id, $3) and number.state = 'paused'
+left join circuit_breakers as breaker
+    on breaker.service = coalesce(campaign.phone_number_id, $3) and breaker.state <> 'closed'
+where $1::text is null or campaign.id = $1
+order by campaign.status in ('cancelled', 'done'), campaign.created_at desc, campaign.id
 limit $2;
 
 -- name: count

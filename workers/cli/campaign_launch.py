@@ -6,10 +6,10 @@ message `campaign.launch`, so that there is no half of a launch, whatever ends t
 
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 from uuid import uuid4
 
 import asyncpg
@@ -26,11 +26,15 @@ from shared.payloads import BroadcastCampaign, Template, encode
 from shared.postgres.database import Connection, Database
 from shared.postgres.outbox import Outbox, OutboxEvent
 from shared.postgres.queries import Queries
-from workers.cli.campaign_file import read_rows
+from workers.cli.campaign_file import Line, Problem, read_lines, read_rows
+from workers.cli.campaign_template import Definition, count_flattened, fault_of
 from workers.cli.operation import record_audit
 
 QUERIES: Final = Queries("workers.cli", "campaign.sql")
 _CHUNK: Final = 2000
+_FAULTS_KEPT: Final = 1000
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,35 +47,75 @@ class Launched:
     published: bool = True
 
 
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where recipients come from. `skip_invalid`: lines that are wrong are left out, not a reason to stop."""
+
+    path: Path
+    skip_invalid: bool = False
+
+    def rows(self) -> Iterator[Row]:
+        return read_rows(self.path, skip_invalid=self.skip_invalid)
+
+    def lines(self) -> Iterator[Line]:
+        return read_lines(self.path, skip_invalid=self.skip_invalid)
+
+
+@dataclass(slots=True)
+class Survey:
+    """What would become of a file's recipients. `faults`: the first lines whose values do not fit."""
+
+    skipped: Counter[str]
+    flattened: int = 0
+    faults: list[Problem] = field(default_factory=list)
+    fault_count: int = 0
+
+
 async def survey(
-    database: Database, campaign: BroadcastCampaign, path: Path, advance: Callable[[int], None]
-) -> Counter[str]:
-    """How many recipients would be skipped now, by reason. Changes nothing."""
+    database: Database,
+    campaign: BroadcastCampaign,
+    source: Source,
+    definition: Definition | None,
+    advance: Callable[[int], None],
+) -> Survey:
+    """How many recipients would be skipped now, by reason, and which lines do not fit. Changes nothing."""
     content = Content(
         campaign_id=campaign.campaign_id,
         phone_number_id=campaign.phone_number_id,
         template=campaign.template,
         message_text=campaign.message_text,
         category=campaign.category or DEFAULT_CATEGORY,
+        on_ambiguous=campaign.on_ambiguous,
     )
-    skipped: Counter[str] = Counter()
-    for chunk in _chunks(read_rows(path)):
+    found = Survey(Counter())
+    for chunk in _chunks(source.lines()):
         async with database.connection() as connection:
-            customers = [wa_id for wa_id, _ in chunk]
+            customers = [line.wa_id for line in chunk]
             reachable = await read_reachability(connection, content.phone_number_id, customers, DURATIONS)
-        for wa_id, variables in chunk:
-            prepared = prepare(content, wa_id, variables, reachable[wa_id])
+        for line in chunk:
+            prepared = prepare(content, line.wa_id, line.variables, reachable[line.wa_id])
             if isinstance(prepared, SkipReason):
-                skipped[prepared.value] += 1
+                found.skipped[prepared.value] += 1
+            if campaign.template is not None:
+                _look_at(found, campaign.template, definition, line)
         advance(len(chunk))
-    return skipped
+    return found
+
+
+def _look_at(found: Survey, template: Template, definition: Definition | None, line: Line) -> None:
+    fault = fault_of(template, definition, line.variables)
+    if fault is not None:
+        found.fault_count += 1
+        if len(found.faults) < _FAULTS_KEPT:
+            found.faults.append(Problem(line.number, fault))
+    found.flattened += count_flattened(template, line.variables)
 
 
 async def launch(
     database: Database,
     publisher: Publisher,
     campaign: BroadcastCampaign,
-    path: Path,
+    source: Source,
     actor: str,
     advance: Callable[[int], None],
 ) -> Launched:
@@ -83,9 +127,9 @@ async def launch(
     async with database.transaction() as connection:
         found = await _open_draft(connection, campaign)
         if found["status"] != "draft":
-            return await _compare(connection, found["status"], campaign, path, advance)
+            return await _compare(connection, found["status"], campaign, source, advance)
         await connection.execute(QUERIES["clear_draft"], campaign.campaign_id)
-        rows = _told(read_rows(path), advance)
+        rows = _told(source.rows(), advance)
         recipients = await add_recipients(connection, campaign.campaign_id, rows)
         events = [_launch_message(campaign)]
         await outbox.record(connection, events)
@@ -114,6 +158,7 @@ async def _open_draft(connection: Connection, campaign: BroadcastCampaign) -> as
             campaign.batch_size,
             campaign.batch_delay_ms,
             campaign.scheduled_at,
+            campaign.on_ambiguous,
         )
         found = await connection.fetchrow(QUERIES["lock"], campaign.campaign_id)
     except asyncpg.LockNotAvailableError as error:
@@ -144,12 +189,12 @@ async def _compare(
     connection: Connection,
     status: str,
     campaign: BroadcastCampaign,
-    path: Path,
+    source: Source,
     advance: Callable[[int], None],
 ) -> Launched:
     total: int = await connection.fetchval(QUERIES["count_recipients"], campaign.campaign_id)
     known = asked = 0
-    for chunk in _chunks(read_rows(path)):
+    for chunk in _chunks(source.rows()):
         customers = [wa_id for wa_id, _ in chunk]
         known += await connection.fetchval(QUERIES["count_known"], campaign.campaign_id, customers)
         asked += len(chunk)
@@ -181,6 +226,6 @@ def _told(rows: Iterator[Row], advance: Callable[[int], None]) -> Iterator[Row]:
         advance(len(chunk))
 
 
-def _chunks(rows: Iterator[Row]) -> Iterator[list[Row]]:
+def _chunks(rows: Iterator[T]) -> Iterator[list[T]]:
     while chunk := list(islice(rows, _CHUNK)):
         yield chunk

@@ -9,19 +9,26 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any, Final
 
+import click
+
+from shared.masking import escape_controls
 from shared.postgres.database import Database
+from workers.cli.campaign_holds import Standing, holds_of
 from workers.cli.campaign_launch import QUERIES
 from workers.cli.printing import print_facts, print_table
 
 STATUSES: Final = ("pending", "queued", "sent", "delivered", "read", "failed", "skipped")
 _WINDOW_S: Final = 60.0
+#: Columns that tell what a campaign waits for.
+_WAITS: Final = ("is_due", "number_paused_since", "number_reason", "breaker_since", "lapsed_s")
 
 
 @dataclass(frozen=True, slots=True)
 class CampaignStatus:
     """A campaign as operators see it. `rate`: recipients sent to per second, over the last minute.
 
-    `reasons`: of those not reached, how many by why. `eta_s` None: not running, or nothing moves.
+    `holds`: why it does not move, or no faster. `reasons`: of those not reached, how many by why.
+    `eta_s` None: not running, or nothing moves.
     """
 
     id: str
@@ -33,31 +40,45 @@ class CampaignStatus:
     batch_size: int
     batch_delay_ms: int
     scheduled_at: datetime | None
+    on_ambiguous: str | None
     next_batch_at: datetime | None
     started_at: datetime | None
     finished_at: datetime | None
     created_at: datetime
     recipients: dict[str, int]
     reasons: dict[str, int]
+    holds: list[str]
     rate: float
     eta_s: float | None
 
 
-async def read_statuses(database: Database, campaign_id: str | None, limit: int) -> list[CampaignStatus]:
+async def read_statuses(
+    database: Database, campaign_id: str | None, limit: int, default_number: str | None
+) -> list[CampaignStatus]:
     """One campaign, or the latest; those that are not over first."""
-    rows = await database.fetch(QUERIES["list"], campaign_id, limit)
+    rows = await database.fetch(QUERIES["list"], campaign_id, limit, default_number)
     counts = await database.fetch(QUERIES["count"], [row["id"] for row in rows])
     statuses = []
     for row in rows:
         values = dict(row)
         running_s = values.pop("running_s")
+        waits = {name: values.pop(name) for name in _WAITS}
         own = [count for count in counts if count["campaign_id"] == row["id"]]
         recipients, reasons, lately = _sum(own)
         rate = lately / min(_WINDOW_S, max(1.0, running_s or _WINDOW_S))
         left = recipients["pending"] + recipients["queued"]
         eta_s = left / rate if rate and row["status"] == "running" else None
+        standing = Standing(
+            **waits,
+            **{name: values[name] for name in ("status", "status_reason", "scheduled_at")},
+            number=values["phone_number_id"] or default_number,
+            left=recipients["pending"],
+            queued=recipients["queued"],
+            sent_lately=lately,
+        )
+        counted: dict[str, Any] = {"recipients": recipients, "reasons": reasons}
         statuses.append(
-            CampaignStatus(**values, recipients=recipients, reasons=reasons, rate=round(rate, 1), eta_s=eta_s)
+            CampaignStatus(**values, **counted, holds=holds_of(standing), rate=round(rate, 1), eta_s=eta_s)
         )
     return statuses
 
@@ -78,13 +99,23 @@ def print_status(item: CampaignStatus) -> None:
     delay_s = facts.pop("batch_delay_ms") / 1000
     shown: dict[str, Any] = {
         name.removesuffix("_id").replace("_", " "): facts[name]
-        for name in ("name", "status", "status_reason", "phone_number_id", "category", "created_at")
+        for name in (
+            "name",
+            "status",
+            "status_reason",
+            "phone_number_id",
+            "category",
+            "on_ambiguous",
+            "created_at",
+        )
     }
     shown["batches"] = f"{item.batch_size} recipients, {delay_s:g} s apart"
     for name in ("scheduled_at", "started_at", "next_batch_at", "finished_at"):
         shown[name.removesuffix("_at").replace("_", " ")] = facts[name]
     print_facts(f"campaign {item.id}", shown)
     print_table("", (*STATUSES, "rate/s", "left"), [_figures(item)])
+    for hold in item.holds:
+        click.echo(f"  {escape_controls(hold)}")
     if item.reasons:
         print_table("", ("not reached because of", "recipients"), item.reasons.items())
 

@@ -2,37 +2,46 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from shared.amqp.delivery import Delivery
 from shared.consuming.disposition import Dead
 from shared.media_url import InvalidMediaUrl, check_media_url
-from shared.payloads import InboundMessage, InvalidPayload, decode
+from shared.payloads import Decoded, InboundMessage, InvalidPayload, read
 from shared.reasons import DeadReason
 
 
 @dataclass(frozen=True, slots=True)
 class Inbound:
-    """One message, with every delivery of it in the batch, first come first."""
+    """One message, with every delivery of it in the batch, first come first.
+
+    `mending`: what its row says of a body whose characters were replaced.
+    """
 
     message: InboundMessage
+    mending: dict[str, Any] | None
     deliveries: list[Delivery] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
 class Intake:
-    """What a batch holds: messages in their order, and deliveries that are none."""
+    """What a batch holds: messages in their order, deliveries that are none, and what was mended."""
 
     messages: list[Inbound]
     dead: list[tuple[Delivery, Dead]]
+    characters_replaced: int
+    fields_dropped: int
 
 
 def take_in(batch: Sequence[Delivery], allowed_hosts: tuple[str, ...]) -> Intake:
     """Decode and check each delivery; a repetition joins its first copy, whose content stands."""
     messages: dict[str, Inbound] = {}
     dead: list[tuple[Delivery, Dead]] = []
+    mended: list[Decoded[InboundMessage]] = []
     for delivery in batch:
         try:
-            message = decode(InboundMessage, delivery.body)
+            decoded = read(InboundMessage, delivery.body)
+            message = decoded.payload
             if message.media_url is not None:
                 check_media_url(message.media_url, allowed_hosts)
         except InvalidPayload as error:
@@ -40,5 +49,8 @@ def take_in(batch: Sequence[Delivery], allowed_hosts: tuple[str, ...]) -> Intake
         except InvalidMediaUrl as error:
             dead.append((delivery, Dead(DeadReason.INVALID_MEDIA_URL, str(error))))
         else:
-            messages.setdefault(message.wamid, Inbound(message)).deliveries.append(delivery)
-    return Intake(list(messages.values()), dead)
+            inbound = Inbound(message, decoded.mending(delivery.body))
+            messages.setdefault(message.wamid, inbound).deliveries.append(delivery)
+            mended.append(decoded)
+    characters = sum(decoded.replaced for decoded in mended)
+    return Intake(list(messages.values()), dead, characters, sum(len(decoded.dropped) for decoded in mended))

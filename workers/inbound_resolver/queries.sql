@@ -84,6 +84,12 @@ returning wamid;
 update message_tracking set publish_claimed_until = now() + $2::interval
 where wamid = any($1::text[]) and published_at is null and publish_claimed_by = $3;
 
+-- name: keep_mended
+-- Rows of messages whose body held characters that no text can: the body as it came.
+update message_tracking as tracked set metadata = coalesce(tracked.metadata, '{}') || given.said::jsonb
+from unnest($1::text[], $2::text[]) as given (wamid, said)
+where tracked.wamid = given.wamid and tracked.direction = 'INBOUND' and not coalesce(tracked.metadata, '{}') ? 'mended';
+
 -- name: mark_published
 update message_tracking set published_at = now()
 where wamid = any($1::text[]) and published_at is null;

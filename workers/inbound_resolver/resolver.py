@@ -22,7 +22,7 @@ from shared.coordination.locks import LockManager, mapping_lock_key
 from shared.durations import Durations
 from shared.errors import StoreError
 from shared.observability.logs import Operation, fields, get_logger
-from shared.observability.metrics import Metrics
+from shared.observability.metrics import Metrics, count_repairs
 from shared.payloads import EnrichedInboundMessage, encode
 from shared.running.ending import end_tasks
 from workers.inbound_resolver.intake import Inbound, take_in
@@ -61,6 +61,7 @@ class InboundResolver(Handler):
     async def handle(self, batch: Sequence[Delivery]) -> AsyncIterator[Sequence[Settled]]:
         """Resolve a batch; see `shared.consuming.consumer.Handler`."""
         intake = take_in(batch, self._allowed_hosts)
+        count_repairs(self._metrics, "inbound-resolver", intake.characters_replaced, intake.fields_dropped)
         if intake.dead:
             yield intake.dead
         by_key: dict[str, list[Inbound]] = {}
@@ -79,6 +80,9 @@ class InboundResolver(Handler):
         resolved = await self._store.resolve([inbound.message for inbound in ready])
         elapsed_s = time.perf_counter() - started
         self._metrics.mapping_resolution_duration.labels("inbound", "false").observe(elapsed_s)
+        mended = {item.message.wamid: item.mending for item in ready if item.mending is not None}
+        if mended:
+            await self._store.keep_mended(mended)
         await self._remember(ready, resolved)
         ours = [inbound for inbound in ready if resolved[inbound.message.wamid].claimed]
         await self._publish(ours, resolved)

@@ -3,9 +3,11 @@
 Owns transactions and rows in and out; decides nothing.
 """
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 from uuid import UUID, uuid4
 
 from shared.durations import Durations
@@ -56,6 +58,11 @@ class MessageStore:
     async def extend_claims(self, wamids: Sequence[str]) -> None:
         """Keep those of these claims that are still ours."""
         await self._database.execute(QUERIES["extend_claim"], list(wamids), self._lease, self._claimant)
+
+    async def keep_mended(self, mended: Mapping[str, Mapping[str, Any]]) -> None:
+        """Keep what came in place of the characters that were replaced, by wamid."""
+        said = [json.dumps({"mended": mending}) for mending in mended.values()]
+        await self._database.execute(QUERIES["keep_mended"], list(mended), said)
 
     async def mark_published(self, wamids: Sequence[str]) -> None:
         """Their publication is confirmed: never again."""

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import PurePosixPath
 from types import MappingProxyType
 from typing import Any, Final
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import orjson
 
@@ -46,6 +46,10 @@ _KIND_OF_SUFFIX: Final[Mapping[str, str]] = MappingProxyType(
         ".webp": "sticker",
     }
 )
+
+
+#: Of a file's name that comes from its URL.
+_NAME_LENGTH: Final = 240
 
 
 def encode_body(message: OutboundMessage, customer: str, callback_data: str) -> bytes:
@@ -124,9 +128,19 @@ def _media(message: OutboundMessage, kind: str) -> dict[str, Any]:
     media: dict[str, Any] = {"link": message.media_url}
     if message.caption:
         media["caption"] = message.caption
-    if kind == "document" and message.filename:
-        media["filename"] = message.filename
+    name = message.filename or _name_in(message.media_url)
+    if kind == "document" and name:
+        media["filename"] = name
     return media
+
+
+def _name_in(url: object) -> str:
+    """The name that a URL gives its file, which the customer sees; empty where it gives none."""
+    try:
+        name = PurePosixPath(unquote(urlsplit(url).path)).name if isinstance(url, str) else ""
+    except ValueError:
+        return ""
+    return name[:_NAME_LENGTH] if name.isprintable() else ""
 
 
 def _template(message: OutboundMessage) -> dict[str, Any]:
@@ -137,8 +151,25 @@ def _template(message: OutboundMessage) -> dict[str, Any]:
         "language": {"code": template.language, "policy": "deterministic"},
     }
     if template.components:
-        body["components"] = template.components
+        body["components"] = [_with_names(component) for component in template.components]
     return body
+
+
+def _with_names(component: dict[str, Any]) -> dict[str, Any]:
+    """A header's document without `filename` gets it from its URL."""
+    parameters = component.get("parameters")
+    if not isinstance(parameters, list):
+        return component
+    return component | {"parameters": [_named(parameter) for parameter in parameters]}
+
+
+def _named(parameter: Any) -> Any:
+    match parameter:
+        case {"document": {"link": link, **rest} as document} if not rest.get("filename"):
+            name = _name_in(link)
+            return parameter | {"document": document | {"filename": name}} if name else parameter
+        case _:
+            return parameter
 
 
 def _present(value: object, *names: str) -> dict[str, Any]:

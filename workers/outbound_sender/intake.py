@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 from uuid import UUID
 
 from shared.amqp.delivery import MESSAGE_ID, REPLAY_OF, Delivery
@@ -9,7 +10,7 @@ from shared.amqp.topology import LANES
 from shared.consuming.disposition import Dead
 from shared.consuming.headers import carried_headers
 from shared.media_url import InvalidMediaUrl, check_media_url
-from shared.payloads import InvalidPayload, OutboundMessage, check_text, decode
+from shared.payloads import Decoded, InvalidPayload, OutboundMessage, check_text, read
 from shared.reasons import DeadReason
 from shared.tracking import STATUS_RETRY
 
@@ -22,10 +23,14 @@ OTHER_CONTENT = Dead(
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Candidate:
-    """A message as it came, with every delivery of it in the batch, first come first."""
+    """A message as it came, with every delivery of it in the batch, first come first.
+
+    `mending`: what its row says of a body whose characters were replaced.
+    """
 
     payload: OutboundMessage
     content_hash: bytes
+    mending: dict[str, Any] | None = None
     deliveries: list[Delivery] = field(default_factory=list)
 
     @property
@@ -56,10 +61,12 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class Intake:
-    """What a batch holds: candidates in their order, and deliveries that are none."""
+    """What a batch holds: candidates in their order, deliveries that are none, and what was mended."""
 
     candidates: list[Candidate]
     dead: list[tuple[Delivery, Dead]]
+    characters_replaced: int
+    fields_dropped: int
 
 
 def is_replay(delivery: Delivery) -> bool:
@@ -72,13 +79,16 @@ def take_in(batch: Sequence[Delivery], allowed_hosts: tuple[str, ...]) -> Intake
     candidates: list[Candidate] = []
     by_id: dict[tuple[str, ...], Candidate] = {}
     dead: list[tuple[Delivery, Dead]] = []
+    characters = fields = 0
     for delivery in batch:
-        payload = _read(delivery, allowed_hosts)
-        if isinstance(payload, Dead):
-            dead.append((delivery, payload))
+        decoded = _read(delivery, allowed_hosts)
+        if isinstance(decoded, Dead):
+            dead.append((delivery, decoded))
             continue
+        payload = decoded.payload
+        characters, fields = characters + decoded.replaced, fields + len(decoded.dropped)
         ids = _ids(delivery, payload)
-        candidate = Candidate(payload, payload.content_hash())
+        candidate = Candidate(payload, payload.content_hash(), decoded.mending(delivery.body))
         earlier = next((by_id[key] for key in ids if key in by_id), candidate)
         if earlier.content_hash != candidate.content_hash:
             dead.append((delivery, OTHER_CONTENT))
@@ -87,20 +97,20 @@ def take_in(batch: Sequence[Delivery], allowed_hosts: tuple[str, ...]) -> Intake
             candidates.append(candidate)
         earlier.deliveries.append(delivery)
         by_id |= dict.fromkeys(ids, earlier)
-    return Intake(candidates, dead)
+    return Intake(candidates, dead, characters, fields)
 
 
-def _read(delivery: Delivery, allowed_hosts: tuple[str, ...]) -> OutboundMessage | Dead:
+def _read(delivery: Delivery, allowed_hosts: tuple[str, ...]) -> Decoded[OutboundMessage] | Dead:
     try:
-        payload = decode(OutboundMessage, delivery.body)
+        decoded = read(OutboundMessage, delivery.body)
         check_text("headers", carried_headers(delivery))
-        if payload.media_url is not None:
-            check_media_url(payload.media_url, allowed_hosts)
+        if decoded.payload.media_url is not None:
+            check_media_url(decoded.payload.media_url, allowed_hosts)
     except InvalidPayload as error:
         return Dead(DeadReason.INVALID_PAYLOAD, str(error))
     except InvalidMediaUrl as error:
         return Dead(DeadReason.INVALID_MEDIA_URL, str(error))
-    return payload
+    return decoded
 
 
 def _ids(delivery: Delivery, payload: OutboundMessage) -> list[tuple[str, ...]]:

@@ -173,7 +173,8 @@ def _address(row: Any, status: str = "active") -> Address:
 
 def _columns(message: Fresh) -> tuple[Any, ...]:
     payload, delivery = message.candidate.payload, message.candidate.first
-    metadata = None if payload.metadata is None else json.dumps(payload.metadata)
+    mended = message.candidate.mending
+    said = (payload.metadata or {}) | ({} if mended is None else {"mended": mended})
     return (
         message.id,
         message.address.mapping_id,
@@ -186,7 +187,7 @@ def _columns(message: Fresh) -> tuple[Any, ...]:
         payload.campaign_id,
         message.candidate.content_hash,
         message.replay_of,
-        metadata,
+        json.dumps(said) if said or payload.metadata is not None else None,
         delivery.queue,
         delivery.origin_exchange,
         delivery.origin_routing_key,

@@ -17,7 +17,7 @@ from shared.consuming.consumer import Handler
 from shared.consuming.disposition import Ack, Defer, Disposition, Retry, Undone
 from shared.consuming.settlement import Settled
 from shared.errors import StoreUnavailable
-from shared.observability.metrics import Metrics
+from shared.observability.metrics import Metrics, count_repairs
 from workers.outbound_sender.admission import Admission, Admitted
 from workers.outbound_sender.chains import Chains, Turn
 from workers.outbound_sender.claims import ClaimStore
@@ -130,6 +130,7 @@ class OutboundSender(Handler):
             if any(delivery.deliveries_before >= _SUSPECT for delivery in batch):
                 await stack.enter_async_context(self._suspects)
             intake = take_in(batch, self._allowed_hosts)
+            count_repairs(self._metrics, "outbound-sender", intake.characters_replaced, intake.fields_dropped)
             taken = Taken([], [])
             if intake.candidates:
                 taken = await self._intake.submit(intake.candidates)

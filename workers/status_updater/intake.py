@@ -1,12 +1,12 @@
 """From deliveries to status events: decoded, repetitions folded. Pure."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from shared.amqp.delivery import REPLAY_OF, Delivery
 from shared.consuming.disposition import Dead
 from shared.consuming.headers import correlation_of
-from shared.payloads import InvalidPayload, StatusUpdate, decode
+from shared.payloads import InvalidPayload, StatusUpdate, read
 from shared.reasons import DeadReason
 from shared.tracking import EventKey, StatusEvent, event_of
 
@@ -26,22 +26,28 @@ class Reported:
 
 @dataclass(frozen=True, slots=True)
 class Intake:
-    """What a batch holds: events by key in their order, and deliveries that are none."""
+    """What a batch holds: events by key in their order, deliveries that are none, and what was mended."""
 
     reports: dict[EventKey, Reported]
     dead: list[tuple[Delivery, Dead]]
+    characters_replaced: int
+    fields_dropped: int
 
 
 def take_in(batch: Sequence[Delivery]) -> Intake:
     """Decode each delivery; a repetition joins its first copy. The routing key names the source."""
     reports: dict[EventKey, Reported] = {}
     dead: list[tuple[Delivery, Dead]] = []
+    characters = fields = 0
     for delivery in batch:
         try:
-            update = decode(StatusUpdate, delivery.body)
+            decoded = read(StatusUpdate, delivery.body)
         except InvalidPayload as error:
             dead.append((delivery, Dead(DeadReason.INVALID_PAYLOAD, str(error))))
         else:
-            event = event_of(update, delivery.origin_routing_key, correlation_of(delivery))
+            characters, fields = characters + decoded.replaced, fields + len(decoded.dropped)
+            event = event_of(decoded.payload, delivery.origin_routing_key, correlation_of(delivery))
+            if mended := decoded.mending(delivery.body):
+                event = replace(event, details={**(event.details or {}), "mended": mended})
             reports.setdefault(event.key, Reported(event)).deliveries.append(delivery)
-    return Intake(reports, dead)
+    return Intake(reports, dead, characters, fields)

@@ -11,7 +11,7 @@ from shared.amqp.delivery import Delivery
 from shared.consuming.consumer import Handler
 from shared.consuming.disposition import Ack, Dead, Disposition
 from shared.consuming.settlement import Settled
-from shared.observability.metrics import Metrics
+from shared.observability.metrics import Metrics, count_repairs
 from shared.reasons import DeadReason
 from shared.states import StatusOutcome
 from shared.tracking import StoredEvent, Tracker, describe_rejection
@@ -29,6 +29,7 @@ class StatusUpdater(Handler):
     async def handle(self, batch: Sequence[Delivery]) -> AsyncIterator[Sequence[Settled]]:
         """Store and apply a batch; see `shared.consuming.consumer.Handler`."""
         intake = take_in(batch)
+        count_repairs(self._metrics, self._worker, intake.characters_replaced, intake.fields_dropped)
         if intake.dead:
             yield intake.dead
         if not intake.reports:
