@@ -60,7 +60,12 @@ async def replay_at_rate(
     for start in range(0, len(ids), size):
         chunk = ids[start : start + size]
         pause = asyncio.create_task(asyncio.sleep(0 if rate is None else len(chunk) / rate))
-        report = await replay(chunk)
+        replaying = asyncio.ensure_future(replay(chunk))
+        try:
+            report = await asyncio.shield(replaying)
+        except asyncio.CancelledError:
+            tally.report += await replaying  # what was begun is ended, so that what is told is true
+            raise
         tally.report += report
         advance(len(chunk))
         if len(report.failed) == len(chunk) and any(error != NOWHERE for _, error in report.failed):
