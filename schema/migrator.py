@@ -34,6 +34,12 @@ create table if not exists schema_migrations (
 )
 """
 
+#: Who else is at work here: every connection of ours says so in its application_name.
+_COUNT_OTHERS: Final = """
+select count(*) from pg_stat_activity
+where datname = current_database() and pid <> pg_backend_pid() and application_name like 'wabus%'
+"""
+
 Connection: TypeAlias = "asyncpg.Connection[Any]"
 
 
@@ -93,12 +99,17 @@ async def current_version(conn: Connection) -> int:
 
 
 async def migrate(
-    dsn: str, to: int | None = None, dry_run: bool = False, folder: Path = _MIGRATIONS
+    dsn: str,
+    to: int | None = None,
+    dry_run: bool = False,
+    folder: Path = _MIGRATIONS,
+    force: bool = False,
 ) -> list[Step]:
     """Brings the database at `dsn` to version `to` (default: the latest) and gives the steps it took.
 
     Each step is a transaction; a second migrator waits for the first, then finds nothing to do. `to=0`
-    removes the bookkeeping too. With `dry_run` the steps are only told. Raises MigrationError.
+    removes the bookkeeping too. With `dry_run` the steps are only told. Backward is refused while workers are
+    connected, unless with `force`. Raises MigrationError.
     """
     migrations = load_migrations(folder)
     target = len(migrations) if to is None else to
@@ -110,6 +121,8 @@ async def migrate(
             return plan(migrations, await _read_applied(conn), target)
         await conn.execute("select pg_advisory_lock($1)", _LOCK_KEY)
         steps = plan(migrations, await _read_applied(conn), target)
+        if not force:
+            await _refuse_under_workers(conn, steps)
         for step in steps:
             await _carry_out(conn, migrations[step.version - 1], step)
         return steps
@@ -135,6 +148,16 @@ def plan(migrations: Sequence[Migration], applied: Mapping[int, str], target: in
             )
     up = [Step(m.version, m.name, "up") for m in migrations[current:target]]
     return up or [Step(m.version, m.name, "down") for m in reversed(migrations[target:current])]
+
+
+async def _refuse_under_workers(conn: Connection, steps: Sequence[Step]) -> None:
+    if not any(step.direction == "down" for step in steps):
+        return
+    if others := await conn.fetchval(_COUNT_OTHERS):
+        raise MigrationError(
+            f"{others} connections of workers are open in this database: stop the workers first, "
+            "or say --force"
+        )
 
 
 async def _connect(dsn: str) -> Connection:

@@ -14,6 +14,8 @@ from shared.errors import SettingsError
 from shared.masking import mask_url
 
 _SHOWN_CHARACTERS = 200
+#: Of a number's entry only these are repeated: a misspelt key may hold a token, too.
+_NUMBER_KEYS_SHOWN = ("mps", "api_url")
 
 
 def read_variable(environ: Mapping[str, str], name: str, *, secret: bool) -> str | None:
@@ -84,7 +86,7 @@ def _read_token(variable: str, number: str, entry: Mapping[str, object], folder:
 def _explain_number(fault: ErrorDetails, inside: list[str]) -> str:
     number, *keys = inside
     key = ".".join(key for key in keys if key != "[key]")
-    got = "" if key in ("", "token") else f", got {_shown(fault['input'])}"
+    got = f", got {_shown(fault['input'])}" if key in _NUMBER_KEYS_SHOWN else ""
     return f"WHATSAPP_NUMBERS_FILE: number {number!r}: {f'{key!r} ' if key else ''}{_rule(fault)}{got}"
 
 

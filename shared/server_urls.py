@@ -13,6 +13,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from pydantic import AfterValidator, SecretStr
 
+_LAST_PORT: Final = 65535
 _SSL_MODES: Final = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
 #: Modes in which PostgreSQL's client speaks in clear, or takes any certificate.
 _UNCHECKED_MODES: Final = ("disable", "allow", "prefer")
@@ -51,7 +52,8 @@ def check_url(url: str, schemes: tuple[str, ...]) -> str:
     if any(character.isspace() or not character.isprintable() for character in url):
         raise ValueError("must be one URL without spaces")
     for host in parts.netloc.rpartition("@")[2].split(","):
-        if re.fullmatch(r"(\[[^\]]*\]|[^:]*)(:\d{0,5})?", host) is None:
+        named = re.fullmatch(r"(?:\[[^\]]*\]|[^:]*)(?::(\d{0,5}))?", host)
+        if named is None or int(named[1] or 0) > _LAST_PORT:
             raise ValueError("must name a host and, after a colon, a port number")
     return url
 
@@ -92,6 +94,8 @@ def _check_mode(parameters: Mapping[str, str]) -> None:
 def _check_scheme(kind: str, scheme: str, parameters: Mapping[str, str]) -> None:
     if kind == "redis" and (unknown := sorted(parameters.keys() - _REDIS_PARAMETERS)):
         raise ValueError(f"has an unknown parameter {unknown[0][:50]!r}")
+    if kind == "redis" and not parameters.get("db", "0").isdecimal():
+        raise ValueError("db must be a number")
     if scheme in _OVER_TLS.values():
         return
     for name in parameters:

@@ -31,6 +31,9 @@ _COMMANDS: Final = {
 }
 
 
+_CLICKS_PREFIX: Final = "Error: "
+
+
 class _Commands(click.Group):
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
         return list(_COMMANDS)
@@ -74,11 +77,12 @@ def main() -> None:
 
 
 def _show(error: click.ClickException) -> None:
-    """As click does, with what a terminal would obey escaped: a message may quote what others wrote."""
+    """As click does, under our prefix, with what a terminal would obey escaped: it may quote others."""
     told = io.StringIO()
     error.show(told)
     for line in told.getvalue().splitlines():
-        click.echo(escape_controls(line), err=True)
+        ours = line.removeprefix(_CLICKS_PREFIX)
+        click.echo(escape_controls(line if ours == line else f"wabus: {ours}"), err=True)
 
 
 if __name__ == "__main__":

@@ -112,6 +112,25 @@ class Topology:
     queues: tuple[Queue, ...] = field(default=())
 
 
+def is_bound(exchange: str, routing_key: str) -> bool:
+    """Whether a queue of ours takes what is published so; True of an exchange outside of `INGRESS`."""
+    keys = [key for bindings in BINDINGS.values() for source, key in bindings if source == exchange]
+    return exchange not in INGRESS or any(_matches(key.split("."), routing_key.split(".")) for key in keys)
+
+
+def _matches(pattern: list[str], words: list[str]) -> bool:
+    """As a topic exchange does: `*` is one word, `#` any number of them."""
+    match pattern:
+        case []:
+            return not words
+        case ["#", *rest]:
+            return any(_matches(rest, words[start:]) for start in range(len(words) + 1))
+        case [word, *rest]:
+            return bool(words) and word in ("*", words[0]) and _matches(rest, words[1:])
+        case _:
+            return False
+
+
 def tier_queue(queue: str, attempt: int) -> str:
     """Name of the delay queue after counted attempt number `attempt` (from 1)."""
     return f"{queue}.retry.{RETRY_TIER_NAMES[min(attempt, len(RETRY_TIER_NAMES)) - 1]}"

@@ -8,7 +8,7 @@ the lease; the second copy names the same dead letter in `x-replay-of`, by which
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 from uuid import UUID
 
 import asyncpg
@@ -30,7 +30,7 @@ from shared.amqp.delivery import (
     Publisher,
 )
 from shared.amqp.payload_names import payload_name
-from shared.amqp.topology import DLQ_HANDLER
+from shared.amqp.topology import DLQ_HANDLER, is_bound
 from shared.consuming.headers import bounded_key, fitting, plain
 from shared.deadletters.store import QUERIES
 from shared.durations import Durations
@@ -67,6 +67,8 @@ _OURS: Final = frozenset(
 )
 _BROKERS_OWN: Final = ("x-death", "x-first-death-", "x-last-death-")
 
+Row: TypeAlias = Mapping[str, Any] | asyncpg.Record
+
 
 @dataclass(frozen=True, slots=True)
 class ReplayReport:
@@ -99,10 +101,20 @@ class Replayer:
         self._durations = durations
 
     async def replay(
-        self, ids: Sequence[UUID], *, by: str, why: str, accept_duplicate: bool = False
+        self,
+        ids: Sequence[UUID],
+        *,
+        by: str,
+        why: str,
+        accept_duplicate: bool = False,
+        routing_key: str | None = None,
+        body: bytes | None = None,
+        audited: bool = True,
     ) -> ReplayReport:
         """Replay up to `CHUNK` dead letters; `send_ambiguous` ones only where a duplicate is accepted.
 
+        `routing_key` is for unrouted ones, in place of their own; `body` for one, in place of what died.
+        `audited`: an operator does it, and the audit log gets a line for each.
         Raises StoreError; what was published by then and not marked can be claimed again after its lease.
         """
         if not ids:
@@ -111,9 +123,9 @@ class Replayer:
         rows = await self._database.fetch(QUERIES["claim"], list(ids), lease, by, accept_duplicate)
         rows.sort(key=lambda row: (-row["priority"], row["created_at"], row["id"]))
         claimed = {row["id"] for row in rows}
-        errors = await self._publish(rows)
+        errors = await self._publish([_changed(row, routing_key, body) for row in rows])
         await self._unclaim([row for row in rows if row["id"] in errors])
-        await self._mark([row for row in rows if row["id"] not in errors], by, why)
+        await self._mark([row for row in rows if row["id"] not in errors], by, why, audited)
         return ReplayReport(
             replayed=tuple(row["id"] for row in rows if row["id"] not in errors),
             failed=tuple((letter, str(error)) for letter, error in errors.items()),
@@ -140,14 +152,14 @@ class Replayer:
                 CLAIMED_BYTES,
             )
             ids = [row["id"] for row in rows]
-            report = await self.replay(ids, by="scheduler", why="automatic replay")
+            report = await self.replay(ids, by="scheduler", why="automatic replay", audited=False)
             total += report
             for letter in report.unpublishable:
                 await self._aside.put(JOB, letter, dict(report.failed)[letter])
             progress = bool(report.replayed) and len(report.failed) == len(report.unpublishable)
         return total
 
-    async def _publish(self, rows: Sequence[asyncpg.Record]) -> dict[UUID, WabusError]:
+    async def _publish(self, rows: Sequence[Row]) -> dict[UUID, WabusError]:
         """Publish what has somewhere to go and can be read; returns the errors."""
         errors: dict[UUID, WabusError] = {}
         publications: dict[UUID, Publication] = {}
@@ -164,25 +176,29 @@ class Replayer:
         if rows:
             await self._database.execute(QUERIES["unclaim"], *_claims(rows))
 
-    async def _mark(self, rows: Sequence[asyncpg.Record], by: str, why: str) -> None:
+    async def _mark(self, rows: Sequence[asyncpg.Record], by: str, why: str, audited: bool) -> None:
         if not rows:
             return
         async with self._database.transaction() as connection:
             marked = await connection.fetch(QUERIES["mark_replayed"], *_claims(rows), by, why)
+            if audited:
+                await connection.execute(
+                    QUERIES["audit"], [row["id"] for row in marked], by, "dlq.replay", why
+                )
             firsts = [row["replay_of"] for row in marked if row["replay_of"] is not None]
             await connection.execute(QUERIES["count_on_first"], firsts)
 
 
-def _publication_of(row: asyncpg.Record) -> Publication:
-    if not _has_target(row):
-        raise Unpublishable(NOWHERE)
+def _publication_of(row: Row) -> Publication:
+    if (lost := _lost_target(row)) is not None:
+        raise Unpublishable(lost)
     try:
         return publication_of(row)
     except Exception as error:
         raise Unpublishable(f"it cannot be read ({type(error).__name__})") from error
 
 
-def publication_of(row: Mapping[str, Any] | asyncpg.Record) -> Publication:
+def publication_of(row: Row) -> Publication:
     """The original message again: its body and headers, from the first attempt on."""
     headers = row["headers"]
     metadata = row["metadata"] or {}
@@ -214,10 +230,29 @@ def publishers_headers(headers: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _has_target(row: asyncpg.Record) -> bool:
-    if row["reason"] == DeadReason.UNROUTED:
-        return bool(row["exchange"])
-    return row["source_queue"] not in ("", DLQ_HANDLER)
+def _changed(row: asyncpg.Record, routing_key: str | None, body: bytes | None) -> Row:
+    changed = dict(row)
+    if routing_key is not None and row["reason"] == DeadReason.UNROUTED:
+        changed["routing_key"] = routing_key
+    if body is not None:
+        changed["raw_body"] = body
+    return changed
+
+
+def _lost_target(row: Row) -> str | None:
+    """Why it cannot go back; None where it can.
+
+    An exchange of ours has an alternate, which takes what no queue does: RabbitMQ would confirm it, and it
+    would be dead again.
+    """
+    if row["reason"] != DeadReason.UNROUTED:
+        return NOWHERE if row["source_queue"] in ("", DLQ_HANDLER) else None
+    exchange, routing_key = row["exchange"], row["routing_key"] or ""
+    if not exchange:
+        return NOWHERE
+    if not is_bound(exchange, routing_key):
+        return f"no queue is bound to {exchange} for {routing_key!r}: give --routing-key"
+    return None
 
 
 def _claims(rows: Sequence[asyncpg.Record]) -> tuple[list[UUID], list[Any]]:

@@ -55,9 +55,12 @@ class DeadLetterStore:
         return None if row is None else read_letter(row)
 
     async def dismiss(self, ids: Sequence[UUID], *, by: str, why: str) -> list[UUID]:
-        """Settle without a replay; returns those that were still open. The rows are kept."""
-        rows = await self._database.fetch(QUERIES["dismiss"], list(ids), by, why)
-        return [row["id"] for row in rows]
+        """Settle without a replay; returns those that were still open. The rows are kept, and audited."""
+        async with self._database.transaction() as connection:
+            rows = await connection.fetch(QUERIES["dismiss"], list(ids), by, why)
+            dismissed = [row["id"] for row in rows]
+            await connection.execute(QUERIES["audit"], dismissed, by, "dlq.dismiss", why)
+        return dismissed
 
     async def count_pending(self) -> int:
         """How many wait for a person or for their automatic replay."""

@@ -24,8 +24,8 @@ from shared.reasons import DeadReason
 _QUERIES = Queries("shared.postgres", "deadletters.sql")
 #: Which dead letters an operator sees first: what a customer waits for.
 _PRIORITY = {"outbound-sender": 2, "inbound-resolver": 2, "outbound-sender.utility": 1}
-#: What an event carries of a body: RabbitMQ 4 takes no message above 16 MiB.
-_EVENT_BODY_BYTES: Final = 8 * 1024 * 1024
+#: What an event carries of a body: more than any text has. Who wants the rest reads the database.
+_EVENT_BODY_BYTES: Final = 64 * 1024
 _HEADER_DEPTH: Final = 50
 
 
@@ -69,7 +69,7 @@ async def store_dead_letters(connection: Connection, letters: Sequence[DeadLette
     columns = zip(*map(_row, letters, texts), strict=True)
     stored = {row["id"] for row in await connection.fetch(_QUERIES["store"], *map(list, columns))}
     pairs = zip(letters, texts, strict=True)
-    return [_stored_event(letter, text) for letter, text in pairs if letter.id in stored]
+    return [stored_event(letter, text) for letter, text in pairs if letter.id in stored]
 
 
 def json_of(body: bytes) -> str | None:
@@ -139,7 +139,8 @@ def _row(letter: DeadLetter, text: str | None) -> tuple[Any, ...]:
     )
 
 
-def _stored_event(letter: DeadLetter, text: str | None) -> OutboxEvent:
+def stored_event(letter: DeadLetter, text: str | None) -> OutboxEvent:
+    """`deadletter.stored`, with no more of the body than an event carries. `text`: the body's `json_of`."""
     too_large = len(letter.raw_body) > _EVENT_BODY_BYTES
     payload = None if text is None or too_large else orjson.loads(text)
     message = DLQMessage(

@@ -233,8 +233,8 @@ async def test_controls_are_carried_out_and_audited(cluster: Cluster) -> None:
             "status": "running",
             "carried_out": True,
         }
-        assert (await wabus(cluster, "cancel", "spring")).out == "spring: cancelled\n"
-    assert (await wabus(cluster, "cancel", "spring")).code == 0
+        assert (await wabus(cluster, "cancel", "spring", "--yes")).out == "spring: cancelled\n"
+    assert (await wabus(cluster, "cancel", "spring", "--yes")).code == 0
     final = await wabus(cluster, "resume", "spring")
     assert (final.code, final.out) == (1, "")
     assert "campaign spring is cancelled" in final.err
@@ -255,7 +255,7 @@ async def test_controls_are_carried_out_and_audited(cluster: Cluster) -> None:
 
 async def test_a_control_that_nobody_takes_up_waits_in_the_queue(cluster: Cluster) -> None:
     await add_campaign(cluster.conn, id="spring")
-    outcome = await wabus(cluster, "cancel", "spring")
+    outcome = await wabus(cluster, "cancel", "spring", "--yes")
     assert outcome.code == 0
     assert "not carried out yet" in outcome.out
     async with cluster.running(BATCHER):
@@ -307,3 +307,13 @@ async def test_a_status_says_why_nothing_moves(cluster: Cluster) -> None:
     assert "quality is low" in shown.out
     holds = told.json["campaigns"][0]["holds"]
     assert [hold.split(" ")[0] for hold in holds] == ["number", "no"]
+
+
+async def test_a_cancel_that_nobody_can_confirm_is_refused_in_one_line(cluster: Cluster) -> None:
+    await add_campaign(cluster.conn, id="spring")
+    refused = await wabus(cluster, "cancel", "spring")
+    assert (refused.code, refused.out) == (2, "")
+    assert refused.err.startswith("wabus: Campaign spring would be cancelled")
+    assert refused.err.endswith("say it with --yes\n")
+    assert refused.err.count("\n") == 1
+    assert await cluster.depth(BATCHER) == 0

@@ -248,7 +248,7 @@ async def test_what_is_not_found_is_said_in_one_line(
 
     assert (outcome.code, outcome.out) == (1, "")
     shown = reference.replace("\x01", r"\x01")
-    assert outcome.err == f"Error: {shown}: not found\n"
+    assert outcome.err == f"wabus: {shown}: not found\n"
 
 
 async def test_a_database_that_is_away_is_told_in_one_line() -> None:

@@ -104,7 +104,7 @@ async def test_a_profile_is_shown_with_what_is_stored_and_done(
 async def test_an_unknown_customer_is_not_found(conn: Connection, environ: dict[str, str]) -> None:
     outcome = await run(environ, "show", PHONE)
 
-    assert (outcome.code, outcome.out, outcome.err) == (1, "", f"Error: {PHONE}: not found\n")
+    assert (outcome.code, outcome.out, outcome.err) == (1, "", f"wabus: {PHONE}: not found\n")
 
 
 async def test_erasing_a_person_leaves_the_database_as_if_they_had_never_been(

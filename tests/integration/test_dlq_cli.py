@@ -1,7 +1,11 @@
 """`wabus dlq` as an operator and a program use it, on real servers."""
 
 import asyncio
+import hashlib
 import json
+import os
+import signal
+import sys
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -13,6 +17,7 @@ from click.testing import CliRunner
 from tests.support.cluster import Cluster
 from tests.support.dead_letters import insert_letter, letters
 from tests.support.program import run_wabus
+from tests.support.waiting import until
 from workers.__main__ import cli
 
 
@@ -93,7 +98,7 @@ async def test_filters_choose_by_reason_queue_and_age(
     ids = {str(getattr(stock, name)) for name in expected}
 
     listed = (await wabus(cluster, "list", "--json", *filters)).told
-    dismissed = (await wabus(cluster, "dismiss", "--why", "test", "--json", *filters)).told
+    dismissed = (await wabus(cluster, "dismiss", "--why", "test", "--yes", "--json", *filters)).told
 
     assert {letter["id"] for letter in listed["dead_letters"]} == ids
     assert listed["total"] == len(ids) == sum(listed["counts"].values())
@@ -323,8 +328,124 @@ async def test_two_operators_replaying_one_dead_letter_produce_one_message(clust
     assert (letter["status"], letter["replay_count"]) == ("replayed", 1)
 
 
+async def audit_of(cluster: Cluster) -> list[tuple[str, str, str]]:
+    rows = await cluster.conn.fetch("select actor, action, subject from audit_log order by id")
+    return [tuple(row) for row in rows]
+
+
+async def test_what_an_operator_does_to_dead_letters_is_audited(cluster: Cluster, stock: Stock) -> None:
+    await wabus(cluster, "replay", str(stock.reply), "--by", "ben")
+    await wabus(cluster, "dismiss", str(stock.young), "--why", "test traffic")
+
+    assert await audit_of(cluster) == [
+        ("ben", "dlq.replay", str(stock.reply)),
+        ("ana", "dlq.dismiss", str(stock.young)),
+    ]
+
+
+async def test_many_are_dismissed_only_with_a_yes(cluster: Cluster, stock: Stock) -> None:
+    refused = await wabus(cluster, "dismiss", "--all", "--why", "test")
+    assert (refused.code, "give --yes" in refused.err) == (2, True)
+    assert {row["status"] for row in await letters(cluster)} == {"pending"}
+    assert (await wabus(cluster, "dismiss", "--all", "--why", "test", "--yes")).code == 0
+    assert {row["status"] for row in await letters(cluster)} == {"dismissed"}
+
+
+UNROUTED = {
+    "reason": "unrouted",
+    "source_queue": "wa.outbound",
+    "exchange": "wa.outbound",
+    "routing_key": "replies.1001",
+}
+
+
+async def test_an_unrouted_letter_goes_back_only_where_something_is_bound(cluster: Cluster) -> None:
+    row = await insert_letter(cluster, **UNROUTED)
+
+    refused = await wabus(cluster, "replay", str(row["id"]))
+    assert refused.code == 1
+    assert "no queue is bound to wa.outbound for 'replies.1001': give --routing-key" in refused.out
+    assert (await letters(cluster))[0]["status"] == "pending"
+    wrong = await wabus(cluster, "replay", str(row["id"]), "--routing-key", "replay.1")
+    assert (wrong.code, await cluster.depth("dlq-handler")) == (1, 0)
+
+    done = await wabus(cluster, "replay", str(row["id"]), "--routing-key", "reply.1001")
+
+    assert done.code == 0
+    [message] = await cluster.take("outbound-sender")
+    assert message.routing_key == "reply.1001"
+
+
+async def test_a_routing_key_is_refused_for_what_goes_back_to_its_queue(
+    cluster: Cluster, stock: Stock
+) -> None:
+    answer = await wabus(cluster, "replay", "--all", "--routing-key", "reply.1")
+    assert (answer.code, "--reason unrouted" in answer.err) == (2, True)
+
+
+async def test_an_edited_body_is_replayed_and_the_old_one_kept(cluster: Cluster) -> None:
+    old = b'{"wamid": "wamid.1", "wa_id": "none", "timestamp": 1760000000}'
+    row = await insert_letter(cluster, payload=old.decode(), raw_body=old)
+
+    done = await wabus(cluster, "edit", str(row["id"]), EDITOR="sed -i s/none/491700000001/")
+
+    assert done.code == 0
+    [message] = await cluster.take("inbound-resolver")
+    assert json.loads(message.body) == {
+        "wamid": "wamid.1",
+        "wa_id": "491700000001",
+        "timestamp": 1760000000,
+    }
+    [letter] = await letters(cluster)
+    assert (letter["status"], letter["raw_body"]) == ("replayed", old)
+    assert f"sha256 {hashlib.sha256(message.body).hexdigest()[:16]}" in letter["resolution"]
+    assert await audit_of(cluster) == [("ana", "dlq.replay", str(row["id"]))]
+
+
+@pytest.mark.parametrize(
+    ("editor", "said"),
+    [
+        ("sed -i s/none/nobody/", "is not valid: wa_id: "),
+        ("sed -i s/}//", "is not valid: body: not valid JSON"),
+        ("true", "left as it is"),
+    ],
+)
+async def test_an_edit_that_its_queue_would_not_take_changes_nothing(
+    cluster: Cluster, editor: str, said: str
+) -> None:
+    old = b'{"wamid": "wamid.1", "wa_id": "none", "timestamp": 1760000000}'
+    row = await insert_letter(cluster, payload=old.decode(), raw_body=old)
+
+    refused = await wabus(cluster, "edit", str(row["id"]), EDITOR=editor)
+
+    assert (refused.code, said in refused.err) == (1, True)
+    assert (await letters(cluster))[0]["status"] == "pending"
+    assert await cluster.take("inbound-resolver") == []
+
+
+async def test_an_interrupted_replay_says_how_far_it_came(cluster: Cluster) -> None:
+    for number in range(3):
+        await insert_letter(cluster, raw_body=b"{}", routing_key=str(number))
+    program = await asyncio.create_subprocess_exec(
+        *[sys.executable, "-m", "workers", "dlq", "replay", "--all", "--rate", "0.2"],
+        env={"PATH": os.environ["PATH"], **environment(cluster)},
+        stderr=asyncio.subprocess.PIPE,
+    )
+    statement = "select count(*) from dead_letter_queue where status = 'replayed'"
+
+    async def has_begun() -> bool:
+        return int(await cluster.conn.fetchval(statement)) == 1
+
+    await until(has_begun)
+    program.send_signal(signal.SIGINT)
+    _, err = await program.communicate()
+
+    assert program.returncode == 1
+    assert "replayed 1 of 3" in err.decode()
+
+
 async def test_every_command_has_help_with_an_example(cluster: Cluster) -> None:
-    for command in ([], ["list"], ["show"], ["replay"], ["dismiss"]):
+    for command in ([], ["list"], ["show"], ["edit"], ["replay"], ["dismiss"]):
         answer = await wabus(cluster, *command, "--help")
         assert answer.code == 0
         assert "Example:\n  wabus dlq" in answer.out.replace("    wabus", "  wabus").replace(

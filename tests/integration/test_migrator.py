@@ -1,8 +1,11 @@
 """Migrations on a real PostgreSQL: forward, backward, at once, broken."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, TypeAlias
+from urllib.parse import urlsplit
 
 import asyncpg
 import orjson
@@ -10,6 +13,9 @@ import pytest
 from click.testing import CliRunner
 
 from schema.migrator import MigrationError, Step, current_version, latest_version, load_migrations, migrate
+from shared.postgres.database import Database
+from tests.support.program import run_wabus
+from tests.support.terminal import type_at_terminal
 from workers.cli.migrate import migrate as command
 
 Connection: TypeAlias = "asyncpg.Connection[Any]"
@@ -237,6 +243,56 @@ def test_the_command_migrates_and_tells_programs_and_people(
     assert f"Brought the database to version {latest_version()}." in real.output
     assert f"at version {latest_version()} already" in again.output
     assert refused.output.startswith("Error: version 999 is unknown")
+
+
+@asynccontextmanager
+async def worker_at(url: str) -> AsyncIterator[None]:
+    """A worker's connection, from before the migration."""
+    database = Database(url, size=1)
+    await database.fetchval("select 1")
+    yield
+    await database.close()
+
+
+async def test_backward_is_refused_without_a_yes_and_takes_nothing(empty_database: str) -> None:
+    await migrate(empty_database)
+    before = await fetch_names(empty_database)
+
+    refused = await run_wabus("migrate", "--to", "0", environ={"DATABASE_URL": empty_database})
+
+    assert (refused.code, refused.out, refused.err.count("\n")) == (2, "", 1)
+    assert "cannot be undone; say it with --yes" in refused.err
+    assert await fetch_names(empty_database) == before
+    assert (
+        await run_wabus("migrate", "--to", "0", "--yes", environ={"DATABASE_URL": empty_database})
+    ).code == 0
+    assert await fetch_names(empty_database) == []
+
+
+async def test_backward_is_refused_under_workers_unless_forced(empty_database: str) -> None:
+    await migrate(empty_database)
+    back = ("migrate", "--to", "0", "--yes")
+    environ = {"DATABASE_URL": empty_database}
+    async with worker_at(empty_database):
+        refused = await run_wabus(*back, environ=environ)
+        assert refused.code == 1
+        assert "stop the workers first" in refused.err
+        assert await read_version(empty_database) == latest_version()
+        assert (await run_wabus(*back, "--force", environ=environ)).code == 0
+    assert await fetch_names(empty_database) == []
+
+
+@pytest.mark.parametrize(("typed", "is_done"), [("{name}", True), ("yes", False), ("", False)])
+def test_a_person_types_the_name_of_the_database(typed: str, is_done: bool, empty_database: str) -> None:
+    asyncio.run(migrate(empty_database))
+    name = urlsplit(empty_database).path[1:]
+
+    code, told = type_at_terminal(
+        ("migrate", "--to", "0"), typed.format(name=name), environ={"DATABASE_URL": empty_database}
+    )
+
+    assert (code == 0, f"Type {name} to go on" in told) == (is_done, True)
+    assert (asyncio.run(fetch_names(empty_database)) == []) is is_done
 
 
 def test_the_command_shows_an_example() -> None:

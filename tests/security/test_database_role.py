@@ -160,7 +160,7 @@ async def test_migrating_by_the_workers_login_is_one_line_and_exit_1(
 ) -> None:
     forward = await run_wabus("migrate", environ={"DATABASE_URL": with_login(empty_database, WORKER, WORKER)})
     back = await run_wabus(
-        "migrate", "--to", "0", environ={"DATABASE_URL": with_login(database_url, WORKER, WORKER)}
+        "migrate", "--to", "0", "--yes", environ={"DATABASE_URL": with_login(database_url, WORKER, WORKER)}
     )
     for refused, why in ((forward, "permission denied for schema public"), (back, "must be owner of table")):
         assert refused.code == 1

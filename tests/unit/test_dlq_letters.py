@@ -1,9 +1,11 @@
 """Reading where and why a message died, and telling dead letters apart. Pure."""
 
+import base64
 from dataclasses import replace
 from typing import Any
 from uuid import uuid4
 
+import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,6 +14,7 @@ from shared.amqp.delivery import Delivery
 from shared.consuming.disposition import Dead, Retry
 from shared.consuming.headers import idempotency_key_of
 from shared.consuming.settlement import copy_of
+from shared.postgres.deadletters import json_of, stored_event
 from shared.reasons import DeadReason
 from workers.dlq_handler.letters import may_be_stored, read_death, read_letter, simplified
 
@@ -180,3 +183,13 @@ def _died(item: Delivery) -> Delivery:
     assert copy is not None
     headers = {**copy.headers, "x-idempotency-key": copy.idempotency_key}
     return delivery(headers, body=copy.body, message_id=str(uuid4()))
+
+
+@pytest.mark.parametrize("body", [b'{"text": "' + b"x" * 10_000_000 + b'"}', b"\xff" * 10_000_000])
+def test_the_event_of_a_large_body_is_small_and_says_that_it_is_cut(body: bytes) -> None:
+    told = stored_event(read_letter(delivery(OURS, body=body), "reader"), json_of(body))
+
+    assert len(told.payload) < 200_000
+    payload = orjson.loads(told.payload)
+    assert (payload["original_payload"], payload["raw_body_cut"]) == (None, True)
+    assert body.startswith(base64.b64decode(payload["raw_body_base64"]))

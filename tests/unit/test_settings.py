@@ -225,3 +225,28 @@ def test_each_kind_of_worker_has_a_port_of_its_own_unless_one_is_set() -> None:
     assert len(set(METRICS_PORTS.values())) == len(METRICS_PORTS)
     assert {worker: settings.metrics_port_of(worker) for worker in METRICS_PORTS} == METRICS_PORTS
     assert {moved.metrics_port_of(worker) for worker in METRICS_PORTS} == {0}
+
+
+@pytest.mark.parametrize(
+    ("name", "url", "rule"),
+    [
+        ("RABBITMQ_URL", "amqp://host:99999/", "a port number"),
+        ("DATABASE_URL", "postgresql://host:65536/wabus", "a port number"),
+        ("REDIS_URL", "redis://host:99999/0", "a port number"),
+        ("REDIS_URL", "redis://host/?db=x", "db must be a number"),
+    ],
+)
+def test_a_url_that_no_client_could_use_is_one_line(name: str, url: str, rule: str) -> None:
+    line = refusal({name: url})
+
+    assert line.startswith(f"{name}: ")
+    assert rule in line
+
+
+def test_a_misspelt_key_of_a_number_never_shows_its_value(tmp_path: Path) -> None:
+    numbers = write(tmp_path / "numbers.json", {"1001": {"acces_token": "EAAsecret"}})
+
+    line = refusal({"WHATSAPP_NUMBERS_FILE": numbers})
+
+    assert "'acces_token' is not a known key" in line
+    assert "EAAsecret" not in line

@@ -28,7 +28,7 @@ from shared.payloads.outbound import OnAmbiguous
 from shared.postgres.database import Database
 from shared.settings import Settings
 from workers.cli import campaign_launch as launching
-from workers.cli.campaign_control import Controlled, carry_out
+from workers.cli.campaign_control import Controlled, carry_out, is_cancellable
 from workers.cli.campaign_file import Checked, Problem, check_file, read_columns, read_header_row
 from workers.cli.campaign_status import (
     CampaignStatus,
@@ -46,6 +46,7 @@ from workers.cli.campaign_template import (
     read_header,
     read_params,
 )
+from workers.cli.confirmation import demand_consent, yes_option
 from workers.cli.operation import by_option, json_option, run_on_database, silence_logs
 from workers.cli.printing import print_json, print_table
 from workers.cli.publishing import open_publisher
@@ -243,13 +244,24 @@ def resume(campaign_id: str, by: str, as_json: bool) -> None:
     _control("resume", campaign_id, by, as_json)
 
 
-@campaign.command(epilog="\b\nExample:\n  wabus campaign cancel spring")
+@campaign.command(epilog="\b\nExample:\n  wabus campaign cancel spring\n  wabus campaign cancel spring --yes")
 @_id
+@yes_option
 @by_option
 @json_option
-def cancel(campaign_id: str, by: str, as_json: bool) -> None:
-    """Stop for good: who was not reached is skipped. There is no way back."""
+def cancel(campaign_id: str, yes: bool, by: str, as_json: bool) -> None:
+    """Stop for good: who was not reached is skipped. There is no way back: it asks first."""
+    if not yes:
+        _ask_to_cancel(campaign_id, as_json)
     _control("cancel", campaign_id, by, as_json)
+
+
+def _ask_to_cancel(campaign_id: str, as_json: bool) -> None:
+    """Ask only about a campaign that a cancel would change."""
+    settings = Settings.from_env(os.environ)
+    if run_on_database(settings, lambda database: is_cancellable(database, campaign_id)):
+        deed = f"Campaign {campaign_id} would be cancelled, and who was not reached skipped"
+        demand_consent(deed, campaign_id, yes=False, as_json=as_json)
 
 
 def _control(action: str, campaign_id: str, by: str, as_json: bool) -> None:

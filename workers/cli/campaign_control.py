@@ -51,6 +51,12 @@ async def carry_out(
     return await _wait(database, campaign_id, requested_at)
 
 
+async def is_cancellable(database: Database, campaign_id: str) -> bool:
+    """Whether it is there and has not ended."""
+    found = await database.fetchrow(QUERIES["find"], campaign_id)
+    return found is not None and found["status"] not in ("cancelled", "done")
+
+
 async def _check(connection: Connection, action: str, campaign_id: str) -> datetime | None:
     """The database's time of the request; None where it was cancelled and shall be."""
     found = await connection.fetchrow(QUERIES["find"], campaign_id)

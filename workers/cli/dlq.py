@@ -4,11 +4,10 @@ Owns options and exit codes; the work is `shared.deadletters`', what is chosen `
 `dlq_view`'s.
 """
 
-import asyncio
 import logging
 import os
 import sys
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final, TypeVar
 from uuid import UUID
 
@@ -17,14 +16,17 @@ import click
 from shared.deadletters.letters import Letter, Selection
 from shared.deadletters.replay import ReplayReport
 from shared.deadletters.store import DeadLetterStore
-from shared.errors import SchemaMismatch, StoreDataError
+from shared.errors import WabusError
 from shared.postgres.database import Database
 from shared.reasons import DeadReason
 from shared.settings import Settings
 from workers.cli import dlq_view as view
 from workers.cli.ages import read_age
-from workers.cli.dlq_choice import Choice, choose, demand_restriction, resolve
-from workers.cli.dlq_replay import open_replayer, replay_at_rate
+from workers.cli.confirmation import Unconfirmed, can_ask, demand_consent, yes_option
+from workers.cli.dlq_choice import Choice, choose, demand_restriction, demand_unrouted, resolve
+from workers.cli.dlq_edit import edit_body
+from workers.cli.dlq_replay import Tally, open_replayer, replay_at_rate
+from workers.cli.operation import run_on_database
 
 T = TypeVar("T")
 Command = Callable[..., Any]
@@ -62,6 +64,9 @@ _FILTERS: Final = (
     ),
 )
 _WHY: Final = "replayed by an operator"
+_routing_key = click.option(
+    "--routing-key", metavar="KEY", help="For unrouted ones: publish under this key, not their own."
+)
 _json = click.option("--json", "as_json", is_flag=True, help="One JSON object, for programs.")
 _all = click.option("--all", "everything", is_flag=True, help="Everything open; no ids, no filters.")
 _by = click.option("--by", envvar="USER", default="unknown", show_default="$USER", help="Who decides this.")
@@ -125,7 +130,8 @@ def show(letter_id: str, as_json: bool) -> None:
 
 @dlq.command(
     epilog="\b\nExample:\n  wabus dlq replay --reason lock_timeout --newer-than 2h --dry-run\n"
-    "  wabus dlq replay --queue outbound-sender --limit 100 --rate 10\n  wabus dlq replay 3f2a9c1e"
+    "  wabus dlq replay --queue outbound-sender --limit 100 --rate 10\n  wabus dlq replay 3f2a9c1e\n"
+    "  wabus dlq replay --reason unrouted --queue wa.outbound --routing-key reply.1001.491700000001"
 )
 @click.argument("ids", nargs=-1, metavar="[ID]...")
 @_filters
@@ -133,6 +139,7 @@ def show(letter_id: str, as_json: bool) -> None:
 @click.option("--limit", type=click.IntRange(1), help="At most so many; alone, of everything open.")
 @click.option("--rate", type=click.FloatRange(0, min_open=True), help="At most so many a second.")
 @click.option("--accept-duplicate", is_flag=True, help="send_ambiguous too: the customer may get it twice.")
+@_routing_key
 @click.option("--dry-run", is_flag=True, help="Tell what would go back, change nothing.")
 @_by
 @_json
@@ -142,6 +149,7 @@ def replay(
     limit: int | None,
     rate: float | None,
     accept_duplicate: bool,
+    routing_key: str | None,
     dry_run: bool,
     by: str,
     as_json: bool,
@@ -149,7 +157,8 @@ def replay(
 ) -> None:
     """Put dead letters back to the queue they died in, the most pressing first.
 
-    Two who do so at once put each back once. Exits 1 where one that was named could not be put back, or any
+    Two who do so at once put each back once. An unrouted one goes back only where a queue of ours is bound
+    for its routing key, or for --routing-key. Exits 1 where one that was named could not be put back, or any
     that was tried.
     """
     demand_restriction(ids, filters, everything=everything, bounded=dry_run or limit is not None)
@@ -157,17 +166,25 @@ def replay(
     async def work(database: Database) -> tuple[Choice, ReplayReport]:
         store = DeadLetterStore(database)
         choice = await choose(store, ids, filters, limit=limit, guard=not accept_duplicate)
+        demand_unrouted(choice, routing_key)
         if dry_run or not choice.ids:
             return choice, ReplayReport()
         async with open_replayer(_settings(), database) as replayer:
 
             async def replay_chunk(chunk: Sequence[UUID]) -> ReplayReport:
-                return await replayer.replay(chunk, by=by, why=_WHY, accept_duplicate=accept_duplicate)
+                return await replayer.replay(
+                    chunk, by=by, why=_WHY, accept_duplicate=accept_duplicate, routing_key=routing_key
+                )
 
             with view.progress(len(choice.ids), shown=not as_json) as advance:
-                return choice, await replay_at_rate(replay_chunk, choice.ids, rate, advance)
+                return choice, await replay_at_rate(replay_chunk, choice.ids, rate, advance, tally)
 
-    choice, report = _run(work)
+    tally = Tally()
+    try:
+        choice, report = _run(work)
+    except (KeyboardInterrupt, WabusError) as error:
+        _tell_how_far(tally, error)
+        raise
     if as_json:
         click.echo(view.replay_as_json(choice, report, dry_run=dry_run))
     else:
@@ -175,6 +192,48 @@ def replay(
     unmet = ids and (choice.guarded or choice.not_open or report.not_claimed)
     undone = not dry_run and len(report.replayed) + len(report.not_claimed) < len(choice.ids)
     sys.exit(1 if unmet or undone else 0)
+
+
+@dlq.command(epilog="\b\nExample:\n  wabus dlq edit 3f2a9c1e")
+@click.argument("letter_id", metavar="ID")
+@_routing_key
+@click.option("--accept-duplicate", is_flag=True, help="send_ambiguous too: the customer may get it twice.")
+@_by
+@_json
+def edit(letter_id: str, routing_key: str | None, accept_duplicate: bool, by: str, as_json: bool) -> None:
+    """Open the body of a dead letter in $EDITOR, and replay what is saved there.
+
+    The new body must be what its queue takes, or nothing happens. The dead letter keeps the body with which
+    it died, and says that another was replayed. Exits 1 where it was not replayed.
+    """
+
+    async def read(database: Database) -> Letter | None:
+        store = DeadLetterStore(database)
+        return await store.get(await resolve(store, letter_id))
+
+    letter = _run(read)
+    if letter is None:
+        raise click.ClickException(f"no dead letter {letter_id}")
+    edited = edit_body(letter, routing_key)
+
+    async def work(database: Database) -> ReplayReport:
+        async with open_replayer(_settings(), database) as replayer:
+            return await replayer.replay(
+                [letter.message.id],
+                by=by,
+                why=edited.why,
+                accept_duplicate=accept_duplicate,
+                routing_key=routing_key,
+                body=edited.body,
+            )
+
+    report = _run(work)
+    choice = Choice((letter.message.id,), {letter.message.reason: 1})
+    if as_json:
+        click.echo(view.replay_as_json(choice, report, dry_run=False))
+    else:
+        view.print_replay(choice, report, dry_run=False)
+    sys.exit(0 if report.replayed else 1)
 
 
 @dlq.command(
@@ -185,13 +244,26 @@ def replay(
 @_all
 @click.option("--why", required=True, help="Kept with each of them.")
 @click.option("--dry-run", is_flag=True, help="Tell what would be dismissed, change nothing.")
+@yes_option
 @_by
 @_json
 def dismiss(
-    ids: tuple[str, ...], everything: bool, why: str, dry_run: bool, by: str, as_json: bool, **filters: Any
+    ids: tuple[str, ...],
+    everything: bool,
+    why: str,
+    dry_run: bool,
+    yes: bool,
+    by: str,
+    as_json: bool,
+    **filters: Any,
 ) -> None:
-    """Settle dead letters without a replay. They are kept for 30 days, with who and why."""
+    """Settle dead letters without a replay. They are kept for 30 days, with who and why.
+
+    What is not named by its id is asked about first, with its number, or wants --yes.
+    """
     demand_restriction(ids, filters, everything=everything, bounded=dry_run)
+    if not (ids or dry_run or yes):
+        _ask_to_dismiss(filters, as_json)
 
     async def work(database: Database) -> tuple[Choice, list[UUID]]:
         store = DeadLetterStore(database)
@@ -206,24 +278,32 @@ def dismiss(
     sys.exit(1 if choice.not_open or (ids and not dry_run and len(dismissed) < len(choice.ids)) else 0)
 
 
+def _ask_to_dismiss(filters: Mapping[str, Any], as_json: bool) -> None:
+    if not can_ask(as_json=as_json):
+        raise Unconfirmed("nobody can confirm here: give --yes, or --dry-run to count first")
+
+    async def count(database: Database) -> int:
+        return len((await choose(DeadLetterStore(database), (), filters)).ids)
+
+    if number := _run(count):
+        demand_consent(f"{number} dead letters would be dismissed", str(number), yes=False, as_json=False)
+
+
+def _tell_how_far(tally: Tally, error: BaseException) -> None:
+    """An interrupted replay: what went back is back; what was claimed is open again soon."""
+    report = tally.report
+    if report.replayed or isinstance(error, KeyboardInterrupt):
+        failed = f", {len(report.failed)} failed" if report.failed else ""
+        told = (
+            f"wabus: interrupted: replayed {len(report.replayed)} of {tally.total}{failed}; the rest is open"
+        )
+        click.echo(told, err=True)
+
+
 def _settings() -> Settings:
     return Settings.from_env(os.environ)
 
 
 def _run(work: Callable[[Database], Awaitable[T]]) -> T:
     """Run with a database; what it raises is one line and exit 1."""
-    dsn = _settings().database_url.get_secret_value()
-
-    async def run() -> T:
-        database = Database(dsn, size=2)
-        try:
-            return await work(database)
-        finally:
-            await database.close()
-
-    try:
-        return asyncio.run(run())
-    except StoreDataError as error:
-        if "UndefinedTable" in str(error):
-            raise SchemaMismatch("the database has no dead letters' table: run `wabus migrate`") from error
-        raise
+    return run_on_database(_settings(), work)

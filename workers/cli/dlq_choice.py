@@ -37,6 +37,12 @@ def demand_restriction(
         raise click.UsageError("--all stands alone, without ids and filters")
 
 
+def demand_unrouted(choice: Choice, routing_key: str | None) -> None:
+    """A usage error where a routing key is given for what goes back to its queue, whatever its key."""
+    if routing_key is not None and choice.counts.keys() - {DeadReason.UNROUTED.value}:
+        raise click.UsageError("--routing-key is for unrouted dead letters: add --reason unrouted")
+
+
 async def resolve(store: DeadLetterStore, beginning: str) -> UUID:
     """The id that begins so; an error where there is none, or more than one."""
     try:

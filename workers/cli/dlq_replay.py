@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 from uuid import UUID
 
 import aio_pika
@@ -11,11 +12,18 @@ from shared.amqp.pika_link import BROKER_ERRORS, Link
 from shared.amqp.pika_publisher import PikaPublisher
 from shared.deadletters.replay import CHUNK, NOWHERE, Replayer, ReplayReport
 from shared.durations import DURATIONS
-from shared.errors import BrokerUnavailable
-from shared.masking import mask_url
 from shared.postgres.database import Database
 from shared.running.ending import end_tasks
 from shared.settings import Settings
+from workers.cli.operation import unreached_broker
+
+
+@dataclass(slots=True)
+class Tally:
+    """How far a replay came, for who has to tell it when it was interrupted."""
+
+    total: int = 0
+    report: ReplayReport = field(default_factory=ReplayReport)
 
 
 @asynccontextmanager
@@ -26,7 +34,7 @@ async def open_replayer(settings: Settings, database: Database) -> AsyncIterator
         async with await aio_pika.connect(url, timeout=10):
             pass
     except BROKER_ERRORS as error:
-        raise BrokerUnavailable(f"cannot reach RabbitMQ at {mask_url(url)}: {error}") from error
+        raise unreached_broker(url, error) from error
     link = Link(url, "wabus dlq", DURATIONS)
     connecting = asyncio.create_task(link.run(), name="amqp publish")
     try:
@@ -40,22 +48,29 @@ async def replay_at_rate(
     ids: Sequence[UUID],
     rate: float | None,
     advance: Callable[[int], None],
+    tally: Tally,
 ) -> ReplayReport:
     """Replay in order, at most `rate` a second; stops once nothing goes out any more.
 
-    What was not tried is in neither part of the report. `advance` is told how many were tried.
+    What was not tried is in neither part of the report. `advance` is told how many were tried,
+    `tally` what came of them.
     """
     size = CHUNK if rate is None else max(1, min(CHUNK, int(rate)))
-    total = ReplayReport()
+    tally.total = len(ids)
     for start in range(0, len(ids), size):
         chunk = ids[start : start + size]
         pause = asyncio.create_task(asyncio.sleep(0 if rate is None else len(chunk) / rate))
-        report = await replay(chunk)
-        total += report
+        replaying = asyncio.ensure_future(replay(chunk))
+        try:
+            report = await asyncio.shield(replaying)
+        except asyncio.CancelledError:
+            tally.report += await replaying  # what was begun is ended, so that what is told is true
+            raise
+        tally.report += report
         advance(len(chunk))
         if len(report.failed) == len(chunk) and any(error != NOWHERE for _, error in report.failed):
             pause.cancel()
             break
         if start + size < len(ids):
             await pause
-    return total
+    return tally.report

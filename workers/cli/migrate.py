@@ -7,6 +7,7 @@ import asyncio
 import os
 from collections.abc import Sequence
 from dataclasses import asdict
+from urllib.parse import unquote, urlsplit
 
 import click
 import orjson
@@ -15,13 +16,14 @@ from rich.table import Table
 from schema.migrator import MigrationError, Step, latest_version
 from schema.migrator import migrate as carry_out
 from shared.settings import Settings
+from workers.cli.confirmation import demand_consent, yes_option
 from workers.cli.printing import open_console
 
 _EPILOG = """\b
 Example:
   wabus migrate --dry-run
   wabus migrate
-  wabus migrate --to 0      (removes every table and all data)"""
+  wabus migrate --to 0      (removes every table and all data; asks for the database's name)"""
 
 
 @click.command(epilog=_EPILOG)
@@ -29,16 +31,22 @@ Example:
     "--to", type=click.IntRange(0), metavar="N", help="Version to reach; the latest, when left out."
 )
 @click.option("--dry-run", is_flag=True, help="Tell the steps, change nothing.")
+@yes_option
+@click.option("--force", is_flag=True, help="Backward even while workers are connected: they will fail.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object, for programs.")
-def migrate(to: int | None, dry_run: bool, as_json: bool) -> None:
+def migrate(to: int | None, dry_run: bool, yes: bool, force: bool, as_json: bool) -> None:
     """Migrate the database that MIGRATION_DATABASE_URL (else DATABASE_URL) names.
 
     Several may run at once: one does the work, the others find it done. Going backward drops what the newer
-    version added, data included; 0 leaves nothing at all.
+    version added, data included; 0 leaves nothing at all. It asks first, and is refused while workers are
+    connected.
     """
     dsn = Settings.from_env(os.environ).migration_database_url.get_secret_value()
     try:
-        steps = asyncio.run(carry_out(dsn, to=to, dry_run=dry_run))
+        steps = asyncio.run(carry_out(dsn, to=to, dry_run=True, force=force))
+        if not dry_run:
+            _demand_consent(steps, dsn, yes=yes, as_json=as_json)
+            steps = asyncio.run(carry_out(dsn, to=to, force=force))
     except MigrationError as error:
         raise click.ClickException(str(error)) from error
     version = latest_version() if to is None else to
@@ -47,6 +55,13 @@ def migrate(to: int | None, dry_run: bool, as_json: bool) -> None:
         click.echo(orjson.dumps(told))
     else:
         _print_steps(steps, version, dry_run=dry_run)
+
+
+def _demand_consent(steps: Sequence[Step], dsn: str, *, yes: bool, as_json: bool) -> None:
+    if any(step.direction == "down" for step in steps):
+        name = unquote(urlsplit(dsn).path[1:]) or "postgres"
+        deed = f"Database {name} would lose what {len(steps)} migrations made, its data too"
+        demand_consent(deed, name, yes=yes, as_json=as_json)
 
 
 def _print_steps(steps: Sequence[Step], version: int, *, dry_run: bool) -> None:

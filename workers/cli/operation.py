@@ -12,13 +12,15 @@ from typing import Any, Final, TypeVar
 import asyncpg
 import click
 
-from shared.errors import StoreError, WabusError
+from shared.errors import BrokerUnavailable, StoreError, WabusError
 from shared.masking import mask_url
 from shared.postgres.database import Connection, Database
 from shared.settings import Settings
 
 _Result = TypeVar("_Result")
 _RECORD: Final = "insert into audit_log (actor, action, subject, details) values ($1, $2, $3, $4)"
+#: What helps where a server is away.
+SAYS_MORE: Final = "; `wabus doctor` says what to do"
 _UNPREPARED: Final = (asyncpg.UndefinedTableError, asyncpg.UndefinedColumnError)
 
 
@@ -64,7 +66,13 @@ def _explain(error: StoreError, settings: Settings) -> str:
     where = mask_url(settings.database_url.get_secret_value())
     if isinstance(error.__cause__, _UNPREPARED):
         return f"the database at {where} has no schema, or an old one: run `wabus migrate`"
-    return f"PostgreSQL at {where}: {error}"
+    return f"PostgreSQL at {where}: {error}{SAYS_MORE}"
+
+
+def unreached_broker(url: str, error: BaseException) -> BrokerUnavailable:
+    """RabbitMQ is away: where, why, and what helps."""
+    why = str(error) or type(error).__name__
+    return BrokerUnavailable(f"cannot reach RabbitMQ at {mask_url(url)}: {why}{SAYS_MORE}")
 
 
 def silence_logs() -> None:

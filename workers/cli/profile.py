@@ -5,7 +5,6 @@ Owns the operator's side of `customer_profiles`; what an erasure covers is `eras
 
 import asyncio
 import os
-import sys
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from typing import Any, Final, TypeVar
@@ -19,6 +18,7 @@ from shared.masking import escape_controls
 from shared.postgres.database import Database
 from shared.postgres.queries import Queries
 from shared.settings import Settings
+from workers.cli.confirmation import Unconfirmed, can_ask, demand_consent, yes_option
 from workers.cli.customer import audit_subject, phone_argument
 from workers.cli.erasure import Erasure, count_keys, remove_keys
 from workers.cli.erasure import erase as erase_person
@@ -80,7 +80,7 @@ def opt_out(phone: str, by: str, as_json: bool) -> None:
 )
 @phone_argument
 @click.option("--dry-run", is_flag=True, help="Count what would go, remove nothing.")
-@click.option("--yes", is_flag=True, help="Do not ask; needed where no terminal can.")
+@yes_option
 @by_option
 @json_option
 def erase(phone: str, dry_run: bool, yes: bool, by: str, as_json: bool) -> None:
@@ -92,8 +92,8 @@ def erase(phone: str, dry_run: bool, yes: bool, by: str, as_json: bool) -> None:
     write meanwhile, run it again.
     """
     settings = Settings.from_env(os.environ)
-    if not (dry_run or yes or (sys.stdin.isatty() and not as_json)):
-        raise click.UsageError("Nobody can confirm here: give --yes, or --dry-run to count first.")
+    if not (dry_run or yes or can_ask(as_json=as_json)):
+        raise Unconfirmed("nobody can confirm here: give --yes, or --dry-run to count first")
     silence_logs()
     if not (dry_run or yes):
         _confirm(settings, phone, by)
@@ -110,7 +110,7 @@ def erase(phone: str, dry_run: bool, yes: bool, by: str, as_json: bool) -> None:
 def _confirm(settings: Settings, phone: str, by: str) -> None:
     erasure = _erase(settings, phone, by, dry_run=True)
     _print_erasure(phone, erasure, None, dry_run=True)
-    click.confirm(f"Erase everything of {phone}?", abort=True)
+    demand_consent(f"Everything of {phone} would be erased", phone, yes=False, as_json=False)
 
 
 def _erase(settings: Settings, phone: str, by: str, *, dry_run: bool) -> Erasure:

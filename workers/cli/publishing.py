@@ -10,9 +10,8 @@ from shared.amqp.delivery import Publisher
 from shared.amqp.pika_link import BROKER_ERRORS, Link
 from shared.amqp.pika_publisher import PikaPublisher
 from shared.durations import DURATIONS
-from shared.errors import BrokerUnavailable
-from shared.masking import mask_url
 from shared.settings import Settings
+from workers.cli.operation import unreached_broker
 
 
 @asynccontextmanager
@@ -23,7 +22,7 @@ async def open_publisher(settings: Settings) -> AsyncIterator[Publisher]:
         async with await aio_pika.connect(url, timeout=10):
             pass
     except BROKER_ERRORS as error:
-        raise BrokerUnavailable(f"cannot reach RabbitMQ at {mask_url(url)}: {error}") from error
+        raise unreached_broker(url, error) from error
     link = Link(url, "wabus command", DURATIONS)
     connecting = asyncio.create_task(link.run(), name="amqp publish")
     try:

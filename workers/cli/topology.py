@@ -12,10 +12,8 @@ from aio_pika.abc import AbstractConnection
 from shared.amqp.declare import declare_topology, find_missing
 from shared.amqp.pika_link import BROKER_ERRORS
 from shared.amqp.topology import Topology, build_topology
-from shared.errors import BrokerUnavailable
-from shared.masking import mask_url
 from shared.settings import Settings
-from workers.cli.operation import silence_logs
+from workers.cli.operation import silence_logs, unreached_broker
 
 
 @click.group()
@@ -86,4 +84,4 @@ async def _connect(settings: Settings) -> AbstractConnection:
     try:
         return await aio_pika.connect(url, timeout=10)
     except BROKER_ERRORS as error:
-        raise BrokerUnavailable(f"cannot reach RabbitMQ at {mask_url(url)}: {error}") from error
+        raise unreached_broker(url, error) from error

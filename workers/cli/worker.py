@@ -13,11 +13,12 @@ from workers.registry import WORKER_NAMES, load_worker
 
 
 @click.command()
-@click.argument("name", type=click.Choice([*WORKER_NAMES, "all"]))
+@click.argument("name", type=click.Choice([*WORKER_NAMES, "all"]), metavar="NAME")
 @click.option("--json", "as_json", is_flag=True, help="Log one JSON object a line, on a terminal too.")
 def worker(name: str, as_json: bool) -> None:
     """Run the worker NAME until SIGTERM or SIGINT drains it; a second signal exits at once.
 
+    NAME is inbound-resolver, outbound-sender, status-updater, broadcast-batcher, dlq-handler or scheduler;
     `all` runs every worker in one process, for development. Settings come from the environment.
 
     \b
