@@ -12,6 +12,7 @@ from tests.support.leftovers import count, is_all_told, keys_told, nothing_waits
 from tests.support.processes import Processes
 from tests.support.waiting import until
 
+_PUBLISHER = "shared.amqp.pika_publisher:PikaPublisher"
 _STORE = "workers.inbound_resolver.store:MessageStore"
 _RESOLVER = "workers.inbound_resolver.resolver:InboundResolver"
 
@@ -146,6 +147,27 @@ async def test_a_closing_is_told_under_one_key(
     await work_off(cluster, "inbound-resolver")
     assert len(set(keys_told(cluster, "conversation.closed"))) == 1
     assert await cluster.conn.fetchval("select status from conversation_mappings") == "closed"
+
+
+@pytest.mark.parametrize(
+    "point",
+    [
+        pytest.param(before(f"{_PUBLISHER}.publish", showing="exchange='wa.retry'"), id="before the copy"),
+        pytest.param(after(f"{_PUBLISHER}.publish", showing="exchange='wa.retry'"), id="copy to ack"),
+    ],
+)
+async def test_a_correlation_that_comes_too_early_survives_on_its_way_to_a_retry(
+    cluster: Cluster, processes: Processes, point: CrashPoint
+) -> None:
+    wamid = messages()[0]["wamid"]
+    told = {"conversation_id": "conv-1", "communication_id": "c", "whatsapp_message_id": wamid}
+    await cluster.publish("wa.correlation", "genesys", told)
+    await processes.crash("inbound-resolver", point)
+    await _resolve_one(cluster)
+    async with cluster.running("inbound-resolver", "scheduler"):
+        await until(lambda: _is_told(cluster, "conversation.correlated"))
+    assert await cluster.conn.fetchval("select conversation_id from conversation_mappings") == "conv-1"
+    assert len(set(keys_told(cluster, "conversation.correlated"))) == 1
 
 
 async def _resolve_one(cluster: Cluster) -> dict[str, Any]:
