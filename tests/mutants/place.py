@@ -19,9 +19,11 @@ ROOT: Final = Path(__file__).resolve().parents[2]
 _LEFT_OUT: Final = shutil.ignore_patterns(".git", ".venv", ".stack*", "__pycache__", ".*_cache", "*.egg-info")
 _PACKAGES: Final = ("deploy", "schema", "shared", "tests", "workers.__main__")
 #: Seconds that a wait in vain may take: most mutants die of one.
-_PATIENCE_S: Final = 15
+_PATIENCE_S: Final = 30
 #: Seconds until the tests of one mutant are given up: what hangs is noticed, too.
 _LIMIT_S: Final = 300.0
+#: Seconds for the tests of all of them, unmutated.
+_LIMIT_OF_ALL_S: Final = 3600.0
 
 
 class NotTheCopy(Exception):  # noqa: N818 - said of the machine, not of a mutant
@@ -58,21 +60,18 @@ class Place:
         finally:
             self._write(path, text)
 
+    def run_all(self, tests: Sequence[str]) -> tuple[int | None, str]:
+        """Run tests to the end; as `run_tests`."""
+        return self._run(tests, _LIMIT_OF_ALL_S)
+
     def run_tests(self, tests: Sequence[str]) -> tuple[int | None, str]:
         """Run tests up to the first that fails: pytest's exit code (None: they did not end) and output."""
-        command = [
-            "-m",
-            "pytest",
-            "-x",
-            "-q",
-            "-p",
-            "no:cacheprovider",
-            "--patience",
-            str(_PATIENCE_S),
-            *tests,
-        ]
+        return self._run(["-x", *tests], _LIMIT_S)
+
+    def _run(self, arguments: Sequence[str], limit_s: float) -> tuple[int | None, str]:
+        options = ["-q", "-p", "no:cacheprovider", "--patience", str(_PATIENCE_S)]
         with subprocess.Popen(
-            [sys.executable, *command],
+            [sys.executable, "-m", "pytest", *options, *arguments],
             cwd=self._root,
             env=self._environ,
             stdin=subprocess.DEVNULL,
@@ -82,7 +81,7 @@ class Place:
             errors="replace",
         ) as process:
             try:
-                output, _ = process.communicate(timeout=_LIMIT_S)
+                output, _ = process.communicate(timeout=limit_s)
             except subprocess.TimeoutExpired:
                 process.terminate()  # as Ctrl-C: what it started is ended with it
                 output, _ = process.communicate()
