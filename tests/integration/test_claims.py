@@ -25,7 +25,7 @@ from tests.support.tracking import AbsentBroker, tracking
 from tests.support.waiting import until
 from tests.unit.test_consuming import delivery
 from workers.outbound_sender.circuit_store import CircuitStore
-from workers.outbound_sender.claims import Ask, Claimed, ClaimStore, Verdict
+from workers.outbound_sender.claims import Ask, Claimed, ClaimStore, NeedsPermit, Verdict
 from workers.outbound_sender.gate import Claim, Hold, Withdraw
 from workers.outbound_sender.message import Outgoing
 from workers.outbound_sender.results import Effect, Ending, ResultStore
@@ -111,6 +111,13 @@ async def test_a_claim_knows_what_whoever_held_its_message_has_written(
     [verdict] = await claiming
     assert isinstance(verdict, Claimed)
     assert verdict.claim == Claim(2)
+
+
+async def test_without_a_permit_nothing_is_claimed(conn: Connection, claims: ClaimStore) -> None:
+    message = await add_outgoing(conn)
+
+    assert await claims.claim([Ask(message, has_permit=False)]) == [NeedsPermit()]
+    assert await conn.fetchval("select count(*) from send_attempts") == 0
 
 
 async def test_messages_recorded_in_one_transaction_keep_their_order(

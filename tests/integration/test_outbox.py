@@ -1,4 +1,6 @@
-"""The outbox: what nobody published is never pruned, however old it is."""
+"""The outbox: what nobody published is never pruned, however old, and is published by one."""
+
+from datetime import UTC, datetime, timedelta
 
 from shared.postgres.database import Database
 from shared.postgres.outbox import Outbox
@@ -30,3 +32,19 @@ async def test_only_what_was_published_grows_too_old(conn: Connection, database_
     assert removed == [1, 0]
     left = await conn.fetch("select event_type from outbox_events order by event_type")
     assert [row["event_type"] for row in left] == ["never told", "told just now"]
+
+
+async def test_what_its_writer_is_about_to_publish_is_not_published_beside_it(
+    conn: Connection, database_url: str
+) -> None:
+    later = datetime.now(UTC) + timedelta(hours=1)
+    await insert(conn, "outbox_events", event_type="at it", claimed_until=later)
+    await insert(conn, "outbox_events", event_type="gave up", claimed_until=later - timedelta(days=1))
+    await insert(conn, "outbox_events", event_type="never began")
+
+    database = Database(database_url)
+    outbox = Outbox(database, AbsentBroker(), FAST)
+    claimed = [sorted(event.event_type for event in await outbox.claim_unmarked(10)) for _ in range(2)]
+    await database.close()
+
+    assert claimed == [["gave up", "never began"], []]

@@ -59,11 +59,7 @@ MUTATIONS: Final = (
         "needs_permit = isinstance(decision, Claim) and not ask.has_permit",
         "needs_permit = False",
         "4.6 limits are shared by all replicas",
-        (
-            "tests/integration/test_outbound_answers.py::test_five_failures_of_three_messages_open_the_breaker_and_probes_close_it",
-            "tests/integration/test_outbound_faults.py::test_a_paused_number_sends_nothing_and_goes_on_in_order_when_resumed",
-            "tests/integration/test_outbound_answers.py::test_spam_holds_the_marketing_of_its_number_only",
-        ),
+        (f"{_CLAIMS}::test_without_a_permit_nothing_is_claimed",),
     ),
     Mutation(
         "a customer's order goes by time",

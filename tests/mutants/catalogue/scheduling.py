@@ -191,7 +191,7 @@ MUTATIONS: Final = (
         "    where published_at is null and (claimed_until is null or claimed_until < now())\n",
         "    where published_at is null\n",
         "1.5 a writer's own event is not published beside it",
-        ("tests/integration/test_metrics_of_work.py::test_gauges_of_the_whole_cluster",),
+        ("tests/integration/test_outbox.py",),
     ),
     Mutation(
         "a publication that failed is marked",

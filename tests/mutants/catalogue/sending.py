@@ -157,9 +157,7 @@ MUTATIONS: Final = (
         'if dead is None or written.status != "failed":',
         "if dead is None:",
         "4.4 fails only when no attempt can still succeed",
-        (
-            "tests/integration/test_outbound_faults.py::test_a_status_that_closes_the_attempt_before_its_time_out_proves_the_send",
-        ),
+        ("tests/unit/test_sender_sending.py",),
     ),
     Mutation(
         "an attempt that a status closed is deferred as unknown",
