@@ -87,6 +87,20 @@ async def test_what_is_told_again_is_the_same(cluster: Cluster, processes: Proce
     assert _untraced(again()) == _untraced(first)
 
 
+async def test_a_copy_is_not_acknowledged_while_another_replica_publishes_its_message(
+    cluster: Cluster, processes: Processes
+) -> None:
+    message = await _resolve_one(cluster)
+    await cluster.conn.execute(
+        """update message_tracking
+           set published_at = null, publish_claimed_by = gen_random_uuid(),
+               publish_claimed_until = 'infinity'"""
+    )
+    await cluster.publish("wa.inbound", message["wa_id"], message)
+    await processes.crash("inbound-resolver", before(f"{_STORE}.resolve", nth=2))  # it looks again
+    await until(lambda: _is_deep(cluster, "inbound-resolver", 1))
+
+
 def _untraced(told: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
     """Without the trace: a gateway that gives none gets another one with each delivery."""
     return {wamid: item | {"trace_id": ""} for wamid, item in told.items()}
@@ -176,6 +190,10 @@ async def _resolve_one(cluster: Cluster) -> dict[str, Any]:
         await cluster.publish("wa.inbound", message["wa_id"], message)
         await until(lambda: _is_published(cluster, 1))
     return message
+
+
+async def _is_deep(cluster: Cluster, queue: str, depth: int) -> bool:
+    return await cluster.depth(queue) == depth
 
 
 async def _is_told(cluster: Cluster, event_type: str) -> bool:

@@ -5,6 +5,7 @@ stale, 2 where the tests fail without any mutation or cannot run.
 """
 
 import argparse
+import signal
 import sys
 
 import orjson
@@ -28,6 +29,7 @@ def main() -> int:
     mutations = [mutation for mutation in MUTATIONS if mutation.matches(options.only)]
     if not mutations:
         parser.error(f"no mutation has {options.only!r} in its name, file or rule")
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # servers and copies go with us
     progress = Console(stderr=True)
     judged: list[Judged] = []
     try:

@@ -65,7 +65,10 @@ MUTATIONS: Final = (
         "waiting = {inbound.message.wamid for inbound in others}",
         "waiting: set[str] = set()",
         "3.2 acked only once published_at is set",
-        (f"{_PUBLICATION}::test_a_copy_waits_for_its_publisher_and_does_not_die",),
+        (
+            "tests/e2e/test_crashes_of_the_resolver.py::"
+            "test_a_copy_is_not_acknowledged_while_another_replica_publishes_its_message",
+        ),
     ),
     Mutation(
         "an enriched message need not reach its queue",
@@ -73,7 +76,7 @@ MUTATIONS: Final = (
         "mandatory=self._enriched_queue",
         "mandatory=False",
         "2.2 what goes to our own queues must be known to have reached them",
-        (_RESOLVER, "tests/integration/test_topology.py"),
+        (f"{_RESOLVER}::test_an_enriched_message_that_reaches_no_queue_is_published_until_it_does",),
     ),
     Mutation(
         "the idempotency key is a new one",
@@ -113,6 +116,6 @@ MUTATIONS: Final = (
         "check_media_url(message.media_url, allowed_hosts)",
         "check_media_url(message.media_url, ())",
         "3.4 a host that is not allowed is dead as invalid_media_url",
-        (f"{_RESOLVER}::test_a_bad_message_is_dead_and_its_neighbours_are_not",),
+        (f"{_RESOLVER}::test_a_medium_is_taken_from_allowed_hosts_only",),
     ),
 )
