@@ -1,11 +1,13 @@
 """Fixtures that every suite may use, and how property tests run."""
 
+import pytest
 from hypothesis import HealthCheck, settings
 
 from tests.support.cluster import cluster, redis_url, virtual_host
 from tests.support.databases import conn, database_url, empty_database, migrated_template
 from tests.support.sending import sender
 from tests.support.servers import servers
+from tests.support.waiting import Patience
 
 __all__ = [
     "cluster",
@@ -29,3 +31,13 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow],
 )
 settings.load_profile("wabus")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """How long a wait may be in vain: a run that expects failures need not wait a minute for each."""
+    parser.addoption("--patience", type=float, help="seconds until a wait gives up (default 60)")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Take the patience of this run."""
+    Patience.seconds = config.getoption("--patience") or Patience.seconds

@@ -12,6 +12,7 @@ from tests.support.leftovers import count, is_all_told, keys_told, nothing_waits
 from tests.support.processes import Processes
 from tests.support.waiting import until
 
+_PUBLISHER = "shared.amqp.pika_publisher:PikaPublisher"
 _STORE = "workers.inbound_resolver.store:MessageStore"
 _RESOLVER = "workers.inbound_resolver.resolver:InboundResolver"
 
@@ -86,6 +87,20 @@ async def test_what_is_told_again_is_the_same(cluster: Cluster, processes: Proce
     assert _untraced(again()) == _untraced(first)
 
 
+async def test_a_copy_is_not_acknowledged_while_another_replica_publishes_its_message(
+    cluster: Cluster, processes: Processes
+) -> None:
+    message = await _resolve_one(cluster)
+    await cluster.conn.execute(
+        """update message_tracking
+           set published_at = null, publish_claimed_by = gen_random_uuid(),
+               publish_claimed_until = 'infinity'"""
+    )
+    await cluster.publish("wa.inbound", message["wa_id"], message)
+    await processes.crash("inbound-resolver", before(f"{_STORE}.resolve", nth=2))  # it looks again
+    await until(lambda: _is_deep(cluster, "inbound-resolver", 1))
+
+
 def _untraced(told: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
     """Without the trace: a gateway that gives none gets another one with each delivery."""
     return {wamid: item | {"trace_id": ""} for wamid, item in told.items()}
@@ -148,12 +163,37 @@ async def test_a_closing_is_told_under_one_key(
     assert await cluster.conn.fetchval("select status from conversation_mappings") == "closed"
 
 
+@pytest.mark.parametrize(
+    "point",
+    [
+        pytest.param(before(f"{_PUBLISHER}.publish", showing="exchange='wa.retry'"), id="before the copy"),
+        pytest.param(after(f"{_PUBLISHER}.publish", showing="exchange='wa.retry'"), id="copy to ack"),
+    ],
+)
+async def test_a_correlation_that_comes_too_early_survives_on_its_way_to_a_retry(
+    cluster: Cluster, processes: Processes, point: CrashPoint
+) -> None:
+    wamid = messages()[0]["wamid"]
+    told = {"conversation_id": "conv-1", "communication_id": "c", "whatsapp_message_id": wamid}
+    await cluster.publish("wa.correlation", "genesys", told)
+    await processes.crash("inbound-resolver", point)
+    await _resolve_one(cluster)
+    async with cluster.running("inbound-resolver", "scheduler"):
+        await until(lambda: _is_told(cluster, "conversation.correlated"))
+    assert await cluster.conn.fetchval("select conversation_id from conversation_mappings") == "conv-1"
+    assert len(set(keys_told(cluster, "conversation.correlated"))) == 1
+
+
 async def _resolve_one(cluster: Cluster) -> dict[str, Any]:
     message = messages()[0]
     async with cluster.running("inbound-resolver"):
         await cluster.publish("wa.inbound", message["wa_id"], message)
         await until(lambda: _is_published(cluster, 1))
     return message
+
+
+async def _is_deep(cluster: Cluster, queue: str, depth: int) -> bool:
+    return await cluster.depth(queue) == depth
 
 
 async def _is_told(cluster: Cluster, event_type: str) -> bool:

@@ -121,6 +121,7 @@ async def test_a_status_proves_that_an_unknown_send_went_out(
     "point",
     [
         pytest.param(after(f"{_RESULTS}._write"), id="commit to dead"),
+        pytest.param(before(_PUBLISH, showing="x-wabus-reason"), id="before the dead letter"),
         pytest.param(after(_PUBLISH, showing="x-wabus-reason"), id="dead to ack"),
     ],
 )

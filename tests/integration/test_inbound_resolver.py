@@ -8,6 +8,7 @@ import orjson
 import pytest
 from redis.asyncio import Redis
 
+from shared.amqp.topology import ENRICHED, EVENTS
 from tests.support.cluster import Cluster
 from tests.support.leftovers import has_in_hand, work_off
 from tests.support.waiting import until
@@ -188,6 +189,35 @@ async def test_a_bad_message_is_dead_and_its_neighbours_are_not(
     assert dead.headers["x-wabus-source-queue"] == "inbound-resolver"
     assert dead.headers["x-wabus-exchange"] == "wa.inbound"
     assert dead.headers["x-wabus-routing-key"] == "491700000001"
+
+
+async def test_a_medium_is_taken_from_allowed_hosts_only(cluster: Cluster) -> None:
+    async with cluster.running("inbound-resolver", MEDIA_URL_ALLOWED_HOSTS="media.example"):
+        await send(cluster, message(1, media_url="https://media.example.evil.test/a"))
+        await send(cluster, message(2, media_url="https://media.example/a"))
+        await until(lambda: len(enriched(cluster)) == 1)
+        await until(lambda: _depth(cluster, "dlq-handler", 1))
+    assert enriched(cluster)[0]["wamid"] == message(2)["wamid"]
+    [dead] = await cluster.take("dlq-handler")
+    assert dead.headers["x-wabus-reason"] == "invalid_media_url"
+
+
+async def test_an_enriched_message_that_reaches_no_queue_is_published_until_it_does(
+    cluster: Cluster, caplog: pytest.LogCaptureFixture
+) -> None:
+    queues = [await cluster.channel.get_queue(name) for name in (ENRICHED, cluster.listener)]
+    async with cluster.running("inbound-resolver"):
+        for queue, key in zip(queues, (ENRICHED, "#"), strict=True):
+            await queue.unbind(EVENTS, key)
+        try:
+            await send(cluster, message(1))
+            await until(lambda: "resolved messages wait to be published" in caplog.text)
+            assert await _count(cluster, "message_tracking where published_at is null", 1)
+        finally:
+            for queue, key in zip(queues, (ENRICHED, "#"), strict=True):
+                await queue.bind(EVENTS, key)
+        await until(lambda: _count(cluster, "message_tracking where published_at is not null", 1))
+    assert await cluster.depth(ENRICHED) == 1
 
 
 async def test_a_correlation_goes_through_its_message_not_the_last_one(cluster: Cluster) -> None:

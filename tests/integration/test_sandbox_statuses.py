@@ -86,8 +86,15 @@ async def declare_queue(channel: AbstractChannel) -> AbstractQueue:
 
 async def hear(queue: AbstractQueue, count: int) -> list[dict[str, Any]]:
     """The next `count` bodies in order."""
-    async with asyncio.timeout(60), queue.iterator(no_ack=True) as messages:
-        return [orjson.loads((await anext(messages)).body) for _ in range(count)]
+    heard: list[dict[str, Any]] = []
+
+    async def are_heard() -> bool:
+        if (message := await queue.get(fail=False, no_ack=True)) is not None:
+            heard.append(orjson.loads(message.body))
+        return len(heard) == count
+
+    await until(are_heard)
+    return heard
 
 
 async def test_statuses_reach_a_webhook_in_metas_shape() -> None:

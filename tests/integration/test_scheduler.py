@@ -232,6 +232,19 @@ async def test_a_status_of_a_later_attempt_ends_the_wait_for_those_that_lag(clus
     assert await _count(cluster, "dead_letter_queue where reason = 'send_ambiguous'", 1)
 
 
+async def test_our_own_word_of_a_later_attempt_is_not_taken_for_the_platforms(cluster: Cluster) -> None:
+    """What we recorded ourselves says nothing of how far the updaters have come."""
+    cluster.durations = replace(cluster.durations, ambiguous_max_s=3600.0)
+    await ambiguous(cluster, lane="bulk")
+    await hear_of_another(cluster, started="5 seconds", source="wabus")
+    await cluster.publish("wa.status", "whatsapp", {"status": "sent"})
+    await until(lambda: _depth(cluster, "status-updater", 1))
+    async with cluster.running("scheduler"):
+        await until(lambda: _is_put_off_or_given_up(cluster))
+    assert cluster.told("outbound.failed") == []
+    assert await _count(cluster, "send_attempts where outcome = 'ambiguous'", 1)
+
+
 async def test_a_proof_that_is_stored_and_not_applied_yet_is_waited_for(cluster: Cluster) -> None:
     message = await ambiguous(cluster, lane="bulk")
     event = await insert(cluster.conn, "status_events", status="sent", callback_data=f"{message}:1")
@@ -266,7 +279,7 @@ async def test_a_proof_in_hand_while_postgresql_is_away_is_waited_for(
         await until(lambda: _count(cluster, "message_tracking where status = 'sent'", 1))
 
 
-async def hear_of_another(cluster: Cluster, *, started: str) -> None:
+async def hear_of_another(cluster: Cluster, *, started: str, source: str = "whatsapp") -> None:
     """A status of another message, whose attempt began so long ago, is stored just now."""
     other = await add_message(cluster.conn, wamid="wamid.other", status="sent")
     await cluster.conn.execute(
@@ -275,7 +288,8 @@ async def hear_of_another(cluster: Cluster, *, started: str) -> None:
         other,
         started,
     )
-    await insert(cluster.conn, "status_events", status="delivered", wamid="wamid.other", message_id=other)
+    event = {"status": "delivered", "wamid": "wamid.other", "message_id": other, "source": source}
+    await insert(cluster.conn, "status_events", **event)
 
 
 async def defer(cluster: Cluster, *, not_before: str, body: dict[str, Any]) -> None:
@@ -337,6 +351,11 @@ async def _depth(cluster: Cluster, queue: str, count: int) -> bool:
 async def _count(cluster: Cluster, table: str, count: int) -> bool:
     found: int = await cluster.conn.fetchval(f"select count(*) from {table}")
     return found == count
+
+
+async def _is_put_off_or_given_up(cluster: Cluster) -> bool:
+    """It was due when the scheduler began."""
+    return not await _count(cluster, "deferred_messages where not_before <= now()", 1)
 
 
 async def _no_unmarked(cluster: Cluster) -> bool:

@@ -28,6 +28,7 @@ from shared.running.process import WorkerProcess
 from shared.settings import Settings
 from tests.support.databases import WORKER, with_login
 from tests.support.servers import Servers
+from tests.support.waiting import until
 from workers.registry import load_worker
 
 #: Production's rules at a test's pace. What a machine that stalls for a second must not pass stays long.
@@ -130,8 +131,7 @@ class Cluster:
         heard = self.heard[last] = asyncio.Event()
         message = aio_pika.Message(b"", message_id=last)
         await self.channel.default_exchange.publish(message, routing_key=self.listener)
-        async with asyncio.timeout(60):
-            await heard.wait()
+        await until(heard.is_set)
 
     async def publish(
         self,

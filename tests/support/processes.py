@@ -60,7 +60,7 @@ class Program:
         """What its log lines say."""
         return [str(line.get("message", line.get("text"))) for line in self.lines()]
 
-    async def until_says(self, text: str, timeout_s: float = 60.0) -> str:
+    async def until_says(self, text: str, timeout_s: float | None = None) -> str:
         """Wait for a log line with this text and give it; fails if the process ends before."""
 
         def is_said() -> bool:
@@ -76,7 +76,7 @@ class Program:
         """Wait until it works."""
         await self.until_says("ready")
 
-    async def until_exit(self, timeout_s: float = 60.0) -> int:
+    async def until_exit(self, timeout_s: float | None = None) -> int:
         """Wait for its end; gives its exit code."""
         await until(lambda: self.exit_code is not None, timeout_s)
         code = self.exit_code

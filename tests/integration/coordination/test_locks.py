@@ -22,11 +22,12 @@ class Observed:
     """What the manager told its observers."""
 
     outcomes: list[str] = field(default_factory=list)
+    took_s: list[float] = field(default_factory=list)
     failures: int = 0
 
     def acquire(self, outcome: str, seconds: float) -> None:
-        assert seconds >= 0
         self.outcomes.append(outcome)
+        self.took_s.append(seconds)
 
     def fail(self, count: int) -> None:
         self.failures += count
@@ -83,8 +84,11 @@ def test_keys_are_named_as_operators_know_them() -> None:
 async def test_of_two_owners_the_first_has_the_key_until_it_releases_it(
     client: RedisClient, manager: LockManager, observed: Observed
 ) -> None:
+    clock = asyncio.get_running_loop().time
+    started_at = clock()
     first = await manager.acquire([TAKEN])
     second = await manager.acquire([TAKEN, FREE])
+    took_s = clock() - started_at
 
     assert first.owned == {TAKEN}
     assert not first.taken
@@ -94,6 +98,8 @@ async def test_of_two_owners_the_first_has_the_key_until_it_releases_it(
     third = await manager.acquire([TAKEN])
     assert third.owned == {TAKEN}
     assert observed.outcomes == ["acquired", "contended", "acquired"]
+    assert min(observed.took_s) > 0
+    assert sum(observed.took_s[:2]) <= took_s
 
 
 async def test_a_foreign_release_does_nothing(client: RedisClient, manager: LockManager) -> None:

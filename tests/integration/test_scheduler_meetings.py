@@ -1,0 +1,139 @@
+"""Two schedulers in the same statement: what one has in its hands the other passes over, at once.
+
+They meet there when a lease runs out under a job. The other one is this test's transaction, which holds the
+lock of one row as a job's statement does.
+"""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+import pytest
+
+from tests.support.cluster import Cluster
+from tests.support.leftovers import count
+from tests.support.rows import add_campaign, add_mapping, add_message, insert
+from tests.support.waiting import until
+
+_AGO: Final = timedelta(minutes=10)
+#: Makes two rows that a job works off; gives what selects those that it has not.
+Work = Callable[[Cluster], Awaitable[str]]
+
+
+async def expiring(cluster: Cluster) -> str:
+    for place in range(2):
+        mapping_id = await add_mapping(cluster.conn, wa_id=f"49170000000{place}")
+        await cluster.conn.execute(
+            "update conversation_mappings set last_activity_at = now() - interval '3 days' where id = $1",
+            mapping_id,
+        )
+    return "conversation_mappings where status = 'active'"
+
+
+async def deferred(cluster: Cluster) -> str:
+    for _ in range(2):
+        await _defer(cluster, "rate_limit")
+    return "deferred_messages where published_until is null"
+
+
+async def ambiguous(cluster: Cluster) -> str:
+    for _ in range(2):
+        message_id = await add_message(cluster.conn, lane="bulk")
+        await cluster.conn.execute(
+            "insert into send_attempts (message_id, attempt, started_at, finished_at, outcome)"
+            " values ($1, 1, now() - $2::interval, now() - $2::interval, 'ambiguous')",
+            message_id,
+            _AGO,
+        )
+        await _defer(cluster, "ambiguous", message_id=message_id, lane="bulk")
+    return "deferred_messages"
+
+
+async def unmarked(cluster: Cluster) -> str:
+    for _ in range(2):
+        await insert(cluster.conn, "outbox_events", event_type="conversation.closed")
+    return "outbox_events where published_at is null"
+
+
+async def replayable(cluster: Cluster) -> str:
+    for _ in range(2):
+        await insert(
+            cluster.conn,
+            "dead_letter_queue",
+            source_queue="inbound-resolver",
+            reason="lock_timeout",
+            raw_body=b"{}",
+        )
+    await cluster.conn.execute("update dead_letter_queue set created_at = now() - $1::interval", _AGO)
+    return "dead_letter_queue where status = 'pending'"
+
+
+async def finished(cluster: Cluster) -> str:
+    for place in range(2):
+        campaign_id = await add_campaign(cluster.conn, id=f"campaign-{place}", status="running")
+        recipient = {"campaign_id": campaign_id, "wa_id": "491700000001", "status": "read"}
+        await insert(cluster.conn, "broadcast_recipients", **recipient)
+    return "broadcast_campaigns where status = 'running'"
+
+
+async def old_events(cluster: Cluster) -> str:
+    for place in range(2):
+        await insert(cluster.conn, "status_events", status="sent", wamid=f"wamid.{place}")
+    await cluster.conn.execute("update status_events set received_at = now() - interval '40 days'")
+    return "status_events"
+
+
+async def old_messages(cluster: Cluster) -> str:
+    for _ in range(2):
+        await add_message(cluster.conn, status="sent")
+    await cluster.conn.execute("update message_tracking set created_at = now() - interval '100 days'")
+    return "message_tracking"
+
+
+WORKS: Final[list[Work]] = [
+    expiring,
+    deferred,
+    ambiguous,
+    unmarked,
+    replayable,
+    finished,
+    old_events,
+    old_messages,
+]
+
+
+@pytest.mark.parametrize("work", WORKS, ids=[work.__name__ for work in WORKS])
+async def test_what_another_scheduler_has_in_its_hands_holds_up_nothing_else(
+    cluster: Cluster, work: Work
+) -> None:
+    rows = await work(cluster)
+    async with in_hand(cluster, rows), cluster.running("scheduler"):
+        await until(lambda: _are_left(cluster, rows, 1))
+
+    async with cluster.running("scheduler"):
+        await until(lambda: _are_left(cluster, rows, 0))
+
+
+@asynccontextmanager
+async def in_hand(cluster: Cluster, rows: str) -> AsyncIterator[None]:
+    """One of the rows is locked until the block ends."""
+    async with cluster.conn.transaction():
+        await cluster.conn.execute(f"select from {rows} limit 1 for update")
+        yield
+
+
+async def _are_left(cluster: Cluster, rows: str, left: int) -> bool:
+    return await count(cluster, rows) == left
+
+
+async def _defer(cluster: Cluster, reason: str, **values: object) -> None:
+    place = {"queue": "outbound-sender", "exchange": "wa.outbound", "routing_key": "reply.conv-1"}
+    row: dict[str, object] = {
+        **place,
+        "body": b"{}",
+        "reason": reason,
+        "not_before": datetime.now(UTC) - _AGO,
+    }
+    headers = '{"x-attempt": 1, "correlation_id": "trace-1", "idempotency_key": "key-1"}'
+    await insert(cluster.conn, "deferred_messages", **row, headers=headers, **values)

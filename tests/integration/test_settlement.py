@@ -1,0 +1,123 @@
+"""What is in hand is acknowledged only once what became of it is safe: a copy confirmed, a row committed."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, replace
+from typing import Final
+from uuid import uuid4
+
+import pytest
+
+from shared.amqp.delivery import DEFERRED_ID, Delivery, Inlet
+from shared.consuming.disposition import Ack, Dead, Defer, Disposition, Retry
+from shared.consuming.settlement import Settlement
+from shared.observability.metrics import Metrics
+from shared.postgres.database import Database
+from shared.postgres.deferral import DeferralStore
+from shared.reasons import DeadReason
+from tests.integration.test_publishing import broker
+from tests.support.cluster import Cluster
+from tests.support.proxy import Proxy, proxied
+from tests.support.waiting import until
+
+_QUEUE: Final = "inbound-resolver"
+_COPY_WAITS: Final = "copies for retry tiers or dead letters wait"
+_ROW_WAITS: Final = "what became of deliveries waits to be stored"
+
+
+@dataclass
+class Worker:
+    """A delivery in hand, and a settlement whose servers are behind proxies. The inlet's own is not."""
+
+    settlement: Settlement
+    inlet: Inlet
+    delivery: Delivery
+    servers: tuple[Proxy, Proxy]
+
+    def settle(self, disposition: Disposition) -> "asyncio.Task[None]":
+        return asyncio.create_task(self.settlement.settle(self.inlet, [(self.delivery, disposition)]))
+
+
+@asynccontextmanager
+async def worker(cluster: Cluster, **headers: str) -> AsyncIterator[Worker]:
+    async with AsyncExitStack() as stack:
+        rabbitmq = await stack.enter_async_context(proxied(cluster.rabbitmq_url))
+        postgresql = await stack.enter_async_context(proxied(cluster.database_url))
+        consuming = await stack.enter_async_context(broker(cluster, cluster.rabbitmq_url))
+        publishing = await stack.enter_async_context(
+            broker(cluster, rabbitmq.url(cluster.rabbitmq_url), confirm_s=0.2)
+        )
+        database = Database(postgresql.url(cluster.database_url))
+        stack.push_async_callback(database.close)
+        await cluster.publish("wa.inbound", "491700000001", b"{}", headers)
+        inlet = await consuming.inlet(_QUEUE, prefetch=10)
+        taken: list[Delivery] = []
+        while not taken:
+            taken = await inlet.next_batch(1, 0)
+        settlement = Settlement(
+            "test", publishing.publisher, DeferralStore(database), Metrics(), cluster.durations
+        )
+        yield Worker(settlement, inlet, taken[0], (rabbitmq, postgresql))
+
+
+DISPOSITIONS: Final = [
+    pytest.param(Retry("reason", "error"), {}, _COPY_WAITS, id="retry"),
+    pytest.param(Dead(DeadReason.INVALID_PAYLOAD, "error"), {}, _COPY_WAITS, id="dead"),
+    pytest.param(Defer("rate_limit", 3600.0), {}, _ROW_WAITS, id="defer"),
+    pytest.param(Ack(), {DEFERRED_ID: str(uuid4())}, _ROW_WAITS, id="done, its row to be removed"),
+]
+
+
+@pytest.mark.parametrize(("disposition", "headers", "waits"), DISPOSITIONS)
+async def test_what_is_not_safe_yet_is_still_in_the_queue_when_its_worker_dies(
+    cluster: Cluster,
+    caplog: pytest.LogCaptureFixture,
+    disposition: Disposition,
+    headers: dict[str, str],
+    waits: str,
+) -> None:
+    async with worker(cluster, **headers) as dying:
+        for server in dying.servers:
+            server.refuse()
+        settling = dying.settle(disposition)
+        await until(lambda: caplog.text.count(waits) >= 2)  # it has not gone on after the first time
+        settling.cancel()
+        await asyncio.wait((settling,))
+        for server in dying.servers:
+            server.heal()
+
+    await until(lambda: _is_deep(cluster, 1))
+
+
+@pytest.mark.parametrize(("disposition", "headers", "waits"), DISPOSITIONS)
+async def test_what_is_safe_at_last_is_in_the_queue_no_more(
+    cluster: Cluster,
+    caplog: pytest.LogCaptureFixture,
+    disposition: Disposition,
+    headers: dict[str, str],
+    waits: str,
+) -> None:
+    cluster.durations = replace(cluster.durations, retry_tier_s=(3600.0,) * 4)
+    async with worker(cluster, **headers) as waiting:
+        for server in waiting.servers:
+            server.refuse()
+        settling = waiting.settle(disposition)
+        await until(lambda: waits in caplog.text)
+        for server in waiting.servers:
+            server.heal()
+        await settling
+
+    await until(lambda: _is_deep(cluster, 0))
+    safe = {
+        "dead letters": await cluster.depth("dlq-handler"),
+        "rows": await cluster.conn.fetchval("select count(*) from deferred_messages"),
+    }
+    assert safe == {
+        "dead letters": isinstance(disposition, Dead),
+        "rows": isinstance(disposition, Defer),
+    }
+
+
+async def _is_deep(cluster: Cluster, depth: int) -> bool:
+    return await cluster.depth(_QUEUE) == depth

@@ -1,0 +1,32 @@
+"""Every mutation, by the part of the cluster whose promise it breaks."""
+
+from typing import Final
+
+from tests.mutants.catalogue import (
+    attempts,
+    campaigns,
+    consuming,
+    coordination,
+    dead_letters,
+    edges,
+    inbound,
+    measuring,
+    scheduling,
+    sending,
+    statuses,
+)
+from tests.mutants.mutation import Mutation
+
+MUTATIONS: Final[tuple[Mutation, ...]] = (
+    *consuming.MUTATIONS,
+    *inbound.MUTATIONS,
+    *attempts.MUTATIONS,
+    *sending.MUTATIONS,
+    *statuses.MUTATIONS,
+    *campaigns.MUTATIONS,
+    *dead_letters.MUTATIONS,
+    *scheduling.MUTATIONS,
+    *coordination.MUTATIONS,
+    *edges.MUTATIONS,
+    *measuring.MUTATIONS,
+)

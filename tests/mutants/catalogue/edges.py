@@ -1,0 +1,208 @@
+"""What comes in and what is shown: payloads, media URLs, masking, settings (rules 2.6, 3.4, INTERFACE)."""
+
+from typing import Final
+
+from tests.mutants.mutation import Mutation
+
+_MEDIA: Final = ("tests/unit/test_media_url.py",)
+_MASKING: Final = ("tests/unit/test_masking.py",)
+_LOGS: Final = ("tests/unit/test_logs.py",)
+_FIELDS: Final = ("tests/unit/test_payload_fields.py",)
+_DECODING: Final = ("tests/unit/test_payload_decoding.py",)
+_MODELS: Final = ("tests/unit/test_payload_models.py",)
+_SETTINGS: Final = ("tests/unit/test_settings.py",)
+
+MUTATIONS: Final = (
+    Mutation(
+        "a look-alike of an allowed host passes",
+        "shared/media_url.py",
+        'return f".{suffix}"',
+        "return suffix",
+        "3.4 compared whole or by .suffix",
+        _MEDIA,
+    ),
+    Mutation(
+        "a private address passes",
+        "shared/media_url.py",
+        "return address.is_global and not address.is_multicast and not reserved",
+        "return not address.is_multicast and not reserved",
+        "INTERFACE 1 empty = any public host",
+        _MEDIA,
+    ),
+    Mutation(
+        "a private address inside another passes",
+        "shared/media_url.py",
+        "        return [IPv4Address(int(address) & 0xFFFF_FFFF)]\n",
+        "        return []\n",
+        "INTERFACE 1 empty = any public host",
+        _MEDIA,
+    ),
+    Mutation(
+        "a media URL may hold a login",
+        "shared/media_url.py",
+        'if "@" in parts.netloc:',
+        'if "@@" in parts.netloc:',
+        "3.4 a look-alike fails",
+        _MEDIA,
+    ),
+    Mutation(
+        "any scheme passes",
+        "shared/media_url.py",
+        'if parts.scheme not in ("http", "https"):',
+        "if not parts.scheme:",
+        "3.4 http and https only",
+        _MEDIA,
+    ),
+    Mutation(
+        "a URL's login is shown",
+        "shared/masking.py",
+        '_USER_INFO.sub(f"{MASK}@", url)',
+        "url",
+        "INTERFACE 9 never a URL's credentials",
+        _MASKING,
+    ),
+    Mutation(
+        "a bearer token is shown",
+        "shared/masking.py",
+        r'text = _BEARER.sub(rf"\1{MASK}", text)',
+        "text = str(text)",
+        "INTERFACE 9 never a token",
+        _MASKING,
+    ),
+    Mutation(
+        "a token of the Graph API is shown",
+        "shared/masking.py",
+        "return _GRAPH_TOKEN.sub(MASK, mask_url(text))",
+        "return mask_url(text)",
+        "INTERFACE 9 never a token",
+        _MASKING,
+    ),
+    Mutation(
+        "an address is shown nearly whole",
+        "shared/masking.py",
+        "{wa_id[:2]}{MASK}{wa_id[-2:]}",
+        "{wa_id[:4]}{MASK}{wa_id[-4:]}",
+        "INTERFACE 9 wa_id masked",
+        _MASKING,
+    ),
+    Mutation(
+        "addresses are logged in clear",
+        "shared/observability/logs.py",
+        "return value if self._show_addresses else mask_address(value)",
+        "return value",
+        "INTERFACE 9 masked unless LOG_PII=true",
+        _LOGS,
+    ),
+    Mutation(
+        "a log line is not masked",
+        "shared/observability/logs.py",
+        "text = mask_secrets(text[:_MASKED_CHARACTERS])",
+        "text = text[:_MASKED_CHARACTERS]",
+        "INTERFACE 9 never a secret",
+        _LOGS,
+    ),
+    Mutation(
+        "a text commands the terminal",
+        "shared/masking.py",
+        'c.encode("unicode_escape").decode() for c in text)',
+        "c for c in text)",
+        "INTERFACE 9 one line",
+        ("tests/security/test_terminal.py",),
+    ),
+    Mutation(
+        "a body of any size is decoded",
+        "shared/payloads/decoding.py",
+        "if len(body) > BODY_LIMIT_BYTES:",
+        "if len(body) > 100 * BODY_LIMIT_BYTES:",
+        "2.6 body 1 MiB",
+        _DECODING,
+    ),
+    Mutation(
+        "an error repeats the value",
+        "shared/payloads/decoding.py",
+        "        return rule\n    return f\"{_name(problem['loc'])}:",
+        "        return rule\n    return f\"{problem} {_name(problem['loc'])}:",
+        "2.6 an error names the field and the rule",
+        _DECODING,
+    ),
+    Mutation(
+        "a time without a zone is local",
+        "shared/payloads/fields.py",
+        "return value.replace(tzinfo=UTC) if value.tzinfo is None else",
+        "return value.replace(tzinfo=UTC) if value.tzinfo is UTC else",
+        "INTERFACE 3 no zone means UTC",
+        ("tests/unit/test_payload_fields.py",),
+    ),
+    Mutation(
+        "milliseconds are seconds",
+        "shared/payloads/fields.py",
+        "return value if value < _MILLISECONDS_FROM else min(value, 10**18) / 1000",
+        "return value",
+        "INTERFACE 3 epoch seconds or milliseconds",
+        _FIELDS,
+    ),
+    Mutation(
+        "an event may be of next week",
+        "shared/payloads/fields.py",
+        "_EARLIEST_S <= epoch_s <= time() + _DAY_S",
+        "_EARLIEST_S <= epoch_s <= time() + 7 * _DAY_S",
+        "INTERFACE 3 outside 2009 to now + 1 day is invalid",
+        _FIELDS,
+    ),
+    Mutation(
+        "a message may have two contents",
+        "shared/payloads/outbound.py",
+        "for kind in CONTENT_KINDS) != 1:",
+        "for kind in CONTENT_KINDS) == 0:",
+        "INTERFACE 3 one of them",
+        _MODELS,
+    ),
+    Mutation(
+        "a time goes out without its Z",
+        "shared/payloads/encoding.py",
+        "option=orjson.OPT_UTC_Z",
+        "option=0",
+        "INTERFACE 5 times ISO 8601 UTC with Z",
+        ("tests/unit/test_payload_encoding.py",),
+    ),
+    Mutation(
+        "a message without a conversation does not say so",
+        "shared/payloads/encoding.py",
+        'frozenset({"conversation_id", "original_payload"})',
+        'frozenset({"original_payload"})',
+        "INTERFACE 5 nulls left out except conversation_id",
+        ("tests/unit/test_payload_encoding.py",),
+    ),
+    Mutation(
+        "a bad secret is told",
+        "shared/environment.py",
+        'got = "" if name in secrets else f", got',
+        'got = "" if not name else f", got',
+        "INTERFACE 1 a bad value is a one-line error, save for secrets",
+        _SETTINGS,
+    ),
+    Mutation(
+        "a secret beside its twin is taken",
+        "shared/environment.py",
+        '    if value is not None:\n        raise SettingsError(f"{twin}: must not be set together',
+        '    if value == "":\n        raise SettingsError(f"{twin}: must not be set together',
+        "INTERFACE 1 every secret has a _FILE twin",
+        _SETTINGS,
+    ),
+    Mutation(
+        "a number does not have its own token",
+        "shared/settings.py",
+        "token=own.token or self.whatsapp_access_token",
+        "token=self.whatsapp_access_token",
+        "INTERFACE 1 WHATSAPP_NUMBERS_FILE over the settings",
+        _SETTINGS,
+    ),
+    Mutation(
+        "an unknown key of a number is passed over",
+        "shared/settings.py",
+        'ConfigDict(frozen=True, extra="forbid")',
+        "ConfigDict(frozen=True)",
+        "INTERFACE 1 a bad value is a one-line error",
+        _SETTINGS,
+    ),
+)

@@ -1,0 +1,177 @@
+"""Metrics and health: what is counted, and what a worker says of itself (INTERFACE 7, 8)."""
+
+from typing import Final
+
+from tests.mutants.mutation import Mutation
+
+_WORK: Final = "tests/integration/test_metrics_of_work.py"
+_DELIVERIES: Final = f"{_WORK}::test_deliveries_conversations_and_their_cache"
+_SENDS: Final = f"{_WORK}::test_sends_by_what_came_of_them"
+_GAUGES: Final = f"{_WORK}::test_gauges_of_the_whole_cluster"
+_STATUSES: Final = f"{_WORK}::test_status_events_by_outcome"
+_LOCKS: Final = f"{_WORK}::test_locks_that_are_taken_and_locks_without_redis"
+_COUNTS: Final = "INTERFACE 8 each metric counts what it says"
+_HEALTH: Final = ("tests/unit/test_health.py",)
+
+MUTATIONS: Final = (
+    Mutation(
+        "dead deliveries count as done",
+        "shared/consuming/settlement.py",
+        'label = "dead"',
+        'label = "ack"',
+        _COUNTS,
+        (_DELIVERIES,),
+    ),
+    Mutation(
+        "retries by their error",
+        "shared/consuming/settlement.py",
+        "self._metrics.retries.labels(self._worker, reason).inc()",
+        "self._metrics.retries.labels(self._worker, error).inc()",
+        _COUNTS,
+        (f"{_WORK}::test_retries_by_reason",),
+    ),
+    Mutation(
+        "what is in hand is never put down",
+        "shared/consuming/consumer.py",
+        "inflight.dec(len(part))",
+        "inflight.dec(0)",
+        _COUNTS,
+        (_DELIVERIES,),
+    ),
+    Mutation(
+        "a batch counts as one delivery",
+        "shared/consuming/consumer.py",
+        "observe(len(part))",
+        "observe(1)",
+        _COUNTS,
+        (_DELIVERIES,),
+    ),
+    Mutation(
+        "the wait in the queue is not measured",
+        "shared/consuming/consumer.py",
+        "wait.observe(max(0.0, now - delivery.published_at - 0.5))",
+        "wait.observe(0.0)",
+        _COUNTS,
+        (_DELIVERIES,),
+    ),
+    Mutation(
+        "every message opens a conversation",
+        "workers/inbound_resolver/resolver.py",
+        "            if found.opened:\n",
+        "            if found:\n",
+        _COUNTS,
+        (_DELIVERIES,),
+    ),
+    Mutation(
+        "repetitions are not counted",
+        "workers/inbound_resolver/resolver.py",
+        "len(inbound.deliveries) - 1 + found.published",
+        "int(found.published)",
+        _COUNTS,
+        (_DELIVERIES,),
+    ),
+    Mutation(
+        "cache hits and misses are mixed up",
+        "shared/coordination/cache.py",
+        'self._count("get", "hit",',
+        'self._count("get", "miss",',
+        _COUNTS,
+        (f"{_WORK}::test_repetitions_and_conversations_of_the_sender",),
+    ),
+    Mutation(
+        "a taken lock counts as acquired",
+        "shared/coordination/locks.py",
+        'return "contended" if held.taken else "acquired"',
+        'return "acquired"',
+        _COUNTS,
+        (_LOCKS,),
+    ),
+    Mutation(
+        "sends have no error class",
+        "workers/outbound_sender/sending.py",
+        'return "failed", error_class.value',
+        'return "failed", "none"',
+        _COUNTS,
+        (_SENDS,),
+    ),
+    Mutation(
+        "a request's duration is not measured",
+        "workers/outbound_sender/sending.py",
+        "            self._metrics.send_duration.observe(duration_s)\n",
+        "            pass\n",
+        _COUNTS,
+        (_SENDS,),
+    ),
+    Mutation(
+        "waits of all lanes are one",
+        "workers/outbound_sender/worker.py",
+        "metrics.rate_limit_wait.labels(lane)",
+        'metrics.rate_limit_wait.labels("all")',
+        _COUNTS,
+        (_SENDS,),
+    ),
+    Mutation(
+        "implied steps are not counted",
+        "shared/tracking/tracker.py",
+        ".inc(consequences.implied)",
+        ".inc(0)",
+        _COUNTS,
+        (_STATUSES,),
+    ),
+    Mutation(
+        "repeated statuses are not counted",
+        "workers/status_updater/updater.py",
+        "self._metrics.status_events.labels(StatusOutcome.DUPLICATE.value).inc(repeated)",
+        "self._metrics.status_events.labels(StatusOutcome.DUPLICATE.value).inc(0)",
+        _COUNTS,
+        (_STATUSES,),
+    ),
+    Mutation(
+        "dead letters are counted without their reason",
+        "workers/dlq_handler/handler.py",
+        "self._metrics.dlq_messages.labels(reason.value).inc()",
+        'self._metrics.dlq_messages.labels("unexpected_error").inc()',
+        _COUNTS,
+        (f"{_WORK}::test_dead_letters_by_reason",),
+    ),
+    Mutation(
+        "closed conversations count as active",
+        "workers/scheduler/queries.sql",
+        "select count(*) from conversation_mappings where status = 'active'",
+        "select count(*) from conversation_mappings where status <> ''",
+        _COUNTS,
+        (_GAUGES,),
+    ),
+    Mutation(
+        "deferred messages are one number",
+        "workers/scheduler/queries.sql",
+        "select reason, count(*) from deferred_messages group by reason",
+        "select min(reason) as reason, count(*) from deferred_messages",
+        _COUNTS,
+        (_GAUGES,),
+    ),
+    Mutation(
+        "expired conversations are not counted",
+        "workers/scheduler/expiry.py",
+        "        self._metrics.conversations_expired.inc(len(rows))\n",
+        "",
+        _COUNTS,
+        (_GAUGES,),
+    ),
+    Mutation(
+        "a worker that stalls is live",
+        "shared/observability/health.py",
+        "return bool(self.stall_reasons) or self._clock() - oldest <= self._stall_after_s",
+        "return True",
+        "INTERFACE 7 live fails when consuming has stalled without a known reason",
+        _HEALTH,
+    ),
+    Mutation(
+        "progress is no metric",
+        "shared/observability/health.py",
+        "        self._last_progress_metric.set_to_current_time()\n",
+        "",
+        _COUNTS,
+        (_DELIVERIES,),
+    ),
+)
