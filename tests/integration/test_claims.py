@@ -13,6 +13,7 @@ from uuid import UUID
 import pytest
 
 from shared.durations import DURATIONS
+from shared.graph_errors import ErrorClass
 from shared.observability.metrics import Metrics
 from shared.payloads import OutboundMessage
 from shared.postgres.database import Database
@@ -28,7 +29,7 @@ from workers.outbound_sender.circuit_store import CircuitStore
 from workers.outbound_sender.claims import Ask, Claimed, ClaimStore, NeedsPermit, Verdict
 from workers.outbound_sender.gate import Claim, Hold, Withdraw
 from workers.outbound_sender.message import Outgoing
-from workers.outbound_sender.results import Effect, Ending, ResultStore
+from workers.outbound_sender.results import Ending, ResultStore
 
 _REPLICAS: Final = 20
 
@@ -37,7 +38,7 @@ _REPLICAS: Final = 20
 async def claims(database_url: str) -> AsyncIterator[ClaimStore]:
     """A store with connections for all replicas of a test."""
     database = Database(database_url, size=_REPLICAS)
-    yield ClaimStore(database, CircuitStore(Metrics(), DURATIONS), DURATIONS, lambda _: 0.0)
+    yield ClaimStore(database, CircuitStore(Metrics(), DURATIONS), DURATIONS)
     await database.close()
 
 
@@ -132,7 +133,7 @@ async def test_messages_recorded_in_one_transaction_keep_their_order(
     first, *followers = await claims.claim(asks)
 
     assert isinstance(first, Claimed)
-    assert followers == [Hold("earlier_message", DURATIONS.earlier_message_s)] * 2
+    assert followers == [Hold("earlier_message", None)] * 2
 
 
 async def test_of_probes_that_meet_at_one_breaker_two_go(conn: Connection, claims: ClaimStore) -> None:
@@ -188,7 +189,7 @@ async def test_a_recipient_that_a_refusal_gives_back_while_its_campaign_is_cance
 ) -> None:
     message = await add_recipient(conn)
     await insert(conn, "send_attempts", message_id=message.id, attempt=1)
-    refused = Ending(message, 1, "failed", is_over=False, code="132001", effect=Effect.PAUSE_CAMPAIGN)
+    refused = Ending(message, 1, "failed", is_over=False, code="132001", weighed=ErrorClass.TEMPLATE)
     async with tracking(database_url) as tracked:
         store = ResultStore(
             tracked.database,

@@ -55,9 +55,8 @@ async def worker(cluster: Cluster, **headers: str) -> AsyncIterator[Worker]:
         taken: list[Delivery] = []
         while not taken:
             taken = await inlet.next_batch(1, 0)
-        settlement = Settlement(
-            "test", publishing.publisher, DeferralStore(database), Metrics(), cluster.durations
-        )
+        deferrals = DeferralStore(database, cluster.durations)
+        settlement = Settlement("test", publishing.publisher, deferrals, Metrics(), cluster.durations)
         yield Worker(settlement, inlet, taken[0], (rabbitmq, postgresql))
 
 
