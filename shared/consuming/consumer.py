@@ -40,6 +40,8 @@ logger = get_logger(__name__)
 _LOOK_S = 0.1
 #: Tries in place of a batch that met a deadlock or the like, before its messages are worked one by one.
 _CONFLICT_TRIES = 3
+#: So many times as long a batch is waited for while more than one is in hand: small ones cost as much.
+_BUSY = 10
 #: Redelivered messages worked at once, where batches are not: few, for a killer takes them along.
 _CHAINS_AT_ONCE = 8
 
@@ -103,6 +105,7 @@ class Consumer:
         self._slots = asyncio.Semaphore(options.batches)
         self._hands = Hands(order_key)
         self._aside: list[Delivery] = []
+        self._in_hand = 0
         self._random = Random()  # noqa: S311 - it shuffles work, it guards nothing
         self._draining = asyncio.Event()
         self._tasks = asyncio.TaskGroup()
@@ -156,7 +159,9 @@ class Consumer:
 
     async def _turn(self, work: asyncio.TaskGroup) -> None:
         """Take a batch and begin it once a slot is free."""
-        batch = await self._inlet.next_batch(self._options.batch_size, self._options.linger_s)
+        is_busy = self._in_hand >= self._options.batch_size
+        linger_s = self._options.linger_s * (_BUSY if is_busy else 1)
+        batch = await self._inlet.next_batch(self._options.batch_size, linger_s)
         self.standing.take(batch)
         self._state.progress(self._inlet.queue)
         arranged = arrange(batch, self._order_key, self._random)
@@ -240,12 +245,14 @@ class Consumer:
             return
         inflight = self._metrics.inflight.labels(self._worker)
         inflight.inc(len(part))
+        self._in_hand += len(part)
         self._metrics.batch_size.labels(self._worker).observe(len(part))
         self._observe_wait(part)
         try:
             await self._work_through(part, is_try=is_try)
         finally:
             inflight.dec(len(part))
+            self._in_hand -= len(part)
             self.standing.end()
 
     async def _work_through(self, part: Sequence[Delivery], *, is_try: bool) -> None:

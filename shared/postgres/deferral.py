@@ -6,10 +6,11 @@ window allows. So a wait that ends by an event costs nothing while it lasts. Whe
 for how long, is a worker's decision; publishing what is due is the scheduler's job.
 """
 
+import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any
+from typing import Any, Final, TypeAlias
 from uuid import UUID
 
 import orjson
@@ -19,11 +20,18 @@ from shared.amqp.payload_names import payload_name
 from shared.consuming.disposition import Defer
 from shared.consuming.headers import carried_headers, correlation_of, idempotency_key_of
 from shared.durations import Durations
+from shared.errors import StoreDataError
 from shared.ids import read_uuid
+from shared.postgres.aside import RowsAside
 from shared.postgres.database import CLAIMED_BYTES, Connection, Database
 from shared.postgres.queries import Queries
 
 _QUERIES = Queries("shared.postgres", "deferral.sql")
+#: The scheduler's job, in `rows_set_aside`.
+_JOB: Final = "deferred messages"
+
+
+Deferred: TypeAlias = tuple[Delivery, Defer]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,18 +56,60 @@ class Window:
     by_number: Mapping[str, int] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Waiting:
+    """Rows that somebody wants stored, and where the ids of all that were stored with them go."""
+
+    rows: Sequence[Deferred]
+    stored: "asyncio.Future[set[UUID]]"
+
+
 class DeferralStore:
     """Reads and writes `deferred_messages`."""
 
     def __init__(self, database: Database, durations: Durations) -> None:
         self._database = database
         self._durations = durations
+        self._aside = RowsAside(database)
+        self._waiting: list[_Waiting] = []
+        self._storing: asyncio.Task[None] | None = None
 
-    async def store(self, rows: Sequence[tuple[Delivery, Defer]]) -> set[UUID]:
+    async def store(self, rows: Sequence[Deferred]) -> set[UUID]:
         """Store deliveries; a message that is stored already gets its new time and reason.
 
-        Of several deliveries of one message the last one counts. Returns the ids of the rows.
+        Of several deliveries of one message the last one counts. Returns the ids of the rows. What comes
+        while others are stored is stored together: a burst costs a transaction for hundreds.
         """
+        waiting = _Waiting(rows, asyncio.get_running_loop().create_future())
+        self._waiting.append(waiting)
+        if self._storing is None:
+            self._storing = asyncio.create_task(self._store_waiting(), name="store deferred messages")
+        return await waiting.stored
+
+    async def _store_waiting(self) -> None:
+        try:
+            while self._waiting:
+                part, self._waiting = self._waiting, []
+                await self._store_part(part)
+        finally:
+            self._storing = None
+
+    async def _store_part(self, part: Sequence[_Waiting]) -> None:
+        """One transaction for all; if a row is to blame, one for each who asked."""
+        try:
+            stored = await self._store([row for item in part for row in item.rows])
+        except Exception as error:
+            if len(part) == 1 or not isinstance(error, StoreDataError):
+                for item in part:
+                    _answer(item, error)
+                return
+            for item in part:
+                await self._store_part([item])
+        else:
+            for item in part:
+                _answer(item, stored)
+
+    async def _store(self, rows: Sequence[Deferred]) -> set[UUID]:
         last = {defer.message_id or id(delivery): (delivery, defer) for delivery, defer in rows}
         columns = [list(column) for column in zip(*(_row(*item) for item in last.values()), strict=True)]
         behind = [defer.message_id for _, defer in last.values() if defer.delay_s is None]
@@ -106,7 +156,21 @@ class DeferralStore:
             most_bytes,
             durations.deferred_rows,
         )
-        return [_due(row) for row in sorted(rows, key=lambda row: row["rank"])]
+        return await self._readable(sorted(rows, key=lambda row: row["rank"]))
+
+    async def _readable(self, rows: Sequence[Any]) -> list[DueMessage]:
+        """One that cannot be read keeps nobody else waiting."""
+        due = []
+        for row in rows:
+            try:
+                due.append(_due(row))
+            except Exception as error:
+                await self.set_aside(row["id"], error)
+        return due
+
+    async def set_aside(self, row: UUID, why: Exception) -> None:
+        """Leave alone a row that cannot be read or published; `wabus doctor` tells of it."""
+        await self._aside.put(_JOB, row, why)
 
     async def unclaim(self, ids: Sequence[UUID]) -> None:
         """Give back claimed rows whose publish failed."""
@@ -152,6 +216,15 @@ def stored_headers(delivery: Delivery) -> dict[str, Any]:
         "correlation_id": correlation_of(delivery),
         "idempotency_key": idempotency_key_of(delivery),
     }
+
+
+def _answer(item: _Waiting, outcome: set[UUID] | Exception) -> None:
+    if item.stored.done():
+        return
+    if isinstance(outcome, Exception):
+        item.stored.set_exception(outcome)
+    else:
+        item.stored.set_result(outcome)
 
 
 def _row(delivery: Delivery, defer: Defer) -> tuple[Any, ...]:

@@ -132,6 +132,8 @@ with recursive found (number) as (
         from deferred_messages as row
         where row.queue = $1 and coalesce(row.phone_number_id, '') = windows.number
           and row.not_before <= now() and row.reason <> 'ambiguous' and coalesce(row.ends_at, 'infinity') > now()
+          and not exists (select from rows_set_aside
+                          where job = 'deferred messages' and row_key = row.id::text)
         order by row.not_before, row.seq
         limit windows.most
     ) as next
@@ -140,6 +142,7 @@ with recursive found (number) as (
     (select row.id, row.not_before, row.seq, row.published_until, octet_length(row.body) as bytes, 0
      from deferred_messages as row
      where row.queue = $1 and row.ends_at <= now() and row.reason <> 'ambiguous'
+       and not exists (select from rows_set_aside where job = 'deferred messages' and row_key = row.id::text)
        and (row.published_until is null or row.published_until < now() - $6::interval)
      order by row.ends_at
      limit $11)

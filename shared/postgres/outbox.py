@@ -7,21 +7,25 @@ event goes out at least once and a consumer can drop the second.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Final
 from uuid import UUID
 
 from shared.amqp.delivery import Publication, Publisher
 from shared.amqp.payload_names import payload_name
 from shared.amqp.topology import EVENTS
 from shared.durations import Durations
-from shared.errors import StoreError
+from shared.errors import StoreError, Unpublishable
 from shared.ids import time_ordered_uuid
 from shared.observability.logs import Operation, fields, get_logger
 from shared.observability.tracing import read_trace
+from shared.postgres.aside import RowsAside
 from shared.postgres.database import CLAIMED_BYTES, Connection, Database
 from shared.postgres.queries import Queries
 
 logger = get_logger(__name__)
 _QUERIES = Queries("shared.postgres", "outbox.sql")
+#: The scheduler's job, in `rows_set_aside`.
+_JOB: Final = "unmarked publications"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +69,7 @@ class Outbox:
     def __init__(self, database: Database, publisher: Publisher, durations: Durations) -> None:
         self._database = database
         self._publisher = publisher
+        self._aside = RowsAside(database)
         self._lease = timedelta(seconds=durations.unmarked_after_s)
 
     async def record(self, connection: Connection, events: Sequence[OutboxEvent]) -> None:
@@ -95,6 +100,9 @@ class Outbox:
             return 0
         outcomes = await self._publisher.publish([item.publication() for item in events])
         confirmed = [item.id for item, error in zip(events, outcomes, strict=True) if error is None]
+        for item, error in zip(events, outcomes, strict=True):
+            if isinstance(error, Unpublishable):
+                await self._aside.put(_JOB, item.id, error)
         errors = [error for error in outcomes if error is not None]
         if errors:
             logger.warning(

@@ -26,6 +26,8 @@ select destination from found where destination is not null;
 with candidates as (
     select id, created_at, payload_bytes as bytes from outbox_events
     where destination = $4 and published_at is null and (claimed_until is null or claimed_until < now())
+      and not exists (select from rows_set_aside
+                      where job = 'unmarked publications' and row_key = outbox_events.id::text)
     order by created_at, id
     limit $1
     for update skip locked

@@ -12,6 +12,7 @@ import pytest
 from shared.amqp.topology import OUTBOUND_BULK, OUTBOUND_REPLY
 from shared.consuming.disposition import Defer
 from shared.durations import DURATIONS
+from shared.errors import StoreDataError
 from shared.postgres.database import Database
 from shared.postgres.deferral import (
     DeferralStore,
@@ -303,3 +304,50 @@ async def is_waiting_for_a_lock(conn: Connection) -> bool:
     waits = """select exists (select from pg_stat_activity
                               where datname = current_database() and wait_event_type = 'Lock')"""
     return bool(await conn.fetchval(waits))
+
+
+async def test_a_row_that_cannot_be_read_is_set_aside_and_the_others_go(
+    conn: Connection, store: DeferralStore
+) -> None:
+    [broken, *others] = await fill(conn, A, 3)
+    await conn.execute("update deferred_messages set headers = '{}' where id = $1", broken)
+
+    assert await due(store) == others
+    aside = await conn.fetchrow("select job, row_key from rows_set_aside")
+    assert tuple(aside or ()) == ("deferred messages", str(broken))
+
+
+async def test_deliveries_that_are_stored_at_once_share_a_transaction_and_each_is_answered(
+    conn: Connection, store: DeferralStore
+) -> None:
+    messages = [await add_message(conn) for _ in range(20)]
+
+    stored = await asyncio.gather(
+        *(store.store([(delivery(1, {}), Defer("rate_limit", 0, message, A))]) for message in messages)
+    )
+
+    ids = {row["id"]: row["message_id"] for row in await conn.fetch("select * from deferred_messages")}
+    assert len(ids) == 20
+    answered = [{ids[row] for row in rows} for rows in stored]
+    assert all(message in found for message, found in zip(messages, answered, strict=True))
+    transactions = await conn.fetchval("select count(distinct xmin::text) from deferred_messages")
+    assert transactions == 1
+
+
+async def test_of_rows_stored_together_only_the_one_to_blame_is_refused(
+    conn: Connection, store: DeferralStore
+) -> None:
+    await conn.execute("alter table deferred_messages add constraint refusing check (customer <> 'bad')")
+    messages = [await add_message(conn) for _ in range(5)]
+    customers = ["1", "2", "bad", "4", "5"]
+
+    outcomes = await asyncio.gather(
+        *(
+            store.store([(delivery(1, {}), Defer("rate_limit", 0, message, A, customer=customer))])
+            for message, customer in zip(messages, customers, strict=True)
+        ),
+        return_exceptions=True,
+    )
+
+    assert [isinstance(outcome, StoreDataError) for outcome in outcomes] == [c == "bad" for c in customers]
+    assert await conn.fetchval("select count(*) from deferred_messages") == 4

@@ -10,6 +10,7 @@ from workers.outbound_sender.message import Outgoing
 from workers.outbound_sender.shares import Shares
 
 HANDS = 200
+PREFETCH = 1000
 
 
 def message(number: str = "1001", customer: int = 0) -> Outgoing:
@@ -18,7 +19,7 @@ def message(number: str = "1001", customer: int = 0) -> Outgoing:
 
 
 def shares(rate: float = 72.0) -> Shares:
-    return Shares(HANDS, lambda _: rate, DURATIONS)
+    return Shares(HANDS, PREFETCH, lambda _: rate, DURATIONS)
 
 
 def take(of: Shares, number: str, count: int) -> int:
@@ -45,7 +46,7 @@ def test_a_number_has_no_more_in_hand_than_it_sends_while_one_may_wait() -> None
 
 
 def test_a_number_that_sends_as_fast_as_hands_come_free_is_not_put_off() -> None:
-    assert take(shares(rate=900.0), "1001", 10_000) == HANDS
+    assert take(shares(rate=900.0), "1001", 10_000) == PREFETCH
 
 
 def test_a_customer_has_no_more_in_hand_than_one_burst() -> None:

@@ -20,10 +20,14 @@ K = TypeVar("K")
 
 
 class Shares:
-    """The hands of one lane in one process. `rate_of` gives what a number may send a second."""
+    """The hands of one lane in one process. `rate_of` gives what a number may send a second.
 
-    def __init__(self, hands: int, rate_of: Callable[[str], float], durations: Durations) -> None:
+    `most`: what a number may have in hand that is never put off.
+    """
+
+    def __init__(self, hands: int, most: int, rate_of: Callable[[str], float], durations: Durations) -> None:
         self._hands = hands
+        self._unbounded = most
         self._rate_of = rate_of
         self._durations = durations
         self._taken: Counter[str] = Counter()
@@ -49,7 +53,7 @@ class Shares:
         """And no more than is sent while one may wait in hand."""
         rate = self._rate_of(number)
         if rate * _SOON_S >= self._hands / 2:
-            return self._hands
+            return self._unbounded
         return max(1, min(free, int(rate * self._durations.held_in_hand_s)))
 
 

@@ -21,8 +21,10 @@ from workers.outbound_sender.sending import Sending
 from workers.outbound_sender.shares import Shares
 from workers.outbound_sender.watch import Watch
 
-#: In hand of each lane. Batches may be as many: redelivered messages come one by one.
-_PREFETCH = 200
+#: Deliveries of each lane at a time, and how many of them wait for a turn, a permit or an answer. The others
+#: are being taken in, or put off: a burst must be put off faster than others can come to wait behind it.
+_PREFETCH = 1000
+_HANDS = 200
 _COLLECT_S = 0.002
 _COLLECT = 64
 #: Batches of deliveries taken in together.
@@ -53,8 +55,8 @@ def compose(kit: Kit) -> Worker:
     admission = Admission(
         IntakeStore(kit.database), kit.locks, kit.cache, metrics, kit.settings.whatsapp_phone_number_id
     )
-    chains, hands = Chains(), kit.settings.prefetch or _PREFETCH
-    shares = {queue: Shares(hands, pacer.rate, durations) for queue in LANES}
+    chains, prefetch = Chains(), kit.settings.prefetch or _PREFETCH
+    shares = {queue: Shares(min(_HANDS, prefetch), prefetch, pacer.rate, durations) for queue in LANES}
     intakes = {
         queue: Collector(
             Line(admission, claim_store, chains, shares[queue], metrics).take,
@@ -72,8 +74,8 @@ def compose(kit: Kit) -> Worker:
             Route(
                 queue,
                 OutboundSender(intake, sending, shares[queue], metrics, allowed_hosts=hosts),
-                kit.consumer_options(batch_size=50, linger_ms=2, batches=_PREFETCH),
-                prefetch=_PREFETCH,
+                kit.consumer_options(batch_size=100, linger_ms=2, batches=prefetch),
+                prefetch=prefetch,
                 order_key=_key,
             )
             for queue, intake in intakes.items()

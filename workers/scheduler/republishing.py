@@ -11,6 +11,7 @@ from shared.amqp.pika import PikaBroker
 from shared.amqp.topology import LANES
 from shared.coordination.permits import rate_of
 from shared.durations import Durations
+from shared.errors import Unpublishable
 from shared.observability.logs import Operation, fields, get_logger
 from shared.postgres.deferral import DeferralStore, Window
 from shared.postgres.outbox import Outbox
@@ -75,8 +76,14 @@ class DeferredJob:
         until, confirmed = clock() + self._durations.scheduler_tick_s, 0
         while due := await self._deferrals.claim_due(queue, window, is_empty=is_empty):
             outcomes = await self._broker.publisher.publish([item.publication for item in due])
-            failed = [item.id for item, error in zip(due, outcomes, strict=True) if error is not None]
-            confirmed += len(due) - len(failed)
+            failed = []
+            for item, error in zip(due, outcomes, strict=True):
+                if isinstance(error, Unpublishable):
+                    await self._deferrals.set_aside(item.id, error)
+                elif error is not None:
+                    failed.append(item.id)
+                else:
+                    confirmed += 1
             if failed:
                 await self._deferrals.unclaim(failed)
                 logger.warning(
