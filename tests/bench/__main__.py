@@ -12,6 +12,7 @@ MEASUREMENTS = {
     "inbound_resolver": "one inbound-resolver: goals 2,500 msg/s, and p99 below 60 ms at 500 msg/s",
     "status_updater": "one status-updater: goal 2,500 events/s",
     "outbound_sender": "one outbound-sender, a Cloud API that answers in 20 ms: goal 400 sends/s",
+    "fairness": "what one number's trouble costs another's replies: goal p95 below 1 s",
     "relay": "the yardstick: aio-pika consumes, publishes with confirm and acknowledges, nothing else",
 }
 

@@ -24,11 +24,21 @@ where state = 'open'
 order by service;
 
 -- name: overdue_deferrals
-select reason, count(*) as messages, extract(epoch from now() - min(not_before))::float8 as overdue_s
-from deferred_messages
-where not_before < now() - $1::interval
-group by reason
-order by messages desc, reason;
+-- Due for long, of a number that nothing holds and of which nothing is on its way either: behind what is, a message
+-- waits for its number's rate.
+with moving as materialized (
+    select distinct queue, coalesce(phone_number_id, '') as number from deferred_messages where published_until > now()
+)
+select row.reason, count(*) as messages, extract(epoch from now() - min(row.not_before))::float8 as overdue_s
+from deferred_messages as row
+left join business_numbers as number on number.phone_number_id = row.phone_number_id
+left join circuit_breakers as breaker on breaker.service = row.phone_number_id
+left join moving on moving.queue = row.queue and moving.number = coalesce(row.phone_number_id, '')
+where row.not_before < now() - $1::interval and moving.queue is null
+  and coalesce(number.state, 'active') = 'active' and coalesce(number.slowed_until, now()) <= now()
+  and coalesce(breaker.state, 'closed') <> 'open'
+group by row.reason
+order by messages desc, row.reason;
 
 -- name: unmarked_outbox
 select count(*) as events, extract(epoch from now() - min(created_at))::float8 as oldest_s
