@@ -113,7 +113,6 @@ with due as (
       and letter.created_at <= now() - $1::interval
       and coalesce(first.replay_count, letter.replay_count) < $2
       and not exists (select from rows_set_aside where job = 'replays' and row_key = letter.id::text)
-     and not exists (select from rows_set_aside where job = 'replays' and row_key = letter.id::text)
     order by letter.priority desc, letter.created_at
     limit $3
 )

@@ -137,8 +137,8 @@ MUTATIONS: Final = (
     Mutation(
         "closed conversations count as active",
         "workers/scheduler/queries.sql",
-        "select count(*) from conversation_mappings where status = 'active'",
-        "select count(*) from conversation_mappings where status <> ''",
+        "from conversation_mappings where status = 'active' limit",
+        "from conversation_mappings where status <> '' limit",
         _COUNTS,
         (_GAUGES,),
     ),

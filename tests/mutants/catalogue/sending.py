@@ -58,8 +58,8 @@ MUTATIONS: Final = (
     Mutation(
         "a 2xx without a wamid is a refusal",
         "workers/outbound_sender/answer.py",
-        'return Accepted(wamid, http_status) if wamid else Lost("an answer without a wamid", http_status)',
-        'return Accepted(wamid or "unknown", http_status)',
+        'return Lost("an answer without a wamid", http_status, _page(body))',
+        'return Accepted("unknown", http_status)',
         "4.3 an unreadable answer is ambiguous",
         _ANSWERS,
     ),
@@ -106,7 +106,7 @@ MUTATIONS: Final = (
     Mutation(
         "a refused token fails the message",
         _REACTIONS,
-        "ErrorClass.AUTH: lambda *_: PauseNumber()",
+        "ErrorClass.AUTH: _weigh",
         "ErrorClass.AUTH: _reject",
         "4.5 auth: the number is paused",
         _ANSWERS,
@@ -177,7 +177,7 @@ MUTATIONS: Final = (
     ),
     Mutation(
         "a late refusal pauses a number that was resumed",
-        "workers/outbound_sender/results.sql",
+        "shared/tracking/holds.sql",
         "where number.state <> 'paused' and number.since < excluded.since",
         "where number.state <> 'paused'",
         "4.5 until `wabus number resume`",
