@@ -11,7 +11,6 @@ _SAFE: Final = (
     "test_what_is_not_safe_yet_is_still_in_the_queue_when_its_worker_dies"
 )
 _SETTLEMENT: Final = "shared/consuming/settlement.py"
-_ACKNOWLEDGE: Final = "await inlet.acknowledge([delivery for delivery, _ in final])\n"
 _ACK: Final = "        await inlet.acknowledge([delivery for delivery, _ in final])\n"
 _PUBLISH: Final = "        left, error = await self._publish(final)\n"
 _DEFER: Final = (
