@@ -12,6 +12,7 @@ import pytest
 from shared.amqp.delivery import DEFERRED_ID, Delivery, Inlet
 from shared.consuming.disposition import Ack, Dead, Defer, Disposition, Retry
 from shared.consuming.settlement import Settlement
+from shared.errors import StoreUnavailable
 from shared.observability.metrics import Metrics
 from shared.postgres.database import Database
 from shared.postgres.deferral import DeferralStore
@@ -23,6 +24,7 @@ from tests.support.waiting import until
 
 _QUEUE: Final = "inbound-resolver"
 _COPY_WAITS: Final = "copies for retry tiers or dead letters wait"
+_DEFER: Final = Defer("rate_limit", 3600.0)
 _ROW_WAITS: Final = "what became of deliveries waits to be stored"
 
 
@@ -63,7 +65,6 @@ async def worker(cluster: Cluster, **headers: str) -> AsyncIterator[Worker]:
 DISPOSITIONS: Final = [
     pytest.param(Retry("reason", "error"), {}, _COPY_WAITS, id="retry"),
     pytest.param(Dead(DeadReason.INVALID_PAYLOAD, "error"), {}, _COPY_WAITS, id="dead"),
-    pytest.param(Defer("rate_limit", 3600.0), {}, _ROW_WAITS, id="defer"),
     pytest.param(Ack(), {DEFERRED_ID: str(uuid4())}, _ROW_WAITS, id="done, its row to be removed"),
 ]
 
@@ -114,8 +115,35 @@ async def test_what_is_safe_at_last_is_in_the_queue_no_more(
     }
     assert safe == {
         "dead letters": isinstance(disposition, Dead),
-        "rows": isinstance(disposition, Defer),
+        "rows": 0,
     }
+
+
+async def test_a_deferral_that_cannot_be_stored_is_told_at_once_and_done_when_asked_again(
+    cluster: Cluster,
+) -> None:
+    """Nothing is done of it yet: whoever asked decides, it is not kept in hand here."""
+    async with worker(cluster) as waiting:
+        _, postgresql = waiting.servers
+        postgresql.refuse()
+        with pytest.raises(StoreUnavailable):
+            await waiting.settle(_DEFER)
+        postgresql.heal()
+        await waiting.settle(_DEFER)
+
+    await until(lambda: _is_deep(cluster, 0))
+    assert await cluster.conn.fetchval("select count(*) from deferred_messages") == 1
+
+
+async def test_a_deferral_that_could_not_be_stored_is_still_in_the_queue(cluster: Cluster) -> None:
+    async with worker(cluster) as dying:
+        _, postgresql = dying.servers
+        postgresql.refuse()
+        with pytest.raises(StoreUnavailable):
+            await dying.settle(_DEFER)
+
+    await until(lambda: _is_deep(cluster, 1))
+    assert await cluster.conn.fetchval("select count(*) from deferred_messages") == 0
 
 
 async def _is_deep(cluster: Cluster, depth: int) -> bool:
