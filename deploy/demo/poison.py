@@ -42,7 +42,7 @@ def _inbound() -> list[Poison]:
         poison("no wa_id", orjson.dumps({"wamid": "wamid.nobody", "timestamp": 1_700_000_000})),
         poison("a wamid that is a number", orjson.dumps(_message("number", wamid=7))),
         poison("a time before WhatsApp", orjson.dumps(_message("old", timestamp="1999-12-31T23:59:59Z"))),
-        poison("a NUL character", orjson.dumps(_message("nul", message_text="a\0b"))),
+        poison("a NUL in an id", orjson.dumps(_message("nul", wamid="wamid.poison.\0"))),
         poison("a media URL of a file", _media("file", "file:///etc/passwd"), "invalid_media_url"),
         poison("a media URL of this machine", _media("local", "http://127.0.0.1/x.jpg"), "invalid_media_url"),
         poison(

@@ -10,7 +10,10 @@ from deploy.demo.invariants.evidence import Accepted, EnrichedSeen, Evidence, In
 from deploy.demo.poison import make_poison
 from deploy.demo.record import Record
 from deploy.demo.rest import wait_for_rest
+from shared.amqp.delivery import Delivery
+from shared.amqp.topology import INBOUND
 from shared.reasons import DeadReason
+from workers.inbound_resolver.intake import take_in
 
 DAY = Day(seed=5, customers=400, campaign=60, opted_out=7)
 
@@ -48,6 +51,15 @@ def test_poison_bodies_differ_and_their_reasons_are_ours() -> None:
 
     assert max(Counter(item.body for item in poison).values()) == 1
     assert {item.reason for item in poison} <= {reason.value for reason in DeadReason}
+
+
+def test_inbound_poison_dies_of_the_reason_it_names() -> None:
+    poison = [item for item in make_poison("wamid.known") if item.exchange == INBOUND]
+    dead = take_in([delivery(item.body) for item in poison], ()).dead
+
+    assert [(died.body, verdict.reason) for died, verdict in dead] == [
+        (item.body, item.reason) for item in poison
+    ]
 
 
 def test_percentiles_are_those_of_the_nearest_rank() -> None:
@@ -88,3 +100,20 @@ async def test_rest_that_does_not_come_is_given_up() -> None:
         return {"queued": 1}
 
     assert not await wait_for_rest(look, timeout_s=0.05, show=lambda _: None, pause_s=0.01)
+
+
+def delivery(body: bytes) -> Delivery:
+    return Delivery(
+        queue="inbound-resolver",
+        exchange=INBOUND,
+        routing_key="491799990001",
+        body=body,
+        headers={},
+        correlation_id=None,
+        message_id=None,
+        published_at=None,
+        redelivered=False,
+        tag=1,
+        generation=1,
+        received_at=0.0,
+    )
