@@ -197,14 +197,15 @@ async def test_a_recipient_who_was_tried_and_is_then_asked_for_with_other_conten
     assert await sender.sandbox.messages() == []
 
 
-async def test_an_unknown_template_fails_a_replay_and_its_campaign_goes_on(sender: Sender) -> None:
-    """A replay is an operator's will: its recipient has been counted before."""
+async def test_an_unknown_template_that_a_replay_meets_pauses_the_campaign(sender: Sender) -> None:
+    """Its recipient follows the replay, and goes back with everybody else."""
     await add_recipient(sender, "running", status="failed")
     await sender.sandbox.change(fault={"code": 132001, "http_status": 404, "times": 1})
     async with sender.running():
         await sender.ask(campaign_message(), "bulk", **{REPLAY_OF: str(uuid4())})
-        await sender.until_dead("send_rejected")
-    assert await sender.cluster.conn.fetchval("select status from broadcast_campaigns") == "running"
+        await until(lambda: _recipient_is(sender, "pending"))
+    assert await sender.cluster.conn.fetchval("select status from broadcast_campaigns") == "paused"
+    assert await sender.cluster.depth("dlq-handler") == 0
 
 
 async def test_the_recipient_of_a_paused_campaign_holds_up_nobody(sender: Sender) -> None:

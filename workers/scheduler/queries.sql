@@ -161,7 +161,7 @@ select page.id, page.mapping_id, page.queued_lane, page.seq, body.queue,
        and not exists (select from broadcast_recipients as recipient
                        where recipient.message_id = page.id and recipient.status <> 'queued') as is_missing
 from page
-left join outbound_bodies as body on body.message_id = page.id
+left join lateral (select queue from outbound_bodies where message_id = page.id limit 1) as body on true
 order by page.mapping_id, page.queued_lane, page.seq;
 
 -- name: defer_lost

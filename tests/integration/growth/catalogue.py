@@ -82,6 +82,8 @@ _BATCHER: Final = "workers/broadcast_batcher/queries.sql"
 _CLAIMS: Final = "workers/outbound_sender/claims.sql"
 _RESULTS: Final = "workers/outbound_sender/results.sql"
 _INTAKE: Final = "workers/outbound_sender/intake.sql"
+_HOLDS: Final = "shared/tracking/holds.sql"
+_ASIDE: Final = "shared/postgres/aside.sql"
 _RESOLVER: Final = "workers/inbound_resolver/queries.sql"
 _DLQ: Final = "workers/dlq_handler/queries.sql"
 _DOCTOR: Final = "workers/cli/diagnosis/doctor.sql"
@@ -91,7 +93,7 @@ PERIODIC: Final = (
     _measured(_SCHEDULER, "count_active", 10_000, rows=10_002, pages=2_000),
     _measured(_SCHEDULER, "count_pending_dead_letters", 10_000, rows=10_002, pages=2_000),
     # What waits, by its index alone.
-    _measured(_SCHEDULER, "count_deferred", rows=300_000, pages=3_000),
+    _measured(_SCHEDULER, "count_deferred", rows=600_000, pages=6_000),
     _measured(_SCHEDULER, "read_circuits", rows=10),
     _measured(_SCHEDULER, "count_paused_numbers", rows=10),
     _measured(_OUTBOX, "oldest_unmarked_s", rows=1),
@@ -134,7 +136,13 @@ PERIODIC: Final = (
         500,
         rows=1000,
     ),
-    _measured(_DEFERRAL, "release_forgotten", rows=1000),
+    # By the customers of whom something waits: 500, and of each the first is let go.
+    _measured(_DEFERRAL, "release_forgotten", rows=1600, pages=25_000),
+    _measured(_SCHEDULER, "read_queued", FIRST_OF_ALL, "", 0, 1000, _HOUR, rows=6000),
+    _measured(_SCHEDULER, "lock_forgotten", 90 * _DAY, _HOUR, 1000, rows=6000),
+    _measured(_ASIDE, "forgive", _DAY, rows=10),
+    _measured(_ASIDE, "count", rows=10),
+    _measured(_DOCTOR, "rows_set_aside", rows=10),
     _measured(_DOCTOR, "server", rows=0),
     _measured(_DOCTOR, "connections", rows=1000),
     _measured(_DOCTOR, "has_schema", rows=0),
@@ -146,6 +154,30 @@ PERIODIC: Final = (
 
 #: For a message, or for a batch of ten.
 PER_MESSAGE: Final = (
+    _measured(_ASIDE, "put", "outbox", "key", "text", rows=10),
+    _measured(_LETTERS, "audit", LETTERS, "test", "replayed", "text", rows=0),
+    _measured(_HOLDS, "campaigns_of", BULK, rows=20),
+    _measured(_HOLDS, "lock_campaigns", BULK, rows=40),
+    # By what is queued, as below.
+    _measured(_HOLDS, "doubted_messages", BULK, rows=8000),
+    _measured(_HOLDS, "find_refused", ["giant"], 5, rows=8000),
+    _measured(
+        _HOLDS, "read_evidence", BULK, ONES, ["132001"] * 10, ["parameter"] * 10, False, ["132001"], rows=2000
+    ),
+    _measured(_HOLDS, "read_evidence", SENT, ONES, ["190"] * 10, ["auth"] * 10, True, ["132001"], rows=200),
+    _measured(_HOLDS, "hold_marketing", SENT, ONES, _DAY, rows=60),
+    _measured(_HOLDS, "pause_numbers", SENT, ONES, TEXTS, "text", rows=60),
+    _measured(_HOLDS, "pause_campaigns", BULK, TEXTS, rows=40),
+    _measured(_HOLDS, "reopen_campaigns", BULK, rows=60),
+    _measured(_HOLDS, "requeue_recipients", BULK, True, rows=40),
+    _measured(_HOLDS, "return_recipients", BULK, rows=8000),
+    _measured(_RESOLVER, "keep_mended", WAMIDS, JSON, rows=30),
+    _measured(_CLAIMS, "find_circuits", NUMBERS, "(unknown)", rows=60),
+    _measured(_INTAKE, "find_numbers", CUSTOMERS, rows=40),
+    _measured(_SCHEDULER, "defer_lost", QUEUED, "text", rows=100),
+    _measured(_SCHEDULER, "expire_idle", _DAY, [row_id(n) for n in range(999_901, 999_911)], rows=40),
+    _measured(_SCHEDULER, "give_up_undecided", SENT, rows=30),
+    _measured(_SCHEDULER, "remove_deferred_of", QUEUED, rows=20),
     _measured(_LETTERS, "claim", LETTERS, _MINUTE, "test", True, rows=40),
     _measured(_LETTERS, "mark_replayed", LETTERS, TIMES, "test", "test", rows=20),
     _measured(_LETTERS, "count_on_first", LETTERS, rows=20),
@@ -213,6 +245,7 @@ PER_MESSAGE: Final = (
         *(_TRACKING, "move_messages", QUEUED, ["sent"] * 10, NEW, TIMES, NOTHING, NOTHING, NOTHING, NOTHING),
         NOTHING,
         rows=30,
+        pages=1_000,
     ),
     _measured(
         *(_TRACKING, "move_recipients", [row_id(n) for n in range(100_001, 100_011)], ["read"] * 10, WAMIDS),
@@ -271,10 +304,6 @@ PER_MESSAGE: Final = (
     _measured(_CLAIMS, "drop_messages", QUEUED, rows=60),
     _measured(_RESULTS, "lock_messages", QUEUED, rows=20),
     _measured(_RESULTS, "close_attempts", SENT, ONES, ["failed"] * 10, *[NOTHING] * 3, rows=30),
-    _measured(_RESULTS, "pause_numbers", NUMBERS, TEXTS, SENT, ONES, rows=40),
-    _measured(_RESULTS, "opt_out", CUSTOMERS, rows=20),
-    _measured(_RESULTS, "pause_campaigns", BULK, TEXTS, rows=40),
-    _measured(_RESULTS, "return_recipients", BULK, rows=8000),
     _measured(_RESULTS, "skip_recipients", BULK, rows=80),
     _measured(
         _INTAKE, "find_known", PLACES, NEW, [f"client {n}" for n in range(500_000, 500_040, 4)], rows=60

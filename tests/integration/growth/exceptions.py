@@ -16,6 +16,8 @@ EXCEPTIONS: Final[Mapping[str, str]] = {
         for name in ("list", "bodies", "count_by_reason", "choose", "find", "get", "count_pending", "dismiss")
     },
     "shared/campaigns/queries.sql:count_recipients": _OWN_CAMPAIGN,
+    "shared/postgres/deferral.sql:release_campaign": _OWN_CAMPAIGN,
+    "shared/postgres/deferral.sql:recall_campaign": _OWN_CAMPAIGN,
     **{
         f"workers/cli/campaign.sql:{name}": _OWN_CAMPAIGN
         for name in (
@@ -42,6 +44,9 @@ EXCEPTIONS: Final[Mapping[str, str]] = {
                 "shorten_launches",
                 "find_deferred",
                 "find_events",
+                "find_recipients",
+                "find_unmatched_events",
+                "delete_events_of",
             ),
             *("delete_status_events", "delete_unmatched_events", "delete_attempts", "delete_bodies"),
             *(

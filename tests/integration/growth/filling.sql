@@ -87,15 +87,22 @@ from (select n, now() - interval '8 days 1 hour' * (500000 - n) / 500000 - inter
       from generate_series(1, 500000) as n) as row;
 
 -- name: deferred_messages
--- 300 ambiguous among those that are due.
+-- 500 customers have 300 each behind an earlier message; numbers that work have 30,000 due each, one that
+-- is paused has ten times as many. 300 are ambiguous.
 insert into deferred_messages
-    (id, queue, exchange, routing_key, body, headers, reason, not_before, message_id, phone_number_id, customer, lane)
-select row_id(n), 'outbound-sender', 'wa.outbound', 'reply.1', '{}', '{"correlation_id": "trace"}',
-       case when n % 300 = 0 and n <= 90000 then 'ambiguous' when n % 2 = 0 then 'earlier_message'
-            else 'number_paused' end,
-       now() + interval '1 hour' * (n - 120000) / 300000, case when n > 240000 then row_id(n + 700000) when n % 300 = 0 then row_id(n) end,
-       (1000 + n % 10)::text, (49151000000000 + n)::text, 'reply'
-from generate_series(1, 300000) as n;
+    (id, queue, exchange, routing_key, body, headers, reason, not_before, message_id, message_seq, phone_number_id,
+     customer, lane)
+select row_id(n), 'outbound-sender', 'wa.outbound', 'reply.1', '{}', '{"correlation_id": "trace"}', reason,
+       case reason when 'ambiguous' then now() + interval '1 hour' * (n - 120000) / 300000
+                   when 'earlier_message' then null
+                   else now() - interval '1 hour' * n / 600000 end,
+       case when n between 240001 and 300000 then row_id(n + 700000) when reason = 'ambiguous' then row_id(n) end,
+       600001 - n, case when n > 300000 then '1009' else (1000 + n % 10)::text end,
+       (49151000050000 + n % 1000)::text, 'reply'
+from (select n, case when n > 300000 or n % 10 = 9 then 'number_paused'
+                     when n % 300 = 0 and n <= 90000 then 'ambiguous'
+                     when n % 2 = 0 then 'earlier_message' else 'rate_limit' end as reason
+      from generate_series(1, 600000) as n) as row;
 
 -- name: dead_letter_queue
 -- 350,000 are open. 50,000 of them are of a kind that goes back by itself: 250 may, 250 have gone often enough by now,
