@@ -7,16 +7,15 @@ waits for it alone. Decisions are the handler's, carrying them out the settlemen
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
 from random import Random
-from typing import Protocol
 
 from shared.amqp.delivery import Delivery, Inlet
 from shared.consuming.arrangement import Arrangement, OrderKey, arrange
 from shared.consuming.disposition import Dead, Disposition, Retry, Undone
 from shared.consuming.gate import StoreGate
+from shared.consuming.handling import ConsumerOptions, Handler
 from shared.consuming.hands import Hands
 from shared.consuming.lines import Lines, Work
 from shared.consuming.settlement import Settled, Settlement
@@ -44,34 +43,6 @@ _CONFLICT_TRIES = 3
 _BUSY = 10
 #: Redelivered messages worked at once, where batches are not: few, for a killer takes them along.
 _CHAINS_AT_ONCE = 8
-
-
-class Handler(Protocol):
-    """Decides what becomes of a batch. Effects are committed before a disposition is given."""
-
-    def handle(
-        self, batch: Sequence[Delivery]
-    ) -> AsyncIterator[Sequence[tuple[Delivery, Disposition | Undone]]]:
-        """Give each delivery of the batch exactly one disposition, in groups, as they are done.
-
-        May be called again with those that got none, after an error of a server; so it is idempotent. It may
-        name some of them early, so that they need not wait for the end of the others.
-        """
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class ConsumerOptions:
-    """How one queue is consumed. `batches`: how many may be worked at once, each begun when it is there.
-
-    `overlapping`, in place of `batches`: two, the second one begun only when it is full, and no two messages
-    of one order key at once.
-    """
-
-    batch_size: int
-    linger_s: float
-    batches: int = 1
-    overlapping: bool = False
 
 
 class Consumer:
@@ -159,8 +130,7 @@ class Consumer:
 
     async def _turn(self, work: asyncio.TaskGroup) -> None:
         """Take a batch and begin it once a slot is free."""
-        is_busy = self._in_hand >= self._options.batch_size
-        linger_s = self._options.linger_s * (_BUSY if is_busy else 1)
+        linger_s = self._options.linger_s * (_BUSY if self._in_hand >= self._options.batch_size else 1)
         batch = await self._inlet.next_batch(self._options.batch_size, linger_s)
         self.standing.take(batch)
         self._state.progress(self._inlet.queue)
@@ -359,8 +329,7 @@ class Consumer:
             self.standing.put_back(deliveries)
 
     async def _settle_all(self, pending: dict[int, Delivery], verdict: Disposition) -> None:
-        group = [(delivery, verdict) for delivery in pending.values()]
-        await self._settlement.settle(self._inlet, group)
+        await self._settlement.settle(self._inlet, [(delivery, verdict) for delivery in pending.values()])
         pending.clear()
 
     async def _settle(self, pending: dict[int, Delivery], group: Sequence[Settled]) -> None:

@@ -11,7 +11,7 @@ from shared.amqp.pika import PikaBroker
 from shared.amqp.publisher_health import Destination
 from shared.amqp.topology import build_topology
 from shared.consuming.arrangement import OrderKey
-from shared.consuming.consumer import ConsumerOptions, Handler
+from shared.consuming.handling import ConsumerOptions, Handler
 from shared.coordination.cache import MappingCache
 from shared.coordination.client import RedisClient
 from shared.coordination.locks import LockManager

@@ -17,7 +17,7 @@ import requests
 from schema.migrator import latest_version
 from shared.amqp.delivery import Delivery
 from shared.amqp.topology import INBOUND_CORRELATION, INBOUND_RESOLVER
-from shared.consuming.consumer import Handler
+from shared.consuming.handling import Handler
 from shared.consuming.settlement import Settled
 from shared.consuming.standing import BRAKE_REASON
 from shared.durations import DURATIONS

@@ -9,8 +9,8 @@ from typing import Final
 
 from shared.amqp.delivery import Delivery
 from shared.campaigns import BATCH_KEY, CampaignNudge
-from shared.consuming.consumer import Handler
 from shared.consuming.disposition import Ack, Dead, Disposition
+from shared.consuming.handling import Handler
 from shared.consuming.settlement import Settled
 from shared.payloads import BroadcastCampaign, CampaignControl, InvalidPayload, decode, read
 from shared.reasons import DeadReason

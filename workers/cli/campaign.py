@@ -4,12 +4,9 @@ Owns options, questions and exit codes. Reading the file is `campaign_file`'s, t
 the controls `campaign_control`'s, what is shown `campaign_status`'.
 """
 
-import csv
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
@@ -17,11 +14,7 @@ from typing import Any, Final, get_args
 
 import click
 from pydantic import ValidationError
-from rich.console import Console
-from rich.progress import Progress
 
-from shared.campaigns.rendering import names_used
-from shared.durations import DURATIONS
 from shared.payloads import BroadcastCampaign, Category
 from shared.payloads.fields import parse_planned_time
 from shared.payloads.outbound import OnAmbiguous
@@ -29,18 +22,25 @@ from shared.postgres.database import Database
 from shared.settings import Settings
 from workers.cli import campaign_launch as launching
 from workers.cli.campaign_control import Controlled, carry_out, is_cancellable
-from workers.cli.campaign_file import Checked, Problem, check_file, read_columns, read_header_row
+from workers.cli.campaign_file import check_file
 from workers.cli.campaign_status import (
     CampaignStatus,
-    describe_s,
     print_status,
     print_statuses,
     read_statuses,
 )
+from workers.cli.campaign_telling import (
+    confirm,
+    filled,
+    progress,
+    refuse,
+    tell_dry_run,
+    tell_launched,
+    writing,
+)
 from workers.cli.campaign_template import (
     Choice,
     Definition,
-    choose,
     read_button,
     read_definition,
     read_header,
@@ -48,10 +48,9 @@ from workers.cli.campaign_template import (
 )
 from workers.cli.confirmation import demand_consent, yes_option
 from workers.cli.operation import by_option, json_option, run_on_database, silence_logs
-from workers.cli.printing import print_json, print_table
+from workers.cli.printing import print_json
 from workers.cli.publishing import open_publisher
 
-_SHOWN: Final = 20
 _WATCH_S: Final = 2.0
 _LAUNCH_EXAMPLES: Final = """\b
 Example:
@@ -168,18 +167,18 @@ def launch(
     wanted = _read_campaign(settings, options)
     definition = _read_definition(wanted, template_file)
     source = launching.Source(path, skip_invalid=refused_path is not None)
-    wanted = _filled(wanted, choice, definition, path)
-    with _writing(refused_path, path) as refused:
+    wanted = filled(wanted, choice, definition, path)
+    with writing(refused_path, path) as refused:
         checked = check_file(path, refused)
-    _refuse(path, wanted, checked, as_json, skip_invalid=source.skip_invalid)
+    refuse(path, wanted, checked, as_json, skip_invalid=source.skip_invalid)
     if dry_run:
-        _dry_run(settings, wanted, source, definition, checked, as_json)
+        tell_dry_run(settings, wanted, source, definition, checked, as_json)
         return
-    _confirm(settings, wanted, checked, yes)
+    confirm(settings, wanted, checked, yes)
 
     async def work(database: Database) -> launching.Launched:
         async with open_publisher(settings) as publisher:
-            with _progress("storing recipients", checked.recipients) as advance:
+            with progress("storing recipients", checked.recipients) as advance:
                 return await launching.launch(database, publisher, wanted, source, by, advance)
 
     launched = run_on_database(settings, work)
@@ -187,7 +186,7 @@ def launch(
         told = asdict(launched) | {"campaign_id": wanted.campaign_id, "duplicates": len(checked.duplicates)}
         print_json(told)
     else:
-        _tell_launched(wanted, checked, launched)
+        tell_launched(wanted, checked, launched)
 
 
 @campaign.command(epilog="\b\nExample:\n  wabus campaign status\n  wabus campaign status spring --json")
@@ -318,144 +317,3 @@ def _read_definition(wanted: BroadcastCampaign, template_file: Path | None) -> D
     if wanted.template is None:
         raise click.UsageError("--template-file belongs to --template.")
     return read_definition(template_file, wanted.template.name, wanted.template.language)
-
-
-def _filled(
-    wanted: BroadcastCampaign, choice: Choice, definition: Definition | None, path: Path
-) -> BroadcastCampaign:
-    """The campaign with the template's components; nothing of them where every column is a parameter."""
-    if wanted.template is None:
-        return wanted
-    components = choose(choice, definition, read_columns(path))
-    if not components and (definition is not None or choice.is_made):
-        # where there is no component at all, every column is a parameter
-        components = [{"type": "body", "parameters": []}]
-    return wanted.model_copy(
-        update={"template": wanted.template.model_copy(update={"components": components})}
-    )
-
-
-@contextmanager
-def _writing(refused_path: Path | None, path: Path) -> Iterator[Callable[[Problem], None]]:
-    """Where refused lines go: into a file that a spreadsheet opens, or nowhere."""
-    if refused_path is None:
-        yield lambda _: None
-        return
-    if refused_path.exists() and refused_path.samefile(path):
-        raise click.UsageError("--skip-invalid: that is the list itself.")
-    columns = read_header_row(path)
-    try:
-        with refused_path.open("w", encoding="utf-8-sig", newline="") as file:
-            writer = csv.writer(file)
-            writer.writerow(("line", "reason", *columns))
-            yield lambda problem: writer.writerow((problem.line, problem.error, *problem.cells))
-    except OSError as error:
-        raise click.ClickException(f"{refused_path}: {error.strerror}") from error
-
-
-def _refuse(
-    path: Path, wanted: BroadcastCampaign, checked: Checked, as_json: bool, *, skip_invalid: bool
-) -> None:
-    """Stop at a file that is not right, and say all that is wrong with it."""
-    missing = names_used(wanted.message_text) - set(checked.columns)
-    if missing:
-        names = ", ".join(sorted(missing))
-        columns = ", ".join(checked.columns) or "none"
-        raise click.ClickException(f"{path}: no column for {names} of the text (there are: {columns})")
-    if (skip_invalid or not checked.problem_count) and checked.recipients:
-        if checked.problem_count:
-            click.echo(f"{path}: {checked.problem_count} lines are refused and left out", err=True)
-        return
-    if as_json:
-        print_json(
-            {"errors": [asdict(problem) for problem in checked.problems], "count": checked.problem_count}
-        )
-    for problem in checked.problems[:_SHOWN]:
-        click.echo(f"{path}: line {problem.line}: {problem.error}", err=True)
-    if checked.problem_count > _SHOWN:
-        click.echo(f"… and {checked.problem_count - _SHOWN} more", err=True)
-    if not checked.problem_count:
-        click.echo(f"{path}: no recipients", err=True)
-    sys.exit(1)
-
-
-def _dry_run(
-    settings: Settings,
-    wanted: BroadcastCampaign,
-    source: launching.Source,
-    definition: Definition | None,
-    checked: Checked,
-    as_json: bool,
-) -> None:
-    async def work(database: Database) -> launching.Survey:
-        with _progress("looking at recipients", checked.recipients) as advance:
-            return await launching.survey(database, wanted, source, definition, advance)
-
-    found = run_on_database(settings, work)
-    skipped = found.skipped
-    sent = checked.recipients - sum(skipped.values())
-    if as_json:
-        told = {"campaign_id": wanted.campaign_id, "recipients": checked.recipients, "would_send": sent}
-        seconds = _duration_s(settings, wanted, sent)
-        told |= {"skipped": skipped, "duplicates": checked.duplicates, "duration_s": seconds}
-        faults = {"faults": [{"line": fault.line, "error": fault.error} for fault in found.faults]}
-        print_json(told | faults | {"flattened": found.flattened, "refused": checked.problem_count})
-        return
-    rows = [("sent to", sent), *((f"skipped: {reason}", count) for reason, count in sorted(skipped.items()))]
-    if checked.duplicates:
-        rows.append((f"left out as duplicates ({_lines(checked.duplicates)})", len(checked.duplicates)))
-    if checked.problem_count:
-        rows.append(("refused lines", checked.problem_count))
-    print_table(f"campaign {wanted.campaign_id} would be", ("", "recipients"), rows)
-    for fault in found.faults[:_SHOWN]:
-        click.echo(f"{source.path}: line {fault.line}: {fault.error}")
-    if found.fault_count > _SHOWN:
-        click.echo(f"… and {found.fault_count - _SHOWN} more")
-    if found.flattened:
-        click.echo(f"{found.flattened} values with line breaks, tabs or many blanks would be made one line.")
-    click.echo(f"It would take about {describe_s(_duration_s(settings, wanted, sent))}. Nothing was changed.")
-
-
-def _confirm(settings: Settings, wanted: BroadcastCampaign, checked: Checked, yes: bool) -> None:
-    if yes:
-        return
-    if not sys.stdin.isatty():
-        raise click.UsageError("Nobody to ask: give --yes, or --dry-run first.")
-    duration = describe_s(_duration_s(settings, wanted, checked.recipients))
-    question = (
-        f"Send to {checked.recipients} recipients from number {wanted.phone_number_id}, in about {duration}?"
-    )
-    click.confirm(question, abort=True, err=True)
-
-
-def _tell_launched(wanted: BroadcastCampaign, checked: Checked, launched: launching.Launched) -> None:
-    if not launched.new:
-        click.echo(f"{wanted.campaign_id} was launched before and is {launched.status}: nothing new.")
-        return
-    click.echo(f"{wanted.campaign_id}: launched with {launched.recipients} recipients.")
-    if checked.duplicates:
-        click.echo(f"{len(checked.duplicates)} duplicates left out ({_lines(checked.duplicates)}).")
-    if not launched.published:
-        click.echo("RabbitMQ did not confirm the launch: the scheduler will publish it.", err=True)
-    click.echo(f"Follow it with: wabus campaign status {wanted.campaign_id}")
-
-
-def _lines(numbers: list[int]) -> str:
-    shown = ", ".join(map(str, numbers[:_SHOWN]))
-    more = ", …" if len(numbers) > _SHOWN else ""
-    return f"line{'' if len(numbers) == 1 else 's'} {shown}{more}"
-
-
-def _duration_s(settings: Settings, wanted: BroadcastCampaign, recipients: int) -> float:
-    """At the batches' pace, or the number's where that is slower."""
-    mps = settings.number(wanted.phone_number_id).mps * DURATIONS.number_rate_share
-    batches_s = max(0, -(-recipients // wanted.batch_size) - 1) * wanted.batch_delay_ms / 1000
-    return round(max(recipients / mps, batches_s), 1)
-
-
-@contextmanager
-def _progress(title: str, total: int) -> Iterator[Callable[[int], None]]:
-    """A bar for people, on the terminal's other stream: what programs read stays clean."""
-    with Progress(console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as bar:
-        task = bar.add_task(title, total=total)
-        yield lambda count: bar.advance(task, count)

@@ -12,8 +12,8 @@ from typing import Any, Final, TypeAlias
 import asyncpg
 
 from shared.amqp.delivery import Delivery
-from shared.consuming.consumer import Handler
 from shared.consuming.disposition import Ack, Dead, Disposition, Retry
+from shared.consuming.handling import Handler
 from shared.consuming.headers import correlation_of
 from shared.consuming.settlement import Settled
 from shared.coordination.cache import CachedMapping, MappingCache, conversation_key, customer_key

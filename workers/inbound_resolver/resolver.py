@@ -12,8 +12,8 @@ from contextlib import aclosing, asynccontextmanager
 
 from shared.amqp.delivery import Delivery, Publication, Publisher
 from shared.amqp.topology import ENRICHED, EVENTS
-from shared.consuming.consumer import Handler
 from shared.consuming.disposition import Ack, Retry
+from shared.consuming.handling import Handler
 from shared.consuming.headers import correlation_of, trace_headers
 from shared.consuming.patience import Patience
 from shared.consuming.settlement import Settled

@@ -13,8 +13,8 @@ from uuid import UUID
 
 from shared.amqp.delivery import Delivery
 from shared.consuming.collector import Collector
-from shared.consuming.consumer import Handler
 from shared.consuming.disposition import Ack, Defer, Disposition, Retry, Undone
+from shared.consuming.handling import Handler
 from shared.consuming.settlement import Settled
 from shared.errors import StoreUnavailable
 from shared.observability.metrics import Metrics, count_repairs

@@ -61,9 +61,12 @@ class LostJob:
         return len(found)
 
     async def _is_idle(self, queue: str) -> bool:
-        """Whether nothing is ready there or in its delay tiers; no where nobody can say."""
+        """Whether nothing is ready there or in its delay tiers; no where nobody can say.
+
+        The tiers first: what leaves one meanwhile is then seen in the queue.
+        """
         tiers = (tier_queue(queue, attempt) for attempt in range(1, len(RETRY_TIER_NAMES) + 1))
-        for name in (queue, *tiers):
+        for name in (*tiers, queue):
             state = await self._broker.queue_state(name)
             if state is None or state.messages:
                 return False

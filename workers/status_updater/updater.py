@@ -8,8 +8,8 @@ from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import replace
 
 from shared.amqp.delivery import Delivery
-from shared.consuming.consumer import Handler
 from shared.consuming.disposition import Ack, Dead, Disposition
+from shared.consuming.handling import Handler
 from shared.consuming.settlement import Settled
 from shared.observability.metrics import Metrics, count_repairs
 from shared.reasons import DeadReason

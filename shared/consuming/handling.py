@@ -1,0 +1,36 @@
+"""What a queue is worked with: a handler's contract, and how its batches are made."""
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from shared.amqp.delivery import Delivery
+from shared.consuming.disposition import Disposition, Undone
+
+
+class Handler(Protocol):
+    """Decides what becomes of a batch. Effects are committed before a disposition is given."""
+
+    def handle(
+        self, batch: Sequence[Delivery]
+    ) -> AsyncIterator[Sequence[tuple[Delivery, Disposition | Undone]]]:
+        """Give each delivery of the batch exactly one disposition, in groups, as they are done.
+
+        May be called again with those that got none, after an error of a server; so it is idempotent. It may
+        name some of them early, so that they need not wait for the end of the others.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ConsumerOptions:
+    """How one queue is consumed. `batches`: how many may be worked at once, each begun when it is there.
+
+    `overlapping`, in place of `batches`: two, the second one begun only when it is full, and no two messages
+    of one order key at once.
+    """
+
+    batch_size: int
+    linger_s: float
+    batches: int = 1
+    overlapping: bool = False
