@@ -34,4 +34,5 @@ async def test_a_redirect_is_not_followed() -> None:
         await runner.cleanup()
 
     assert heard == ["/v25.0/1001/messages"]
-    assert said == Lost("HTTP 307", 307)
+    assert isinstance(said, Lost)
+    assert said.http_status == 307

@@ -156,6 +156,8 @@ async def test_what_cannot_be_published_for_long_stops_its_queue(scene: Scene) -
     assert scene.standing.is_overdue
     assert not scene.idle.is_still
     assert scene.state.not_ready == {f"busy: {PUBLISHING_REASON}"}
+    scene.standing.note(failed=False)  # it published nothing
+    assert scene.standing.is_still
     scene.failing_since = None
     scene.standing.note(failed=False)
     assert not scene.standing.is_still
