@@ -128,7 +128,7 @@ async def test_a_status_proves_that_an_unknown_send_went_out(
 @pytest.mark.parametrize(
     ("ending", "fields", "reason", "error"),
     [
-        ("906", {}, "send_rejected", "131047: (#131047) Re-engagement message: "),
+        ("906", {}, "send_rejected", "131047: More than 24 hours have passed"),
         ("001", {"expires_at": "2026-01-15T10:00:00Z"}, "expired", "expire"),
     ],
     ids=["refused", "expired"],
