@@ -340,7 +340,7 @@ async def test_where_nobody_can_confirm_nothing_is_erased(conn: Connection, envi
     assert await take_snapshot(conn) == before
 
 
-@pytest.mark.parametrize(("answer", "code", "left"), [(b"n\n", 1, 1), (b"y\n", 0, 0)])
+@pytest.mark.parametrize(("answer", "code", "left"), [(b"y\n", 2, 1), (f"{PHONE}\n".encode(), 0, 0)])
 async def test_on_a_terminal_a_person_confirms_what_they_see(
     answer: bytes, code: int, left: int, conn: Connection, environ: dict[str, str]
 ) -> None:

@@ -115,7 +115,10 @@ async def test_a_body_that_jsonb_does_not_take_is_stored_byte_for_byte(cluster: 
     assert row["payload"] in (None, "null")
     [told] = cluster.told("deadletter.stored")
     assert told["original_payload"] is None
-    assert base64.b64decode(told["raw_body_base64"]) == body
+    shown = base64.b64decode(told["raw_body_base64"])
+    assert body.startswith(shown)
+    assert (shown == body) is not told.get("raw_body_cut", False)
+    assert len(shown) == min(len(body), 64 * 1024)
 
 
 async def test_bodies_of_two_mebibytes_are_stored_whole(cluster: Cluster) -> None:

@@ -168,7 +168,7 @@ class Sending:
             level,
             "send %s%s",
             outcome,
-            "" if isinstance(answer, Accepted | TooLate) else f": {answer.text}",
+            _said(answer),
             extra=fields(
                 operation=Operation.OUTBOUND_SEND,
                 trace_id=message.trace_id,
@@ -178,6 +178,16 @@ class Sending:
                 duration_ms=duration_s * 1000,
             ),
         )
+
+
+def _said(answer: Answer) -> str:
+    match answer:
+        case Accepted() | TooLate():
+            return ""
+        case Refused():
+            return f": {answer.code}: {answer.text}"
+        case _:
+            return f": {answer.text}"
 
 
 def end(message: Outgoing, attempt: int, answer: Answer, reaction: Reaction) -> Ending:

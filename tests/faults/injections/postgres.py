@@ -186,6 +186,19 @@ class Deadlocks(_Background):
         super().__init__()
         self.name = f"postgres deadlocks on {table}"
         self._half = _HALF.format(table=table)
+        self._setting = ServerSetting(self.name, "deadlock_timeout", "50ms")
+
+    async def strike(self, place: Place) -> None:
+        """Have the server look for deadlocks before a worker's patience with a lock ends."""
+        await self._setting.strike(place)
+        await super().strike(place)
+
+    async def heal(self, place: Place) -> None:
+        """The reverse."""
+        try:
+            await super().heal(place)
+        finally:
+            await self._setting.heal(place)
 
     async def _work(self, connection: _Connection, started: asyncio.Event) -> None:
         await connection.execute("set deadlock_timeout = '1h'")
