@@ -75,6 +75,7 @@ class DeferredJob:
         clock = asyncio.get_running_loop().time
         until, confirmed = clock() + self._durations.scheduler_tick_s, 0
         while due := await self._deferrals.claim_due(queue, window, is_empty=is_empty):
+            is_empty = False
             outcomes = await self._broker.publisher.publish([item.publication for item in due])
             failed = []
             for item, error in zip(due, outcomes, strict=True):
