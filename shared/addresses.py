@@ -53,9 +53,9 @@ class Unreached(ConnectionError):  # noqa: N818 - says what happened, as the err
 
     @property
     def telling(self) -> Exception:
-        """The failure that says most: a server's own word, else the first."""
+        """What says most: a server's own word, else the only failure, else all of them."""
         answers = [failure for failure in self.failures if not isinstance(failure, OSError)]
-        return (answers or self.failures)[0]
+        return next(iter(answers), self if len(self.failures) > 1 else self.failures[0])
 
 
 async def resolve(hosts: Sequence[Host]) -> list[Address]:

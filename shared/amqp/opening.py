@@ -124,5 +124,4 @@ async def open_connection(
     try:
         return await first_to_answer(read_server_url(url).hosts, attempt, within_s, (AMQPError,))
     except Unreached as unreached:
-        telling = unreached.telling
-        raise (unreached if isinstance(telling, OSError) else telling) from telling
+        raise unreached.telling from None

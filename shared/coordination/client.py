@@ -67,8 +67,8 @@ class Script:
 class RedisClient:
     """Calls to one Redis (no cluster: a script takes keys of any slot), each within `redis_call_s`.
 
-    After a failure of the server its connections are dropped, and calls fail at once, not waiting, until a
-    probe in the background succeeds. Each probe resolves the name, or asks Sentinel, anew. Safe for concurrent
+    After a failure of the server its connections are dropped, and calls fail at once until a probe in the
+    background succeeds. Each probe resolves the name, or asks Sentinel, anew. Safe for concurrent
     use in one event loop; `close` it at the end.
     """
 

@@ -259,8 +259,7 @@ def _explain(unreached: Unreached) -> SettingsError | StoreUnavailable:
         return SettingsError(f"DATABASE_URL: {_one_line(error)}")
     if isinstance(error, StoreUnavailable):
         return error
-    is_one_of_many = isinstance(error, OSError) and len(unreached.failures) > 1
-    return StoreUnavailable(_one_line(unreached) if is_one_of_many else _describe(error))
+    return StoreUnavailable(_one_line(error) if error is unreached else _describe(error))
 
 
 def touched(tag: str) -> int:
