@@ -5,6 +5,7 @@ from typing import Final
 from tests.mutants.catalogue import (
     attempts,
     campaigns,
+    connecting,
     consuming,
     coordination,
     dead_letters,
@@ -20,6 +21,7 @@ from tests.mutants.mutation import Mutation
 
 MUTATIONS: Final[tuple[Mutation, ...]] = (
     *consuming.MUTATIONS,
+    *connecting.MUTATIONS,
     *inbound.MUTATIONS,
     *attempts.MUTATIONS,
     *sending.MUTATIONS,
