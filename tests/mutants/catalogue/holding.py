@@ -18,6 +18,7 @@ _SCOPES_TESTS: Final = ("tests/unit/test_tracking_scopes.py",)
 _ERRORS: Final = "tests/integration/test_error_scopes.py"
 _REJECTED: Final = "tests/integration/test_rejected_statuses.py"
 _REPLAYS: Final = "tests/integration/test_dlq_replay.py"
+_REPLICAS: Final = "tests/integration/test_replicas.py"
 _FORGOTTEN: Final = "tests/integration/test_forgotten_messages.py"
 _SCHEDULER: Final = "workers/scheduler/queries.sql"
 _OF_ONE_CUSTOMER_AND_LANE: Final = (
@@ -449,5 +450,27 @@ MUTATIONS: Final = (
         "",
         "4.4 every accepted message ends in sent or failed",
         (f"{_FORGOTTEN}::test_what_is_under_way_past_its_retention_fails_and_is_told_before_it_goes",),
+    ),
+    Mutation(
+        "a queue that stands still keeps what it has in hand",
+        "shared/consuming/standing.py",
+        "        self._let_go = True\n        return self.let_go_all()\n",
+        "        self._let_go = True\n        return []\n",
+        "2.10 a replica that stops working gives back what it has not begun",
+        (
+            f"{_REPLICAS}::test_a_resolver_without_its_database_leaves_all_to_another",
+            f"{_REPLICAS}::test_an_updater_without_its_database_hands_over_the_proofs_it_holds",
+        ),
+    ),
+    Mutation(
+        "what is given back often is left to RabbitMQ's limit",
+        "shared/consuming/settlement.py",
+        "limit = self._durations.delivery_limit // 2",
+        "limit = 2 * self._durations.delivery_limit",
+        "2.9 nothing dead-lettered, no attempt counted",
+        (
+            f"{_REPLICAS}::test_a_full_queue_of_enriched_messages_kills_none_however_long_it_lasts",
+            f"{_REPLICAS}::test_a_resolver_that_cannot_store_kills_none_however_long_it_lasts",
+        ),
     ),
 )
