@@ -7,7 +7,7 @@ Owns the names, defaults and rules of every variable. Does not own durations tha
 from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, Final, Self
+from typing import Annotated, Any, Final, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import (
@@ -16,13 +16,14 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    PrivateAttr,
     SecretStr,
     ValidationError,
 )
 
-from shared.environment import explain, read_numbers, read_variable
+from shared.environment import UrlFile, explain, read_numbers, read_variable
 from shared.media_url import InvalidMediaUrl, canonical_entry
-from shared.server_urls import check_url, server_url
+from shared.server_urls import UrlSource, check_url, server_url
 
 #: Where each kind of worker serves `/metrics` and `/health` unless METRICS_PORT says otherwise.
 METRICS_PORTS: Final[Mapping[str, int]] = {
@@ -97,9 +98,14 @@ def _lower(value: object) -> object:
 
 Amount = Annotated[float, Field(gt=0, le=1_000_000)]
 Flag = Annotated[bool, BeforeValidator(_read_flag)]
-AmqpUrl = Annotated[SecretStr, server_url("amqp", "amqps")]
-PostgresUrl = Annotated[SecretStr, server_url("postgresql", "postgres")]
-RedisUrl = Annotated[SecretStr, server_url("redis", "rediss")]
+_SCHEMES: Final[Mapping[str, tuple[str, ...]]] = {
+    "RABBITMQ_URL": ("amqp", "amqps"),
+    "DATABASE_URL": ("postgresql", "postgres"),
+    "REDIS_URL": ("redis", "rediss", "redis+sentinel", "rediss+sentinel"),
+}
+AmqpUrl = Annotated[SecretStr, server_url(*_SCHEMES["RABBITMQ_URL"])]
+PostgresUrl = Annotated[SecretStr, server_url(*_SCHEMES["DATABASE_URL"])]
+RedisUrl = Annotated[SecretStr, server_url(*_SCHEMES["REDIS_URL"])]
 ApiUrl = Annotated[str, AfterValidator(_check_api_url)]
 Token = Annotated[SecretStr, Field(min_length=1)]
 Hosts = Annotated[tuple[str, ...], BeforeValidator(_split_hosts), AfterValidator(_check_hosts)]
@@ -138,6 +144,9 @@ class Settings(BaseModel):
     """Every setting, under the lower-case name of its variable. Frozen; secrets do not print."""
 
     model_config = ConfigDict(frozen=True, validate_default=True)
+
+    #: Where the URLs came from that came from files, by variable.
+    _url_files: dict[str, str] = PrivateAttr(default_factory=dict)
 
     rabbitmq_url: AmqpUrl = SecretStr("amqp://guest:guest@127.0.0.1:5672/")
     database_url: PostgresUrl = SecretStr("postgresql://postgres@127.0.0.1:5432/wabus")
@@ -192,9 +201,21 @@ class Settings(BaseModel):
         if path := environ.get("WHATSAPP_NUMBERS_FILE", "").strip():
             raw["whatsapp_numbers"] = read_numbers(Path(path))
         try:
-            return cls.model_validate(raw)
+            settings = cls.model_validate(raw)
         except ValidationError as error:
             raise explain(error, secrets=SECRETS) from None
+        for name in _SCHEMES:
+            if path := environ.get(f"{name}_FILE", "").strip():
+                settings._url_files[name] = path
+        return settings
+
+    def url_source(self, name: Literal["RABBITMQ_URL", "DATABASE_URL", "REDIS_URL"]) -> UrlSource:
+        """What gives the URL for each new connection: its file, where it came from one, is read again."""
+        secret: SecretStr = getattr(self, name.lower())
+        url = secret.get_secret_value()
+        if (path := self._url_files.get(name)) is None:
+            return lambda: url
+        return UrlFile(name, path, _SCHEMES[name], url)
 
     def number(self, phone_number_id: str) -> NumberSettings:
         """The token, rate and address of one business number: its own, else the settings'."""

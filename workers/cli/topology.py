@@ -4,12 +4,12 @@ import asyncio
 import os
 import sys
 
-import aio_pika
 import click
 import orjson
 from aio_pika.abc import AbstractConnection
 
 from shared.amqp.declare import declare_topology, find_missing
+from shared.amqp.opening import open_connection
 from shared.amqp.pika_link import BROKER_ERRORS
 from shared.amqp.topology import Topology, build_topology
 from shared.settings import Settings
@@ -82,6 +82,6 @@ async def _check(settings: Settings, wanted: Topology) -> list[str]:
 async def _connect(settings: Settings) -> AbstractConnection:
     url = settings.rabbitmq_url.get_secret_value()
     try:
-        return await aio_pika.connect(url, timeout=10)
+        return await open_connection(url)
     except BROKER_ERRORS as error:
         raise unreached_broker(url, error) from error

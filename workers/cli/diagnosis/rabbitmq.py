@@ -15,6 +15,7 @@ from aio_pika.abc import AbstractConnection
 from aiormq.connection import Connection as WireConnection
 
 from shared.amqp.declare import find_missing
+from shared.amqp.opening import open_connection
 from shared.amqp.pika_link import BROKER_ERRORS, open_channel
 from shared.amqp.topology import DLQ_HANDLER, ENRICHED, WORK_QUEUES, build_topology
 from shared.masking import mask_secrets, mask_url
@@ -25,7 +26,6 @@ SUBJECT: Final = "rabbitmq"
 _MINIMUM: Final = (3, 10)
 _START: Final = "start it (`wabus stack up` for a local one), or correct RABBITMQ_URL"
 _DECLARE: Final = "wabus topology declare"
-_CONNECT_S: Final = 5.0
 #: A server with an alarm reads no publication until the alarm is over.
 _CONFIRM_S: Final = 2.0
 _NAMED: Final = 3
@@ -37,7 +37,7 @@ async def diagnose_rabbitmq(settings: Settings) -> list[Finding]:
     async def look(found: list[Finding]) -> None:
         url = settings.rabbitmq_url.get_secret_value()
         try:
-            connection = await aio_pika.connect(url, timeout=_CONNECT_S)
+            connection = await open_connection(url)
             try:
                 await _look_at_server(connection, found)
                 await _look_at_queues(connection, settings, found)
