@@ -37,7 +37,14 @@ METRICS_PORTS: Final[Mapping[str, int]] = {
 
 #: Variables with a `…_FILE` twin, whose values are never shown.
 SECRETS: Final = frozenset(
-    {"RABBITMQ_URL", "DATABASE_URL", "MIGRATION_DATABASE_URL", "REDIS_URL", "WHATSAPP_ACCESS_TOKEN"}
+    {
+        "RABBITMQ_URL",
+        "RABBITMQ_MANAGEMENT_URL",
+        "DATABASE_URL",
+        "MIGRATION_DATABASE_URL",
+        "REDIS_URL",
+        "WHATSAPP_ACCESS_TOKEN",
+    }
 )
 
 
@@ -62,6 +69,11 @@ def _check_api_url(url: str) -> str:
     if not urlsplit(check_url(url, ("https", "http"))).hostname:
         raise ValueError("must name a host")
     return url.rstrip("/")
+
+
+def _check_management_url(url: SecretStr) -> SecretStr:
+    _check_api_url(url.get_secret_value())
+    return url
 
 
 def _split_hosts(hosts: object) -> object:
@@ -98,6 +110,7 @@ def _lower(value: object) -> object:
 Amount = Annotated[float, Field(gt=0, le=1_000_000)]
 Flag = Annotated[bool, BeforeValidator(_read_flag)]
 AmqpUrl = Annotated[SecretStr, server_url("amqp", "amqps")]
+ManagementUrl = Annotated[SecretStr, AfterValidator(_check_management_url)]
 PostgresUrl = Annotated[SecretStr, server_url("postgresql", "postgres")]
 RedisUrl = Annotated[SecretStr, server_url("redis", "rediss")]
 ApiUrl = Annotated[str, AfterValidator(_check_api_url)]
@@ -140,6 +153,8 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, validate_default=True)
 
     rabbitmq_url: AmqpUrl = SecretStr("amqp://guest:guest@127.0.0.1:5672/")
+    #: Where RabbitMQ's management plugin answers; `wabus doctor` and `topology check` see bindings there.
+    rabbitmq_management_url: ManagementUrl | None = None
     database_url: PostgresUrl = SecretStr("postgresql://postgres@127.0.0.1:5432/wabus")
     #: Has the right to change the schema; the value of DATABASE_URL where it is not set.
     migration_database_url: PostgresUrl = Field(default_factory=_default_migration_url)
