@@ -38,7 +38,14 @@ METRICS_PORTS: Final[Mapping[str, int]] = {
 
 #: Variables with a `…_FILE` twin, whose values are never shown.
 SECRETS: Final = frozenset(
-    {"RABBITMQ_URL", "DATABASE_URL", "MIGRATION_DATABASE_URL", "REDIS_URL", "WHATSAPP_ACCESS_TOKEN"}
+    {
+        "RABBITMQ_URL",
+        "RABBITMQ_MANAGEMENT_URL",
+        "DATABASE_URL",
+        "MIGRATION_DATABASE_URL",
+        "REDIS_URL",
+        "WHATSAPP_ACCESS_TOKEN",
+    }
 )
 
 
@@ -63,6 +70,11 @@ def _check_api_url(url: str) -> str:
     if not urlsplit(check_url(url, ("https", "http"))).hostname:
         raise ValueError("must name a host")
     return url.rstrip("/")
+
+
+def _check_management_url(url: SecretStr) -> SecretStr:
+    _check_api_url(url.get_secret_value())
+    return url
 
 
 def _split_hosts(hosts: object) -> object:
@@ -104,6 +116,7 @@ _SCHEMES: Final[Mapping[str, tuple[str, ...]]] = {
     "REDIS_URL": ("redis", "rediss", "redis+sentinel", "rediss+sentinel"),
 }
 AmqpUrl = Annotated[SecretStr, server_url(*_SCHEMES["RABBITMQ_URL"])]
+ManagementUrl = Annotated[SecretStr, AfterValidator(_check_management_url)]
 PostgresUrl = Annotated[SecretStr, server_url(*_SCHEMES["DATABASE_URL"])]
 RedisUrl = Annotated[SecretStr, server_url(*_SCHEMES["REDIS_URL"])]
 ApiUrl = Annotated[str, AfterValidator(_check_api_url)]
@@ -149,6 +162,8 @@ class Settings(BaseModel):
     _url_files: dict[str, str] = PrivateAttr(default_factory=dict)
 
     rabbitmq_url: AmqpUrl = SecretStr("amqp://guest:guest@127.0.0.1:5672/")
+    #: Where RabbitMQ's management plugin answers; `wabus doctor` and `topology check` see bindings there.
+    rabbitmq_management_url: ManagementUrl | None = None
     database_url: PostgresUrl = SecretStr("postgresql://postgres@127.0.0.1:5432/wabus")
     #: Has the right to change the schema; the value of DATABASE_URL where it is not set.
     migration_database_url: PostgresUrl = Field(default_factory=_default_migration_url)

@@ -31,7 +31,7 @@ from shared.amqp.delivery import (
 )
 from shared.amqp.payload_names import payload_name
 from shared.amqp.topology import DLQ_HANDLER, is_bound
-from shared.consuming.headers import bounded_key, fitting, plain
+from shared.consuming.headers import bounded_key, plain
 from shared.deadletters.store import QUERIES
 from shared.durations import Durations
 from shared.errors import Unpublishable, WabusError
@@ -217,7 +217,7 @@ def publication_of(row: Row) -> Publication:
         idempotency_key=key or str(row["id"]),
         correlation_id=read_trace(metadata.get("correlation_id")).trace_id,
         mandatory=True,
-        headers={**fitting(publishers_headers(headers)), **back},
+        headers=publishers_headers(headers) | back,
     )
 
 

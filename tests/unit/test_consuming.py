@@ -2,21 +2,20 @@
 
 from random import Random
 from typing import Any
-from uuid import UUID
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.amqp.acknowledgement import plan_acknowledgement
-from shared.amqp.delivery import EXCHANGE, REPLAY_OF, Delivery
+from shared.amqp.delivery import Delivery
 from shared.amqp.payload_names import payload_name
 from shared.amqp.topology import UNLIMITED, Queue, build_topology
 from shared.consuming.arrangement import arrange
 from shared.consuming.brake import Brake
 from shared.consuming.disposition import Ack, Dead, Defer, Retry
 from shared.consuming.hands import Hands
-from shared.consuming.headers import DROPPED_HEADERS, carried_headers, idempotency_key_of
+from shared.consuming.headers import idempotency_key_of
 from shared.consuming.settlement import copy_of, exhaust
 from shared.reasons import DeadReason
 
@@ -43,35 +42,12 @@ def key(item: Delivery) -> str:
     return item.routing_key
 
 
-@pytest.mark.parametrize("large", ["x" * 99_999, b"\xff" * 75_001, {"a": ["y" * 60_000, "z" * 60_000]}])
-def test_headers_that_would_not_fit_a_frame_are_dropped_and_named(large: Any) -> None:
-    """RabbitMQ would close the connection; what is binary grows by a third."""
-    item = delivery(headers={"large": large, "small": "kept"})
-    headers = carried_headers(item)
-    assert "large" not in headers
-    assert (headers["small"], headers[DROPPED_HEADERS]) == ("kept", "large")
-    assert headers[EXCHANGE] == "wa.inbound"
-
-
-def test_headers_that_would_not_fit_go_before_ours() -> None:
-    many = {f"header-{number:05}": "x" * 20 for number in range(4000)}
-    headers = carried_headers(delivery(headers=many | {REPLAY_OF: str(UUID(int=1))}))
-    assert headers[REPLAY_OF] == str(UUID(int=1))
-    assert DROPPED_HEADERS in headers
-    assert 2000 < len(headers) < 4000
-
-
 @pytest.mark.parametrize("key", ["k" * 256, "\u20ac" * 86, "k\0"])
 def test_a_key_that_cannot_be_published_or_stored_becomes_a_digest(key: str) -> None:
     keys = {idempotency_key_of(delivery(headers={"x-idempotency-key": key})) for _ in range(2)}
     assert len(keys) == 1
     assert len(keys.pop()) == 64
     assert idempotency_key_of(delivery(headers={"x-idempotency-key": "k" * 255})) == "k" * 255
-
-
-def test_headers_that_fit_are_all_carried() -> None:
-    headers = carried_headers(delivery(headers={"large": "x" * 90_000}))
-    assert (headers["large"], DROPPED_HEADERS in headers) == ("x" * 90_000, False)
 
 
 def test_fresh_deliveries_are_one_part_in_their_order() -> None:
