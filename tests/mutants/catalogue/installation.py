@@ -49,4 +49,12 @@ MUTATIONS: Final = (
         "2.5 not ready, said plainly",
         (f"{_UNUSABLE}::test_a_scheduler_whose_job_may_not_work_is_not_ready_until_it_may",),
     ),
+    Mutation(
+        "a signal that comes while a worker is imported is lost",
+        "workers/__main__.py",
+        'if sys.argv[1:2] == ["worker"]:',
+        "if False:",
+        "INTERFACE 6 SIGTERM drains",
+        ("tests/e2e/test_stopping.py::test_a_worker_that_is_told_to_stop_before_it_has_begun_stops_at_once",),
+    ),
 )
