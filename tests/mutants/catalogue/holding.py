@@ -312,8 +312,8 @@ MUTATIONS: Final = (
     Mutation(
         "an installation's trouble sets rows aside",
         "shared/postgres/aside.py",
-        "return isinstance(error.__cause__, asyncpg.SyntaxOrAccessError)",
-        "return False",
+        "        except (StoreUnavailable, BrokerUnavailable):\n",
+        "        except BrokerUnavailable:\n",
         "2.5 a right that is missing is the installation's",
         (_ASIDE,),
     ),
