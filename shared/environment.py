@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from shared.errors import SettingsError
-from shared.masking import mask_url
+from shared.masking import mask_secrets
 
 _SHOWN_CHARACTERS = 200
 #: Of a number's entry only these are repeated: a misspelt key may hold a token, too.
@@ -34,6 +34,14 @@ def read_variable(environ: Mapping[str, str], name: str, *, secret: bool) -> str
     if not content:
         raise SettingsError(f"{twin}: must name a file that is not empty, got {path!r}")
     return content
+
+
+def origin_of(environ: Mapping[str, str], name: str, *, secret: bool) -> str:
+    """Where `read_variable` has the value from: the environment, a file, or neither (default)."""
+    if environ.get(name, "").strip():
+        return "environment"
+    path = environ.get(f"{name}_FILE", "").strip() if secret else ""
+    return f"file {path}" if path else "default"
 
 
 def read_numbers(path: Path) -> dict[str, dict[str, object]]:
@@ -102,4 +110,4 @@ def _rule(fault: ErrorDetails) -> str:
 
 
 def _shown(value: object) -> str:
-    return repr(mask_url(str(value))[:_SHOWN_CHARACTERS])
+    return repr(mask_secrets(str(value))[:_SHOWN_CHARACTERS])

@@ -19,6 +19,7 @@ _COMMANDS: Final = {
     "worker": "worker:worker",
     "migrate": "migrate:migrate",
     "topology": "topology:topology",
+    "settings": "settings:settings",
     "doctor": "doctor:doctor",
     "stack": "stack:stack",
     "demo": "demo:demo",

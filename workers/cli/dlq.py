@@ -5,7 +5,6 @@ Owns options and exit codes; the work is `shared.deadletters`', what is chosen `
 """
 
 import logging
-import os
 import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final, TypeVar
@@ -26,7 +25,7 @@ from workers.cli.confirmation import Unconfirmed, can_ask, demand_consent, yes_o
 from workers.cli.dlq_choice import Choice, choose, demand_restriction, demand_unrouted, resolve
 from workers.cli.dlq_edit import edit_body
 from workers.cli.dlq_replay import Tally, open_replayer, replay_at_rate
-from workers.cli.operation import run_on_database
+from workers.cli.operation import read_settings, run_on_database
 
 T = TypeVar("T")
 Command = Callable[..., Any]
@@ -301,7 +300,7 @@ def _tell_how_far(tally: Tally, error: BaseException) -> None:
 
 
 def _settings() -> Settings:
-    return Settings.from_env(os.environ)
+    return read_settings()
 
 
 def _run(work: Callable[[Database], Awaitable[T]]) -> T:

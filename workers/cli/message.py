@@ -3,16 +3,14 @@
 Owns the showing; the reading is `lookup`'s.
 """
 
-import os
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from typing import Any, Final
 
 import click
 
-from shared.settings import Settings
 from workers.cli.lookup import Row, Story, look_up
-from workers.cli.operation import json_option, run_on_database
+from workers.cli.operation import json_option, read_settings, run_on_database
 from workers.cli.printing import print_facts, print_json, print_table
 
 _EPILOG: Final = """\b
@@ -49,7 +47,7 @@ def show(reference: str, limit: int, as_json: bool) -> None:
     ID is ours, the agent platform's, the application's, or a conversation's; PHONE a phone number or a
     business-scoped id. Exits 1 where nothing is found.
     """
-    settings = Settings.from_env(os.environ)
+    settings = read_settings()
     cleaned = reference.strip().replace("\x00", "")
     story = run_on_database(settings, lambda database: look_up(database, cleaned, limit))
     if story.is_empty:

@@ -4,7 +4,6 @@ Owns options and output; the work is `schema.migrator`'s. Settings errors are le
 """
 
 import asyncio
-import os
 from collections.abc import Sequence
 from dataclasses import asdict
 from urllib.parse import unquote, urlsplit
@@ -15,8 +14,8 @@ from rich.table import Table
 
 from schema.migrator import MigrationError, Step, latest_version
 from schema.migrator import migrate as carry_out
-from shared.settings import Settings
 from workers.cli.confirmation import demand_consent, yes_option
+from workers.cli.operation import read_settings
 from workers.cli.printing import open_console
 
 _EPILOG = """\b
@@ -41,7 +40,7 @@ def migrate(to: int | None, dry_run: bool, yes: bool, force: bool, as_json: bool
     version added, data included; 0 leaves nothing at all. It asks first, and is refused while workers are
     connected.
     """
-    dsn = Settings.from_env(os.environ).migration_database_url.get_secret_value()
+    dsn = read_settings().migration_database_url.get_secret_value()
     try:
         steps = asyncio.run(carry_out(dsn, to=to, dry_run=True, force=force))
         if not dry_run:

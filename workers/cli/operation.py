@@ -1,4 +1,4 @@
-"""What commands of operators share: a connection to PostgreSQL, who acts, and the line in `audit_log`.
+"""What commands of operators share: settings, a connection to PostgreSQL, who acts, the line in `audit_log`.
 
 Owns how an absent database or schema is told. What a command does is its own.
 """
@@ -6,6 +6,7 @@ Owns how an absent database or schema is told. What a command does is its own.
 import asyncio
 import getpass
 import logging
+import os
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final, TypeVar
 
@@ -13,9 +14,9 @@ import asyncpg
 import click
 
 from shared.errors import BrokerUnavailable, StoreError, WabusError
-from shared.masking import mask_url
+from shared.masking import escape_controls, mask_url
 from shared.postgres.database import Connection, Database
-from shared.settings import Settings
+from shared.settings import Settings, tell_unknown
 
 _Result = TypeVar("_Result")
 _RECORD: Final = "insert into audit_log (actor, action, subject, details) values ($1, $2, $3, $4)"
@@ -38,6 +39,21 @@ by_option = click.option(
 )
 #: `--json`: for programs.
 json_option = click.option("--json", "as_json", is_flag=True, help="One JSON object, for programs.")
+
+
+def read_settings() -> Settings:
+    """The settings of the environment, after a line for each variable meant for us that is none.
+
+    Raises SettingsError.
+    """
+    warn_of_unknown()
+    return Settings.from_env(os.environ)
+
+
+def warn_of_unknown() -> None:
+    """A line for each variable that nobody reads though it was meant for us."""
+    for line in tell_unknown(os.environ):
+        click.echo(f"wabus: {escape_controls(line)}", err=True)
 
 
 def run_on_database(settings: Settings, work: Callable[[Database], Awaitable[_Result]]) -> _Result:
