@@ -5,6 +5,7 @@ module of `workers.cli` that is imported only when it is asked for.
 """
 
 import io
+import re
 import sys
 from importlib import import_module
 from typing import Final
@@ -33,6 +34,8 @@ _COMMANDS: Final = {
 
 
 _CLICKS_PREFIX: Final = "Error: "
+#: What click puts before each item of a list.
+_INDENT: Final = re.compile(r"^\t", re.MULTILINE)
 
 
 class _Commands(click.Group):
@@ -81,7 +84,7 @@ def _show(error: click.ClickException) -> None:
     """As click does, under our prefix, with what a terminal would obey escaped: it may quote others."""
     told = io.StringIO()
     error.show(told)
-    for line in told.getvalue().splitlines():
+    for line in _INDENT.sub("  ", told.getvalue()).splitlines():
         ours = line.removeprefix(_CLICKS_PREFIX)
         click.echo(escape_controls(line if ours == line else f"wabus: {ours}"), err=True)
 
