@@ -40,11 +40,17 @@ select count(*) from pg_stat_activity
 where datname = current_database() and pid <> pg_backend_pid() and application_name like 'wabus%'
 """
 
+_AUDIT: Final = "insert into audit_log (actor, action, subject) values ($1, $2, $3)"
+
 Connection: TypeAlias = "asyncpg.Connection[Any]"
 
 
 class MigrationError(Exception):
     """The schema cannot be brought where it was asked to; one line says why. Nothing half-done remains."""
+
+
+class UnreachedDatabaseError(MigrationError):
+    """The server was not reached, or went away."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,12 +110,13 @@ async def migrate(
     dry_run: bool = False,
     folder: Path = _MIGRATIONS,
     force: bool = False,
+    by: str | None = None,
 ) -> list[Step]:
     """Brings the database at `dsn` to version `to` (default: the latest) and gives the steps it took.
 
     Each step is a transaction; a second migrator waits for the first, then finds nothing to do. `to=0`
     removes the bookkeeping too. With `dry_run` the steps are only told. Backward is refused while workers are
-    connected, unless with `force`. Raises MigrationError.
+    connected, unless with `force`. `by`: who stands in the audit log, if anybody. Raises MigrationError.
     """
     migrations = load_migrations(folder)
     target = len(migrations) if to is None else to
@@ -124,10 +131,10 @@ async def migrate(
         if not force:
             await _refuse_under_workers(conn, steps)
         for step in steps:
-            await _carry_out(conn, migrations[step.version - 1], step)
+            await _carry_out(conn, migrations[step.version - 1], step, by)
         return steps
     except (OSError, asyncpg.InterfaceError, asyncpg.PostgresError) as error:
-        raise MigrationError(f"the database failed: {_first_line(error)}") from error
+        raise UnreachedDatabaseError(f"the database failed: {_first_line(error)}") from error
     finally:
         await conn.close()
 
@@ -168,7 +175,7 @@ async def _connect(dsn: str) -> Connection:
             f"{_first_line(error)}: create it first (createdb), then migrate again"
         ) from error
     except (OSError, TimeoutError, ValueError, asyncpg.InterfaceError, asyncpg.PostgresError) as error:
-        raise MigrationError(f"the database cannot be reached: {_first_line(error)}") from error
+        raise UnreachedDatabaseError(f"the database cannot be reached: {_first_line(error)}") from error
     if (major := conn.get_server_version().major) < MINIMUM_POSTGRESQL:
         await conn.close()
         raise MigrationError(f"PostgreSQL {MINIMUM_POSTGRESQL} or newer is needed, this one is {major}")
@@ -182,7 +189,7 @@ async def _read_applied(conn: Connection) -> dict[int, str]:
     return {row["version"]: row["checksum"] for row in rows}
 
 
-async def _carry_out(conn: Connection, migration: Migration, step: Step) -> None:
+async def _carry_out(conn: Connection, migration: Migration, step: Step, by: str | None) -> None:
     try:
         async with conn.transaction():
             await conn.execute(f"set local lock_timeout = '{_LOCK_TIMEOUT}'; set local statement_timeout = 0")
@@ -190,6 +197,8 @@ async def _carry_out(conn: Connection, migration: Migration, step: Step) -> None
                 await _go_up(conn, migration)
             else:
                 await _go_down(conn, migration)
+            if by is not None and await conn.fetchval("select to_regclass('audit_log')") is not None:
+                await conn.execute(_AUDIT, by, f"migrate.{step.direction}", f"{step.version:03d}_{step.name}")
     except asyncpg.PostgresError as error:
         raise MigrationError(
             f"migration {step.version:03d}_{step.name} ({step.direction}) failed and was rolled back: "

@@ -30,6 +30,7 @@ _COMMANDS: Final = {
     "campaign": "campaign:campaign",
     "number": "number:number",
     "profile": "profile:profile",
+    "audit": "audit:audit",
 }
 
 

@@ -12,10 +12,10 @@ import click
 import orjson
 from rich.table import Table
 
-from schema.migrator import MigrationError, Step, latest_version
+from schema.migrator import MigrationError, Step, UnreachedDatabaseError, latest_version
 from schema.migrator import migrate as carry_out
 from workers.cli.confirmation import demand_consent, yes_option
-from workers.cli.operation import read_settings
+from workers.cli.operation import by_option, json_option, read_settings, unreached_database
 from workers.cli.printing import open_console
 
 _EPILOG = """\b
@@ -32,8 +32,9 @@ Example:
 @click.option("--dry-run", is_flag=True, help="Tell the steps, change nothing.")
 @yes_option
 @click.option("--force", is_flag=True, help="Backward even while workers are connected: they will fail.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object, for programs.")
-def migrate(to: int | None, dry_run: bool, yes: bool, force: bool, as_json: bool) -> None:
+@by_option
+@json_option
+def migrate(to: int | None, dry_run: bool, yes: bool, force: bool, by: str, as_json: bool) -> None:
     """Migrate the database that MIGRATION_DATABASE_URL (else DATABASE_URL) names.
 
     Several may run at once: one does the work, the others find it done. Going backward drops what the newer
@@ -45,7 +46,9 @@ def migrate(to: int | None, dry_run: bool, yes: bool, force: bool, as_json: bool
         steps = asyncio.run(carry_out(dsn, to=to, dry_run=True, force=force))
         if not dry_run:
             _demand_consent(steps, dsn, yes=yes, as_json=as_json)
-            steps = asyncio.run(carry_out(dsn, to=to, force=force))
+            steps = asyncio.run(carry_out(dsn, to=to, force=force, by=by))
+    except UnreachedDatabaseError as error:
+        raise unreached_database(dsn, error) from error
     except MigrationError as error:
         raise click.ClickException(str(error)) from error
     version = latest_version() if to is None else to

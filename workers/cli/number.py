@@ -30,6 +30,8 @@ class Number:
     since: datetime | None
     reason: str | None
     changed_by: str | None
+    slowed_until: datetime | None
+    marketing_held_until: datetime | None
     breaker: str
     waiting: int
     mps: float
@@ -164,7 +166,9 @@ def _tell(change: Change) -> str:
 
 
 def _print_numbers(numbers: Sequence[Number]) -> None:
-    columns = ("number", "state", "since", "reason", "by", "breaker", "waiting", "msg/s", "token")
+    times = {"slowed until": "slowed_until", "marketing held until": "marketing_held_until"}
+    held = {title: name for title, name in times.items() if any(getattr(item, name) for item in numbers)}
+    columns = ("number", "state", "since", "reason", "by", *held, "breaker", "waiting", "msg/s", "token")
     print_table(
         "",
         columns,
@@ -175,6 +179,7 @@ def _print_numbers(numbers: Sequence[Number]) -> None:
                 item.since,
                 item.reason,
                 item.changed_by,
+                *(getattr(item, name) for name in held.values()),
                 item.breaker,
                 item.waiting,
                 f"{item.mps:g}",
@@ -182,4 +187,5 @@ def _print_numbers(numbers: Sequence[Number]) -> None:
             )
             for item in numbers
         ),
+        prose=("reason",),
     )

@@ -13,7 +13,7 @@ from typing import Any, Final, TypeVar
 import asyncpg
 import click
 
-from shared.errors import BrokerUnavailable, StoreError, WabusError
+from shared.errors import BrokerUnavailable, StoreError, StoreUnavailable, WabusError
 from shared.masking import escape_controls, mask_url
 from shared.postgres.database import Connection, Database
 from shared.settings import Settings, tell_unknown
@@ -79,10 +79,15 @@ async def record_audit(
 
 
 def _explain(error: StoreError, settings: Settings) -> str:
-    where = mask_url(settings.database_url.get_secret_value())
+    url = settings.database_url.get_secret_value()
     if isinstance(error.__cause__, _UNPREPARED):
-        return f"the database at {where} has no schema, or an old one: run `wabus migrate`"
-    return f"PostgreSQL at {where}: {error}{SAYS_MORE}"
+        return f"the database at {mask_url(url)} has no schema, or an old one: run `wabus migrate`"
+    return str(unreached_database(url, error))
+
+
+def unreached_database(url: str, error: BaseException) -> StoreUnavailable:
+    """PostgreSQL is away, or cannot do it: where, why, and what helps."""
+    return StoreUnavailable(f"PostgreSQL at {mask_url(url)}: {error}{SAYS_MORE}")
 
 
 def unreached_broker(url: str, error: BaseException) -> BrokerUnavailable:
