@@ -145,7 +145,8 @@ async def try_what_is_printed(root: Path) -> None:
     """Type into a shell what `make up` says to try next, all but the end."""
     wabus = Path(sys.executable).with_name("wabus")
     *steps, show, down = next_steps(root, str(wabus))
-    assert (show, down) == (f"{wabus} message show 491700000001", f"{wabus} demo --down")
+    assert show.endswith("bin/wabus message show 491700000001")
+    assert down.endswith("bin/wabus demo --down")
 
     async def is_shown() -> bool:
         script = "\n".join(["set -e", *steps, show])

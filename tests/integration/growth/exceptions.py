@@ -73,7 +73,7 @@ EXCEPTIONS: Final[Mapping[str, str]] = {
         for name in (
             *("find_messages", "find_mappings", "find_mappings_of_customer", "last_messages", "mappings"),
             *("messages", "attempts", "events", "unmatched_events", "deferrals", "dead_letters"),
-            "dead_letters_of_customer",
+            *("dead_letters_of_customer", "count_of_customer"),
         )
     },
     **{

@@ -12,6 +12,8 @@ _DECODING: Final = ("tests/unit/test_payload_decoding.py",)
 _MODELS: Final = ("tests/unit/test_payload_models.py",)
 _SETTINGS: Final = ("tests/unit/test_settings.py",)
 _NEAR: Final = ("tests/unit/test_near_names.py",)
+_CLI_MESSAGE: Final = ("tests/integration/test_cli_message.py",)
+_CLI_AUDIT: Final = ("tests/integration/test_cli_audit.py",)
 _CLI_SETTINGS: Final = ("tests/integration/test_cli_settings.py",)
 
 MUTATIONS: Final = (
@@ -230,5 +232,29 @@ MUTATIONS: Final = (
         'mask_secrets(text) if "://" in text else text',
         "INTERFACE 6 settings in force, secrets masked",
         _CLI_SETTINGS,
+    ),
+    Mutation(
+        "a narrow terminal breaks ids",
+        "workers/cli/printing.py",
+        "    return needed <= width\n",
+        "    return True\n",
+        "INTERFACE 6 tables for people",
+        _CLI_MESSAGE,
+    ),
+    Mutation(
+        "older messages are left out silently",
+        "workers/cli/printing.py",
+        "    if shown < total:\n",
+        "    if shown > total:\n",
+        "INTERFACE 6 message show says how many there are",
+        _CLI_MESSAGE,
+    ),
+    Mutation(
+        "a migration leaves no line in the audit log",
+        "schema/migrator.py",
+        "if by is not None and await",
+        "if by is None and await",
+        "INTERFACE 6 who did what",
+        _CLI_AUDIT,
     ),
 )
