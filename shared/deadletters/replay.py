@@ -125,7 +125,8 @@ class Replayer:
         claimed = {row["id"] for row in rows}
         errors = await self._publish([_changed(row, routing_key, body) for row in rows])
         await self._unclaim([row for row in rows if row["id"] in errors])
-        await self._mark([row for row in rows if row["id"] not in errors], by, why, audited)
+        action = ("dlq.replay" if body is None else "dlq.edit") if audited else None
+        await self._mark([row for row in rows if row["id"] not in errors], by, why, action)
         return ReplayReport(
             replayed=tuple(row["id"] for row in rows if row["id"] not in errors),
             failed=tuple((letter, str(error)) for letter, error in errors.items()),
@@ -176,15 +177,13 @@ class Replayer:
         if rows:
             await self._database.execute(QUERIES["unclaim"], *_claims(rows))
 
-    async def _mark(self, rows: Sequence[asyncpg.Record], by: str, why: str, audited: bool) -> None:
+    async def _mark(self, rows: Sequence[asyncpg.Record], by: str, why: str, action: str | None) -> None:
         if not rows:
             return
         async with self._database.transaction() as connection:
             marked = await connection.fetch(QUERIES["mark_replayed"], *_claims(rows), by, why)
-            if audited:
-                await connection.execute(
-                    QUERIES["audit"], [row["id"] for row in marked], by, "dlq.replay", why
-                )
+            if action is not None:
+                await connection.execute(QUERIES["audit"], [row["id"] for row in marked], by, action, why)
             firsts = [row["replay_of"] for row in marked if row["replay_of"] is not None]
             await connection.execute(QUERIES["count_on_first"], firsts)
 

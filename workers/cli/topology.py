@@ -1,7 +1,6 @@
 """`wabus topology declare|check`: the exchanges and queues on the broker."""
 
 import asyncio
-import os
 import sys
 from dataclasses import asdict
 
@@ -15,7 +14,7 @@ from shared.amqp.pika_link import BROKER_ERRORS
 from shared.amqp.topology import Topology, build_topology
 from shared.settings import Settings
 from workers.cli.diagnosis.bindings import Bindings, look_at_bindings
-from workers.cli.operation import silence_logs, unreached_broker
+from workers.cli.operation import read_settings, silence_logs, unreached_broker
 
 
 @click.group()
@@ -41,7 +40,7 @@ def declare(*, as_json: bool) -> None:
     Example:
       wabus topology declare
     """
-    settings = Settings.from_env(os.environ)
+    settings = read_settings()
     wanted = build_topology(enriched_queue=settings.enriched_queue)
     asyncio.run(_declare(settings, wanted))
     exchanges, queues = len(wanted.exchanges), len(wanted.queues)
@@ -63,7 +62,7 @@ def check(*, as_json: bool) -> None:
     Example:
       wabus topology check --json
     """
-    settings = Settings.from_env(os.environ)
+    settings = read_settings()
     wanted = build_topology(enriched_queue=settings.enriched_queue)
     compared, bindings = asyncio.run(_check(settings, wanted))
     if as_json:
