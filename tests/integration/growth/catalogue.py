@@ -162,7 +162,7 @@ PER_MESSAGE: Final = (
     _measured(_LETTERS, "audit", LETTERS, "test", "replayed", "text", rows=0),
     _measured(_HOLDS, "campaigns_of", BULK, rows=20),
     _measured(_HOLDS, "lock_campaigns", BULK, rows=40),
-    # By what is queued, as below.
+    # By what is queued, which is never more than ten seconds of the rate.
     _measured(_HOLDS, "doubted_messages", BULK, rows=8000),
     _measured(_HOLDS, "find_refused", ["giant"], 5, rows=8000),
     _measured(
@@ -174,7 +174,7 @@ PER_MESSAGE: Final = (
     _measured(_HOLDS, "pause_campaigns", BULK, TEXTS, rows=40),
     _measured(_HOLDS, "reopen_campaigns", BULK, rows=60),
     _measured(_HOLDS, "requeue_recipients", BULK, True, rows=40),
-    _measured(_HOLDS, "return_recipients", BULK, rows=8000),
+    _measured(_HOLDS, "return_recipients", BULK, rows=80),
     _measured(_RESOLVER, "keep_mended", WAMIDS, JSON, rows=30),
     _measured(_CLAIMS, "find_circuits", NUMBERS, "(unknown)", rows=60),
     _measured(_INTAKE, "find_numbers", CUSTOMERS, rows=40),
@@ -303,8 +303,7 @@ PER_MESSAGE: Final = (
     _measured(_CLAIMS, "ensure_circuits", NUMBERS, NUMBERS[:1], "(unknown)", rows=4000),
     _measured(_CLAIMS, "lock_circuits", NUMBERS, rows=20),
     _measured(_CLAIMS, "write_circuit", "1001", "open", 5, SENT, 0, _MINUTE, _MINUTE, rows=10),
-    # By what is queued, which is never more than ten seconds of the rate.
-    _measured(_CLAIMS, "return_recipients", BULK, ["pending"] * 10, rows=8000),
+    _measured(_CLAIMS, "return_recipients", BULK, ["pending"] * 10, rows=80),
     _measured(_CLAIMS, "drop_messages", QUEUED, rows=60),
     _measured(_RESULTS, "lock_messages", QUEUED, rows=20),
     _measured(_RESULTS, "close_attempts", SENT, ONES, ["failed"] * 10, *[NOTHING] * 3, rows=30),
@@ -374,7 +373,7 @@ PER_MESSAGE: Final = (
     _measured(_DLQ, "find_messages", PLACES, SENT, [False] * 10, NEW, NEW, rows=60),
     _measured(_DLQ, "lock_messages", SENT, rows=20),
     _measured(_DLQ, "read_messages", SENT, rows=60),
-    _measured(_DLQ, "fail_recipients", ["giant"] * 10, BULK_CUSTOMERS, TEXTS, rows=8000),
+    _measured(_DLQ, "fail_recipients", ["giant"] * 10, BULK_CUSTOMERS, TEXTS, rows=40),
     _measured(
         *(
             _DLQ,
