@@ -298,11 +298,18 @@ async def _prepare_connection(connection: "asyncpg.Connection[asyncpg.Record]") 
 
 
 def _decode_json(text: str) -> Any:
-    """jsonb holds numbers of any length: those that no integer or double of ours takes come back as text."""
+    """Numbers that no integer or double of ours takes come back as text, and so does what is nested too deep.
+
+    jsonb holds both. What raised here would fail the whole page that was read with it.
+    """
     try:
         return orjson.loads(text)
     except orjson.JSONDecodeError:
+        pass
+    try:
         return json.loads(text, parse_int=_integer, parse_float=_double)
+    except RecursionError:
+        return text
 
 
 def _integer(digits: str) -> int | str:
