@@ -1,5 +1,6 @@
 """A row that another session keeps locked: whoever needs it waits alone, everybody else goes on in order."""
 
+import asyncio
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
