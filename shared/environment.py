@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from shared.errors import SettingsError
-from shared.masking import mask_url
+from shared.masking import mask_secrets
 from shared.server_urls import check_server_url
 
 _log = logging.getLogger(__name__)
@@ -60,6 +60,14 @@ class UrlFile:
         except ValueError as error:
             _log.warning("%s_FILE: the URL %s; the one read last is used", self._name, error)
         return self._url
+
+
+def origin_of(environ: Mapping[str, str], name: str, *, secret: bool) -> str:
+    """Where `read_variable` has the value from: the environment, a file, or neither (default)."""
+    if environ.get(name, "").strip():
+        return "environment"
+    path = environ.get(f"{name}_FILE", "").strip() if secret else ""
+    return f"file {path}" if path else "default"
 
 
 def read_numbers(path: Path) -> dict[str, dict[str, object]]:
@@ -128,4 +136,4 @@ def _rule(fault: ErrorDetails) -> str:
 
 
 def _shown(value: object) -> str:
-    return repr(mask_url(str(value))[:_SHOWN_CHARACTERS])
+    return repr(mask_secrets(str(value))[:_SHOWN_CHARACTERS])

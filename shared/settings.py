@@ -23,6 +23,7 @@ from pydantic import (
 
 from shared.environment import UrlFile, explain, read_numbers, read_variable
 from shared.media_url import InvalidMediaUrl, canonical_entry
+from shared.near_names import find_unknown
 from shared.server_urls import UrlSource, check_url, server_url
 
 #: Where each kind of worker serves `/metrics` and `/health` unless METRICS_PORT says otherwise.
@@ -38,7 +39,14 @@ METRICS_PORTS: Final[Mapping[str, int]] = {
 
 #: Variables with a `…_FILE` twin, whose values are never shown.
 SECRETS: Final = frozenset(
-    {"RABBITMQ_URL", "DATABASE_URL", "MIGRATION_DATABASE_URL", "REDIS_URL", "WHATSAPP_ACCESS_TOKEN"}
+    {
+        "RABBITMQ_URL",
+        "RABBITMQ_MANAGEMENT_URL",
+        "DATABASE_URL",
+        "MIGRATION_DATABASE_URL",
+        "REDIS_URL",
+        "WHATSAPP_ACCESS_TOKEN",
+    }
 )
 
 
@@ -63,6 +71,11 @@ def _check_api_url(url: str) -> str:
     if not urlsplit(check_url(url, ("https", "http"))).hostname:
         raise ValueError("must name a host")
     return url.rstrip("/")
+
+
+def _check_management_url(url: SecretStr) -> SecretStr:
+    _check_api_url(url.get_secret_value())
+    return url
 
 
 def _split_hosts(hosts: object) -> object:
@@ -104,6 +117,7 @@ _SCHEMES: Final[Mapping[str, tuple[str, ...]]] = {
     "REDIS_URL": ("redis", "rediss", "redis+sentinel", "rediss+sentinel"),
 }
 AmqpUrl = Annotated[SecretStr, server_url(*_SCHEMES["RABBITMQ_URL"])]
+ManagementUrl = Annotated[SecretStr, AfterValidator(_check_management_url)]
 PostgresUrl = Annotated[SecretStr, server_url(*_SCHEMES["DATABASE_URL"])]
 RedisUrl = Annotated[SecretStr, server_url(*_SCHEMES["REDIS_URL"])]
 ApiUrl = Annotated[str, AfterValidator(_check_api_url)]
@@ -149,6 +163,8 @@ class Settings(BaseModel):
     _url_files: dict[str, str] = PrivateAttr(default_factory=dict)
 
     rabbitmq_url: AmqpUrl = SecretStr("amqp://guest:guest@127.0.0.1:5672/")
+    #: Where RabbitMQ's management plugin answers; `wabus doctor` and `topology check` see bindings there.
+    rabbitmq_management_url: ManagementUrl | None = None
     database_url: PostgresUrl = SecretStr("postgresql://postgres@127.0.0.1:5432/wabus")
     #: Has the right to change the schema; the value of DATABASE_URL where it is not set.
     migration_database_url: PostgresUrl = Field(default_factory=_default_migration_url)
@@ -194,7 +210,7 @@ class Settings(BaseModel):
         Raises SettingsError: one line with the variable, the rule and, save for secrets, the value.
         """
         raw: dict[str, object] = {}
-        for name in (field.upper() for field in cls.model_fields if field != "whatsapp_numbers"):
+        for name in cls.variables():
             value = read_variable(environ, name, secret=name in SECRETS)
             if value is not None:
                 raw[name.lower()] = value
@@ -217,6 +233,17 @@ class Settings(BaseModel):
             return lambda: url
         return UrlFile(name, path, _SCHEMES[name], url)
 
+    @classmethod
+    def variables(cls) -> list[str]:
+        """The names of all variables but the numbers' file, which holds many values."""
+        return [field.upper() for field in cls.model_fields if field != "whatsapp_numbers"]
+
+    @classmethod
+    def unknown(cls, environ: Mapping[str, str]) -> dict[str, str | None]:
+        """Variables that nobody reads though they were meant for us, each with the name that is near."""
+        known = {*cls.variables(), "WHATSAPP_NUMBERS_FILE", *(f"{name}_FILE" for name in SECRETS)}
+        return dict(find_unknown(environ, known))
+
     def number(self, phone_number_id: str) -> NumberSettings:
         """The token, rate and address of one business number: its own, else the settings'."""
         own = self.whatsapp_numbers.get(phone_number_id, _NumberOverrides())
@@ -229,3 +256,11 @@ class Settings(BaseModel):
     def metrics_port_of(self, worker: str) -> int:
         """The port on which this kind of worker serves its metrics and health; 0 is any free one."""
         return METRICS_PORTS[worker] if self.metrics_port is None else self.metrics_port
+
+
+def tell_unknown(environ: Mapping[str, str]) -> list[str]:
+    """One line for each variable that nobody reads though it was meant for us; never its value."""
+    return [
+        f"{name}: not known" + (f", did you mean {meant}?" if meant else "; `wabus settings` lists what is")
+        for name, meant in Settings.unknown(environ).items()
+    ]

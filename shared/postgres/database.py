@@ -22,6 +22,7 @@ from shared.errors import (
     StoreDataError,
     StoreError,
     StoreLocked,
+    StoreMisconfigured,
     StoreUnavailable,
 )
 from shared.postgres.connecting import Connector, ServerConnection
@@ -83,13 +84,24 @@ _CONFLICT = (
     asyncpg.QueryCanceledError,
     asyncpg.InFailedSQLTransactionError,
 )
+#: All that a message can be to blame for: its data, a constraint that it breaks, rows that meet …
+_BLAMED = (
+    asyncpg.DataError,
+    asyncpg.IntegrityConstraintViolationError,
+    asyncpg.CardinalityViolationError,
+)
+#: … and limits of the size and depth of a value: an index row, a stack.
+_LIMITS: Final = ("54000", "54001")
+#: What to do about an installation that does not let us work.
+_GRANT: Final = "grant the login of DATABASE_URL what schema/roles.sql gives"
+_MIGRATE: Final = "the schema is not the one this program knows: compare it with `wabus migrate --dry-run`"
+_SEE_SERVER: Final = "see the log of PostgreSQL, and of a pooler before it"
+#: asyncpg refuses an argument by quoting it.
+_QUOTED: Final = "invalid input for query argument"
 
 
 def translate(error: BaseException) -> StoreError | None:
     """Say what a failure of asyncpg means to us; None for what is not PostgreSQL's."""
-    if isinstance(error, ValueError | OverflowError) and not isinstance(error, OSError):
-        # asyncpg refuses an argument by quoting it: the kind is told. (A refused certificate is both.)
-        return StoreDataError(f"an argument that PostgreSQL cannot take ({type(error).__name__})")
     text = _describe(error)
     if isinstance(error, asyncpg.LockNotAvailableError):
         return StoreLocked(text)
@@ -97,12 +109,22 @@ def translate(error: BaseException) -> StoreError | None:
         return StoreConflict(text)
     if isinstance(error, _AWAY):
         return StoreUnavailable(text)
-    if isinstance(error, asyncpg.PostgresError):
+    if not isinstance(error, asyncpg.PostgresError):
+        return None
+    if isinstance(error, _BLAMED) or error.sqlstate in _LIMITS:
         return StoreDataError(text)
-    return None
+    return StoreMisconfigured(f"{text}: {_advise(error)}")
+
+
+def _advise(error: asyncpg.PostgresError) -> str:
+    if isinstance(error, asyncpg.InsufficientPrivilegeError):
+        return _GRANT
+    return _MIGRATE if isinstance(error, asyncpg.SyntaxOrAccessError) else _SEE_SERVER
 
 
 def _describe(error: BaseException) -> str:
+    if str(error).startswith(_QUOTED):
+        return f"{type(error).__name__}: an argument that PostgreSQL cannot take"
     return f"{type(error).__name__}: {_one_line(error)}"
 
 
@@ -276,11 +298,18 @@ async def _prepare_connection(connection: "asyncpg.Connection[asyncpg.Record]") 
 
 
 def _decode_json(text: str) -> Any:
-    """jsonb holds numbers of any length: those that no integer or double of ours takes come back as text."""
+    """Numbers that no integer or double of ours takes come back as text, and so does what is nested too deep.
+
+    jsonb holds both. What raised here would fail the whole page that was read with it.
+    """
     try:
         return orjson.loads(text)
     except orjson.JSONDecodeError:
+        pass
+    try:
         return json.loads(text, parse_int=_integer, parse_float=_double)
+    except RecursionError:
+        return text
 
 
 def _integer(digits: str) -> int | str:
