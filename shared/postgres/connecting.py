@@ -56,7 +56,7 @@ class ServerConnection(asyncpg.Connection):
     """
 
     behind_pooler = False
-    #: Monotonic; None while nothing was asked.
+    #: Monotonic; None while nothing was asked. One that is given up is asked to stop, and has yet to say so.
     asked_at: float | None = None
 
     async def execute(self, *args: Any, **kwargs: Any) -> str:
@@ -78,15 +78,19 @@ class ServerConnection(asyncpg.Connection):
     async def _timed(self, asking: Awaitable[Any]) -> Any:
         self.asked_at = time.monotonic()
         try:
-            return await asking
-        finally:
+            answer = await asking
+        except asyncpg.PostgresError:
             self.asked_at = None
+            raise
+        self.asked_at = None
+        return answer
 
     def get_reset_query(self) -> str:
         """None: no statement of ours changes a session, and the usual one costs a round trip each time.
 
-        A transaction left open is rolled back all the same.
+        A transaction left open is rolled back all the same. What was given up has stopped by now.
         """
+        self.asked_at = None
         return ""
 
 
@@ -177,10 +181,9 @@ class Connector:
         if not self._behind_pooler:
             try:
                 connection = await _connect(target, address, {**self._session, **target.session})
-                self.opened.add(connection)
                 if await _is_direct(connection):
+                    self.opened.add(connection)
                     return connection
-                connection.terminate()
             except asyncpg.ProtocolViolationError:  # PgBouncer refuses the settings of a session
                 pass
             self._behind_pooler = True
@@ -209,16 +212,28 @@ async def _connect(
 
 
 async def _is_direct(connection: ServerConnection) -> bool:
-    """A pooler has process ids of its own. The question is one that needs no prepared statement."""
-    pid = connection.get_server_pid()
-    return await connection.execute(f"select where pg_backend_pid() = {pid}") == "SELECT 1"
+    """A pooler has process ids of its own. The question is one that needs no prepared statement.
+
+    A connection that is not direct, or does not say, is closed.
+    """
+    pid, told = connection.get_server_pid(), ""
+    try:
+        told = await connection.execute(f"select where pg_backend_pid() = {pid}")
+    finally:
+        if told != "SELECT 1":
+            connection.terminate()
+    return told == "SELECT 1"
 
 
 async def _is_read_only(connection: ServerConnection) -> bool:
     """A server tells by itself; a pooler repeats what some server said some time ago."""
     if connection.behind_pooler:
         asked = "select where current_setting('transaction_read_only')::bool"
-        return await connection.execute(asked) != "SELECT 0"
+        try:
+            return await connection.execute(asked) != "SELECT 0"
+        except BaseException:
+            connection.terminate()
+            raise
     told = connection.get_settings()
     return "on" in (
         getattr(told, "in_hot_standby", "off"),

@@ -107,6 +107,29 @@ async def test_a_forgotten_connection_is_given_up_and_a_slow_statement_is_not(
         assert await database.fetchval("select 1") == 1
 
 
+async def test_a_statement_that_its_caller_gives_up_does_not_hide_the_silence(
+    pair: tuple[PostgresServer, PostgresServer],
+) -> None:
+    """Whoever gives up waits until the server says that it has stopped."""
+    primary, _ = pair
+
+    async def ask() -> None:
+        async with asyncio.timeout(0.2):
+            await database.fetchval("select 1")
+
+    async with proxied(primary.url) as firewall, opened(firewall.url(primary.url)) as database:
+        await database.fetchval("select 1")
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.2):
+                await database.fetchval("select pg_sleep(60)")
+        assert await database.fetchval("select 1") == 1
+        firewall.forget()
+        asking = [asyncio.create_task(ask()) for _ in range(12)]
+        await until(lambda: all(task.done() for task in asking), 20)
+        assert await database.fetchval("select 1") == 1
+        await asyncio.gather(*asking, return_exceptions=True)
+
+
 async def test_a_server_that_never_answers_again_is_given_up(
     pair: tuple[PostgresServer, PostgresServer],
 ) -> None:

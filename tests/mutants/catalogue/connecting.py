@@ -28,6 +28,14 @@ MUTATIONS: Final = (
         (f"{_FAILOVER}::test_a_forgotten_connection_is_given_up_and_a_slow_statement_is_not",),
     ),
     Mutation(
+        "a statement that is given up hides the silence",
+        "shared/postgres/connecting.py",
+        "        except asyncpg.PostgresError:\n            self.asked_at = None\n            raise\n",
+        "        except BaseException:\n            self.asked_at = None\n            raise\n",
+        "2.9 a server found silent costs the pool its connections",
+        (f"{_FAILOVER}::test_a_statement_that_its_caller_gives_up_does_not_hide_the_silence",),
+    ),
+    Mutation(
         "a slow statement is taken for a silent server",
         "shared/postgres/silence.py",
         "return bool(await fresh.fetchval(_AT_WORK, pids) == len(pids))",
