@@ -108,7 +108,7 @@ async def test_a_forgotten_connection_is_given_up_and_a_slow_statement_is_not(
 
 
 async def test_a_statement_that_its_caller_gives_up_does_not_hide_the_silence(
-    pair: tuple[PostgresServer, PostgresServer],
+    pair: tuple[PostgresServer, PostgresServer], caplog: pytest.LogCaptureFixture
 ) -> None:
     """Whoever gives up waits until the server says that it has stopped."""
     primary, _ = pair
@@ -125,7 +125,8 @@ async def test_a_statement_that_its_caller_gives_up_does_not_hide_the_silence(
         assert await database.fetchval("select 1") == 1
         firewall.forget()
         asking = [asyncio.create_task(ask()) for _ in range(12)]
-        await until(lambda: all(task.done() for task in asking), 20)
+        await until(lambda: all(task.done() for task in asking))
+        assert "PostgreSQL has fallen silent" in caplog.text
         assert await database.fetchval("select 1") == 1
         await asyncio.gather(*asking, return_exceptions=True)
 
