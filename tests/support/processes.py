@@ -5,9 +5,7 @@ Owns their life and their logs, whose ends are printed after the test: pytest sh
 
 import os
 import signal
-import subprocess
-import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,40 +14,32 @@ import pytest
 
 from tests.support.cluster import Cluster
 from tests.support.crashing import CrashPoint
+from tests.support.starting import ForkedProcess, Process, StartedProcess, Streams
 from tests.support.waiting import until
 
 _LINES_SHOWN: Final = 20
 KILLED: Final = -signal.SIGKILL
-_ROOT: Final = Path(__file__).resolve().parents[2]
 
 
 class Program:
     """One process. Its output is in `log`."""
 
-    def __init__(self, arguments: list[str], environ: Mapping[str, str], log: Path) -> None:
+    def __init__(self, process: Process, log: Path) -> None:
+        self._process = process
         self.log = log
-        with log.open("wb") as sink:
-            self._process = subprocess.Popen(
-                [sys.executable, *arguments],
-                cwd=_ROOT,
-                env={"PATH": os.environ["PATH"], **environ},
-                stdin=subprocess.DEVNULL,
-                stdout=sink,
-                stderr=sink,
-            )
 
     @property
     def exit_code(self) -> int | None:
         """None while it runs; negative where a signal killed it."""
-        return self._process.poll()
+        return self._process.exit_code
 
     def send(self, number: signal.Signals) -> None:
         """Send a signal."""
-        self._process.send_signal(number)
+        self._process.send(number)
 
     def end(self) -> None:
         """`kill -9`, whatever state it is in, and wait for its end."""
-        self._process.kill()
+        self._process.send(signal.SIGKILL)
         self._process.wait()
 
     def lines(self) -> list[dict[str, Any]]:
@@ -100,11 +90,11 @@ class Processes:
     def start(self, name: str, crash: CrashPoint | None = None, **environ: str) -> Program:
         """Start a worker at a test's pace, one that kills itself at a point if one is given."""
         options = [] if crash is None else crash.options()
-        return self._start(name, ["-m", "tests.support.crashing", name, *options], environ)
+        return self._start(ForkedProcess, name, "tests.support.crashing", [name, *options], environ)
 
     def start_shipped(self, name: str, **environ: str) -> Program:
         """Start a worker as an operator does, at production's pace."""
-        return self._start(name, ["-m", "workers", "worker", name], environ)
+        return self._start(StartedProcess, name, "workers", ["worker", name], environ)
 
     async def crash(self, name: str, point: CrashPoint, **environ: str) -> None:
         """Start a worker and wait until it has killed itself at a point. Its locks do not outlive it long."""
@@ -119,10 +109,19 @@ class Processes:
             print(f"--- {title}: exit code {program.exit_code}; the end of {program.log}")
             print(*program.log.read_text(errors="replace").splitlines()[-_LINES_SHOWN:], sep="\n")
 
-    def _start(self, name: str, arguments: list[str], environ: Mapping[str, str]) -> Program:
+    def _start(
+        self,
+        begin: type[ForkedProcess] | type[StartedProcess],
+        name: str,
+        module: str,
+        arguments: Sequence[str],
+        environ: Mapping[str, str],
+    ) -> Program:
         title = f"{len(self._started) + 1}-{name}"
         log = self._directory / f"{title}.log"
-        program = Program(arguments, self._cluster.environment(**environ), log)
+        log.touch()
+        variables = {"PATH": os.environ["PATH"], **self._cluster.environment(**environ)}
+        program = Program(begin(module, arguments, variables, Streams(log, log)), log)
         self._started.append((title, program))
         return program
 
