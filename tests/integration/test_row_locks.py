@@ -1,5 +1,6 @@
 """A row that another session keeps locked: whoever needs it waits alone, everybody else goes on in order."""
 
+import asyncio
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -7,10 +8,12 @@ from dataclasses import replace
 from typing import Any
 
 import asyncpg
+import orjson
 import pytest
 
+from tests.support.campaigns import campaign, launch, nudge
 from tests.support.cluster import Cluster
-from tests.support.rows import add_mapping, add_message
+from tests.support.rows import add_campaign, add_mapping, add_message
 from tests.support.sending import Sender, text
 from tests.support.waiting import until
 
@@ -167,6 +170,47 @@ async def test_correlations_of_other_conversations_pass_a_locked_one(cluster: Cl
             await until(correlated(9))
         await until(lambda: len(cluster.told("conversation.closed")) == 1)
     assert correlated(10)()
+    assert await cluster.depth("dlq-handler") == 0
+
+
+async def test_dead_letters_of_other_messages_pass_a_locked_one_however_long(cluster: Cluster) -> None:
+    """It keeps its reason, and is neither retried nor given up: there is nowhere to give it up to."""
+    cluster.durations = replace(cluster.durations, lock_patience_s=0.5)
+    ids = []
+    for number in range(20):
+        ids.append(await add_message(cluster.conn, client_message_id=f"c{number}", lane="reply"))
+        body = orjson.dumps({"client_message_id": f"c{number}", "wa_id": OTHERS[0], "message_text": "hello"})
+        headers = {"x-wabus-source-queue": "outbound-sender", "x-wabus-reason": "send_rejected"}
+        headers |= {"x-wabus-routing-key": "reply.x", "x-wabus-exchange": "wa.outbound"}
+        await cluster.publish("wa.dlx", "outbound-sender", body, headers)
+
+    async def are_stored(count: int) -> bool:
+        query = "select count(*) from dead_letter_queue where reason = 'send_rejected'"
+        return bool(await cluster.conn.fetchval(query) == count)
+
+    async with cluster.running("dlq-handler"):
+        async with locked(cluster, "select from message_tracking where id = $1", ids[7]):
+            await until(lambda: are_stored(19))
+            await asyncio.sleep(3 * cluster.durations.lock_patience_s)
+            assert await are_stored(19)
+        await until(lambda: are_stored(20))
+    failed = "select count(*) from message_tracking where status = 'failed' and error_code = 'send_rejected'"
+    assert await cluster.conn.fetchval(failed) == 20
+
+
+async def test_launches_of_other_campaigns_pass_a_locked_one(cluster: Cluster) -> None:
+    await add_campaign(cluster.conn)
+    for name in ("spring", "summer", "autumn"):
+        await launch(cluster, campaign([{"wa_id": OTHERS[0]}], campaign_id=name))
+        await nudge(cluster, name)
+
+    def running(count: int) -> Callable[[], bool]:
+        return lambda: len({item["campaign_id"] for item in cluster.told("campaign.updated")}) == count
+
+    async with cluster.running("broadcast-batcher"):
+        async with locked(cluster, "select from broadcast_campaigns where id = 'spring'"):
+            await until(running(2))
+        await until(running(3))
     assert await cluster.depth("dlq-handler") == 0
 
 

@@ -5,7 +5,8 @@ Owns their life and their logs, whose ends are printed after the test: pytest sh
 
 import os
 import signal
-from collections.abc import Iterator, Mapping, Sequence
+import subprocess
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,7 +15,14 @@ import pytest
 
 from tests.support.cluster import Cluster
 from tests.support.crashing import CrashPoint
-from tests.support.starting import ForkedProcess, Process, StartedProcess, Streams
+from tests.support.starting import (
+    NAMESPACE,
+    FirstProcess,
+    ForkedProcess,
+    Process,
+    StartedProcess,
+    Streams,
+)
 from tests.support.waiting import until
 
 _LINES_SHOWN: Final = 20
@@ -22,7 +30,7 @@ KILLED: Final = -signal.SIGKILL
 
 
 class Program:
-    """One process. Its output is in `log`."""
+    """One process, or the first of a namespace. Its output is in `log`."""
 
     def __init__(self, process: Process, log: Path) -> None:
         self._process = process
@@ -37,10 +45,18 @@ class Program:
         """Send a signal."""
         self._process.send(number)
 
+    def catches(self, number: signal.Signals) -> bool:
+        """Whether it has a handler for a signal."""
+        pid = self._process.pid
+        if pid is None:
+            return False
+        status = Path(f"/proc/{pid}/status").read_text()
+        caught = next(line for line in status.splitlines() if line.startswith("SigCgt:"))
+        return bool(int(caught.split()[1], 16) >> (number - 1) & 1)
+
     def end(self) -> None:
         """`kill -9`, whatever state it is in, and wait for its end."""
-        self._process.send(signal.SIGKILL)
-        self._process.wait()
+        self._process.end()
 
     def lines(self) -> list[dict[str, Any]]:
         """Its log lines so far; what is no JSON is under `text`."""
@@ -96,6 +112,12 @@ class Processes:
         """Start a worker as an operator does, at production's pace."""
         return self._start(StartedProcess, name, "workers", ["worker", name], environ)
 
+    def start_as_process_1(self, name: str, **environ: str) -> Program:
+        """As a container does: in a namespace of its own. Where that is not allowed, the test is skipped."""
+        if subprocess.run([*NAMESPACE, "true"], capture_output=True, check=False).returncode:
+            pytest.skip("no process may be made the first of a namespace here (unshare --fork --pid)")
+        return self._start(FirstProcess, name, "workers", ["worker", name], environ)
+
     async def crash(self, name: str, point: CrashPoint, **environ: str) -> None:
         """Start a worker and wait until it has killed itself at a point. Its locks do not outlive it long."""
         program = self.start(name, point, **{"LOCK_TTL_SECONDS": "1"} | environ)
@@ -111,7 +133,7 @@ class Processes:
 
     def _start(
         self,
-        begin: type[ForkedProcess] | type[StartedProcess],
+        begin: Callable[[str, Sequence[str], Mapping[str, str], Streams], Process],
         name: str,
         module: str,
         arguments: Sequence[str],

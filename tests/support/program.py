@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import signal
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,7 +37,7 @@ async def run_wabus(*arguments: str, environ: Mapping[str, str], stdin: bytes = 
         try:
             code = await asyncio.to_thread(process.wait)
         finally:
-            process.send(signal.SIGKILL)
+            process.end()
         out, err = (path.read_text("utf-8") for path in (streams.out, streams.err))
     assert "Traceback" not in err, err
     return Outcome(code, out, err)

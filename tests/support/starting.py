@@ -17,6 +17,8 @@ from typing import Final, Protocol
 
 from workers import registry
 
+#: Makes a namespace in which what follows is process 1.
+NAMESPACE: Final = ("unshare", "--fork", "--pid", "--kill-child")
 _ROOT: Final = Path(__file__).resolve().parents[2]
 _PROGRAMS: Final = ("tests.support.crashing", "workers.__main__")
 _COMMANDS: Final = Path(registry.__file__).with_name("cli")
@@ -43,11 +45,18 @@ class Process(Protocol):
     """A program that was begun."""
 
     @property
+    def pid(self) -> int | None:
+        """None where it is not there yet."""
+
+    @property
     def exit_code(self) -> int | None:
         """None while it runs; negative where a signal killed it."""
 
     def send(self, number: signal.Signals) -> None:
         """Send a signal, unless it has ended."""
+
+    def end(self) -> None:
+        """`kill -9`, whatever state it is in, and wait for its end."""
 
     def wait(self) -> int:
         """Wait for its end; gives its exit code."""
@@ -56,12 +65,14 @@ class Process(Protocol):
 class StartedProcess:
     """`python -m MODULE`, from its first line on."""
 
+    _within: tuple[str, ...] = ()
+
     def __init__(
         self, module: str, arguments: Sequence[str], environ: Mapping[str, str], streams: Streams
     ) -> None:
         with streams.stdin.open("rb") as stdin, streams.out.open("ab") as out, streams.err.open("ab") as err:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", module, *arguments],
+                [*self._within, sys.executable, "-m", module, *arguments],
                 cwd=_ROOT,
                 env=dict(environ),
                 stdin=stdin,
@@ -70,17 +81,42 @@ class StartedProcess:
             )
 
     @property
+    def pid(self) -> int | None:
+        """See `Process`."""
+        return self._process.pid
+
+    @property
     def exit_code(self) -> int | None:
         """See `Process`."""
         return self._process.poll()
 
     def send(self, number: signal.Signals) -> None:
         """See `Process`."""
-        self._process.send_signal(number)
+        if self.exit_code is None:
+            assert self.pid is not None
+            os.kill(self.pid, number)
+
+    def end(self) -> None:
+        """See `Process`."""
+        self._process.kill()
+        self._process.wait()
 
     def wait(self) -> int:
         """See `Process`."""
         return self._process.wait()
+
+
+class FirstProcess(StartedProcess):
+    """The first of a namespace of its own, as in a container."""
+
+    _within = NAMESPACE
+
+    @property
+    def pid(self) -> int | None:
+        """None where its namespace is being made."""
+        outer = self._process.pid
+        children = Path(f"/proc/{outer}/task/{outer}/children").read_text().split()
+        return int(children[0]) if children else None
 
 
 class ForkedProcess:
@@ -93,6 +129,11 @@ class ForkedProcess:
         self._process.start()
 
     @property
+    def pid(self) -> int | None:
+        """See `Process`."""
+        return self._process.pid
+
+    @property
     def exit_code(self) -> int | None:
         """See `Process`."""
         return self._process.exitcode
@@ -100,8 +141,13 @@ class ForkedProcess:
     def send(self, number: signal.Signals) -> None:
         """See `Process`."""
         if self.exit_code is None:
-            assert self._process.pid is not None
-            os.kill(self._process.pid, number)
+            assert self.pid is not None
+            os.kill(self.pid, number)
+
+    def end(self) -> None:
+        """See `Process`."""
+        self._process.kill()
+        self._process.join()
 
     def wait(self) -> int:
         """See `Process`."""
