@@ -15,6 +15,7 @@ import pytest
 
 from tests.support.cluster import Cluster
 from tests.support.crashing import CrashPoint
+from tests.support.paces import HOSTED
 from tests.support.starting import (
     NAMESPACE,
     FirstProcess,
@@ -109,7 +110,12 @@ class Processes:
         return self._start(ForkedProcess, name, "tests.support.crashing", [name, *options], environ)
 
     def start_shipped(self, name: str, **environ: str) -> Program:
-        """Start a worker as an operator does, at production's pace."""
+        """Start a worker at production's pace, on queues of a test's."""
+        options = [name, "--pace", HOSTED]
+        return self._start(StartedProcess, name, "tests.support.crashing", options, environ)
+
+    def start_as_is(self, name: str, **environ: str) -> Program:
+        """As an operator does. It refuses the queues of a test, whose delays are others."""
         return self._start(StartedProcess, name, "workers", ["worker", name], environ)
 
     def start_as_process_1(self, name: str, **environ: str) -> Program:
