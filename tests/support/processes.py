@@ -48,13 +48,13 @@ class Program:
 
     def send(self, number: signal.Signals) -> None:
         """Send a signal."""
-        pid = self._pid
+        pid = self.pid
         assert pid is not None
         os.kill(pid, number)
 
     def catches(self, number: signal.Signals) -> bool:
         """Whether it has a handler for a signal."""
-        pid = self._pid
+        pid = self.pid
         if pid is None:
             return False
         status = Path(f"/proc/{pid}/status").read_text()
@@ -62,7 +62,7 @@ class Program:
         return bool(int(caught.split()[1], 16) >> (number - 1) & 1)
 
     @property
-    def _pid(self) -> int | None:
+    def pid(self) -> int | None:
         """None where its namespace is being made."""
         pid = self._process.pid
         if not self._is_within:

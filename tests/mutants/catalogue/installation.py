@@ -50,6 +50,14 @@ MUTATIONS: Final = (
         (f"{_UNUSABLE}::test_a_scheduler_whose_job_may_not_work_is_not_ready_until_it_may",),
     ),
     Mutation(
+        "a worker without files opens everybody's breaker",
+        "workers/outbound_sender/cloud_api.py",
+        "            if not start.is_out and _is_ours(error):\n",
+        "            if False:\n",
+        "4.7 the breaker counts what the platform does, 2.10 one sick replica",
+        ("tests/e2e/test_out_of_files.py",),
+    ),
+    Mutation(
         "a signal that comes while a worker is imported is lost",
         "workers/__main__.py",
         'if sys.argv[1:2] == ["worker"]:',
