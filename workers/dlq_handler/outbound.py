@@ -6,7 +6,6 @@ will try again by itself has not failed yet.
 """
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from enum import Enum, auto
 from typing import Any, Final, Self
 from uuid import UUID
@@ -15,6 +14,7 @@ import orjson
 
 from shared.amqp.topology import LANES, OUTBOUND
 from shared.payloads import EnrichedOutboundMessage, InvalidPayload, OutboundMessage, SendError, decode
+from shared.payloads.clock import CLOCK
 from shared.postgres.deadletters import DeadLetter, clean_text
 from shared.reasons import DeadReason
 from shared.states import MessageStatus
@@ -122,7 +122,7 @@ def failed_event(dead: DeadOutbound) -> EnrichedOutboundMessage:
     values = {
         **dead.extra,
         **dead.ids,
-        "timestamp": datetime.now(UTC),
+        "timestamp": CLOCK.now(),
         "error": SendError(code=letter.reason.value, message=clean_text(letter.error_message)),
         "trace_id": letter.correlation_id,
     }

@@ -58,6 +58,22 @@ MUTATIONS: Final = (
         ("tests/e2e/test_out_of_files.py",),
     ),
     Mutation(
+        "times are judged by a machine's own clock",
+        "shared/payloads/clock.py",
+        "time.time() if self._ahead_s is None else time.monotonic() + self._ahead_s",
+        "time.time()",
+        "1.4 no decision compares two clocks",
+        ("tests/integration/test_clocks.py",),
+    ),
+    Mutation(
+        "a wrong clock is not told",
+        "shared/running/timekeeping.py",
+        "            self._state.degraded.add(told)\n",
+        "            pass\n",
+        "1.4 a clock that is off by more than a minute is said",
+        ("tests/integration/test_clocks.py::test_a_wrong_clock_is_told_until_it_is_right",),
+    ),
+    Mutation(
         "a signal that comes while a worker is imported is lost",
         "workers/__main__.py",
         'if sys.argv[1:2] == ["worker"]:',
