@@ -343,7 +343,9 @@ create table dead_letter_queue (
     resolution    text,
     replay_count  integer not null default 0,
     -- False where it has gone back by itself as often as it may.
-    automatic     boolean not null default true
+    automatic     boolean not null default true,
+    -- True where the failure of its message is kept back, because it goes back by itself.
+    untold        boolean not null default false
 );
 create unique index dead_letter_queue_once on dead_letter_queue (dedupe_key);
 create index dead_letter_queue_open
@@ -352,6 +354,8 @@ create index dead_letter_queue_pending on dead_letter_queue (reason) where statu
 create index dead_letter_queue_automatic
     on dead_letter_queue (priority desc, created_at)
     where automatic and reason in ('lock_timeout', 'database_error') and status in ('pending', 'replaying');
+create index dead_letter_queue_untold on dead_letter_queue (id)
+    where untold and (status = 'dismissed' or (not automatic and status <> 'replayed'));
 create index dead_letter_queue_settled
     on dead_letter_queue (coalesce(replayed_at, dismissed_at, created_at)) where status in ('replayed', 'dismissed');
 create index dead_letter_queue_message on dead_letter_queue (message_id) where message_id is not null;

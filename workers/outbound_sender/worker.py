@@ -50,7 +50,7 @@ def compose(kit: Kit) -> Worker:
     result_store = ResultStore(kit.database, tracker, circuits, kit.outbox, durations)
     claims = Collector(claim_store.claim, size=_COLLECT, linger_s=_COLLECT_S, flushes=2)
     results = Collector(result_store.record, size=_COLLECT, linger_s=_COLLECT_S, flushes=3)
-    api = CloudApi(kit.settings, durations)
+    api = CloudApi(kit.settings, durations, kit.state.degraded)
     sending = Sending(pacer, claims, api, results, metrics, durations)
     admission = Admission(
         IntakeStore(kit.database), kit.locks, kit.cache, metrics, kit.settings.whatsapp_phone_number_id

@@ -11,6 +11,30 @@ _UNIT: Final = ("tests/unit/test_dlq_outbound.py",)
 
 MUTATIONS: Final = (
     Mutation(
+        "a failure is told that goes back by itself",
+        _OUTBOUND,
+        "return Verdict.WAIT if dead.goes_back else Verdict.FAIL",
+        "return Verdict.FAIL",
+        "4.4 what the cluster will try again by itself has not failed yet",
+        _UNIT,
+    ),
+    Mutation(
+        "the end of a last try is never told",
+        "workers/dlq_handler/queries.sql",
+        "where letter.untold and (letter.status = 'dismissed' or (not letter.automatic and",
+        "where letter.untold and (letter.status = 'dismissed' or (letter.automatic is null and",
+        "4.4 every accepted message ends",
+        ("tests/integration/test_dlq_ends.py",),
+    ),
+    Mutation(
+        "a dismissed message never ends",
+        "workers/dlq_handler/queries.sql",
+        "where letter.untold and (letter.status = 'dismissed' or",
+        "where letter.untold and (false or",
+        "4.4 every accepted message ends",
+        ("tests/integration/test_dlq_ends.py::test_a_dismissal_tells_the_failure",),
+    ),
+    Mutation(
         "two operators replay the same dead letter",
         _SQL,
         " and (status = 'pending' or claimed_until < now())\n      and ($4",
