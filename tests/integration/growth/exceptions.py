@@ -14,7 +14,17 @@ EXCEPTIONS: Final[Mapping[str, str]] = {
     "workers/cli/audit.sql:list": "a person asks; a row for each command of a person is few",
     **{
         f"shared/deadletters/queries.sql:{name}": _LIST
-        for name in ("list", "bodies", "count_by_reason", "choose", "find", "get", "count_pending", "dismiss")
+        for name in (
+            "list",
+            "bodies",
+            "count_by_reason",
+            "choose",
+            "targets",
+            "find",
+            "get",
+            "count_pending",
+            "dismiss",
+        )
     },
     "shared/campaigns/queries.sql:count_recipients": _OWN_CAMPAIGN,
     "shared/postgres/deferral.sql:release_campaign": _OWN_CAMPAIGN,
