@@ -81,7 +81,15 @@ EXCEPTIONS: Final[Mapping[str, str]] = {
     **{
         f"workers/cli/message.sql:{name}": _PERSON
         for name in (
-            *("find_messages", "find_mappings", "find_mappings_of_customer", "last_messages", "mappings"),
+            *(
+                "find_messages",
+                "find_by_trace",
+                "dead_letters_of_trace",
+                "find_mappings",
+                "find_mappings_of_customer",
+                "last_messages",
+                "mappings",
+            ),
             *("messages", "attempts", "events", "unmatched_events", "deferrals", "dead_letters"),
             *("dead_letters_of_customer", "count_of_customer"),
         )
