@@ -281,6 +281,7 @@ create table outbox_events (
 ) with (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_insert_scale_factor = 0.05);
 create index outbox_events_unmarked on outbox_events (destination, created_at, id) where published_at is null;
 create index outbox_events_age on outbox_events (created_at);
+create index outbox_events_trace on outbox_events (correlation_id) where aggregate_type = 'message';
 
 create table deferred_messages (
     id              uuid primary key default time_ordered_uuid(),
@@ -362,6 +363,7 @@ create index dead_letter_queue_message on dead_letter_queue (message_id) where m
 create index dead_letter_queue_replay on dead_letter_queue (replay_of) where replay_of is not null;
 -- Cut, because what is dead may be invalid, and no index takes a value of any length.
 create index dead_letter_queue_wamid on dead_letter_queue (left(payload ->> 'wamid', 255));
+create index dead_letter_queue_trace on dead_letter_queue ((metadata ->> 'correlation_id'));
 create index dead_letter_queue_customer on dead_letter_queue (left(payload ->> 'wa_id', 160));
 
 create table leases (

@@ -43,6 +43,10 @@ where status in ('pending', 'replaying') and (status = 'pending' or claimed_unti
 order by priority desc, created_at, id
 limit $6;
 
+-- name: targets
+-- Where these would go back to.
+select id, reason, source_queue, exchange, routing_key from dead_letter_queue where id = any($1::uuid[]) order by id;
+
 -- name: find
 -- By the beginning of an id, written as the lowest and the highest id with it.
 select id from dead_letter_queue where id between $1 and $2 order by id limit 2;

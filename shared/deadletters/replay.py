@@ -199,6 +199,13 @@ def _of_kind(errors: Mapping[UUID, WabusError], kind: type[WabusError]) -> tuple
     return tuple(letter for letter, error in errors.items() if isinstance(error, kind))
 
 
+async def rehearse(database: Database, ids: Sequence[UUID], routing_key: str | None) -> ReplayReport:
+    """What a replay of these would not put back, and why, as far as that is known without the broker."""
+    rows = [_changed(row, routing_key, None) for row in await database.fetch(QUERIES["targets"], list(ids))]
+    lost = ((row["id"], _lost_target(row)) for row in rows)
+    return ReplayReport(failed=tuple((letter, why) for letter, why in lost if why is not None))
+
+
 def _publication_of(row: Row) -> Publication:
     if (lost := _lost_target(row)) is not None:
         raise Unpublishable(lost)

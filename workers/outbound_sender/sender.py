@@ -130,7 +130,13 @@ class OutboundSender(Handler):
             if any(delivery.deliveries_before >= _SUSPECT for delivery in batch):
                 await stack.enter_async_context(self._suspects)
             intake = take_in(batch, self._allowed_hosts)
-            count_repairs(self._metrics, "outbound-sender", intake.characters_replaced, intake.fields_dropped)
+            count_repairs(
+                self._metrics,
+                "outbound-sender",
+                intake.characters_replaced,
+                intake.fields_dropped,
+                intake.texts_flattened,
+            )
             taken = Taken([], [])
             if intake.candidates:
                 taken = await self._intake.submit(intake.candidates)

@@ -4,6 +4,7 @@ from shared.amqp.delivery import Delivery
 from shared.amqp.topology import LANES
 from shared.consuming.collector import Collector
 from shared.coordination.rate import RateLimiter
+from shared.coordination.rate_shared import SharedRates
 from shared.errors import SettingsError
 from shared.running.kit import Kit, Route, Worker, WorkerSpec
 from shared.settings import Settings
@@ -46,7 +47,7 @@ def compose(kit: Kit) -> Worker:
         metrics, durations, {settings.whatsapp_phone_number_id, *settings.whatsapp_numbers}
     )
     claim_store = ClaimStore(kit.database, circuits, durations)
-    tracker = Tracker(kit.database, kit.outbox, metrics, durations)
+    tracker = Tracker(kit.database, kit.outbox, metrics, durations, SharedRates(kit.redis, durations))
     result_store = ResultStore(kit.database, tracker, circuits, kit.outbox, durations)
     claims = Collector(claim_store.claim, size=_COLLECT, linger_s=_COLLECT_S, flushes=2)
     results = Collector(result_store.record, size=_COLLECT, linger_s=_COLLECT_S, flushes=3)
