@@ -140,8 +140,8 @@ PERIODIC: Final = (
         500,
         rows=1000,
     ),
-    # By the customers of whom something waits: 500, and of each the first is let go.
-    _measured(_DEFERRAL, "release_forgotten", rows=1600, pages=25_000),
+    # By the customers of whom something waits: 500, of each four, and the first is let go.
+    _measured(_DEFERRAL, "release_forgotten", rows=2100, pages=25_000),
     _measured(_SCHEDULER, "read_queued", FIRST_OF_ALL, "", 0, 1000, _HOUR, rows=6000),
     _measured(_SCHEDULER, "find_forgotten", 90 * _DAY, _HOUR, 50, rows=6000),
     _measured(_SCHEDULER, "lock_forgotten", PAST_RETENTION[:50], _HOUR, rows=6000),

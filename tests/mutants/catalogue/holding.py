@@ -309,6 +309,23 @@ MUTATIONS: Final = (
         (_ASIDE,),
     ),
     Mutation(
+        "a dead letter waits no longer for a locked row than another message",
+        "workers/dlq_handler/worker.py",
+        "gives_up=False",
+        "gives_up=True",
+        "7.1 every one is stored before it is acknowledged",
+        (f"{_LOCKS}::test_dead_letters_of_other_messages_pass_a_locked_one_however_long",),
+    ),
+    Mutation(
+        "an erasure locks the person out from its beginning",
+        "workers/cli/erasure.py",
+        '        await self._column("lock_messages", messages)\n',
+        '        await self._column("lock_mappings", person.addresses)\n'
+        '        await self._column("lock_messages", messages)\n',
+        "2.10 one locked row keeps nobody waiting",
+        ("tests/integration/test_erasure_locks.py::test_while_a_long_history_goes_the_person_can_write",),
+    ),
+    Mutation(
         "JSON that is nested too deep fails its whole page",
         "shared/postgres/database.py",
         "    except RecursionError:\n        return text\n",
