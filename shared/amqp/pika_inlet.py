@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from aiormq.abc import ChannelFrame, DeliveredMessage
 from aiormq.channel import Channel
-from aiormq.exceptions import ChannelClosed, ChannelInvalidStateError
+from aiormq.exceptions import ChannelClosed
 from pamqp.commands import Basic
 
 from shared.amqp.acknowledgement import plan_acknowledgement
@@ -97,10 +97,7 @@ class PikaInlet:
             self._forget(done)
             try:
                 with closing_as_connection_error():
-                    if upto is not None:
-                        await channel.basic_ack(upto, multiple=True, wait=False)
-                    if single:
-                        await _acknowledge_each(channel, single)
+                    await _write_acknowledgements(channel, upto, single)
             except BROKER_ERRORS as error:
                 heed_cancellation()
                 log.debug("Acknowledging on %s: %s; they will be redelivered", self.queue, error)
@@ -343,9 +340,11 @@ class PikaInlet:
         self._changed.set()
 
 
-async def _acknowledge_each(channel: Channel, tags: Sequence[int]) -> None:
-    """In one write: `basic_ack` would be a system call for each."""
+async def _write_acknowledgements(channel: Channel, upto: int | None, single: Sequence[int]) -> None:
+    """In one write: `basic_ack` is a system call for each."""
     if channel.is_closed:
-        raise ChannelInvalidStateError(f"{channel!r} closed")
-    frames = [Basic.Ack(tag) for tag in tags]
+        return
+    frames = [Basic.Ack(tag) for tag in single]
+    if upto is not None:
+        frames.insert(0, Basic.Ack(upto, multiple=True))
     await channel.write_queue.put(ChannelFrame.marshall(channel.number, frames))
