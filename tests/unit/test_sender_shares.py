@@ -2,6 +2,8 @@
 
 from uuid import UUID
 
+import pytest
+
 from shared.durations import DURATIONS
 from tests.unit.test_sender_intake import candidate
 from workers.outbound_sender.admission import to_outgoing
@@ -64,3 +66,35 @@ def test_a_hand_that_is_given_back_is_free() -> None:
     of.give_back(message(customer=3))
 
     assert of.take(message())
+
+
+def test_of_a_batch_that_fails_no_hand_stays_taken() -> None:
+    of = shares()
+
+    with pytest.raises(ValueError, match="store"), of.taking() as hands:
+        assert sum(hands.take(message("1001", customer)) for customer in range(1_000)) == HANDS / 2
+        raise ValueError("the store is away")
+
+    assert take(of, "1001", 10_000) == HANDS / 2
+
+
+def test_a_hand_that_a_batch_gives_back_is_given_back_once() -> None:
+    of = shares()
+
+    with pytest.raises(ValueError, match="store"), of.taking() as hands:
+        of.take(message("1001", 1))
+        again = message("1001", 2)
+        hands.take(again)
+        hands.give_back(again)
+        raise ValueError("the store is away")
+
+    assert take(of, "1001", 10_000) == HANDS / 2 - 1
+
+
+def test_hands_are_many_from_a_part_of_them_on() -> None:
+    of = shares()
+    assert not of.are_many
+
+    take(of, "1001", 50)
+
+    assert of.are_many

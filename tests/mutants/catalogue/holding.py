@@ -27,6 +27,14 @@ _OF_ONE_CUSTOMER_AND_LANE: Final = (
 
 MUTATIONS: Final = (
     Mutation(
+        "hands of a batch that failed stay taken",
+        _SHARES,
+        "            taking.give_back_all()\n",
+        "",
+        "2.10 what is done makes room",
+        (_SHARES_TESTS,),
+    ),
+    Mutation(
         "what a burst puts off is tracked and stored one after the other",
         "workers/outbound_sender/intake_store.py",
         "await put_off(connection, waiting, EARLIER_MESSAGE) if waiting else set()",
