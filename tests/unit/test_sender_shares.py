@@ -1,8 +1,7 @@
 """Hands of a lane: what one number and one customer may take of them. Production's figures."""
 
+from contextlib import suppress
 from uuid import UUID
-
-import pytest
 
 from shared.durations import DURATIONS
 from tests.unit.test_sender_intake import candidate
@@ -71,22 +70,22 @@ def test_a_hand_that_is_given_back_is_free() -> None:
 def test_of_a_batch_that_fails_no_hand_stays_taken() -> None:
     of = shares()
 
-    with pytest.raises(ValueError, match="store"), of.taking() as hands:
+    with suppress(ConnectionError), of.taking() as hands:
         assert sum(hands.take(message("1001", customer)) for customer in range(1_000)) == HANDS / 2
-        raise ValueError("the store is away")
+        raise ConnectionError
 
     assert take(of, "1001", 10_000) == HANDS / 2
 
 
 def test_a_hand_that_a_batch_gives_back_is_given_back_once() -> None:
     of = shares()
+    of.take(message("1001", 1))
 
-    with pytest.raises(ValueError, match="store"), of.taking() as hands:
-        of.take(message("1001", 1))
+    with suppress(ConnectionError), of.taking() as hands:
         again = message("1001", 2)
         hands.take(again)
         hands.give_back(again)
-        raise ValueError("the store is away")
+        raise ConnectionError
 
     assert take(of, "1001", 10_000) == HANDS / 2 - 1
 
