@@ -341,10 +341,8 @@ class PikaInlet:
 
 
 async def _write_acknowledgements(channel: Channel, upto: int | None, single: Sequence[int]) -> None:
-    """In one write: `basic_ack` is a system call for each."""
-    if channel.is_closed:
-        return
-    frames = [Basic.Ack(tag) for tag in single]
-    if upto is not None:
-        frames.insert(0, Basic.Ack(upto, multiple=True))
-    await channel.write_queue.put(ChannelFrame.marshall(channel.number, frames))
+    """In two writes: `basic_ack`, which sees to it that the channel is not closing, is a system call each."""
+    tags = single if upto is None else [upto, *single]
+    await channel.basic_ack(tags[0], multiple=upto is not None, wait=False)
+    if others := [Basic.Ack(tag) for tag in tags[1:]]:
+        await channel.write_queue.put(ChannelFrame.marshall(channel.number, others))
