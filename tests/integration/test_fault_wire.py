@@ -5,7 +5,8 @@ from collections import Counter
 from collections.abc import AsyncIterator
 
 import pytest
-from aio_pika.abc import AbstractIncomingMessage
+from aio_pika.abc import AbstractIncomingMessage, AbstractQueue
+from pamqp.common import FieldTable
 
 from shared.amqp.topology import DLQ_HANDLER, UNROUTED
 from tests.faults.wire import SteadyWire, acknowledge
@@ -45,6 +46,38 @@ async def test_what_cannot_be_published_is_repeated_until_it_is_confirmed(
     await publishing
 
     assert {message.body for message in await cluster.take(DLQ_HANDLER)} == {b"storm"}
+
+
+async def test_what_a_full_queue_refuses_waits_and_keeps_nothing_else_waiting(
+    cluster: Cluster, wire: SteadyWire
+) -> None:
+    arguments: FieldTable = {"x-queue-type": "quorum", "x-max-length": 1, "x-overflow": "reject-publish"}
+    small = await cluster.channel.declare_queue("small", durable=True, arguments=arguments)
+    for body in (b"first", b"second"):
+        await wire.publish("", "small", body)
+    async with asyncio.TaskGroup() as group:
+        for place in range(4):
+            group.create_task(wire.publish("", "small", f"{place}".encode()))
+            await asyncio.sleep(0.05)
+        await until(lambda: bool(wire.repeated))
+        await wire.publish(UNROUTED, "", b"calm")
+        assert wire.repeated & {b"calm"} == set()
+
+        taken = {message.body for message in await take(small, 6)}
+
+    assert taken == {b"first", b"second", b"0", b"1", b"2", b"3"}
+
+
+async def take(queue: AbstractQueue, count: int) -> list[AbstractIncomingMessage]:
+    taken: list[AbstractIncomingMessage] = []
+
+    async def are_taken() -> bool:
+        if (message := await queue.get(fail=False, no_ack=True)) is not None:
+            taken.append(message)
+        return len(taken) == count
+
+    await until(are_taken)
+    return taken
 
 
 async def test_work_that_was_begun_is_finished_though_its_connection_was_cut(
