@@ -29,22 +29,27 @@ _AWAY: Final = (*BROKER_ERRORS, asyncpg.PostgresError, asyncpg.InterfaceError)
 
 
 class Reference:
-    """`run` it in a task until cancelled. `laps`: what each of its messages took."""
+    """`run` it in a task until `stop`: clients swallow cancellations. `laps`: what each message took."""
 
     def __init__(self, servers: Servers, proxies: Mapping[ServerName, Proxy]) -> None:
         self._rabbitmq_url = proxies["rabbitmq"].url(servers.rabbitmq_url)
         self._database_url = proxies["postgres"].url(servers.database_url)
+        self._is_over = False
         self.laps: list[Lap] = []
 
     async def run(self) -> None:
         """Send one message after the other; while a server is away there is nothing to measure."""
-        while True:
+        while not self._is_over:
             with suppress(*_AWAY):
                 await self._measure()
             await asyncio.sleep(_EVERY_S)
 
+    def stop(self) -> None:
+        """Send nothing more."""
+        self._is_over = True
+
     async def _measure(self) -> None:
-        """Returns by the error of a server that is away."""
+        """Until `stop`; raises where a server is away."""
         database = await asyncpg.connect(self._database_url, timeout=_TIMEOUT_S)
         try:
             async with await aio_pika.connect(
@@ -54,7 +59,7 @@ class Reference:
                 queue = await channel.declare_queue(
                     "faults.reference", durable=True, arguments={"x-queue-type": "quorum"}
                 )
-                while True:
+                while not self._is_over:
                     since = now_s()
                     async with asyncio.timeout(_TIMEOUT_S):
                         await _go(channel, queue, database)

@@ -121,10 +121,10 @@ class Run:
         await asyncio.sleep(self.schedule.quiet_s)
         injected = await inject(self.schedule, self.place, Prober(self.wire, self.record, self.ear), self.say)
         self.watch.lap("faults")
-        measuring.cancel()
+        self.reference.stop()
         self.untouched.stop()
         await playing
-        await others
+        await asyncio.gather(others, measuring)
         self.watch.lap("load")
         self.say("faults and load are over")
         return injected
