@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Final
 
 import asyncpg
+import orjson
 
 from deploy import stack
 from deploy.demo.echo import Echo
@@ -181,7 +182,9 @@ class Run:
             came_to_rest,
         )
         if not outcome.passed:
-            (self.place.stack_root / "logs" / "rows.json").write_text(await read_rows(self.place))
+            logs = self.place.stack_root / "logs"
+            (logs / "rows.json").write_text(await read_rows(self.place))
+            (logs / "reference.json").write_bytes(orjson.dumps(self.reference.laps))
         return outcome
 
     def _conclude(self, proof: Proof, came_to_rest: bool) -> Outcome:

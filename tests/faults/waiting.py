@@ -2,12 +2,13 @@
 
 Owns how long a wait may be: without a fault they waited so long at most, beside one 2 s more. A replica that
 cannot work may besides hold for a while what it had in hand. Where the machine itself was slower than without
-(a message of no worker took so many times as long), so was everybody.
+(messages of no worker took so many times as long, by their median), so was everybody.
 """
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from statistics import median
 from typing import Final
 
 from deploy.demo.invariants import Verdict
@@ -118,15 +119,15 @@ def _allowed(before: float, fault: Injected, waited: Waited, proof: Proof) -> fl
 
 
 def _slowness(waited: Waited, proof: Proof) -> float:
-    """How many times as long as ever before the first fault a message of no worker took meanwhile."""
+    """How many times as long as before the first fault a message of no worker took meanwhile; 1 at least."""
     first = _first_fault(proof)
-    quiet = max((lap.seconds for lap in proof.laps if lap.since + lap.seconds < first), default=None)
+    quiet = [lap.seconds for lap in proof.laps if lap.since + lap.seconds < first]
     meanwhile = [
         lap.seconds
         for lap in proof.laps
         if lap.since <= waited.until and lap.since + lap.seconds >= waited.since
     ]
-    return 1.0 if quiet is None else max(1.0, *(seconds / quiet for seconds in meanwhile), 0.0)
+    return max(1.0, median(meanwhile) / median(quiet)) if quiet and meanwhile else 1.0
 
 
 def _first_fault(proof: Proof) -> float:

@@ -50,10 +50,13 @@ class _Replies:
         async with await aio_pika.connect(place.servers.rabbitmq_url) as connection:
             channel = await connection.channel(publisher_confirms=False)
             exchange = await channel.get_exchange(OUTBOUND, ensure=False)
-            for reply_id, customer in zip(self._ids, self.customers, strict=True):
+
+            async def publish_one(reply_id: str, customer: str) -> None:
                 place.record.replies[reply_id] = ReplySent(reply_id, now_s())
                 message = aio_pika.Message(_encode(reply_id, customer), delivery_mode=2)
                 await exchange.publish(message, f"reply.{customer}")
+
+            await asyncio.gather(*map(publish_one, self._ids, self.customers))
             await channel.get_queue(OUTBOUND_REPLY)
         place.record.published[OUTBOUND] += len(self._ids)
 
