@@ -27,6 +27,10 @@ class TopologyMissing(WabusError):
     """A queue or an exchange is absent, or exists with other arguments than ours."""
 
 
+class TopologyForbidden(WabusError):
+    """The user may not declare or bind what is ours: the text names the right and the command."""
+
+
 class StoreError(WabusError):
     """A statement on PostgreSQL did not succeed; one of those below is raised."""
 

@@ -63,9 +63,13 @@ class WorkerProcess:
         self._durations = durations
         self._stopping = asyncio.Event()
 
-    async def run_program(self) -> int:
-        """Run as a program: with its log lines, and signals: a first drains, a second exits at once."""
+    async def run_program(self, warnings: Sequence[str] = ()) -> int:
+        """Run as a program: with its log lines (`warnings` first), and signals: a first drains, a second
+        exits at once.
+        """
         configure_logging(self._settings, self._name)
+        for line in warnings:
+            logger.warning("%s", line, extra=fields(operation=Operation.STARTUP))
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._on_signal)
