@@ -134,15 +134,15 @@ MUTATIONS: Final = (
     Mutation(
         "an undecided message fails",
         _OUTBOUND,
-        "return Verdict.RECONCILE if message.undecided else Verdict.FAIL",
-        "return Verdict.FAIL",
+        "    if message.undecided:\n        return Verdict.RECONCILE\n",
+        "",
         "4.4 fails only when no attempt of it can still succeed",
         _UNIT,
     ),
     Mutation(
         "a message that never became a row is not told",
         _OUTBOUND,
-        "return Verdict.TELL if letter.replay_of is None else Verdict.LEAVE",
+        "return Verdict.WAIT if dead.goes_back else Verdict.TELL",
         "return Verdict.LEAVE",
         "4.4 every accepted message ends in sent or failed, wherever it dies",
         _UNIT,
