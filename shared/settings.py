@@ -7,7 +7,7 @@ Owns the names, defaults and rules of every variable. Does not own durations tha
 from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, Final, Self
+from typing import Annotated, Any, Final, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import (
@@ -16,14 +16,15 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    PrivateAttr,
     SecretStr,
     ValidationError,
 )
 
-from shared.environment import explain, read_numbers, read_variable
+from shared.environment import UrlFile, explain, read_numbers, read_variable
 from shared.media_url import InvalidMediaUrl, canonical_entry
 from shared.near_names import find_unknown
-from shared.server_urls import check_url, server_url
+from shared.server_urls import UrlSource, check_url, server_url
 
 #: Where each kind of worker serves `/metrics` and `/health` unless METRICS_PORT says otherwise.
 METRICS_PORTS: Final[Mapping[str, int]] = {
@@ -38,7 +39,14 @@ METRICS_PORTS: Final[Mapping[str, int]] = {
 
 #: Variables with a `…_FILE` twin, whose values are never shown.
 SECRETS: Final = frozenset(
-    {"RABBITMQ_URL", "DATABASE_URL", "MIGRATION_DATABASE_URL", "REDIS_URL", "WHATSAPP_ACCESS_TOKEN"}
+    {
+        "RABBITMQ_URL",
+        "RABBITMQ_MANAGEMENT_URL",
+        "DATABASE_URL",
+        "MIGRATION_DATABASE_URL",
+        "REDIS_URL",
+        "WHATSAPP_ACCESS_TOKEN",
+    }
 )
 
 
@@ -63,6 +71,11 @@ def _check_api_url(url: str) -> str:
     if not urlsplit(check_url(url, ("https", "http"))).hostname:
         raise ValueError("must name a host")
     return url.rstrip("/")
+
+
+def _check_management_url(url: SecretStr) -> SecretStr:
+    _check_api_url(url.get_secret_value())
+    return url
 
 
 def _split_hosts(hosts: object) -> object:
@@ -98,9 +111,15 @@ def _lower(value: object) -> object:
 
 Amount = Annotated[float, Field(gt=0, le=1_000_000)]
 Flag = Annotated[bool, BeforeValidator(_read_flag)]
-AmqpUrl = Annotated[SecretStr, server_url("amqp", "amqps")]
-PostgresUrl = Annotated[SecretStr, server_url("postgresql", "postgres")]
-RedisUrl = Annotated[SecretStr, server_url("redis", "rediss")]
+_SCHEMES: Final[Mapping[str, tuple[str, ...]]] = {
+    "RABBITMQ_URL": ("amqp", "amqps"),
+    "DATABASE_URL": ("postgresql", "postgres"),
+    "REDIS_URL": ("redis", "rediss", "redis+sentinel", "rediss+sentinel"),
+}
+AmqpUrl = Annotated[SecretStr, server_url(*_SCHEMES["RABBITMQ_URL"])]
+ManagementUrl = Annotated[SecretStr, AfterValidator(_check_management_url)]
+PostgresUrl = Annotated[SecretStr, server_url(*_SCHEMES["DATABASE_URL"])]
+RedisUrl = Annotated[SecretStr, server_url(*_SCHEMES["REDIS_URL"])]
 ApiUrl = Annotated[str, AfterValidator(_check_api_url)]
 Token = Annotated[SecretStr, Field(min_length=1)]
 Hosts = Annotated[tuple[str, ...], BeforeValidator(_split_hosts), AfterValidator(_check_hosts)]
@@ -140,7 +159,12 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(frozen=True, validate_default=True)
 
+    #: Where the URLs came from that came from files, by variable.
+    _url_files: dict[str, str] = PrivateAttr(default_factory=dict)
+
     rabbitmq_url: AmqpUrl = SecretStr("amqp://guest:guest@127.0.0.1:5672/")
+    #: Where RabbitMQ's management plugin answers; `wabus doctor` and `topology check` see bindings there.
+    rabbitmq_management_url: ManagementUrl | None = None
     database_url: PostgresUrl = SecretStr("postgresql://postgres@127.0.0.1:5432/wabus")
     #: Has the right to change the schema; the value of DATABASE_URL where it is not set.
     migration_database_url: PostgresUrl = Field(default_factory=_default_migration_url)
@@ -193,9 +217,21 @@ class Settings(BaseModel):
         if path := environ.get("WHATSAPP_NUMBERS_FILE", "").strip():
             raw["whatsapp_numbers"] = read_numbers(Path(path))
         try:
-            return cls.model_validate(raw)
+            settings = cls.model_validate(raw)
         except ValidationError as error:
             raise explain(error, secrets=SECRETS) from None
+        for name in _SCHEMES:
+            if path := environ.get(f"{name}_FILE", "").strip():
+                settings._url_files[name] = path
+        return settings
+
+    def url_source(self, name: Literal["RABBITMQ_URL", "DATABASE_URL", "REDIS_URL"]) -> UrlSource:
+        """What gives the URL for each new connection: its file, where it came from one, is read again."""
+        secret: SecretStr = getattr(self, name.lower())
+        url = secret.get_secret_value()
+        if (path := self._url_files.get(name)) is None:
+            return lambda: url
+        return UrlFile(name, path, _SCHEMES[name], url)
 
     @classmethod
     def variables(cls) -> list[str]:

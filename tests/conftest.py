@@ -5,6 +5,7 @@ from hypothesis import HealthCheck, settings
 
 from tests.support.cluster import cluster, redis_url, virtual_host
 from tests.support.databases import conn, database_url, empty_database, migrated_template
+from tests.support.own_rabbitmq import own_rabbitmq
 from tests.support.sending import sender
 from tests.support.servers import servers
 from tests.support.waiting import Patience
@@ -15,6 +16,7 @@ __all__ = [
     "database_url",
     "empty_database",
     "migrated_template",
+    "own_rabbitmq",
     "redis_url",
     "sender",
     "servers",

@@ -5,10 +5,18 @@ module of `workers.cli` that is imported only when it is asked for.
 """
 
 import io
+import os
 import re
+import signal
 import sys
 from importlib import import_module
 from typing import Final
+
+if sys.argv[1:2] == ["worker"]:
+    # A worker that has not begun has nothing to drain. Process 1 of a container would lose the signal, and
+    # what is imported below takes a second; the running worker puts its own handlers in place.
+    for _number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(_number, lambda *_: os._exit(0))
 
 import click
 

@@ -1,46 +1,79 @@
-"""Carrying the topology to a server: declare it, or look whether it is there."""
+"""Carrying the topology to a server: declare it, or look whether it is there as we need it.
 
-from typing import cast
+A declaration of what is there already changes nothing, and RabbitMQ names what differs (type, durability,
+arguments). So looking is declaring what is known to exist. Bindings cannot be seen over AMQP: a start binds
+anew, which is harmless where they are there.
+"""
+
+import re
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Final, cast
 
 from aio_pika import ExchangeType
-from aio_pika.abc import AbstractConnection
+from aio_pika.abc import AbstractChannel, AbstractConnection
 from aiormq.abc import FieldTable
-from aiormq.exceptions import ChannelNotFoundEntity, ChannelPreconditionFailed
+from aiormq.exceptions import ChannelAccessRefused, ChannelNotFoundEntity, ChannelPreconditionFailed
 
 from shared.amqp.pika_link import open_channel
-from shared.amqp.topology import Topology
-from shared.errors import TopologyMissing
+from shared.amqp.topology import Exchange, Queue, Topology
+from shared.errors import TopologyForbidden, TopologyMissing
+
+#: What RabbitMQ says of a right that is missing; it names the right itself from 3.13 on.
+_REFUSED: Final = re.compile(r"access to (\w+) '(.*)' in vhost '(.*)' refused for user '(.*?)'")
+_REASON: Final = re.compile(r"[A-Z]+_[A-Z]+ - [^\"]*")
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """What the server lacks, what it has otherwise than we need it, and what we may not compare."""
+
+    missing: Sequence[str]
+    different: Sequence[str]
+    forbidden: Sequence[str]
 
 
 async def declare_topology(connection: AbstractConnection, topology: Topology) -> None:
-    """Declare all of it; idempotent. Raises TopologyMissing where the server holds other arguments."""
+    """Declare all of it; idempotent.
+
+    Raises TopologyMissing where the server holds something else under a name of ours, TopologyForbidden where
+    the user lacks a right.
+    """
     async with await open_channel(connection, confirms=False) as channel:
+        for item in topology.items:
+            async with _explained(f"declare {_name_of(item)}", {_name_of(item): "configure"}):
+                await _declare(channel, item)
+        for queue in topology.queues:
+            for source, routing_key in queue.bindings:
+                task = f"bind queue {queue.name} to exchange {source}"
+                async with _explained(task, {f"exchange {source}": "read"}):
+                    bound = await channel.get_queue(queue.name, ensure=False)
+                    await bound.bind(source, routing_key)
+
+
+async def compare_topology(connection: AbstractConnection, topology: Topology) -> Comparison:
+    """Look at each exchange and queue; nothing is changed. Bindings are not looked at."""
+    missing: list[str] = []
+    different: list[str] = []
+    forbidden: list[str] = []
+    for item in topology.items:
+        if not await _is_there(connection, item):
+            missing.append(_name_of(item))
+            continue
         try:
-            for exchange in topology.exchanges:
-                await channel.declare_exchange(
-                    exchange.name,
-                    ExchangeType.TOPIC,
-                    durable=True,
-                    arguments=cast(FieldTable, exchange.arguments),
-                )
-            for queue in topology.queues:
-                declared = await channel.declare_queue(
-                    queue.name, durable=True, arguments=cast(FieldTable, queue.arguments)
-                )
-                for source, routing_key in queue.bindings:
-                    await declared.bind(source, routing_key)
+            async with await open_channel(connection, confirms=False) as channel:
+                await _declare(channel, item)
         except ChannelPreconditionFailed as error:
-            raise TopologyMissing(
-                f"RabbitMQ holds a queue or exchange with other arguments: {error}; "
-                "delete it when it is empty, then run `wabus topology declare`"
-            ) from error
+            different.append(f"{_name_of(item)}: {_difference(error)}")
+        except ChannelAccessRefused:
+            forbidden.append(_name_of(item))
+    return Comparison(missing, different, forbidden)
 
 
 async def find_missing(connection: AbstractConnection, topology: Topology) -> list[str]:
     """Name the exchanges and queues that the server does not have."""
-    wanted = [("exchange", exchange.name) for exchange in topology.exchanges]
-    wanted += [("queue", queue.name) for queue in topology.queues]
-    return [f"{kind} {name}" for kind, name in wanted if not await _is_there(connection, kind, name)]
+    return [_name_of(item) for item in topology.items if not await _is_there(connection, item)]
 
 
 async def restore_topology(connection: AbstractConnection, topology: Topology) -> None:
@@ -48,29 +81,84 @@ async def restore_topology(connection: AbstractConnection, topology: Topology) -
 
     Nothing else is asked, for after a restart every replica comes back at once.
     """
-    if not await _is_there(connection, "queue", topology.queues[-1].name):
+    if not await _is_there(connection, topology.queues[-1]):
         await declare_topology(connection, topology)
 
 
 async def check_topology(connection: AbstractConnection, topology: Topology) -> None:
-    """Raise TopologyMissing, naming what is missing and what to run."""
+    """Raise TopologyMissing, naming what is missing or otherwise than we need it; bind anew what was lost.
+
+    A user without the right to declare can see names alone: `wabus doctor` says so.
+    """
     missing = await find_missing(connection, topology)
     if missing:
         raise TopologyMissing(
             f"RabbitMQ lacks {len(missing)} of our queues and exchanges ({missing[0]}, …): "
             "run `wabus topology declare`"
         )
+    try:
+        await declare_topology(connection, topology)
+    except TopologyForbidden:
+        return
 
 
-async def _is_there(connection: AbstractConnection, kind: str, name: str) -> bool:
+async def _declare(channel: AbstractChannel, item: Exchange | Queue) -> None:
+    arguments = cast(FieldTable, item.arguments)
+    if isinstance(item, Exchange):
+        await channel.declare_exchange(item.name, ExchangeType.TOPIC, durable=True, arguments=arguments)
+    else:
+        await channel.declare_queue(item.name, durable=True, arguments=arguments)
+
+
+async def _is_there(connection: AbstractConnection, item: Exchange | Queue) -> bool:
     """A passive declare of something missing closes its channel, so each gets one of its own."""
     channel = await open_channel(connection, confirms=False)
     try:
-        if kind == "exchange":
-            await channel.declare_exchange(name, passive=True)
+        if isinstance(item, Exchange):
+            await channel.declare_exchange(item.name, passive=True)
         else:
-            await channel.declare_queue(name, passive=True)
+            await channel.declare_queue(item.name, passive=True)
     except ChannelNotFoundEntity:
         return False
     await channel.close()
     return True
+
+
+def _name_of(item: Exchange | Queue) -> str:
+    return f"{'exchange' if isinstance(item, Exchange) else 'queue'} {item.name}"
+
+
+@asynccontextmanager
+async def _explained(task: str, rights: Mapping[str, str]) -> AsyncIterator[None]:
+    """RabbitMQ's refusals in words for an operator. `rights`: what the task needs of what, other than write.
+
+    To declare what has arguments it asks for the right to read, too, under the same name.
+    """
+    try:
+        yield
+    except ChannelPreconditionFailed as error:
+        raise TopologyMissing(
+            f"cannot {task}: RabbitMQ holds another under that name: {_difference(error)}; "
+            "delete it when it is empty, then run `wabus topology declare`"
+        ) from error
+    except ChannelAccessRefused as error:
+        found = _REFUSED.search(str(error))
+        if found is None:
+            raise TopologyForbidden(f"cannot {task}: {_reason(error)}") from error
+        named, host, user = f"{found[1]} {found[2]}", found[3], found[4]
+        raise TopologyForbidden(
+            f"cannot {task}: user {user} lacks the right to {rights.get(named, 'write')} {named}; "
+            f"run `rabbitmqctl set_permissions -p {host} {user} '.*' '.*' '.*'`"
+        ) from error
+
+
+def _difference(error: Exception) -> str:
+    """Such as `type received 'topic' but current is 'fanout'`."""
+    told = re.sub(r" for (queue|exchange) '.*' in vhost '.*?':", "", _reason(error))
+    return told.replace("PRECONDITION_FAILED - inequivalent arg ", "")
+
+
+def _reason(error: Exception) -> str:
+    """What RabbitMQ said, without the client's words around it."""
+    found = _REASON.search(str(error))
+    return found[0].strip() if found else str(error)

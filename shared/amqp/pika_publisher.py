@@ -7,17 +7,20 @@ import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
+from typing import Any
 
 import aiormq.exceptions
 from aio_pika.abc import AbstractConnection
 from aiormq.abc import ChannelFrame
 from aiormq.channel import Channel
+from pamqp import encode
 from pamqp.body import ContentBody
 from pamqp.commands import Basic
 from pamqp.frame import marshal
 from pamqp.header import ContentHeader
 
 from shared.amqp.delivery import ATTEMPT, IDEMPOTENCY_KEY, TRACEPARENT, Publication
+from shared.amqp.fitting import shortened, without
 from shared.amqp.pika_link import (
     BROKER_ERRORS,
     Link,
@@ -175,7 +178,7 @@ async def _write(channel: Channel, batch: Sequence[Publication]) -> list["asynci
             confirms.append(channel.create_future())
             message_id = str(random_uuid())
             try:
-                frames += _frame(channel, item, _properties(item, message_id, now))
+                frames += _frame(channel, item, message_id, now)
             except Unpublishable as error:
                 confirms[-1].set_exception(error)
                 continue
@@ -204,19 +207,54 @@ def _forget(channel: Channel, named: dict[str, int]) -> None:
         channel.message_id_delivery_tag.pop(message_id, None)
 
 
-def _frame(channel: Channel, item: Publication, properties: Basic.Properties) -> bytearray:
+def _frame(channel: Channel, item: Publication, message_id: str, now: datetime) -> bytearray:
     number, largest = channel.number, channel.max_content_size
     try:
         frames = bytearray(_publish_frame(number, item.exchange, item.routing_key, item.mandatory))
-        header = marshal(ContentHeader(properties=properties, body_size=len(item.body)), number)
     except (TypeError, ValueError, OverflowError, struct.error) as error:
-        raise Unpublishable(f"no frame takes its names or headers ({type(error).__name__})") from None
-    if len(header) > largest + _FRAME_BYTES:
-        raise Unpublishable("its headers are larger than a frame")
-    frames += header
+        raise Unpublishable(f"no frame takes its names ({type(error).__name__})") from None
+    frames += header_frame(number, largest, item, message_id, now)
     for start in range(0, len(item.body), largest):
         frames += marshal(ContentBody(item.body[start : start + largest]), number)
     return frames
+
+
+def header_frame(number: int, largest: int, item: Publication, message_id: str, now: datetime) -> bytes:
+    """The frame of a publication's properties, with as many of its headers as it takes. See `fitting`.
+
+    Raises Unpublishable where what is ours does not fit.
+    """
+    anew = {
+        TRACEPARENT: read_trace(item.correlation_id, item.headers.get(TRACEPARENT)).traceparent(),
+        ATTEMPT: item.attempt,
+        IDEMPOTENCY_KEY: item.idempotency_key,
+    }
+    headers = item.headers | anew
+    while True:
+        properties = _properties(item, headers, message_id, now)
+        try:
+            frame = marshal(ContentHeader(properties=properties, body_size=len(item.body)), number)
+        except (TypeError, ValueError, OverflowError, struct.error) as error:
+            strange = [name for name, value in headers.items() if not _can_be_written(name, value)]
+            if not strange or anew.keys() & strange:
+                raise Unpublishable(f"no frame takes its properties ({type(error).__name__})") from None
+            headers = without(headers, strange)
+            continue
+        excess = len(frame) - _FRAME_BYTES - largest
+        if excess <= 0:
+            return frame
+        smaller = shortened(headers, excess)
+        if smaller is None:
+            raise Unpublishable("its headers are larger than a frame")
+        headers = smaller
+
+
+def _can_be_written(name: str, value: object) -> bool:
+    try:
+        encode.field_table({name: value})  # type: ignore[dict-item]
+    except (TypeError, ValueError, OverflowError, struct.error):
+        return False
+    return True
 
 
 @lru_cache(maxsize=1024)
@@ -224,13 +262,9 @@ def _publish_frame(channel: int, exchange: str, routing_key: str, mandatory: boo
     return marshal(Basic.Publish(exchange=exchange, routing_key=routing_key, mandatory=mandatory), channel)
 
 
-def _properties(item: Publication, message_id: str, now: datetime) -> Basic.Properties:
-    headers = {
-        **item.headers,
-        TRACEPARENT: read_trace(item.correlation_id, item.headers.get(TRACEPARENT)).traceparent(),
-        ATTEMPT: item.attempt,
-        IDEMPOTENCY_KEY: item.idempotency_key,
-    }
+def _properties(
+    item: Publication, headers: dict[str, Any], message_id: str, now: datetime
+) -> Basic.Properties:
     return Basic.Properties(
         content_type="application/json",
         delivery_mode=2,

@@ -111,6 +111,11 @@ class Topology:
     exchanges: tuple[Exchange, ...]
     queues: tuple[Queue, ...] = field(default=())
 
+    @property
+    def items(self) -> tuple[Exchange | Queue, ...]:
+        """Exchanges and queues in that order."""
+        return (*self.exchanges, *self.queues)
+
 
 def is_bound(exchange: str, routing_key: str) -> bool:
     """Whether a queue of ours takes what is published so; True of an exchange outside of `INGRESS`."""

@@ -12,8 +12,6 @@ from shared.amqp.delivery import (
     EXCHANGE,
     FIRST_SEEN,
     IDEMPOTENCY_KEY,
-    MESSAGE_ID,
-    REPLAY_OF,
     ROUTING_KEY,
     TRACEPARENT,
     Delivery,
@@ -25,18 +23,10 @@ _NOT_CARRIED = frozenset({ATTEMPT, IDEMPOTENCY_KEY, DEFERRED_ID, DELIVERY_COUNT,
 #: pamqp writes floats in 32 bits; one that does not fit would cost the connection.
 _LARGEST_FLOAT = 3.4e38
 _BROKERS_OWN = ("x-death", "x-first-death-", "x-last-death-")
-_HEADERS_BYTES = 100_000
-#: Ours, without which a copy would be another message; of a size that we write.
-_KEPT = frozenset(
-    {EXCHANGE, FIRST_SEEN, MESSAGE_ID, REPLAY_OF, ROUTING_KEY, TRACEPARENT, "x-wabus-status-retry"}
-)
-_KEPT_BYTES = 1000
 _KEY_BYTES = 255
 #: How a key begins that we made for a message without any, and what follows the part that repetitions share.
 MADE_KEY: Final = "made-"
 KEY_SEPARATOR: Final = ":"
-#: Names of headers that a copy was too small for.
-DROPPED_HEADERS = "x-wabus-dropped-headers"
 
 
 def carried_headers(delivery: Delivery) -> dict[str, Any]:
@@ -50,40 +40,7 @@ def carried_headers(delivery: Delivery) -> dict[str, Any]:
     kept[ROUTING_KEY] = delivery.origin_routing_key
     if FIRST_SEEN not in kept and delivery.published_at is not None:
         kept[FIRST_SEEN] = int(delivery.published_at)
-    return fitting(kept)
-
-
-def fitting(headers: dict[str, Any]) -> dict[str, Any]:
-    """Without the largest ones where all of them would not fit, which one then tells.
-
-    Properties must fit a frame of 128 KiB, with some of ours: RabbitMQ would close the connection.
-    """
-    sizes = {name: _size(name) + _size(value) for name, value in headers.items()}
-    left = sum(sizes.values())
-    dropped: list[str] = []
-    others = [name for name, size in sizes.items() if not (name in _KEPT and size < _KEPT_BYTES)]
-    for name in sorted(others, key=lambda name: sizes[name], reverse=True):
-        if left <= _HEADERS_BYTES:
-            break
-        left -= sizes[name]
-        dropped.append(name)
-    if not dropped:
-        return headers
-    kept = {name: value for name, value in headers.items() if name not in dropped}
-    return kept | {DROPPED_HEADERS: ", ".join(dropped)[:1000]}
-
-
-def _size(value: Any) -> int:
-    """Bytes of a plain value in a table, roughly."""
-    match value:
-        case str():
-            return 5 + len(value.encode("utf-8", "surrogatepass"))
-        case dict():
-            return 5 + sum(_size(name) + _size(item) for name, item in value.items())
-        case list():
-            return 5 + sum(map(_size, value))
-        case _:
-            return 9
+    return kept
 
 
 def plain(value: Any) -> Any:

@@ -31,10 +31,10 @@ from shared.amqp.delivery import (
 )
 from shared.amqp.payload_names import payload_name
 from shared.amqp.topology import DLQ_HANDLER, is_bound
-from shared.consuming.headers import bounded_key, fitting, plain
+from shared.consuming.headers import bounded_key, plain
 from shared.deadletters.store import QUERIES
 from shared.durations import Durations
-from shared.errors import Unpublishable, WabusError
+from shared.errors import PublishRefused, Unpublishable, WabusError
 from shared.observability.tracing import read_trace
 from shared.postgres.aside import RowsAside
 from shared.postgres.database import CLAIMED_BYTES, Database
@@ -74,13 +74,14 @@ Row: TypeAlias = Mapping[str, Any] | asyncpg.Record
 class ReplayReport:
     """What became of the ids given: published and marked, back to pending (and why), or not ours to claim.
 
-    `unpublishable`: those of the failed that would fail again.
+    Of the failed, `unpublishable` would fail again, and `refused` were by their own destination only.
     """
 
     replayed: tuple[UUID, ...] = ()
     failed: tuple[tuple[UUID, str], ...] = ()
     not_claimed: tuple[UUID, ...] = ()
     unpublishable: tuple[UUID, ...] = ()
+    refused: tuple[UUID, ...] = ()
 
     def __add__(self, other: "ReplayReport") -> "ReplayReport":
         return ReplayReport(
@@ -88,6 +89,7 @@ class ReplayReport:
             self.failed + other.failed,
             self.not_claimed + other.not_claimed,
             self.unpublishable + other.unpublishable,
+            self.refused + other.refused,
         )
 
 
@@ -121,7 +123,7 @@ class Replayer:
             return ReplayReport()
         lease = timedelta(seconds=self._durations.replay_claim_s)
         rows = await self._database.fetch(QUERIES["claim"], list(ids), lease, by, accept_duplicate)
-        rows.sort(key=lambda row: (-row["priority"], row["created_at"], row["id"]))
+        rows.sort(key=lambda row: (-row["priority"], row["stored_at"], row["id"]))
         claimed = {row["id"] for row in rows}
         errors = await self._publish([_changed(row, routing_key, body) for row in rows])
         await self._unclaim([row for row in rows if row["id"] in errors])
@@ -130,34 +132,39 @@ class Replayer:
         return ReplayReport(
             replayed=tuple(row["id"] for row in rows if row["id"] not in errors),
             failed=tuple((letter, str(error)) for letter, error in errors.items()),
-            unpublishable=tuple(
-                letter for letter, error in errors.items() if isinstance(error, Unpublishable)
-            ),
+            unpublishable=_of_kind(errors, Unpublishable),
+            refused=_of_kind(errors, PublishRefused),
             not_claimed=tuple(letter for letter in ids if letter not in claimed),
         )
 
     async def replay_due(self, limit: int = 1000) -> ReplayReport:
         """Replay what an error of the database killed and what is due by itself.
 
-        For the scheduler; safe to run by several. Ends early once one cannot be published.
+        For the scheduler; safe to run by several. Ends early once RabbitMQ takes none; a destination that
+        refuses its own keeps back no other's.
         """
         total = ReplayReport()
-        progress = True
+        tried: list[UUID] = []
         await self._database.execute(QUERIES["leave_to_people"], self._durations.auto_replays, limit)
-        while progress and len(total.replayed) < limit:
+        while len(tried) < limit:
             rows = await self._database.fetch(
                 QUERIES["due_by_themselves"],
                 timedelta(seconds=self._durations.auto_replay_s),
                 self._durations.auto_replays,
                 CHUNK,
                 CLAIMED_BYTES,
+                tried,
             )
+            if not rows:
+                break
             ids = [row["id"] for row in rows]
+            tried += ids
             report = await self.replay(ids, by="scheduler", why="automatic replay", audited=False)
             total += report
             for letter in report.unpublishable:
                 await self._aside.put(JOB, letter, dict(report.failed)[letter])
-            progress = bool(report.replayed) and len(report.failed) == len(report.unpublishable)
+            if len(report.failed) > len(report.unpublishable) + len(report.refused):
+                break
         return total
 
     async def _publish(self, rows: Sequence[Row]) -> dict[UUID, WabusError]:
@@ -195,6 +202,10 @@ async def rehearse(database: Database, ids: Sequence[UUID], routing_key: str | N
     return ReplayReport(failed=tuple((letter, why) for letter, why in lost if why is not None))
 
 
+def _of_kind(errors: Mapping[UUID, WabusError], kind: type[WabusError]) -> tuple[UUID, ...]:
+    return tuple(letter for letter, error in errors.items() if isinstance(error, kind))
+
+
 def _publication_of(row: Row) -> Publication:
     if (lost := _lost_target(row)) is not None:
         raise Unpublishable(lost)
@@ -223,7 +234,7 @@ def publication_of(row: Row) -> Publication:
         idempotency_key=key or str(row["id"]),
         correlation_id=read_trace(metadata.get("correlation_id")).trace_id,
         mandatory=True,
-        headers={**fitting(publishers_headers(headers)), **back},
+        headers=publishers_headers(headers) | back,
     )
 
 

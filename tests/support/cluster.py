@@ -240,6 +240,20 @@ def drop_virtual_host(servers: Servers, name: str) -> None:
     requests.delete(f"{_management_api(servers)}/vhosts/{name}", timeout=30).raise_for_status()
 
 
+@contextmanager
+def limited_user(servers: Servers, url: str, **rights: str) -> Iterator[str]:
+    """`url` with a login of its own that has these rights (`configure`, `write`, `read`) and no others."""
+    api, name, host = _management_api(servers), f"limited-{uuid4().hex[:8]}", urlsplit(url).path[1:]
+    user = {"password": name, "tags": ""}
+    requests.put(f"{api}/users/{name}", json=user, timeout=30).raise_for_status()
+    requests.put(f"{api}/permissions/{host}/{name}", json=rights, timeout=30).raise_for_status()
+    parts = urlsplit(url)
+    try:
+        yield urlunsplit(parts._replace(netloc=f"{name}:{name}@{parts.hostname}:{parts.port}"))
+    finally:
+        requests.delete(f"{api}/users/{name}", timeout=30).raise_for_status()
+
+
 def _management_api(servers: Servers) -> str:
     return f"{servers.rabbitmq_management_url.rstrip('/')}/api"
 

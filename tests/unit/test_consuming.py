@@ -2,21 +2,20 @@
 
 from random import Random
 from typing import Any
-from uuid import UUID
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.amqp.acknowledgement import plan_acknowledgement
-from shared.amqp.delivery import EXCHANGE, REPLAY_OF, Delivery
+from shared.amqp.delivery import Delivery
 from shared.amqp.payload_names import payload_name
 from shared.amqp.topology import UNLIMITED, Queue, build_topology
 from shared.consuming.arrangement import arrange
 from shared.consuming.brake import Brake
 from shared.consuming.disposition import Ack, Dead, Defer, Retry
 from shared.consuming.hands import Hands
-from shared.consuming.headers import DROPPED_HEADERS, carried_headers, idempotency_key_of
+from shared.consuming.headers import idempotency_key_of
 from shared.consuming.settlement import copy_of, exhaust
 from shared.reasons import DeadReason
 
@@ -43,35 +42,12 @@ def key(item: Delivery) -> str:
     return item.routing_key
 
 
-@pytest.mark.parametrize("large", ["x" * 99_999, b"\xff" * 75_001, {"a": ["y" * 60_000, "z" * 60_000]}])
-def test_headers_that_would_not_fit_a_frame_are_dropped_and_named(large: Any) -> None:
-    """RabbitMQ would close the connection; what is binary grows by a third."""
-    item = delivery(headers={"large": large, "small": "kept"})
-    headers = carried_headers(item)
-    assert "large" not in headers
-    assert (headers["small"], headers[DROPPED_HEADERS]) == ("kept", "large")
-    assert headers[EXCHANGE] == "wa.inbound"
-
-
-def test_headers_that_would_not_fit_go_before_ours() -> None:
-    many = {f"header-{number:05}": "x" * 20 for number in range(4000)}
-    headers = carried_headers(delivery(headers=many | {REPLAY_OF: str(UUID(int=1))}))
-    assert headers[REPLAY_OF] == str(UUID(int=1))
-    assert DROPPED_HEADERS in headers
-    assert 2000 < len(headers) < 4000
-
-
 @pytest.mark.parametrize("key", ["k" * 256, "\u20ac" * 86, "k\0"])
 def test_a_key_that_cannot_be_published_or_stored_becomes_a_digest(key: str) -> None:
     keys = {idempotency_key_of(delivery(headers={"x-idempotency-key": key})) for _ in range(2)}
     assert len(keys) == 1
     assert len(keys.pop()) == 64
     assert idempotency_key_of(delivery(headers={"x-idempotency-key": "k" * 255})) == "k" * 255
-
-
-def test_headers_that_fit_are_all_carried() -> None:
-    headers = carried_headers(delivery(headers={"large": "x" * 90_000}))
-    assert (headers["large"], DROPPED_HEADERS in headers) == ("x" * 90_000, False)
 
 
 def test_fresh_deliveries_are_one_part_in_their_order() -> None:
@@ -249,11 +225,25 @@ def test_the_enriched_queue_can_be_left_out() -> None:
     assert "inbound.enriched" not in names
 
 
-def test_only_what_was_redelivered_once_is_worked_beside_others() -> None:
-    once, often = (delivery(tag, redelivered=True, headers={"x-delivery-count": tag}) for tag in (1, 2))
-    arranged = arrange([once, often, delivery(3)], lambda item: str(item.tag), Random(1))
-    assert arranged.once_redelivered == [[once]]
+def test_the_more_often_it_was_redelivered_the_fewer_are_worked_beside_it() -> None:
+    once, twice, often = (
+        delivery(tag, redelivered=True, headers={"x-delivery-count": tag}) for tag in (1, 2, 3)
+    )
+    given_back = delivery(4, redelivered=True)  # as RabbitMQ tells it from 4.3 on
+    arranged = arrange([once, twice, often, given_back, delivery(5)], lambda item: str(item.tag), Random(1))
+    assert sorted(item.tag for item in arranged.once_redelivered) == [1, 4]
+    assert arranged.twice_redelivered == [[twice]]
     assert arranged.often_redelivered == [[often]]
+
+
+def test_a_suspect_takes_those_of_its_customer_with_it() -> None:
+    suspect, follower = (
+        delivery(tag, redelivered=True, headers={"x-delivery-count": count})
+        for tag, count in ((1, 3), (2, 1))
+    )
+    arranged = arrange([suspect, follower], lambda _: "one", Random(1))
+    assert arranged.once_redelivered == []
+    assert arranged.often_redelivered == [[suspect, follower]]
 
 
 @given(st.lists(st.sampled_from("abc") | st.none(), max_size=30), st.randoms())

@@ -138,7 +138,8 @@ def test_every_form_of_a_postgresql_url_is_accepted(url: str) -> None:
 
 @pytest.mark.parametrize("name", sorted(SECRETS))
 def test_every_secret_may_come_from_a_file(name: str, tmp_path: Path) -> None:
-    scheme = {"RABBITMQ_URL": "amqps", "REDIS_URL": "rediss"}.get(name, "postgresql")
+    schemes = {"RABBITMQ_URL": "amqps", "REDIS_URL": "rediss", "RABBITMQ_MANAGEMENT_URL": "https"}
+    scheme = schemes.get(name, "postgresql")
     value = "EAAtoken" if name == "WHATSAPP_ACCESS_TOKEN" else f"{scheme}://u:p@host/x"
 
     settings = Settings.from_env({f"{name}_FILE": write(tmp_path / "secret", f"{value}\n")})

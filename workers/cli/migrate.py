@@ -14,10 +14,13 @@ from rich.table import Table
 
 from schema.migrator import MigrationError, Step, UnreachedDatabaseError, latest_version
 from schema.migrator import migrate as carry_out
+from shared.addresses import Unreached
+from shared.postgres.connecting import Connector, ServerConnection
 from workers.cli.confirmation import demand_consent, yes_option
 from workers.cli.operation import by_option, json_option, read_settings, unreached_database
 from workers.cli.printing import open_console
 
+_CONNECT_S = 10.0
 _EPILOG = """\b
 Example:
   wabus migrate --dry-run
@@ -43,10 +46,10 @@ def migrate(to: int | None, dry_run: bool, yes: bool, force: bool, by: str, as_j
     """
     dsn = read_settings().migration_database_url.get_secret_value()
     try:
-        steps = asyncio.run(carry_out(dsn, to=to, dry_run=True, force=force))
+        steps = asyncio.run(carry_out(dsn, to=to, dry_run=True, force=force, connect=_connect))
         if not dry_run:
             _demand_consent(steps, dsn, yes=yes, as_json=as_json)
-            steps = asyncio.run(carry_out(dsn, to=to, force=force, by=by))
+            steps = asyncio.run(carry_out(dsn, to=to, force=force, by=by, connect=_connect))
     except UnreachedDatabaseError as error:
         raise unreached_database(dsn, error) from error
     except MigrationError as error:
@@ -57,6 +60,14 @@ def migrate(to: int | None, dry_run: bool, yes: bool, force: bool, by: str, as_j
         click.echo(orjson.dumps(told))
     else:
         _print_steps(steps, version, dry_run=dry_run)
+
+
+async def _connect(dsn: str) -> ServerConnection:
+    """As workers connect: to whichever address answers and takes writes."""
+    try:
+        return await Connector(dsn, {}).open(_CONNECT_S)
+    except Unreached as unreached:
+        raise unreached.telling from None
 
 
 def _demand_consent(steps: Sequence[Step], dsn: str, *, yes: bool, as_json: bool) -> None:

@@ -4,29 +4,28 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-import aio_pika
-
 from shared.amqp.delivery import Publisher
+from shared.amqp.opening import open_connection
 from shared.amqp.pika_link import BROKER_ERRORS, Link
 from shared.amqp.pika_publisher import PikaPublisher
-from shared.durations import DURATIONS
+from shared.durations import DURATIONS, Durations
 from shared.settings import Settings
 from workers.cli.operation import unreached_broker
 
 
 @asynccontextmanager
-async def open_publisher(settings: Settings) -> AsyncIterator[Publisher]:
+async def open_publisher(settings: Settings, durations: Durations = DURATIONS) -> AsyncIterator[Publisher]:
     """Lend a publisher. Raises BrokerUnavailable at once where RabbitMQ is away."""
     url = settings.rabbitmq_url.get_secret_value()
     try:
-        async with await aio_pika.connect(url, timeout=10):
+        async with await open_connection(url):
             pass
     except BROKER_ERRORS as error:
         raise unreached_broker(url, error) from error
-    link = Link(url, "wabus command", DURATIONS)
+    link = Link(url, "wabus command", durations)
     connecting = asyncio.create_task(link.run(), name="amqp publish")
     try:
-        yield PikaPublisher(link, DURATIONS)
+        yield PikaPublisher(link, durations)
     finally:
         connecting.cancel()
         await asyncio.wait((connecting,))

@@ -2,16 +2,18 @@
 
 import asyncio
 import sys
+from dataclasses import asdict
 
-import aio_pika
 import click
 import orjson
 from aio_pika.abc import AbstractConnection
 
-from shared.amqp.declare import declare_topology, find_missing
+from shared.amqp.declare import Comparison, compare_topology, declare_topology
+from shared.amqp.opening import open_connection
 from shared.amqp.pika_link import BROKER_ERRORS
 from shared.amqp.topology import Topology, build_topology
 from shared.settings import Settings
+from workers.cli.diagnosis.bindings import Bindings, look_at_bindings
 from workers.cli.operation import read_settings, silence_logs, unreached_broker
 
 
@@ -51,19 +53,29 @@ def declare(*, as_json: bool) -> None:
 @topology.command()
 @_json
 def check(*, as_json: bool) -> None:
-    """Say which exchanges and queues are missing; exits 1 if any is.
+    """Compare exchanges, queues and bindings with what is needed; exits 1 where anything is not so.
+
+    Type, durability and arguments are compared over AMQP. Bindings can only be seen through the management
+    plugin, at RABBITMQ_MANAGEMENT_URL; `wabus topology declare` and each start of a worker bind anew.
 
     \b
     Example:
       wabus topology check --json
     """
     settings = read_settings()
-    missing = asyncio.run(_check(settings, build_topology(enriched_queue=settings.enriched_queue)))
+    wanted = build_topology(enriched_queue=settings.enriched_queue)
+    compared, bindings = asyncio.run(_check(settings, wanted))
     if as_json:
-        click.echo(orjson.dumps({"missing": missing}))
+        click.echo(orjson.dumps(asdict(compared) | {"unbound": bindings.lost, "bindings": bindings.told}))
     else:
-        click.echo("\n".join(f"missing: {name}" for name in missing) or "nothing is missing")
-    sys.exit(1 if missing else 0)
+        lines = [f"missing: {name}" for name in compared.missing]
+        lines += [f"different: {name}" for name in compared.different]
+        lines += [f"not bound: {name}" for name in bindings.lost]
+        lines = lines or ["nothing is missing or different"]
+        if compared.forbidden:
+            lines.append(f"not compared for want of the right to configure: {', '.join(compared.forbidden)}")
+        click.echo("\n".join([*lines, f"bindings: {bindings.told}"]))
+    sys.exit(1 if compared.missing or compared.different or bindings.lost else 0)
 
 
 async def _declare(settings: Settings, wanted: Topology) -> None:
@@ -72,15 +84,16 @@ async def _declare(settings: Settings, wanted: Topology) -> None:
         await declare_topology(connection, wanted)
 
 
-async def _check(settings: Settings, wanted: Topology) -> list[str]:
+async def _check(settings: Settings, wanted: Topology) -> tuple[Comparison, Bindings]:
     connection = await _connect(settings)
     async with connection:
-        return await find_missing(connection, wanted)
+        compared = await compare_topology(connection, wanted)
+    return compared, await look_at_bindings(settings, wanted)
 
 
 async def _connect(settings: Settings) -> AbstractConnection:
     url = settings.rabbitmq_url.get_secret_value()
     try:
-        return await aio_pika.connect(url, timeout=10)
+        return await open_connection(url)
     except BROKER_ERRORS as error:
         raise unreached_broker(url, error) from error

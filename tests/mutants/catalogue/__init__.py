@@ -5,12 +5,14 @@ from typing import Final
 from tests.mutants.catalogue import (
     attempts,
     campaigns,
+    connecting,
     consuming,
     coordination,
     dead_letters,
     edges,
     holding,
     inbound,
+    installation,
     measuring,
     scheduling,
     sending,
@@ -20,7 +22,9 @@ from tests.mutants.mutation import Mutation
 
 MUTATIONS: Final[tuple[Mutation, ...]] = (
     *consuming.MUTATIONS,
+    *connecting.MUTATIONS,
     *inbound.MUTATIONS,
+    *installation.MUTATIONS,
     *attempts.MUTATIONS,
     *sending.MUTATIONS,
     *holding.MUTATIONS,

@@ -5,6 +5,7 @@ from typing import Final
 from tests.mutants.mutation import Mutation
 
 _UNIT: Final = "tests/unit/test_consuming.py"
+_TOPOLOGY: Final = "tests/integration/test_topology.py"
 _ACKS: Final = "tests/integration/test_acknowledging.py"
 _SAFE: Final = (
     "tests/integration/test_settlement.py::"
@@ -119,12 +120,20 @@ MUTATIONS: Final = (
         (_UNIT,),
     ),
     Mutation(
-        "headers may burst a frame",
-        "shared/consuming/headers.py",
-        "_HEADERS_BYTES = 100_000",
-        "_HEADERS_BYTES = 1_000_000",
+        "headers may burst a frame of the size that the server allows",
+        "shared/amqp/pika_publisher.py",
+        "excess = len(frame) - _FRAME_BYTES - largest",
+        "excess = len(frame) - _FRAME_BYTES - 131_064",
         "7.1 what is dead reaches the dead letters",
-        (_UNIT,),
+        ("tests/integration/test_small_frames.py",),
+    ),
+    Mutation(
+        "what is ours goes with the foreign headers",
+        "shared/amqp/fitting.py",
+        "(name in _KEPT and size < _KEPT_BYTES)",
+        "(name in _KEPT and size < 0)",
+        "2.3 origin exchange and routing key travel along",
+        ("tests/unit/test_fitting.py",),
     ),
     Mutation(
         "the idempotency key of a copy is a new one",
@@ -208,6 +217,30 @@ MUTATIONS: Final = (
         ),
     ),
     Mutation(
+        "a start compares names only",
+        "shared/amqp/declare.py",
+        "    try:\n        await declare_topology(connection, topology)\n",
+        "    try:\n        pass\n",
+        "INTERFACE 10 an unprepared server is refused at start",
+        (_TOPOLOGY,),
+    ),
+    Mutation(
+        "a check compares names only",
+        "shared/amqp/declare.py",
+        "confirms=False) as channel:\n                await _declare(channel, item)",
+        "confirms=False) as channel:\n                pass",
+        "INTERFACE 6 topology check: what is there is as it must be",
+        (_TOPOLOGY,),
+    ),
+    Mutation(
+        "the alarm check publishes an empty body",
+        "workers/cli/diagnosis/rabbitmq.py",
+        '"wabus.doctor", b"{}"',
+        '"wabus.doctor", b""',
+        "INTERFACE 6 doctor: a check does what the work does",
+        ("tests/integration/test_alarms.py",),
+    ),
+    Mutation(
         "a queue of work without a delivery limit",
         "shared/amqp/topology.py",
         "delivery_limit=durations.delivery_limit,",
@@ -238,6 +271,14 @@ MUTATIONS: Final = (
         "        if item.redelivered and item.deliveries_before > 1:\n",
         "2.7 a redelivered message is worked alone",
         (_UNIT,),
+    ),
+    Mutation(
+        "what was given back is worked one by one",
+        "shared/consuming/consumer.py",
+        "            await self._work_part(once)\n",
+        "            await self._work_chains([once])\n",
+        "2.10 one sick replica keeps nobody waiting",
+        ("tests/integration/test_consuming.py::test_what_another_replica_gave_back_is_worked_in_batches",),
     ),
     Mutation(
         "the order of a customer is shuffled",

@@ -1,33 +1,40 @@
 """RabbitMQ over AMQP alone: reached, new enough, with our topology, consumers, and taking publications.
 
-No management plugin is asked: not every server has one.
+The management plugin is asked for bindings alone, where it is named: not every server has one.
 """
 
 import asyncio
+import logging
 import re
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final
 from urllib.parse import unquote, urlsplit
 
-import aio_pika
 from aio_pika.abc import AbstractConnection
 from aiormq.connection import Connection as WireConnection
 
-from shared.amqp.declare import find_missing
+from shared.amqp.declare import Comparison, compare_topology
+from shared.amqp.delivery import Publication
+from shared.amqp.opening import open_connection
 from shared.amqp.pika_link import BROKER_ERRORS, open_channel
 from shared.amqp.topology import DLQ_HANDLER, ENRICHED, WORK_QUEUES, build_topology
+from shared.durations import DURATIONS
+from shared.errors import BrokerUnavailable, WabusError
 from shared.masking import mask_secrets, mask_url
 from shared.settings import Settings
+from workers.cli.diagnosis.bindings import Bindings, look_at_bindings
 from workers.cli.diagnosis.finding import Finding, Level, within_patience
+from workers.cli.publishing import open_publisher
 
 SUBJECT: Final = "rabbitmq"
 _MINIMUM: Final = (3, 10)
 _START: Final = "start it (`wabus stack up` for a local one), or correct RABBITMQ_URL"
 _DECLARE: Final = "wabus topology declare"
-_CONNECT_S: Final = 5.0
 #: A server with an alarm reads no publication until the alarm is over.
 _CONFIRM_S: Final = 2.0
+_PROBE: Final = Publication("", "wabus.doctor", b"{}", "Probe", "doctor", "doctor")
 _NAMED: Final = 3
 
 
@@ -37,13 +44,13 @@ async def diagnose_rabbitmq(settings: Settings) -> list[Finding]:
     async def look(found: list[Finding]) -> None:
         url = settings.rabbitmq_url.get_secret_value()
         try:
-            connection = await aio_pika.connect(url, timeout=_CONNECT_S)
+            connection = await open_connection(url)
             try:
                 await _look_at_server(connection, found)
                 await _look_at_queues(connection, settings, found)
-                await look_at_publishing(connection, found)
             finally:
                 await _close(connection)
+            await _look_at_publishing(settings, found)
         except BROKER_ERRORS as error:
             found.append(_unreached(error, url))
 
@@ -71,12 +78,11 @@ async def _look_at_server(connection: AbstractConnection, found: list[Finding]) 
 
 async def _look_at_queues(connection: AbstractConnection, settings: Settings, found: list[Finding]) -> None:
     wanted = build_topology(enriched_queue=settings.enriched_queue)
-    missing = await find_missing(connection, wanted)
-    if missing:
-        more = f" and {len(missing) - _NAMED} more" if len(missing) > _NAMED else ""
-        detail = f"missing: {', '.join(missing[:_NAMED])}{more}"
-        found.append(Finding(SUBJECT, "topology", Level.ERROR, detail, _DECLARE))
-    else:
+    compared = await compare_topology(connection, wanted)
+    missing = compared.missing
+    bindings = await look_at_bindings(settings, wanted)
+    found.extend([*_topology(compared), _bindings(bindings)])
+    if not any(item.level is Level.ERROR for item in found if item.check == "topology"):
         detail = f"{len(wanted.exchanges)} exchanges and {len(wanted.queues)} queues are there"
         found.append(Finding(SUBJECT, "topology", Level.OK, detail))
     ours = [name for name in (*WORK_QUEUES, DLQ_HANDLER) if f"queue {name}" not in missing]
@@ -112,29 +118,75 @@ def _lonely(name: str, depth: int) -> Finding:
     return Finding(SUBJECT, "consumers", level, detail, f"wabus worker {name.partition('.')[0]}")
 
 
-async def look_at_publishing(connection: AbstractConnection, found: list[Finding]) -> None:
-    """Publish to nowhere: the confirm tells that no memory or disk alarm holds publishers."""
+def _topology(compared: Comparison) -> list[Finding]:
+    """What is not as it must be; empty where all is."""
+    found = []
+    if compared.missing:
+        detail = f"missing: {_some(compared.missing)}"
+        found.append(Finding(SUBJECT, "topology", Level.ERROR, detail, _DECLARE))
+    if compared.different:
+        mend = f"delete it when it is empty (rabbitmqctl delete_queue NAME), then {_DECLARE}"
+        found.append(Finding(SUBJECT, "topology", Level.ERROR, "; ".join(compared.different[:_NAMED]), mend))
+    if compared.forbidden:
+        detail = f"not compared, names apart, for want of the right to configure {_some(compared.forbidden)}"
+        mend = "rabbitmqctl set_permissions -p HOST USER '.*' '.*' '.*'"
+        found.append(Finding(SUBJECT, "topology", Level.WARN, detail, mend))
+    return found
+
+
+def _bindings(bindings: Bindings) -> Finding:
+    """What cannot be seen is no warning: each start of a worker binds anew."""
+    if bindings.lost:
+        return Finding(SUBJECT, "bindings", Level.ERROR, f"lost: {_some(bindings.lost)}", _DECLARE)
+    return Finding(SUBJECT, "bindings", Level.OK, bindings.told)
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return f"{', '.join(names[:_NAMED])}{more}"
+
+
+async def _look_at_publishing(settings: Settings, found: list[Finding]) -> None:
+    """Publish a message to nowhere as workers do: a server with an alarm reads none and says which alarm."""
+    error: WabusError | None
+    heard = _Blocked()
+    log = logging.getLogger("aiormq.connection")
+    log.addHandler(heard)
     try:
-        async with asyncio.timeout(_CONFIRM_S):
-            channel = await open_channel(connection, confirms=True)
-            await channel.default_exchange.publish(
-                aio_pika.Message(b""), routing_key="wabus.doctor", mandatory=False
-            )
-    except TimeoutError:
-        detail = "publishers are held: a memory or disk alarm"
-        mend = "rabbitmq-diagnostics alarms; free memory or disk space on its nodes"
-        found.append(Finding(SUBJECT, "publishing", Level.ERROR, detail, mend))
-    else:
+        async with open_publisher(settings, replace(DURATIONS, publish_confirm_s=_CONFIRM_S)) as publisher:
+            (error,) = await publisher.publish([_PROBE])
+    except BrokerUnavailable as away:
+        error = away
+    finally:
+        log.removeHandler(heard)
+    if error is None:
         found.append(Finding(SUBJECT, "publishing", Level.OK, "confirmed"))
+        return
+    detail = f"publishers are held: RabbitMQ is {heard.reason}" if heard.reason else str(error)
+    mend = "rabbitmq-diagnostics alarms; free memory or disk space on its nodes"
+    found.append(Finding(SUBJECT, "publishing", Level.ERROR, detail, mend))
 
 
 async def _close(connection: AbstractConnection) -> None:
-    """A server that holds publishers does not answer the good-bye either."""
+    """A server that has stopped answering does not answer the good-bye either."""
     try:
         async with asyncio.timeout(1):
             await connection.close()
     except BROKER_ERRORS:
         return
+
+
+class _Blocked(logging.Handler):
+    """Hears why RabbitMQ blocks the connection, such as `low on disk`: the client tells its log alone."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.reason = ""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Take the reason of `connection.blocked`."""
+        if "was blocked by" in str(record.msg) and isinstance(record.args, tuple):
+            self.reason = str(record.args[-1])
 
 
 def _version(connection: AbstractConnection) -> str:

@@ -6,6 +6,7 @@ from typing import Any, Final
 from redis.asyncio import Redis
 from redis.exceptions import AuthenticationError, RedisError
 
+from shared.coordination.reaching import Pool
 from shared.masking import mask_secrets, mask_url
 from shared.settings import Settings
 from workers.cli.diagnosis.finding import Finding, Level, within_patience
@@ -20,7 +21,7 @@ async def diagnose_redis(settings: Settings) -> list[Finding]:
     url = settings.redis_url.get_secret_value()
 
     async def look(found: list[Finding]) -> None:
-        redis: Any = Redis.from_url(url, socket_connect_timeout=_CONNECT_S, socket_timeout=_CONNECT_S)
+        redis: Any = Redis.from_pool(Pool(url, _CONNECT_S).connections)
         try:
             await _look_at_server(redis, found)
             found.append(await _writable(redis))

@@ -1,0 +1,97 @@
+"""Which headers a publication goes without where a frame does not take all of them. Pure.
+
+All properties of a message stand in one frame, whose size the server decides (`frame_max`: 128 KiB, or as
+little as 4 KiB). What is larger would cost the connection, and be published again, in front of all others.
+The rule: first go headers that are not ours, the largest first; then the text of the error is cut; then the
+list of what went. What is ours is small and always fits.
+"""
+
+from typing import Any, Final
+
+from shared.amqp.delivery import (
+    ATTEMPT,
+    ATTEMPTS,
+    DEFERRED_ID,
+    ERROR,
+    EXCHANGE,
+    FIRST_SEEN,
+    IDEMPOTENCY_KEY,
+    MESSAGE_ID,
+    REASON,
+    REPLAY_OF,
+    ROUTING_KEY,
+    SOURCE_QUEUE,
+    TRACEPARENT,
+)
+
+#: Names of the headers that a message went without.
+DROPPED_HEADERS: Final = "x-wabus-dropped-headers"
+#: Ours, without which a copy would be another message; of a size that we write.
+_KEPT: Final = frozenset(
+    {
+        ATTEMPT,
+        ATTEMPTS,
+        DEFERRED_ID,
+        EXCHANGE,
+        FIRST_SEEN,
+        IDEMPOTENCY_KEY,
+        MESSAGE_ID,
+        REASON,
+        REPLAY_OF,
+        ROUTING_KEY,
+        SOURCE_QUEUE,
+        TRACEPARENT,
+        "x-wabus-status-retry",
+    }
+)
+#: A name of AMQP has 255 bytes at most; a publisher may have written more under a name of ours.
+_KEPT_BYTES: Final = 300
+_TOLD_CHARACTERS: Final = 500
+
+
+def shortened(headers: dict[str, Any], excess: int) -> dict[str, Any] | None:
+    """Headers that are smaller by `excess` bytes, or as near to it as the next step comes; None at the end.
+
+    To be repeated until they fit: what is counted here is not exact.
+    """
+    sizes = {name: _size(name) + _size(value) for name, value in headers.items()}
+    foreign = [name for name, size in sizes.items() if not _is_ours(name, size)]
+    gone: list[str] = []
+    for name in sorted(foreign, key=lambda name: sizes[name], reverse=True):
+        if excess <= 0:
+            break
+        gone.append(name)
+        excess -= sizes[name]
+    if gone:
+        return without(headers, gone)
+    if error := headers.get(ERROR):
+        raw = str(error).encode("utf-8", "replace")
+        return headers | {ERROR: raw[: max(0, len(raw) - excess)].decode("utf-8", "ignore")}
+    if DROPPED_HEADERS in headers:
+        return {name: value for name, value in headers.items() if name != DROPPED_HEADERS}
+    return None
+
+
+def without(headers: dict[str, Any], names: list[str]) -> dict[str, Any]:
+    """Headers without these, which one of them then tells, after those that went earlier."""
+    earlier = headers.get(DROPPED_HEADERS)
+    told = ", ".join([*([earlier] if isinstance(earlier, str) else []), *names])[:_TOLD_CHARACTERS]
+    kept = {name: value for name, value in headers.items() if name not in names}
+    return kept | {DROPPED_HEADERS: told.encode("utf-8", "replace").decode()}
+
+
+def _is_ours(name: str, size: int) -> bool:
+    return name in (ERROR, DROPPED_HEADERS) or (name in _KEPT and size < _KEPT_BYTES)
+
+
+def _size(value: Any) -> int:
+    """Bytes of a plain value in a table, roughly."""
+    match value:
+        case str():
+            return 5 + len(value.encode("utf-8", "surrogatepass"))
+        case dict():
+            return 5 + sum(_size(name) + _size(item) for name, item in value.items())
+        case list():
+            return 5 + sum(map(_size, value))
+        case _:
+            return 9
