@@ -9,6 +9,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 # Tests mostly wait for servers: three processes, each with servers of its own, keep two cores busy.
 PYTEST := $(BIN)/python -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder
+# Installs what some tests check with, where that is allowed, and says what is missing where not.
+CHECKERS := $(BIN)/python -m tests.support.checkers
 STAMP := $(VENV)/.set-up
 UV ?= uv
 COMPILE = UV_CUSTOM_COMPILE_COMMAND="make lock" $(UV) pip compile --no-config --quiet --universal \
@@ -33,12 +35,14 @@ down: ## end what `make up` started, and remove its data
 	@if [ -x $(BIN)/wabus ]; then $(BIN)/wabus demo --down; $(BIN)/wabus stack down; fi
 
 test: setup ## all tests, on servers of their own
+	@$(CHECKERS)
 	@$(PYTEST)
 
 check: setup ## what CI runs: format, lint, types, tests
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
+	@$(CHECKERS)
 	@$(PYTEST)
 
 bench: setup ## measure the workers on this machine

@@ -6,7 +6,7 @@ database itself, nor decide what a worker does about a schema that it does not k
 
 import hashlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -40,11 +40,23 @@ select count(*) from pg_stat_activity
 where datname = current_database() and pid <> pg_backend_pid() and application_name like 'wabus%'
 """
 
+_AUDIT: Final = "insert into audit_log (actor, action, subject) values ($1, $2, $3)"
+
 Connection: TypeAlias = "asyncpg.Connection[Any]"
+Connect: TypeAlias = Callable[[str], Awaitable[Connection]]
+
+
+async def connect_directly(dsn: str) -> Connection:
+    """A connection that prepares nothing for later: behind PgBouncer each transaction is another session."""
+    return await asyncpg.connect(dsn, timeout=_CONNECT_TIMEOUT_S, statement_cache_size=0)
 
 
 class MigrationError(Exception):
     """The schema cannot be brought where it was asked to; one line says why. Nothing half-done remains."""
+
+
+class UnreachedDatabaseError(MigrationError):
+    """The server was not reached, or went away."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,30 +116,30 @@ async def migrate(
     dry_run: bool = False,
     folder: Path = _MIGRATIONS,
     force: bool = False,
+    connect: Connect = connect_directly,
+    by: str | None = None,
 ) -> list[Step]:
     """Brings the database at `dsn` to version `to` (default: the latest) and gives the steps it took.
 
-    Each step is a transaction; a second migrator waits for the first, then finds nothing to do. `to=0`
+    Each step is a transaction that holds the lock; a second migrator waits, then goes on from there. `to=0`
     removes the bookkeeping too. With `dry_run` the steps are only told. Backward is refused while workers are
-    connected, unless with `force`. Raises MigrationError.
+    connected, unless with `force`. `by`: who stands in the audit log, if anybody. Raises MigrationError.
     """
     migrations = load_migrations(folder)
     target = len(migrations) if to is None else to
     if not 0 <= target <= len(migrations):
         raise MigrationError(f"version {target} is unknown: there are 0 to {len(migrations)}")
-    conn = await _connect(dsn)
+    conn = await _connect(dsn, connect)
     try:
         if dry_run:
-            return plan(migrations, await _read_applied(conn), target)
-        await conn.execute("select pg_advisory_lock($1)", _LOCK_KEY)
-        steps = plan(migrations, await _read_applied(conn), target)
-        if not force:
-            await _refuse_under_workers(conn, steps)
-        for step in steps:
-            await _carry_out(conn, migrations[step.version - 1], step)
-        return steps
+            async with conn.transaction():
+                return plan(migrations, await _read_applied(conn), target)
+        taken: list[Step] = []
+        while step := await _take_step(conn, migrations, target, taken, force=force, by=by):
+            taken.append(step)
+        return taken
     except (OSError, asyncpg.InterfaceError, asyncpg.PostgresError) as error:
-        raise MigrationError(f"the database failed: {_first_line(error)}") from error
+        raise UnreachedDatabaseError(f"the database failed: {_first_line(error)}") from error
     finally:
         await conn.close()
 
@@ -150,8 +162,32 @@ def plan(migrations: Sequence[Migration], applied: Mapping[int, str], target: in
     return up or [Step(m.version, m.name, "down") for m in reversed(migrations[target:current])]
 
 
-async def _refuse_under_workers(conn: Connection, steps: Sequence[Step]) -> None:
-    if not any(step.direction == "down" for step in steps):
+async def _take_step(
+    conn: Connection,
+    migrations: Sequence[Migration],
+    target: int,
+    taken: Sequence[Step],
+    *,
+    force: bool,
+    by: str | None,
+) -> Step | None:
+    """The next step to `target`, taken; None where there is none. The lock ends with the transaction."""
+    async with conn.transaction():
+        await conn.execute("set local lock_timeout = 0; set local statement_timeout = 0")
+        await conn.execute("select pg_advisory_xact_lock($1)", _LOCK_KEY)
+        steps = plan(migrations, await _read_applied(conn), target)
+        if not steps:
+            return None
+        if steps[0] in taken:
+            raise MigrationError("another migrator undoes the same steps: let one of the two do its work")
+        if not force:
+            await _refuse_under_workers(conn, steps[0])
+        await _carry_out(conn, migrations[steps[0].version - 1], steps[0], by)
+        return steps[0]
+
+
+async def _refuse_under_workers(conn: Connection, step: Step) -> None:
+    if step.direction == "up":
         return
     if others := await conn.fetchval(_COUNT_OTHERS):
         raise MigrationError(
@@ -160,15 +196,15 @@ async def _refuse_under_workers(conn: Connection, steps: Sequence[Step]) -> None
         )
 
 
-async def _connect(dsn: str) -> Connection:
+async def _connect(dsn: str, connect: Connect) -> Connection:
     try:
-        conn = await asyncpg.connect(dsn, timeout=_CONNECT_TIMEOUT_S)
+        conn = await connect(dsn)
     except asyncpg.InvalidCatalogNameError as error:
         raise MigrationError(
             f"{_first_line(error)}: create it first (createdb), then migrate again"
         ) from error
     except (OSError, TimeoutError, ValueError, asyncpg.InterfaceError, asyncpg.PostgresError) as error:
-        raise MigrationError(f"the database cannot be reached: {_first_line(error)}") from error
+        raise UnreachedDatabaseError(f"the database cannot be reached: {_first_line(error)}") from error
     if (major := conn.get_server_version().major) < MINIMUM_POSTGRESQL:
         await conn.close()
         raise MigrationError(f"PostgreSQL {MINIMUM_POSTGRESQL} or newer is needed, this one is {major}")
@@ -182,14 +218,15 @@ async def _read_applied(conn: Connection) -> dict[int, str]:
     return {row["version"]: row["checksum"] for row in rows}
 
 
-async def _carry_out(conn: Connection, migration: Migration, step: Step) -> None:
+async def _carry_out(conn: Connection, migration: Migration, step: Step, by: str | None) -> None:
     try:
-        async with conn.transaction():
-            await conn.execute(f"set local lock_timeout = '{_LOCK_TIMEOUT}'; set local statement_timeout = 0")
-            if step.direction == "up":
-                await _go_up(conn, migration)
-            else:
-                await _go_down(conn, migration)
+        await conn.execute(f"set local lock_timeout = '{_LOCK_TIMEOUT}'")
+        if step.direction == "up":
+            await _go_up(conn, migration)
+        else:
+            await _go_down(conn, migration)
+        if by is not None and await conn.fetchval("select to_regclass('audit_log')") is not None:
+            await conn.execute(_AUDIT, by, f"migrate.{step.direction}", f"{step.version:03d}_{step.name}")
     except asyncpg.PostgresError as error:
         raise MigrationError(
             f"migration {step.version:03d}_{step.name} ({step.direction}) failed and was rolled back: "

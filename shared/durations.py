@@ -53,10 +53,10 @@ class Durations:
     hold_when_store_away_s: float = 600.0
     #: First and longest pause between two looks at a PostgreSQL that is away.
     store_probe_s: float = 0.5
-    store_probe_max_s: float = 5.0
+    store_probe_max_s: float = 3.0
     #: First and longest pause between two attempts to reach RabbitMQ: 10 s after its return all work.
     reconnect_s: float = 0.5
-    reconnect_max_s: float = 5.0
+    reconnect_max_s: float = 4.0
     #: With the connection up, a consumer not restored within this ends the process.
     consumer_restore_s: float = 60.0
     #: How often an idle consumer is compared with its queue: the broker may have forgotten it without a word.

@@ -3,6 +3,7 @@
 Owns how a bad value is told in one line. Does not know the settings themselves (`shared.settings`).
 """
 
+import logging
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
@@ -11,8 +12,10 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from shared.errors import SettingsError
-from shared.masking import mask_url
+from shared.masking import mask_secrets
+from shared.server_urls import check_server_url
 
+_log = logging.getLogger(__name__)
 _SHOWN_CHARACTERS = 200
 #: Of a number's entry only these are repeated: a misspelt key may hold a token, too.
 _NUMBER_KEYS_SHOWN = ("mps", "api_url")
@@ -34,6 +37,37 @@ def read_variable(environ: Mapping[str, str], name: str, *, secret: bool) -> str
     if not content:
         raise SettingsError(f"{twin}: must name a file that is not empty, got {path!r}")
     return content
+
+
+class UrlFile:
+    """The URL that a file holds, read anew for each connection: its password may have been changed.
+
+    While the file is of no use (it is just being written), the URL is what it was.
+    """
+
+    def __init__(self, name: str, path: str, schemes: tuple[str, ...], url: str) -> None:
+        self._name = name
+        self._environ = {f"{name}_FILE": path}
+        self._schemes = schemes
+        self._url = url
+
+    def __call__(self) -> str:
+        try:
+            found = read_variable(self._environ, self._name, secret=True)
+            self._url = check_server_url(found or "", self._schemes)
+        except SettingsError as error:
+            _log.warning("%s; the URL read last is used", error)
+        except ValueError as error:
+            _log.warning("%s_FILE: the URL %s; the one read last is used", self._name, error)
+        return self._url
+
+
+def origin_of(environ: Mapping[str, str], name: str, *, secret: bool) -> str:
+    """Where `read_variable` has the value from: the environment, a file, or neither (default)."""
+    if environ.get(name, "").strip():
+        return "environment"
+    path = environ.get(f"{name}_FILE", "").strip() if secret else ""
+    return f"file {path}" if path else "default"
 
 
 def read_numbers(path: Path) -> dict[str, dict[str, object]]:
@@ -102,4 +136,4 @@ def _rule(fault: ErrorDetails) -> str:
 
 
 def _shown(value: object) -> str:
-    return repr(mask_url(str(value))[:_SHOWN_CHARACTERS])
+    return repr(mask_secrets(str(value))[:_SHOWN_CHARACTERS])

@@ -32,11 +32,18 @@ class TopologyForbidden(WabusError):
 
 
 class StoreError(WabusError):
-    """A statement on PostgreSQL did not succeed; one of the three below is raised."""
+    """A statement on PostgreSQL did not succeed; one of those below is raised."""
 
 
 class StoreUnavailable(StoreError):
     """Away: refused, lost, starting, read-only, full or out of connections. No message is to blame."""
+
+
+class StoreMisconfigured(StoreUnavailable):
+    """It answers, but does not let us work: a right, a table or a column is missing, or what is between us.
+
+    The installation is to blame, never a message; the text ends in what to do.
+    """
 
 
 class StoreConflict(StoreError):
@@ -48,7 +55,7 @@ class StoreLocked(StoreConflict):
 
 
 class StoreDataError(StoreError):
-    """The statement itself fails though the server is well: some message of the batch is to blame."""
+    """Some message of the batch is to blame: its data, a constraint that it breaks, a limit it exceeds."""
 
 
 class BrokerError(WabusError):

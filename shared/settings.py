@@ -7,7 +7,7 @@ Owns the names, defaults and rules of every variable. Does not own durations tha
 from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, Final, Self
+from typing import Annotated, Any, Final, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import (
@@ -16,13 +16,15 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    PrivateAttr,
     SecretStr,
     ValidationError,
 )
 
-from shared.environment import explain, read_numbers, read_variable
+from shared.environment import UrlFile, explain, read_numbers, read_variable
 from shared.media_url import InvalidMediaUrl, canonical_entry
-from shared.server_urls import check_url, server_url
+from shared.near_names import find_unknown
+from shared.server_urls import UrlSource, check_url, server_url
 
 #: Where each kind of worker serves `/metrics` and `/health` unless METRICS_PORT says otherwise.
 METRICS_PORTS: Final[Mapping[str, int]] = {
@@ -109,10 +111,15 @@ def _lower(value: object) -> object:
 
 Amount = Annotated[float, Field(gt=0, le=1_000_000)]
 Flag = Annotated[bool, BeforeValidator(_read_flag)]
-AmqpUrl = Annotated[SecretStr, server_url("amqp", "amqps")]
+_SCHEMES: Final[Mapping[str, tuple[str, ...]]] = {
+    "RABBITMQ_URL": ("amqp", "amqps"),
+    "DATABASE_URL": ("postgresql", "postgres"),
+    "REDIS_URL": ("redis", "rediss", "redis+sentinel", "rediss+sentinel"),
+}
+AmqpUrl = Annotated[SecretStr, server_url(*_SCHEMES["RABBITMQ_URL"])]
 ManagementUrl = Annotated[SecretStr, AfterValidator(_check_management_url)]
-PostgresUrl = Annotated[SecretStr, server_url("postgresql", "postgres")]
-RedisUrl = Annotated[SecretStr, server_url("redis", "rediss")]
+PostgresUrl = Annotated[SecretStr, server_url(*_SCHEMES["DATABASE_URL"])]
+RedisUrl = Annotated[SecretStr, server_url(*_SCHEMES["REDIS_URL"])]
 ApiUrl = Annotated[str, AfterValidator(_check_api_url)]
 Token = Annotated[SecretStr, Field(min_length=1)]
 Hosts = Annotated[tuple[str, ...], BeforeValidator(_split_hosts), AfterValidator(_check_hosts)]
@@ -151,6 +158,9 @@ class Settings(BaseModel):
     """Every setting, under the lower-case name of its variable. Frozen; secrets do not print."""
 
     model_config = ConfigDict(frozen=True, validate_default=True)
+
+    #: Where the URLs came from that came from files, by variable.
+    _url_files: dict[str, str] = PrivateAttr(default_factory=dict)
 
     rabbitmq_url: AmqpUrl = SecretStr("amqp://guest:guest@127.0.0.1:5672/")
     #: Where RabbitMQ's management plugin answers; `wabus doctor` and `topology check` see bindings there.
@@ -200,16 +210,39 @@ class Settings(BaseModel):
         Raises SettingsError: one line with the variable, the rule and, save for secrets, the value.
         """
         raw: dict[str, object] = {}
-        for name in (field.upper() for field in cls.model_fields if field != "whatsapp_numbers"):
+        for name in cls.variables():
             value = read_variable(environ, name, secret=name in SECRETS)
             if value is not None:
                 raw[name.lower()] = value
         if path := environ.get("WHATSAPP_NUMBERS_FILE", "").strip():
             raw["whatsapp_numbers"] = read_numbers(Path(path))
         try:
-            return cls.model_validate(raw)
+            settings = cls.model_validate(raw)
         except ValidationError as error:
             raise explain(error, secrets=SECRETS) from None
+        for name in _SCHEMES:
+            if path := environ.get(f"{name}_FILE", "").strip():
+                settings._url_files[name] = path
+        return settings
+
+    def url_source(self, name: Literal["RABBITMQ_URL", "DATABASE_URL", "REDIS_URL"]) -> UrlSource:
+        """What gives the URL for each new connection: its file, where it came from one, is read again."""
+        secret: SecretStr = getattr(self, name.lower())
+        url = secret.get_secret_value()
+        if (path := self._url_files.get(name)) is None:
+            return lambda: url
+        return UrlFile(name, path, _SCHEMES[name], url)
+
+    @classmethod
+    def variables(cls) -> list[str]:
+        """The names of all variables but the numbers' file, which holds many values."""
+        return [field.upper() for field in cls.model_fields if field != "whatsapp_numbers"]
+
+    @classmethod
+    def unknown(cls, environ: Mapping[str, str]) -> dict[str, str | None]:
+        """Variables that nobody reads though they were meant for us, each with the name that is near."""
+        known = {*cls.variables(), "WHATSAPP_NUMBERS_FILE", *(f"{name}_FILE" for name in SECRETS)}
+        return dict(find_unknown(environ, known))
 
     def number(self, phone_number_id: str) -> NumberSettings:
         """The token, rate and address of one business number: its own, else the settings'."""
@@ -223,3 +256,11 @@ class Settings(BaseModel):
     def metrics_port_of(self, worker: str) -> int:
         """The port on which this kind of worker serves its metrics and health; 0 is any free one."""
         return METRICS_PORTS[worker] if self.metrics_port is None else self.metrics_port
+
+
+def tell_unknown(environ: Mapping[str, str]) -> list[str]:
+    """One line for each variable that nobody reads though it was meant for us; never its value."""
+    return [
+        f"{name}: not known" + (f", did you mean {meant}?" if meant else "; `wabus settings` lists what is")
+        for name, meant in Settings.unknown(environ).items()
+    ]

@@ -5,9 +5,18 @@ module of `workers.cli` that is imported only when it is asked for.
 """
 
 import io
+import os
+import re
+import signal
 import sys
 from importlib import import_module
 from typing import Final
+
+if sys.argv[1:2] == ["worker"]:
+    # A worker that has not begun has nothing to drain. Process 1 of a container would lose the signal, and
+    # what is imported below takes a second; the running worker puts its own handlers in place.
+    for _number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(_number, lambda *_: os._exit(0))
 
 import click
 
@@ -19,6 +28,7 @@ _COMMANDS: Final = {
     "worker": "worker:worker",
     "migrate": "migrate:migrate",
     "topology": "topology:topology",
+    "settings": "settings:settings",
     "doctor": "doctor:doctor",
     "stack": "stack:stack",
     "demo": "demo:demo",
@@ -28,10 +38,13 @@ _COMMANDS: Final = {
     "campaign": "campaign:campaign",
     "number": "number:number",
     "profile": "profile:profile",
+    "audit": "audit:audit",
 }
 
 
 _CLICKS_PREFIX: Final = "Error: "
+#: What click puts before each item of a list.
+_INDENT: Final = re.compile(r"^\t", re.MULTILINE)
 
 
 class _Commands(click.Group):
@@ -80,7 +93,7 @@ def _show(error: click.ClickException) -> None:
     """As click does, under our prefix, with what a terminal would obey escaped: it may quote others."""
     told = io.StringIO()
     error.show(told)
-    for line in told.getvalue().splitlines():
+    for line in _INDENT.sub("  ", told.getvalue()).splitlines():
         ours = line.removeprefix(_CLICKS_PREFIX)
         click.echo(escape_controls(line if ours == line else f"wabus: {ours}"), err=True)
 

@@ -25,6 +25,8 @@ _HASTY: Final = 20
 _LATE_REPLIES: Final = 10
 #: … and in so many the platform contradicts itself before.
 _CONTRADICTIONS: Final = 3
+#: So long a reply behind a firewall is worth sending, in seconds.
+_BLOCKED_S: Final = 15
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,9 +132,11 @@ class Agents:
         self._record.replies[reply_id] = ReplySent(reply_id, now_s(), customer.is_refused)
         if customer.is_plain:
             self._record.plain_replies.add(reply_id)
+        if customer.is_blocked:
+            reply["expires_at"] = int(time.time()) + _BLOCKED_S
         body = await self._publish(conversation, reply)
-        if customer.is_refused:
-            self._expect(f"a reply to a recipient {customer.wa_id[-3:]}", "send_rejected", body)
+        if customer.reply_dies_of is not None:
+            self._expect(f"a reply to a recipient {customer.wa_id[-3:]}", customer.reply_dies_of, body)
         return reply
 
     def _text(self, conversation: Conversation, text: str) -> dict[str, Any]:

@@ -9,13 +9,22 @@ from dataclasses import dataclass
 from random import Random
 from typing import Any, Final
 
-from deploy.demo.day import NUMBERS, Day
+from deploy.demo.day import LOCKED_NUMBER, NUMBERS, Day
 
+#: Ending of a recipient whose value is too long for the campaign's template: it fails alone.
+TOO_LONG: Final = "917"
+#: Ending of a recipient before whom a firewall stands: that is no verdict on the message, which waits
+#: until it expires.
+BLOCKED: Final = "918"
+#: Endings that have their number paused: one by a status of what was accepted, the other by the answer.
+_LOCKED, _GONE = "916", "921"
 #: Endings of recipients that the sandbox refuses; what it does to the others only takes longer.
-REFUSED: Final = ("906", "907", "908")
+REFUSED: Final = ("906", "907", "908", TOO_LONG, BLOCKED, "919", "920", _GONE)
 #: Endings with some behaviour of their own, but none that would hold up the day for minutes.
-SPECIAL: Final = ("901", "905", *REFUSED, "909", "913", "914", "915")
+SPECIAL: Final = ("901", "905", *REFUSED, "909", "913", "914", "915", _LOCKED)
 _OFTEN: Final = ("913", "914")
+#: Customers of the locked number to whom nothing else happens: their replies wait, and go when it is resumed.
+_BYSTANDERS: Final = 3
 _REPEATED_SHARE: Final = 0.08
 _BURST_SHARE: Final = 0.01
 _BURST: Final = 20
@@ -58,7 +67,19 @@ class Customer:
     @property
     def is_plain(self) -> bool:
         """Whether nothing but load decides how long a message to this customer takes."""
-        return not self.wa_id.endswith(SPECIAL)
+        return self.number != LOCKED_NUMBER and not self.wa_id.endswith(SPECIAL)
+
+    @property
+    def is_blocked(self) -> bool:
+        """Whether no message to this customer reaches the platform."""
+        return self.wa_id.endswith(BLOCKED)
+
+    @property
+    def reply_dies_of(self) -> str | None:
+        """The reason of the dead letter that a reply to this customer becomes."""
+        if self.is_blocked:
+            return "expired"
+        return "send_rejected" if self.is_refused or self.wa_id.endswith(_LOCKED) else None
 
     def body(self, incoming: Incoming, timestamp: int) -> dict[str, Any]:
         """The `InboundMessage` of a gateway. Every tenth writes the phone with a plus."""
@@ -75,29 +96,42 @@ class Customer:
 
 @dataclass(frozen=True, slots=True)
 class Cast:
-    """Everybody of the day. The campaign's `recipients` are customers, and the `opted_out` are recipients."""
+    """Everybody of the day. The campaign's `recipients` are customers; the `opted_out` and the `too_long` are
+    recipients. `bystanders` talk to the locked number, and nothing else happens to them.
+    """
 
     customers: tuple[Customer, ...]
     recipients: tuple[Customer, ...]
     opted_out: frozenset[str]
+    too_long: frozenset[str]
+    bystanders: tuple[Customer, ...]
 
 
 def make_cast(day: Day) -> Cast:
     """Customers, and the campaign's recipients among those whom the sandbox treats as any other."""
     random = Random(day.seed)  # noqa: S311 - repeatable, not secret
     customers = _make_customers(day, random)
-    recipients = random.sample([customer for customer in customers if customer.is_plain], day.campaign)
+    too_long = [customer for customer in customers if customer.wa_id.endswith(TOO_LONG)]
+    plain = [customer for customer in customers if customer.is_plain]
+    recipients = [*random.sample(plain, day.campaign - len(too_long)), *too_long]
     opted_out = frozenset(customer.wa_id for customer in recipients[: day.opted_out])
-    return Cast(tuple(customers), tuple(random.sample(recipients, day.campaign)), opted_out)
+    return Cast(
+        tuple(customers),
+        tuple(random.sample(recipients, day.campaign)),
+        opted_out,
+        frozenset(customer.wa_id for customer in too_long),
+        tuple(customers[-_BYSTANDERS:]),
+    )
 
 
 def _make_customers(day: Day, random: Random) -> list[Customer]:
     """The special ones last. The first `closings` have a conversation that is closed."""
-    ordinary = day.customers - sum(len(group) for group in _specials())
+    ordinary = day.customers - sum(len(group) for group in _specials()) - _BYSTANDERS
     customers = [_make(day, random, place, _address(random, place)) for place in range(ordinary)]
     for group in _specials():
         for place, ending in group:
             customers.append(_make(day, random, place, f"49179{place:04d}{ending}"))
+    customers += [_make(day, random, place, f"49178{place:04d}000", True) for place in range(_BYSTANDERS)]
     return customers
 
 
@@ -112,8 +146,9 @@ def _address(random: Random, place: int) -> str:
     return f"4917{place // 900:05d}{place % 900:03d}"
 
 
-def _make(day: Day, random: Random, place: int, wa_id: str) -> Customer:
-    is_special = wa_id.endswith(SPECIAL)
+def _make(day: Day, random: Random, place: int, wa_id: str, is_bystander: bool = False) -> Customer:
+    is_locked = is_bystander or wa_id.endswith((_LOCKED, _GONE))
+    is_special = is_bystander or wa_id.endswith(SPECIAL)
     closes = not is_special and place < day.closings
     first_s = _first_s(day, random, early=is_special or closes)
     times = [first_s, *_later(day, random, first_s)]
@@ -121,7 +156,7 @@ def _make(day: Day, random: Random, place: int, wa_id: str) -> Customer:
         times = [first_s, day.duration_s * 0.9]
     return Customer(
         wa_id=wa_id,
-        number=NUMBERS[place % len(NUMBERS)],
+        number=LOCKED_NUMBER if is_locked else NUMBERS[place % len(NUMBERS)],
         name=f"Customer {place}",
         incoming=tuple(_write(day, random, wa_id, n, at_s) for n, at_s in enumerate(times)),
         replies=1 if is_special or closes else random.choice((0, 0, 1, 1, 1, 2)),

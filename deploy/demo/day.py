@@ -5,6 +5,8 @@ from typing import Final
 
 #: The business numbers that customers write to.
 NUMBERS: Final = ("15550001001", "15550001002")
+#: A third one, whose account the platform locks: a person must set it going again.
+LOCKED_NUMBER: Final = "15550001003"
 CAMPAIGN_ID: Final = "spring-offer"
 
 

@@ -31,6 +31,7 @@ from deploy.demo.reading import QUERIES, read_accepted, read_evidence, read_unre
 from deploy.demo.record import Record
 from deploy.demo.report import Report
 from deploy.demo.rest import wait_for_rest
+from deploy.demo.resuming import Operator
 from deploy.demo.state import logs_of, write_state
 from deploy.demo.stopwatch import Stopwatch
 from deploy.demo.wire import Wire
@@ -97,6 +98,7 @@ class Performance:
             verdicts=[invariant(evidence) for invariant in INVARIANTS],
             came_to_rest=came_to_rest,
             restarts=restarts,
+            resumed=self.record.resumed,
             seconds=watch.seconds,
         )
 
@@ -104,7 +106,7 @@ class Performance:
         """Statuses out of order, customers who want no marketing; tells where the workers can be watched."""
         async with self.client.put(f"{self._sandbox_url}/_sandbox/settings", json=_DISORDER) as answer:
             answer.raise_for_status()
-        self.record.opted_out = self.cast.opted_out
+        self.record.opted_out, self.record.too_long = self.cast.opted_out, self.cast.too_long
         await self.database.execute(QUERIES["opt_out"], sorted(self.cast.opted_out))
         self.progress.say(f"sandbox: {self._sandbox_url}/_sandbox/stats")
         for name in WORKER_NAMES:
@@ -156,7 +158,7 @@ async def perform(
         watch.lap("processes")
         await performance.set_scene()
         async with asyncio.TaskGroup() as players:
-            agents, others = await _cast_players(performance, players)
+            agents, others = await _cast_players(performance, urls["DATABASE_URL"], players)
             await performance.play(agents)
             watch.lap("day")
             came_to_rest = await performance.rest(agents)
@@ -189,16 +191,20 @@ async def _backstage(
 
 
 async def _cast_players(
-    performance: Performance, group: asyncio.TaskGroup
+    performance: Performance, database_url: str, group: asyncio.TaskGroup
 ) -> tuple[Agents, list[asyncio.Task[None]]]:
     """The agent platform at work; returns its agents, and the tasks to end with it."""
     wire, record = performance.wire, performance.record
     echo = Echo(record.heard)
     agents = Agents(wire, record, echo, performance.cast.customers, performance.day.seed, group)
     gateway = AgentGateway(wire, record, agents.take)
+    operator = Operator(
+        database_url, wire, record, performance.progress, performance.cast.bystanders[0].wa_id
+    )
     tasks = [
         group.create_task(echo.run(wire), name="echo"),
         group.create_task(gateway.run(wire), name="gateway"),
+        group.create_task(operator.run(), name="operator"),
     ]
     await echo.is_listening.wait()
     return agents, tasks

@@ -8,6 +8,9 @@ insert into customer_profiles (phone, opt_in_marketing, marketing_opted_at)
 select wa_id, false, now() from unnest($1::text[]) as row (wa_id)
 on conflict (phone) do update set opt_in_marketing = false, marketing_opted_at = now();
 
+-- name: paused
+select phone_number_id, reason from business_numbers where state = 'paused';
+
 -- name: unrest
 -- What is still under way, all of it zero at rest.
 select
@@ -47,7 +50,7 @@ group by mapping.id;
 select raw_body, reason, error_message from dead_letter_queue;
 
 -- name: recipients
-select wa_id, status, skip_reason from broadcast_recipients;
+select wa_id, status, skip_reason, error_code from broadcast_recipients;
 
 -- name: told
 select event_type, payload ->> 'message_id' as message_id

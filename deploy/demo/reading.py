@@ -52,6 +52,7 @@ async def read_evidence(
         correlated=record.correlated,
         closed=record.closed,
         opted_out=record.opted_out,
+        too_long=record.too_long,
         outages=record.outages,
         messages=[_message(row) for row in await fetch("messages")],
         events=[_event(row) for row in await fetch("events")],

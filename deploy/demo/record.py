@@ -32,7 +32,9 @@ class Record:
     correlated: list[Correlated] = field(default_factory=list)
     closed: list[str] = field(default_factory=list)
     opted_out: frozenset[str] = frozenset()
+    too_long: frozenset[str] = frozenset()
     outages: list[Outage] = field(default_factory=list)
+    resumed: Counter[str] = field(default_factory=Counter)
     inbound_copies: int = 0
     reply_copies: int = 0
     published: Counter[str] = field(default_factory=Counter)

@@ -17,13 +17,17 @@ _SHOWN: Final = 5
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """How a demo went. `came_to_rest`: whether all was done in time. `logs`: kept where something failed."""
+    """How a demo went. `came_to_rest`: whether all was done in time. `logs`: kept where something failed.
+
+    `resumed`: how often each number was set going again.
+    """
 
     seed: int
     figures: Figures
     verdicts: Sequence[Verdict]
     came_to_rest: bool
     restarts: Mapping[str, int]
+    resumed: Mapping[str, int]
     seconds: Mapping[str, float]
     logs: Path | None = None
 
@@ -41,6 +45,7 @@ class Report:
             "invariants": [{"is_kept": verdict.is_kept, **asdict(verdict)} for verdict in self.verdicts],
             "came_to_rest": self.came_to_rest,
             "restarts": dict(self.restarts),
+            "resumed": dict(self.resumed),
             "seconds": dict(self.seconds),
             "logs": None if self.logs is None else str(self.logs),
         }
@@ -55,6 +60,7 @@ def print_report(report: Report, console: Console) -> None:
         ("Repetitions without effect", figures.dropped),
         ("Dead, by reason", figures.dead),
         ("Killed and restarted", report.restarts),
+        ("Numbers that the platform locked, resumed by a person", report.resumed),
     ):
         _print_counts(console, title, counts)
     _print_latencies(console, figures)

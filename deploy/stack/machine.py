@@ -56,7 +56,7 @@ class Machine:
         return found
 
     def provide(self, missing: Sequence[str], progress: Callable[[str], None], log: Path) -> None:
-        """Install what `missing` servers (rabbitmq, postgres, redis) need, or say exactly what to install.
+        """Install what `missing` servers or programs need, or say exactly what to install.
 
         Raises StackError when packages may not be installed here, or when installing them fails.
         """

@@ -1,7 +1,7 @@
-"""Installing server packages with the system's package manager.
+"""Installing packages with the system's package manager: of servers, and of programs that tests check with.
 
 Owns the package names, the privilege (root or password-less sudo) and that no system service starts while
-packages are set up. Which servers are missing is not decided here.
+packages are set up. Which of them are missing is not decided here.
 """
 
 import os
@@ -37,16 +37,16 @@ apt-get -q -y -o DPkg::Lock::Timeout=300 --no-install-recommends install "$@"
 
 @dataclass(frozen=True, slots=True)
 class PackageManager:
-    """A way to install packages: the package of each server, and the shell script that installs "$@"."""
+    """A way to install packages: the package of each server or program, and the script that installs "$@"."""
 
     name: str
     packages: Mapping[str, str]
     script: str
     needs_root: bool = True
 
-    def packages_for(self, servers: Sequence[str]) -> list[str]:
-        """Package names for servers (rabbitmq, postgres, redis)."""
-        return [self.packages[server] for server in servers]
+    def packages_for(self, wanted: Sequence[str]) -> list[str]:
+        """Package names for servers (rabbitmq, postgres, redis) and programs (promtool, ps and so on)."""
+        return [self.packages[name] for name in wanted]
 
     def command_line(self, packages: Sequence[str]) -> str:
         """The command a person would type."""
@@ -79,17 +79,37 @@ class PackageManager:
 
 APT = PackageManager(
     name="apt-get",
-    packages={"rabbitmq": "rabbitmq-server", "postgres": "postgresql", "redis": "redis-server"},
+    packages={
+        "rabbitmq": "rabbitmq-server",
+        "postgres": "postgresql",
+        "redis": "redis-server",
+        "docker-compose": "docker-compose",
+        "promtool": "prometheus",
+        "ps": "procps",
+    },
     script=_APT,
 )
 DNF = PackageManager(
     name="dnf",
-    packages={"rabbitmq": "rabbitmq-server", "postgres": "postgresql-server", "redis": "redis"},
+    packages={
+        "rabbitmq": "rabbitmq-server",
+        "postgres": "postgresql-server",
+        "redis": "redis",
+        "docker-compose": "docker-compose",
+        "promtool": "golang-github-prometheus",
+        "ps": "procps-ng",
+    },
     script='exec dnf -q -y --setopt=install_weak_deps=False install "$@"',
 )
 BREW = PackageManager(
     name="brew",
-    packages={"rabbitmq": "rabbitmq", "postgres": "postgresql@17", "redis": "redis"},
+    packages={
+        "rabbitmq": "rabbitmq",
+        "postgres": "postgresql@17",
+        "redis": "redis",
+        "docker-compose": "docker-compose",
+        "promtool": "prometheus",
+    },
     script='exec brew install --quiet "$@"',
     needs_root=False,
 )

@@ -10,12 +10,15 @@ import urllib.error
 import urllib.request
 from urllib.parse import urlsplit, urlunsplit
 
-import aio_pika
 import asyncpg
 import redis.asyncio
 from aio_pika.exceptions import AMQPError
 
 from deploy.stack.records import Kind, ServerRecord
+from shared.amqp.opening import open_connection
+from shared.coordination.reaching import Pool
+from shared.postgres.connecting import Connector
+from shared.server_urls import read_server_url
 
 _TIMEOUT_S = 5.0
 
@@ -42,25 +45,28 @@ def failure(server: ServerRecord) -> str | None:
 
 def _open_port(url: str) -> None:
     """Cheaper and quieter than a login while a server is still booting."""
-    parts = urlsplit(url)
-    if parts.hostname and parts.port:
-        socket.create_connection((parts.hostname, parts.port), timeout=_TIMEOUT_S).close()
+    hosts = read_server_url(url).hosts
+    if len(hosts) == 1 and not hosts[0][0].startswith("/"):
+        socket.create_connection(hosts[0], timeout=_TIMEOUT_S).close()
 
 
 async def _ask(kind: Kind, url: str) -> None:
     match kind:
         case Kind.RABBITMQ:
-            connection = await aio_pika.connect(url, timeout=_TIMEOUT_S)
+            connection = await open_connection(url)
             await connection.close()
         case Kind.POSTGRES:
-            session = await asyncpg.connect(url, timeout=_TIMEOUT_S)
+            session = await Connector(url, {}).open(_TIMEOUT_S)
             try:
-                await session.fetchval("select 1")
+                await session.execute("select 1")
             finally:
                 await session.close()
         case Kind.REDIS:
-            async with redis.asyncio.Redis.from_url(url, socket_connect_timeout=_TIMEOUT_S) as client:
-                await client.ping()
+            pool = Pool(url, _TIMEOUT_S)
+            try:
+                await redis.asyncio.Redis(connection_pool=pool.connections).ping()
+            finally:
+                await pool.drop()
 
 
 def _ask_management(url: str) -> None:

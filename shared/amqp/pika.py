@@ -16,6 +16,7 @@ from shared.amqp.pika_link import BROKER_ERRORS, Link, heed_cancellation, open_c
 from shared.amqp.pika_publisher import PikaPublisher
 from shared.amqp.topology import Topology
 from shared.durations import Durations
+from shared.server_urls import UrlSource
 
 #: What RabbitMQ tells of a quorum queue that did not answer it in time.
 _SILENT = QueueState(0, 0)
@@ -27,7 +28,7 @@ class PikaBroker:
 
     def __init__(
         self,
-        url: str,
+        url: str | UrlSource,
         name: str,
         topology: Topology,
         durations: Durations,

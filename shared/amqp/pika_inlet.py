@@ -10,9 +10,9 @@ import time
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from aiormq.abc import DeliveredMessage
+from aiormq.abc import ChannelFrame, DeliveredMessage
 from aiormq.channel import Channel
-from aiormq.exceptions import ChannelClosed
+from aiormq.exceptions import ChannelClosed, ChannelInvalidStateError
 from pamqp.commands import Basic
 
 from shared.amqp.acknowledgement import plan_acknowledgement
@@ -99,8 +99,8 @@ class PikaInlet:
                 with closing_as_connection_error():
                     if upto is not None:
                         await channel.basic_ack(upto, multiple=True, wait=False)
-                    for tag in single:
-                        await channel.basic_ack(tag, wait=False)
+                    if single:
+                        await _acknowledge_each(channel, single)
             except BROKER_ERRORS as error:
                 heed_cancellation()
                 log.debug("Acknowledging on %s: %s; they will be redelivered", self.queue, error)
@@ -341,3 +341,11 @@ class PikaInlet:
     def _on_cancelled(self, _: object) -> None:
         self._consumer_tag = None
         self._changed.set()
+
+
+async def _acknowledge_each(channel: Channel, tags: Sequence[int]) -> None:
+    """In one write: `basic_ack` would be a system call for each."""
+    if channel.is_closed:
+        raise ChannelInvalidStateError(f"{channel!r} closed")
+    frames = [Basic.Ack(tag) for tag in tags]
+    await channel.write_queue.put(ChannelFrame.marshall(channel.number, frames))

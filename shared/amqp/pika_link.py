@@ -1,6 +1,6 @@
 """One AMQP connection that is kept up for ever.
 
-Owns connecting and reconnecting with back-off; channels and what runs on them belong to others.
+Owns reconnecting with back-off and giving up a silent server; channels and their work belong to others.
 """
 
 import asyncio
@@ -8,15 +8,16 @@ import logging
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 
-import aio_pika
 import aiormq.exceptions
 from aio_pika.abc import AbstractChannel, AbstractConnection
 from aiormq.channel import Channel
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_random_exponential
-from yarl import URL
 
+from shared.amqp.opening import ServerConnection, open_connection
 from shared.amqp.pika_decoding import survive_any_publisher
 from shared.durations import Durations
+from shared.masking import mask_url
+from shared.server_urls import UrlSource, current_url
 
 log = logging.getLogger(__name__)
 
@@ -29,7 +30,7 @@ BROKER_ERRORS = (
     TimeoutError,
     asyncio.InvalidStateError,
 )
-_HEARTBEAT_S = 10
+_LISTEN_EVERY_S = 1.0
 
 survive_any_publisher()
 
@@ -39,14 +40,12 @@ class Link:
 
     def __init__(
         self,
-        url: str,
+        url: str | UrlSource,
         name: str,
         durations: Durations,
         prepare: Callable[[AbstractConnection], Awaitable[None]] | None = None,
     ) -> None:
-        self._url = URL(url)
-        if "heartbeat" not in self._url.query:
-            self._url = self._url.update_query(heartbeat=_HEARTBEAT_S)
+        self._url = url
         self._name = name
         self._durations = durations
         self._prepare = prepare
@@ -74,19 +73,17 @@ class Link:
         )
         try:
             while True:
-                connection: AbstractConnection = await retrying(self._connect)
+                connection: ServerConnection = await retrying(self._connect)
                 heed_cancellation()
                 self._up.set()
                 await self._wait_until_lost(connection)
         finally:
             await self._close()
 
-    async def _connect(self) -> AbstractConnection:
+    async def _connect(self) -> ServerConnection:
         await self._close()  # what an attempt left whose preparation failed
         with closing_as_connection_error():
-            connection = await aio_pika.connect(
-                self._url, client_properties={"connection_name": self._name}, timeout=10
-            )
+            connection = await open_connection(self._url, self._name)
             self._connection = connection
             if self._prepare is not None:
                 await self._prepare(connection)
@@ -95,19 +92,17 @@ class Link:
     def _report(self, state: RetryCallState) -> None:
         heed_cancellation()
         error = state.outcome.exception() if state.outcome else None
-        log.warning(
-            "RabbitMQ at %s:%s is away (%s: %s); trying again",
-            self._url.host,
-            self._url.port,
-            type(error).__name__,
-            error,
-        )
+        where = mask_url(current_url(self._url))
+        log.warning("RabbitMQ at %s is away (%s: %s); trying again", where, type(error).__name__, error)
 
-    async def _wait_until_lost(self, connection: AbstractConnection) -> None:
+    async def _wait_until_lost(self, connection: ServerConnection) -> None:
         """Returns at once for a connection that was lost while it was prepared."""
         transport = connection.transport
         assert transport is not None
-        await asyncio.wait([transport.connection.closing])
+        while not (await asyncio.wait([transport.connection.closing], timeout=_LISTEN_EVERY_S))[0]:
+            if connection.is_silent:
+                log.warning("RabbitMQ has fallen silent: the connection %s is given up", self._name)
+                connection.abort()
         self._up.clear()
         self._connection = None
         log.warning("The connection %s to RabbitMQ was lost", self._name)

@@ -3,12 +3,19 @@
 Each function is safe to run twice at once: the campaign's row is changed by guarded updates.
 """
 
+from collections.abc import Sequence
+from typing import Final
+
 from shared.campaigns.events import Change, campaign_updated
 from shared.campaigns.recipients import count_recipients
 from shared.campaigns.statements import QUERIES
 from shared.observability.tracing import read_trace
+from shared.postgres.aside import RowsAside
 from shared.postgres.database import Connection, Database
 from shared.postgres.outbox import Outbox, OutboxEvent
+
+#: The scheduler's job, in `rows_set_aside`.
+JOB: Final = "campaigns"
 
 
 async def due_campaigns(database: Database) -> list[str]:
@@ -16,22 +23,24 @@ async def due_campaigns(database: Database) -> list[str]:
     return [row["id"] for row in await database.fetch(QUERIES["due"])]
 
 
-async def finish_campaigns(database: Database, outbox: Outbox) -> list[str]:
-    """Mark as done every running campaign that has nobody pending or queued, tell, and return their ids."""
-    async with database.transaction() as connection:
-        events = await record_finished(connection, outbox)
-    await outbox.publish(events)
-    return [event.aggregate_id for event in events]
+async def finish_campaigns(database: Database, outbox: Outbox) -> int:
+    """Mark as done every running campaign that has nobody pending or queued, and tell; returns how many."""
+
+    async def finish(campaign_ids: Sequence[str]) -> int:
+        async with database.transaction() as connection:
+            events = await record_finished(connection, outbox, campaign_ids)
+        await outbox.publish(events)
+        return len(events)
+
+    found = [row["id"] for row in await database.fetch(QUERIES["find_finished"])]
+    return await RowsAside(database).work(JOB, found, str, finish)
 
 
 async def record_finished(
-    connection: Connection, outbox: Outbox, campaign_id: str | None = None
+    connection: Connection, outbox: Outbox, campaign_ids: Sequence[str]
 ) -> list[OutboxEvent]:
-    """As `finish_campaigns`, in the caller's transaction: publish the events after its commit.
-
-    `campaign_id`: look at this campaign only.
-    """
-    rows = await connection.fetch(QUERIES["finish"], campaign_id)
+    """Mark as done those of these that are; publish the events after the caller's commit."""
+    rows = await connection.fetch(QUERIES["finish"], list(campaign_ids))
     counts = await count_recipients(connection, [row["id"] for row in rows]) if rows else {}
     events = [
         campaign_updated(

@@ -7,14 +7,25 @@ where status in ('scheduled', 'running') and next_batch_at <= now()
   and (status = 'scheduled'
        or exists (select from broadcast_recipients as recipient
                   where recipient.campaign_id = campaign.id and recipient.status = 'pending'))
+  and not exists (select from rows_set_aside where job = 'campaigns' and row_key = campaign.id)
 order by next_batch_at, id;
 
+-- name: find_finished
+-- Nobody pending, nobody queued.
+select id
+from broadcast_campaigns as campaign
+where status = 'running'
+  and not exists (select from broadcast_recipients as recipient
+                  where recipient.campaign_id = campaign.id and recipient.status in ('pending', 'queued'))
+  and not exists (select from rows_set_aside where job = 'campaigns' and row_key = campaign.id)
+order by id;
+
 -- name: finish
--- Nobody pending, nobody queued: done. $1 null: whichever campaign it is true of.
+-- Of these, those of which it is true.
 with finished as (
     select id
     from broadcast_campaigns as campaign
-    where status = 'running' and ($1::text is null or id = $1)
+    where status = 'running' and id = any($1::text[])
       and not exists (select from broadcast_recipients as recipient
                       where recipient.campaign_id = campaign.id and recipient.status in ('pending', 'queued'))
     order by id

@@ -6,21 +6,25 @@ Own noticing that a server is back. Nothing is dead-lettered and no attempt coun
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Final
 
 from shared.amqp.publisher_health import PublisherHealth
 from shared.consuming.standing import Standing
 from shared.durations import Durations
-from shared.errors import WabusError
+from shared.errors import StoreMisconfigured, WabusError
 from shared.observability.health import WorkerState
 from shared.observability.logs import Operation, fields, get_logger
 from shared.postgres.database import Database
+from shared.postgres.rights import check_usable
 
 logger = get_logger(__name__)
 STORE: Final = "PostgreSQL"
 PUBLISHING: Final = "publishing to RabbitMQ"
 #: A server that has not answered a look by then is away.
 _LOOK_S: Final = 5.0
+#: How often a gate that is open again looks whether work succeeds.
+_PROOF_S: Final = 0.1
 
 
 class Gate:
@@ -35,42 +39,58 @@ class Gate:
         self._durations = durations
         self._standings: list[Standing] = []
         self._shut = asyncio.Event()
-
-    @property
-    def away(self) -> str:
-        """What a worker says of itself while it is shut."""
-        return f"{self._server} is away"
+        self._told = ""
+        self._misconfigured = False
 
     def guard(self, standing: Standing) -> None:
         """This queue stands still, too, while the gate is shut."""
         self._standings.append(standing)
 
     def shut(self, error: WabusError, since: float | None = None) -> None:
-        """The server is away, since then (monotonic) or now. Opens by itself."""
+        """The server is away, or does not let us work, since then (monotonic) or now. Opens by itself."""
         for standing in self._standings:
             standing.leave(self._server, time.monotonic() if since is None else since)
-        if self._shut.is_set():
-            return
-        logger.error(
-            "%s (%s): consuming pauses, what is in hand is kept",
-            self.away,
-            error,
-            extra=fields(operation=Operation.CONSUMING),
-        )
-        self._state.not_ready.add(self.away)
-        self._state.stall_reasons.add(self.away)
-        self._shut.set()
+        if not self._shut.is_set():
+            self._shut.set()
+            self._tell(error)
 
     async def run(self) -> None:
-        """Look for the server while it is away."""
+        """Look for the server while it is away. Where work fails all the same, look ever more seldom."""
+        rest_s = self._durations.store_probe_s
         while True:
             await self._shut.wait()
-            pause_s = self._durations.store_probe_s
-            while await self._look() is not None:
-                await asyncio.sleep(pause_s)
-                pause_s = min(pause_s * 2, self._durations.store_probe_max_s)
-            self._open()
-            await asyncio.sleep(self._durations.store_probe_s)
+            await self._until_it_answers()
+            self._shut.clear()
+            for standing in self._standings:
+                standing.come_back(self._server)
+            if await self._is_proven():
+                self._untell()
+                rest_s = self._durations.store_probe_s
+            else:
+                rest_s = min(rest_s * 2, self._durations.store_probe_max_s)
+            await asyncio.sleep(rest_s)
+
+    async def _until_it_answers(self) -> None:
+        pause_s = self._durations.store_probe_s
+        while (error := await self._look()) is not None:
+            self._tell(error)
+            await asyncio.sleep(pause_s)
+            pause_s = min(pause_s * 2, self._durations.store_probe_max_s)
+
+    async def _is_proven(self) -> bool:
+        """Whether work succeeds again: a look shows that a server is back, not that it lets us work.
+
+        Another queue's work may go on all the same, so it takes a while. Where nothing comes to be worked,
+        the look is all there is.
+        """
+        began = time.monotonic()
+        while self._misconfigured and not self._shut.is_set():
+            passed_s = time.monotonic() - began
+            works = any(not standing.is_still for standing in self._standings)
+            if passed_s >= (self._durations.store_probe_max_s if works else self._durations.brake_probe_s):
+                break
+            await asyncio.sleep(_PROOF_S)
+        return not self._shut.is_set()
 
     async def _look(self) -> WabusError | None:
         try:
@@ -82,22 +102,42 @@ class Gate:
             return WabusError(f"no answer within {_LOOK_S:g} s")
         return None
 
-    def _open(self) -> None:
-        self._shut.clear()
-        self._state.not_ready.discard(self.away)
-        self._state.stall_reasons.discard(self.away)
+    def _tell(self, error: WabusError) -> None:
+        """What a worker says of itself while it is shut: once, until it is something else."""
+        self._misconfigured = isinstance(error, StoreMisconfigured)
+        told = f"{self._server} is away"
+        if self._misconfigured:
+            told = f"{self._server} does not let this worker work: {error}"
+        if told == self._told:
+            return
+        logger.error(
+            "%s%s: consuming pauses, what is in hand is kept",
+            told,
+            "" if self._misconfigured else f" ({error})",
+            extra=fields(operation=Operation.CONSUMING),
+        )
+        self._forget()
+        self._told = told
+        self._state.not_ready.add(told)
+        self._state.stall_reasons.add(told)
+
+    def _untell(self) -> None:
+        self._forget()
         logger.info(
             "%s is back: consuming goes on", self._server, extra=fields(operation=Operation.CONSUMING)
         )
-        for standing in self._standings:
-            standing.come_back(self._server)
+
+    def _forget(self) -> None:
+        self._state.not_ready.discard(self._told)
+        self._state.stall_reasons.discard(self._told)
+        self._told = ""
 
 
 class StoreGate(Gate):
     """Shut by whoever works and finds PostgreSQL away."""
 
     def __init__(self, database: Database, state: WorkerState, durations: Durations) -> None:
-        super().__init__(STORE, database.check_writable, state, durations)
+        super().__init__(STORE, partial(check_usable, database), state, durations)
 
 
 class PublishingGate(Gate):

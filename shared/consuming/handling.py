@@ -27,10 +27,11 @@ class ConsumerOptions:
     """How one queue is consumed. `batches`: how many may be worked at once, each begun when it is there.
 
     `overlapping`, in place of `batches`: two, the second one begun only when it is full, and no two messages
-    of one order key at once.
+    of one order key at once. `gives_up`: a message whose row stays locked is retried in the end, and counted.
     """
 
     batch_size: int
     linger_s: float
     batches: int = 1
     overlapping: bool = False
+    gives_up: bool = True

@@ -12,9 +12,7 @@ from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any, Final, Self, TypeVar
 
-from redis.asyncio import BlockingConnectionPool, Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
+from redis.asyncio import Redis
 from redis.exceptions import (
     ClusterDownError,
     ConnectionError,  # noqa: A004 - redis-py's own, not the builtin
@@ -25,13 +23,13 @@ from redis.exceptions import (
     TimeoutError,  # noqa: A004
 )
 
+from shared.coordination.reaching import Pool
 from shared.durations import DURATIONS, Durations
 from shared.errors import WabusError
+from shared.server_urls import UrlSource, current_url
 
 _log = logging.getLogger(__name__)
 
-#: Connections of one process; calls beyond them wait within their own deadline.
-_MAX_CONNECTIONS: Final = 32
 #: Errors in which the server as a whole cannot serve us: lost, loading, read-only, full, without its master.
 _AWAY: Final = (ConnectionError, TimeoutError, ReadOnlyError, OutOfMemoryError, ClusterDownError, OSError)
 #: The same, told by redis-py only in the first word of the text.
@@ -68,26 +66,17 @@ class Script:
 
 
 class RedisClient:
-    """Calls to one Redis (not a cluster: a script takes keys of any slot), each within `redis_call_s`.
+    """Calls to one Redis (no cluster: a script takes keys of any slot), each within `redis_call_s`.
 
-    After a failure of the server, calls fail at once, without waiting, until a probe in the background
-    succeeds. Safe for concurrent use in one event loop; `close` it at the end.
+    After a failure of the server its connections are dropped, and calls fail at once until a probe in the
+    background succeeds. Each probe resolves the name, or asks Sentinel, anew. Safe for concurrent
+    use in one event loop; `close` it at the end.
     """
 
-    def __init__(self, url: str, durations: Durations = DURATIONS) -> None:
-        """`url`: `redis://` or `rediss://` (TLS). Nothing is connected yet."""
-        self._pool = BlockingConnectionPool.from_url(
-            url,
-            max_connections=_MAX_CONNECTIONS,
-            timeout=None,
-            # The deadline of the call covers waiting, connecting, writing and reading, with one timer.
-            socket_timeout=None,
-            socket_connect_timeout=None,
-            retry=Retry(NoBackoff(), 0),
-            protocol=2,
-            driver_info=None,
-        )
-        self._execute: Callable[..., Awaitable[Any]] = Redis(connection_pool=self._pool).execute_command
+    def __init__(self, url: str | UrlSource, durations: Durations = DURATIONS) -> None:
+        """`url`: `redis://` or `rediss://` (TLS), or by way of Sentinel. Nothing is connected yet."""
+        self._url = url
+        self._open(Pool(current_url(url), durations.redis_call_s))
         self._durations = durations
         self._probing: asyncio.Task[None] | None = None
         self._probed_at = float("-inf")
@@ -127,7 +116,7 @@ class RedisClient:
         if self._probing is not None:
             self._probing.cancel()
             await asyncio.wait({self._probing})
-        await self._drop_connections(inuse_connections=True)
+        await self._drop_connections()
 
     async def _guard(self, call: Callable[[], Awaitable[_Result]]) -> _Result:
         if self._probing is not None:
@@ -158,8 +147,8 @@ class RedisClient:
     async def _probe_until_back(self) -> None:
         clock = asyncio.get_running_loop().time
         try:
-            await self._drop_connections(inuse_connections=False)
             while True:
+                await self._start_anew()
                 await asyncio.sleep(self._probed_at + self._durations.redis_probe_s - clock())
                 self._probed_at = clock()
                 if await self._takes_writes():
@@ -171,21 +160,31 @@ class RedisClient:
     async def _takes_writes(self) -> bool:
         """A write, since a replica or a full Redis answers a PING."""
         try:
-            async with asyncio.timeout(self._durations.redis_call_s):
+            async with asyncio.timeout(max(self._durations.redis_call_s, self._durations.redis_probe_s)):
                 await self._execute("SET", _PROBE_KEY, "1", "PX", 1000)
         except (RedisError, OSError) as error:
             self._failure = type(error).__name__
             return False
         return True
 
-    async def _drop_connections(self, *, inuse_connections: bool) -> None:
-        """After an outage each pooled connection may be dead without having said so."""
+    async def _start_anew(self) -> None:
+        """Each pooled connection may be dead without having said so, or lead to what is a replica by now."""
+        await self._drop_connections()
+        if (url := current_url(self._url)) != self._pool.url:
+            self._open(Pool(url, self._durations.redis_call_s))
+
+    def _open(self, pool: Pool) -> None:
+        self._pool = pool
+        self._execute: Callable[..., Awaitable[Any]] = Redis(connection_pool=pool.connections).execute_command
+
+    async def _drop_connections(self) -> None:
         try:
             async with asyncio.timeout(self._durations.redis_call_s):
-                await self._pool.disconnect(inuse_connections=inuse_connections)
+                await self._pool.drop()
         except (RedisError, OSError) as error:
             _log.debug("closing connections to Redis: %s", type(error).__name__)
 
 
 def _is_away(error: Exception) -> bool:
-    return isinstance(error, _AWAY) or str(error).partition(" ")[0] in _AWAY_WORDS
+    said = str(error)
+    return isinstance(error, _AWAY) or said.partition(" ")[0] in _AWAY_WORDS or " READONLY " in said

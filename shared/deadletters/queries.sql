@@ -74,7 +74,8 @@ set status = 'replaying', claimed_until = now() + $2::interval, resolved_by = $3
 from chosen
 where letter.id = chosen.id
 returning letter.id, letter.claimed_until, letter.source_queue, letter.exchange, letter.routing_key,
-          letter.reason, letter.raw_body, letter.headers, letter.metadata, letter.priority, letter.created_at,
+          letter.reason, letter.raw_body, letter.headers, letter.metadata, letter.priority,
+          extract(epoch from letter.created_at)::float8 as stored_at,
           (select message.id from message_tracking as message
            where message.id = letter.message_id and message.status = 'failed') as failed_message;
 
@@ -100,7 +101,7 @@ where letter.id = claim.id and letter.status = 'replaying' and letter.claimed_un
 
 -- name: due_by_themselves
 -- What an error of the database killed, after a while, so many times counted on the first of a chain; as many as
--- there is room for their bodies ($4).
+-- there is room for their bodies ($4); none that was tried in this round ($5).
 with due as (
     select letter.id, letter.priority, letter.created_at, octet_length(letter.raw_body) as bytes
     from dead_letter_queue as letter
@@ -112,6 +113,7 @@ with due as (
       and letter.automatic and letter.reason in ('lock_timeout', 'database_error')
       and letter.created_at <= now() - $1::interval
       and coalesce(first.replay_count, letter.replay_count) < $2
+      and letter.id <> all ($5::uuid[])
       and not exists (select from rows_set_aside where job = 'replays' and row_key = letter.id::text)
     order by letter.priority desc, letter.created_at
     limit $3
@@ -160,4 +162,5 @@ where id = any(array(
            where later.replay_of = letter.id and later.status in ('pending', 'replaying') limit 1) is null
     order by coalesce(replayed_at, dismissed_at, created_at)
     limit $2
+    for update skip locked
 ));

@@ -34,7 +34,7 @@ from shared.amqp.topology import DLQ_HANDLER, is_bound
 from shared.consuming.headers import bounded_key, plain
 from shared.deadletters.store import QUERIES
 from shared.durations import Durations
-from shared.errors import Unpublishable, WabusError
+from shared.errors import PublishRefused, Unpublishable, WabusError
 from shared.observability.tracing import read_trace
 from shared.postgres.aside import RowsAside
 from shared.postgres.database import CLAIMED_BYTES, Database
@@ -74,13 +74,14 @@ Row: TypeAlias = Mapping[str, Any] | asyncpg.Record
 class ReplayReport:
     """What became of the ids given: published and marked, back to pending (and why), or not ours to claim.
 
-    `unpublishable`: those of the failed that would fail again.
+    Of the failed, `unpublishable` would fail again, and `refused` were by their own destination only.
     """
 
     replayed: tuple[UUID, ...] = ()
     failed: tuple[tuple[UUID, str], ...] = ()
     not_claimed: tuple[UUID, ...] = ()
     unpublishable: tuple[UUID, ...] = ()
+    refused: tuple[UUID, ...] = ()
 
     def __add__(self, other: "ReplayReport") -> "ReplayReport":
         return ReplayReport(
@@ -88,6 +89,7 @@ class ReplayReport:
             self.failed + other.failed,
             self.not_claimed + other.not_claimed,
             self.unpublishable + other.unpublishable,
+            self.refused + other.refused,
         )
 
 
@@ -121,42 +123,48 @@ class Replayer:
             return ReplayReport()
         lease = timedelta(seconds=self._durations.replay_claim_s)
         rows = await self._database.fetch(QUERIES["claim"], list(ids), lease, by, accept_duplicate)
-        rows.sort(key=lambda row: (-row["priority"], row["created_at"], row["id"]))
+        rows.sort(key=lambda row: (-row["priority"], row["stored_at"], row["id"]))
         claimed = {row["id"] for row in rows}
         errors = await self._publish([_changed(row, routing_key, body) for row in rows])
         await self._unclaim([row for row in rows if row["id"] in errors])
-        await self._mark([row for row in rows if row["id"] not in errors], by, why, audited)
+        action = ("dlq.replay" if body is None else "dlq.edit") if audited else None
+        await self._mark([row for row in rows if row["id"] not in errors], by, why, action)
         return ReplayReport(
             replayed=tuple(row["id"] for row in rows if row["id"] not in errors),
             failed=tuple((letter, str(error)) for letter, error in errors.items()),
-            unpublishable=tuple(
-                letter for letter, error in errors.items() if isinstance(error, Unpublishable)
-            ),
+            unpublishable=_of_kind(errors, Unpublishable),
+            refused=_of_kind(errors, PublishRefused),
             not_claimed=tuple(letter for letter in ids if letter not in claimed),
         )
 
     async def replay_due(self, limit: int = 1000) -> ReplayReport:
         """Replay what an error of the database killed and what is due by itself.
 
-        For the scheduler; safe to run by several. Ends early once one cannot be published.
+        For the scheduler; safe to run by several. Ends early once RabbitMQ takes none; a destination that
+        refuses its own keeps back no other's.
         """
         total = ReplayReport()
-        progress = True
+        tried: list[UUID] = []
         await self._database.execute(QUERIES["leave_to_people"], self._durations.auto_replays, limit)
-        while progress and len(total.replayed) < limit:
+        while len(tried) < limit:
             rows = await self._database.fetch(
                 QUERIES["due_by_themselves"],
                 timedelta(seconds=self._durations.auto_replay_s),
                 self._durations.auto_replays,
                 CHUNK,
                 CLAIMED_BYTES,
+                tried,
             )
+            if not rows:
+                break
             ids = [row["id"] for row in rows]
+            tried += ids
             report = await self.replay(ids, by="scheduler", why="automatic replay", audited=False)
             total += report
             for letter in report.unpublishable:
                 await self._aside.put(JOB, letter, dict(report.failed)[letter])
-            progress = bool(report.replayed) and len(report.failed) == len(report.unpublishable)
+            if len(report.failed) > len(report.unpublishable) + len(report.refused):
+                break
         return total
 
     async def _publish(self, rows: Sequence[Row]) -> dict[UUID, WabusError]:
@@ -176,17 +184,19 @@ class Replayer:
         if rows:
             await self._database.execute(QUERIES["unclaim"], *_claims(rows))
 
-    async def _mark(self, rows: Sequence[asyncpg.Record], by: str, why: str, audited: bool) -> None:
+    async def _mark(self, rows: Sequence[asyncpg.Record], by: str, why: str, action: str | None) -> None:
         if not rows:
             return
         async with self._database.transaction() as connection:
             marked = await connection.fetch(QUERIES["mark_replayed"], *_claims(rows), by, why)
-            if audited:
-                await connection.execute(
-                    QUERIES["audit"], [row["id"] for row in marked], by, "dlq.replay", why
-                )
+            if action is not None:
+                await connection.execute(QUERIES["audit"], [row["id"] for row in marked], by, action, why)
             firsts = [row["replay_of"] for row in marked if row["replay_of"] is not None]
             await connection.execute(QUERIES["count_on_first"], firsts)
+
+
+def _of_kind(errors: Mapping[UUID, WabusError], kind: type[WabusError]) -> tuple[UUID, ...]:
+    return tuple(letter for letter, error in errors.items() if isinstance(error, kind))
 
 
 def _publication_of(row: Row) -> Publication:

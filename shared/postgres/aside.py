@@ -9,8 +9,6 @@ from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 from typing import Final, TypeVar
 
-import asyncpg
-
 from shared.errors import BrokerUnavailable, StoreConflict, StoreUnavailable, WabusError
 from shared.observability.logs import Operation, fields, get_logger
 from shared.postgres.database import Database
@@ -44,7 +42,7 @@ class RowsAside:
 
         `work` is all or nothing, and may be called again with fewer rows after it raised. What a lock
         keeps is passed over for this time. Raises what is no row's fault: StoreUnavailable,
-        BrokerUnavailable, a right or a table that is missing, the error of a page with too many culprits.
+        BrokerUnavailable, the error of a page with too many culprits.
         """
         culprits: list[tuple[str, Exception]] = []
         total = await self._work(rows, key, work, culprits)
@@ -82,8 +80,6 @@ class RowsAside:
         except (StoreUnavailable, BrokerUnavailable):
             raise
         except Exception as error:
-            if _is_everybodys(error):
-                raise
             if len(rows) == 1:
                 self._blame(str(key(rows[0])), error, culprits)
                 return 0
@@ -98,11 +94,6 @@ class RowsAside:
         if len(culprits) >= _MOST:
             raise error
         culprits.append((row_key, error))
-
-
-def _is_everybodys(error: Exception) -> bool:
-    """Whether the installation is to blame: a right or a table is missing, or a statement is wrong."""
-    return isinstance(error.__cause__, asyncpg.SyntaxOrAccessError)
 
 
 def _describe(error: Exception) -> str:

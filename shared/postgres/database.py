@@ -7,22 +7,27 @@ import asyncio
 import json
 import logging
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from math import isfinite
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias, cast
 
 import asyncpg
 import orjson
 from asyncpg.pool import PoolConnectionProxy
 
+from shared.addresses import Unreached
 from shared.errors import (
     SettingsError,
     StoreConflict,
     StoreDataError,
     StoreError,
     StoreLocked,
+    StoreMisconfigured,
     StoreUnavailable,
 )
+from shared.postgres.connecting import Connector, ServerConnection
+from shared.postgres.silence import watch_for_silence
+from shared.server_urls import UrlSource
 
 log = logging.getLogger(__name__)
 
@@ -63,19 +68,40 @@ _FAILURES = (
     OSError,
     TimeoutError,
 )
+#: What one connection meets the others will meet, too: lost, silent, or the server takes no writes any more.
+_LOST = (
+    asyncpg.PostgresConnectionError,
+    asyncpg.ReadOnlySQLTransactionError,
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.InternalClientError,
+    OSError,
+)
 _CONFLICT = (
     asyncpg.TransactionRollbackError,
     asyncpg.LockNotAvailableError,
     asyncpg.QueryCanceledError,
     asyncpg.InFailedSQLTransactionError,
 )
+#: All that a message can be to blame for: its data, a constraint that it breaks, rows that meet …
+_BLAMED = (
+    asyncpg.DataError,
+    asyncpg.IntegrityConstraintViolationError,
+    asyncpg.CardinalityViolationError,
+)
+#: … and limits of the size and depth of a value: an index row, a stack.
+_LIMITS: Final = ("54000", "54001")
+#: What to do about an installation that does not let us work.
+_GRANT: Final = "grant the login of DATABASE_URL what schema/roles.sql gives"
+_MIGRATE: Final = "the schema is not the one this program knows: compare it with `wabus migrate --dry-run`"
+_SEE_SERVER: Final = "see the log of PostgreSQL, and of a pooler before it"
+#: asyncpg refuses an argument by quoting it.
+_QUOTED: Final = "invalid input for query argument"
 
 
 def translate(error: BaseException) -> StoreError | None:
     """Say what a failure of asyncpg means to us; None for what is not PostgreSQL's."""
-    if isinstance(error, ValueError | OverflowError) and not isinstance(error, OSError):
-        # asyncpg refuses an argument by quoting it: the kind is told. (A refused certificate is both.)
-        return StoreDataError(f"an argument that PostgreSQL cannot take ({type(error).__name__})")
     text = _describe(error)
     if isinstance(error, asyncpg.LockNotAvailableError):
         return StoreLocked(text)
@@ -83,12 +109,22 @@ def translate(error: BaseException) -> StoreError | None:
         return StoreConflict(text)
     if isinstance(error, _AWAY):
         return StoreUnavailable(text)
-    if isinstance(error, asyncpg.PostgresError):
+    if not isinstance(error, asyncpg.PostgresError):
+        return None
+    if isinstance(error, _BLAMED) or error.sqlstate in _LIMITS:
         return StoreDataError(text)
-    return None
+    return StoreMisconfigured(f"{text}: {_advise(error)}")
+
+
+def _advise(error: asyncpg.PostgresError) -> str:
+    if isinstance(error, asyncpg.InsufficientPrivilegeError):
+        return _GRANT
+    return _MIGRATE if isinstance(error, asyncpg.SyntaxOrAccessError) else _SEE_SERVER
 
 
 def _describe(error: BaseException) -> str:
+    if str(error).startswith(_QUOTED):
+        return f"{type(error).__name__}: an argument that PostgreSQL cannot take"
     return f"{type(error).__name__}: {_one_line(error)}"
 
 
@@ -100,14 +136,17 @@ def _one_line(error: BaseException) -> str:
 class Database:
     """A pool of connections. Every failure leaves as a StoreError; a URL of no use, as a SettingsError.
 
-    `lock_wait_s`: so long a statement waits for a lock, before StoreLocked.
+    Whoever meets a server that is lost, silent or read-only costs the pool all of its connections; the next
+    one resolves the name, and reads the URL's file, anew. Behind a pooler all that is done on a lent
+    connection is one transaction. `lock_wait_s`: so long a statement waits for a lock, before StoreLocked.
     """
 
-    def __init__(self, dsn: str, *, size: int = 8, lock_wait_s: float = 5.0) -> None:
-        self._dsn = dsn
+    def __init__(self, url: str | UrlSource, *, size: int = 8, lock_wait_s: float = 5.0) -> None:
+        self._url = url
         self._size = size
         self._session = {**_SESSION, "lock_timeout": f"{lock_wait_s * 1000:.0f}"}
         self._pool: asyncpg.Pool[asyncpg.Record] | None = None
+        self._watching: asyncio.Task[None] | None = None
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[Connection]:
@@ -115,10 +154,16 @@ class Database:
         pool, lent = await self._acquire()
         try:
             try:
-                yield lent
+                async with self._short_session(lent) if _is_behind_pooler(lent) else nullcontext():
+                    yield lent
+            except _LOST:
+                self._drop(pool)  # before the release, which would wait for an answer
+                raise
             finally:
                 await pool.release(lent)
         except _FAILURES as error:
+            if isinstance(error, _LOST):
+                self._drop(pool)
             translated = translate(error)
             if translated is None:
                 raise
@@ -152,14 +197,21 @@ class Database:
 
     async def check_writable(self) -> None:
         """Raise StoreUnavailable unless the server answers and takes writes."""
-        if await self.fetchval("select current_setting('transaction_read_only')::bool"):
-            raise StoreUnavailable("PostgreSQL is read-only")
+        async with self.connection() as connection:
+            if await connection.fetchval("select current_setting('transaction_read_only')::bool"):
+                raise asyncpg.ReadOnlySQLTransactionError("PostgreSQL is read-only")
+
+    async def is_behind_pooler(self) -> bool:
+        """Whether a pooler of connections, such as PgBouncer, stands before the server."""
+        async with self.connection() as connection:
+            return _is_behind_pooler(connection)
 
     async def close(self) -> None:
         """Close the pool."""
         pool, self._pool = self._pool, None
         if pool is None:
             return
+        self._stop_watching()
         try:
             async with asyncio.timeout(_CLOSE_S):
                 await pool.close()
@@ -172,25 +224,64 @@ class Database:
         try:
             pool = await self._open_pool()
             return pool, await pool.acquire(timeout=10)
+        except Unreached as unreached:
+            raise _explain(unreached) from unreached.telling
         except asyncpg.ClientConfigurationError as error:
             raise SettingsError(f"DATABASE_URL: {_one_line(error)}") from None
         except _FAILURES as error:
             raise StoreUnavailable(_describe(error)) from error
 
     async def _open_pool(self) -> "asyncpg.Pool[asyncpg.Record]":
+        if self._pool is not None:
+            return self._pool
+        connector = Connector(self._url, self._session)
+        pool = asyncpg.create_pool(
+            connect=lambda *_, **__: connector.open(),
+            connection_class=ServerConnection,
+            min_size=0,
+            max_size=self._size,
+            init=_prepare_connection,
+        )
+        await pool
         if self._pool is None:
-            pool = asyncpg.create_pool(
-                self._dsn,
-                min_size=0,
-                max_size=self._size,
-                command_timeout=30,
-                timeout=5,
-                server_settings=self._session,
-                init=_prepare_connection,
-            )
-            await pool
-            self._pool = self._pool or pool
+            self._pool = pool
+            watching = watch_for_silence(connector, lambda: self._drop(pool))
+            self._watching = asyncio.create_task(watching, name="postgresql silence")
         return self._pool
+
+    def _drop(self, pool: "asyncpg.Pool[asyncpg.Record]") -> None:
+        """Whoever has a connection of it finds that closed; the next to ask gets a new pool's."""
+        if self._pool is pool:
+            self._pool = None
+            self._stop_watching()
+        pool.terminate()
+
+    def _stop_watching(self) -> None:
+        watching, self._watching = self._watching, None
+        if watching is not None and watching is not asyncio.current_task():
+            watching.cancel()
+
+    @asynccontextmanager
+    async def _short_session(self, lent: Connection) -> AsyncIterator[None]:
+        """A transaction with a session's settings: a pooler gives the next one to another server."""
+        async with lent.transaction():
+            await lent.execute(
+                "; ".join(f"set local {name} = '{value}'" for name, value in self._session.items())
+            )
+            yield
+
+
+def _is_behind_pooler(lent: Connection) -> bool:
+    return cast(ServerConnection, lent).behind_pooler  # to which a lent one's attributes lead
+
+
+def _explain(unreached: Unreached) -> SettingsError | StoreUnavailable:
+    error = unreached.telling
+    if isinstance(error, asyncpg.ClientConfigurationError):
+        return SettingsError(f"DATABASE_URL: {_one_line(error)}")
+    if isinstance(error, StoreUnavailable):
+        return error
+    return StoreUnavailable(_one_line(error) if error is unreached else _describe(error))
 
 
 def touched(tag: str) -> int:
@@ -199,15 +290,26 @@ def touched(tag: str) -> int:
 
 
 async def _prepare_connection(connection: "asyncpg.Connection[asyncpg.Record]") -> None:
-    await connection.set_type_codec("jsonb", schema="pg_catalog", encoder=_encode_json, decoder=_decode_json)
+    """In a transaction: a pooler could give the two steps of asking for the type to two servers."""
+    async with connection.transaction():
+        await connection.set_type_codec(
+            "jsonb", schema="pg_catalog", encoder=_encode_json, decoder=_decode_json
+        )
 
 
 def _decode_json(text: str) -> Any:
-    """jsonb holds numbers of any length: those that no integer or double of ours takes come back as text."""
+    """Numbers that no integer or double of ours takes come back as text, and so does what is nested too deep.
+
+    jsonb holds both. What raised here would fail the whole page that was read with it.
+    """
     try:
         return orjson.loads(text)
     except orjson.JSONDecodeError:
+        pass
+    try:
         return json.loads(text, parse_int=_integer, parse_float=_double)
+    except RecursionError:
+        return text
 
 
 def _integer(digits: str) -> int | str:

@@ -198,17 +198,21 @@ with recursive found (number, customer, lane, id, message_id) as (
          limit 1
      ) as next)
 )
-update deferred_messages as row
+update deferred_messages
 set not_before = now()
-from found
-join message_tracking as tracked on tracked.id = found.message_id
-where row.id = found.id and row.not_before is null
-  and not exists (
-      select from message_tracking as earlier
-      left join broadcast_campaigns as its_campaign on its_campaign.id = earlier.campaign_id
-      where earlier.mapping_id = tracked.mapping_id and earlier.queued_lane = tracked.lane
-        and earlier.seq < tracked.seq
-        and (its_campaign.id is null or its_campaign.status = 'running'));
+where id = any(array(
+    select row.id
+    from found
+    join message_tracking as tracked on tracked.id = found.message_id
+    join deferred_messages as row on row.id = found.id
+    where row.not_before is null
+      and not exists (
+          select from message_tracking as earlier
+          left join broadcast_campaigns as its_campaign on its_campaign.id = earlier.campaign_id
+          where earlier.mapping_id = tracked.mapping_id and earlier.queued_lane = tracked.lane
+            and earlier.seq < tracked.seq
+            and (its_campaign.id is null or its_campaign.status = 'running'))
+    for update of row skip locked));
 
 -- name: release_campaign
 -- What waits only because its campaign is paused may go.

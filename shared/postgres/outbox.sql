@@ -62,4 +62,4 @@ select coalesce(extract(epoch from now() - min(created_at)), 0)::float8 from fou
 delete from outbox_events
 where id = any(array(select id from outbox_events
                      where created_at < now() - $1::interval and published_at is not null
-                     order by created_at limit $2));
+                     order by created_at limit $2 for update skip locked));

@@ -79,16 +79,16 @@ class Kit:
     def build(cls, worker: str, settings: Settings, durations: Durations) -> Self:
         """Build all adapters; nothing is connected yet."""
         metrics = Metrics()
-        redis = RedisClient(settings.redis_url.get_secret_value(), durations)
+        redis = RedisClient(settings.url_source("REDIS_URL"), durations)
         return cls(
             worker=worker,
             settings=settings,
             durations=durations,
             metrics=metrics,
             state=WorkerState(worker, metrics),
-            database=Database(settings.database_url.get_secret_value(), lock_wait_s=durations.lock_wait_s),
+            database=Database(settings.url_source("DATABASE_URL"), lock_wait_s=durations.lock_wait_s),
             broker=PikaBroker(
-                settings.rabbitmq_url.get_secret_value(),
+                settings.url_source("RABBITMQ_URL"),
                 f"wabus {worker}",
                 build_topology(durations, enriched_queue=settings.enriched_queue),
                 durations,

@@ -8,10 +8,11 @@ from shared.coordination.checking import check_redis
 from shared.coordination.client import RedisClient
 from shared.observability.health import Check
 from shared.postgres.database import Database
+from shared.postgres.rights import check_usable
 
 
 class DatabaseProbe:
-    """PostgreSQL answers and takes writes."""
+    """PostgreSQL answers, takes writes, and lets this login work."""
 
     name = "database"
     essential = True
@@ -22,7 +23,7 @@ class DatabaseProbe:
     async def check(self) -> Check:
         """Ask the server. Raises StoreError."""
         started = time.perf_counter()
-        await self._database.check_writable()
+        await check_usable(self._database)
         return Check("ok", latency_ms=round((time.perf_counter() - started) * 1000, 3))
 
 

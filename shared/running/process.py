@@ -10,17 +10,18 @@ from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from typing import Any
 
-from tenacity import AsyncRetrying, retry_if_exception_type, wait_random_exponential
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_random_exponential
 
 from shared.consuming.consumer import Consumer
 from shared.consuming.gate import PublishingGate, StoreGate
 from shared.consuming.settlement import Settlement
 from shared.durations import DURATIONS, Durations
-from shared.errors import SchemaMismatch, SettingsError, StoreDataError, StoreUnavailable, WabusError
+from shared.errors import SchemaMismatch, SettingsError, StoreMisconfigured, StoreUnavailable, WabusError
 from shared.observability.health import Probe, WorkerState
 from shared.observability.logs import Operation, configure_logging, fields, get_logger
 from shared.observability.server import HealthServer
 from shared.postgres.database import Database
+from shared.postgres.rights import check_usable
 from shared.running.ending import end_tasks
 from shared.running.kit import Kit, Worker, WorkerSpec
 from shared.running.probes import BrokerProbe, CircuitsProbe, DatabaseProbe, RedisProbe
@@ -30,7 +31,9 @@ logger = get_logger(__name__)
 DRAINING = "draining"
 
 _VERSION = """
-select case when to_regclass('schema_migrations') is null then 0
+select case
+       when to_regclass('schema_migrations') is null
+       then case when exists (select from pg_class where relname = 'schema_migrations') then null else 0 end
        else (xpath('/row/v/text()', query_to_xml('select max(version) as v from schema_migrations',
                                                  false, true, '')))[1]::text::int end
 """
@@ -54,9 +57,13 @@ class WorkerProcess:
         self._durations = durations
         self._stopping = asyncio.Event()
 
-    async def run_program(self) -> int:
-        """Run as a program: with its log lines, and signals: a first drains, a second exits at once."""
+    async def run_program(self, warnings: Sequence[str] = ()) -> int:
+        """Run as a program: with its log lines (`warnings` first), and signals: a first drains, a second
+        exits at once.
+        """
         configure_logging(self._settings, self._name)
+        for line in warnings:
+            logger.warning("%s", line, extra=fields(operation=Operation.STARTUP))
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._on_signal)
@@ -215,17 +222,26 @@ async def _check_schema(database: Database, expected: int, durations: Durations)
     retrying = AsyncRetrying(
         retry=retry_if_exception_type(StoreUnavailable),
         wait=wait_random_exponential(durations.store_probe_s, max=durations.store_probe_max_s),
-        before_sleep=lambda state: logger.warning(
-            "PostgreSQL is away (%s); trying again",
-            state.outcome.exception() if state.outcome else "",
-            extra=fields(operation=Operation.STARTUP),
-        ),
+        before_sleep=_tell_absence,
     )
-    try:
-        found: int = await retrying(database.fetchval, _VERSION)
-    except StoreDataError as error:
-        raise SchemaMismatch(f"the schema cannot be read ({error}): see schema/roles.sql") from error
+    await retrying(_require_schema, database, expected)
+
+
+def _tell_absence(state: RetryCallState) -> None:
+    error = state.outcome.exception() if state.outcome else None
+    what = "does not let this worker work" if isinstance(error, StoreMisconfigured) else "is away"
+    logger.warning("PostgreSQL %s (%s); trying again", what, error, extra=fields(operation=Operation.STARTUP))
+
+
+async def _require_schema(database: Database, expected: int) -> None:
+    found: int | None = await database.fetchval(_VERSION)
+    if found is None:
+        raise StoreMisconfigured(
+            "the login of DATABASE_URL does not find schema_migrations, which is in another schema: let it "
+            "use that one (schema/roles.sql) and name it in its search_path, or run `wabus migrate`"
+        )
     if found == expected:
+        await check_usable(database)
         return
     if found > expected:
         advice = "it is newer than this program knows: run a newer wabus"

@@ -157,5 +157,5 @@ set status = case when campaign.status = 'cancelled' then 'skipped' else 'pendin
     skip_reason = case when campaign.status = 'cancelled' then 'campaign_cancelled' end,
     wamid = null, sent_at = null, queued_at = null, updated_at = now()
 from campaign
-where recipient.campaign_id = campaign.id and recipient.message_id = any($1::uuid[])
-  and recipient.status in ('pending', 'queued', 'sent');
+where recipient.id = any(array(select id from broadcast_recipients where message_id = any($1::uuid[])))
+  and recipient.campaign_id = campaign.id and recipient.status in ('pending', 'queued', 'sent');

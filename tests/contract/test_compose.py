@@ -1,11 +1,10 @@
 """`docker-compose.yml`, the image and Prometheus say the same as the code.
 
-No engine is needed. What only `docker-compose` or `promtool` can judge is reported as not run where they are
-not installed.
+No engine is needed. `make test` installs `docker-compose` and `promtool`; where it may not, what only they
+can judge is reported as not run.
 """
 
 import re
-import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ import pytest
 import yaml
 
 from deploy.stack.images import IMAGES
+from deploy.stack.machine import Machine
 from shared.observability.metrics import Metrics
 from shared.settings import METRICS_PORTS, SECRETS, Settings
 from workers.cli.sandbox import sandbox
@@ -46,9 +46,10 @@ def environment_of(name: str) -> dict[str, str]:
 
 def complaints_of(*command: str) -> str:
     """What a checker says against a file; a checker that is not installed is told as not run."""
-    if shutil.which(command[0]) is None:
+    checker = Machine().find(command[0])
+    if checker is None:
         pytest.skip(f"not run: {command[0]} is not installed")
-    done = subprocess.run(command, check=False, cwd=ROOT, capture_output=True, text=True)
+    done = subprocess.run([checker, *command[1:]], check=False, cwd=ROOT, capture_output=True, text=True)
     return "" if done.returncode == 0 else f"exit code {done.returncode}: {done.stdout}{done.stderr}"
 
 

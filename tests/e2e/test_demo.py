@@ -15,6 +15,7 @@ import pytest
 from deploy.demo.state import read_state
 from deploy.stack.processes import is_alive
 from tests.support.waiting import until
+from workers.cli.demo import next_steps
 
 #: A small day, played by the very functions behind the command.
 PLAY = """
@@ -130,6 +131,7 @@ async def test_what_is_left_running_restarts_what_dies_and_ends_when_told_to(roo
         return await answers(state.urls["dlq-handler"] + "/health/ready")
 
     await until(is_restarted, timeout_s=30)
+    await try_what_is_printed(root)
     second = await start(PLAY.format(duration_s=1), root)
     _, errors = await second.communicate()
     await control(root, "down")
@@ -137,6 +139,24 @@ async def test_what_is_left_running_restarts_what_dies_and_ends_when_told_to(roo
     assert (second.returncode, b"make down" in errors) == (1, True)
     assert not any(is_alive(ref) for ref in (first.keeper, *first.programs.values()))
     assert left_running(root) == []
+
+
+async def try_what_is_printed(root: Path) -> None:
+    """Type into a shell what `make up` says to try next, all but the end."""
+    wabus = Path(sys.executable).with_name("wabus")
+    *steps, show, down = next_steps(root, str(wabus))
+    assert show.endswith("bin/wabus message show 491700000001")
+    assert down.endswith("bin/wabus demo --down")
+
+    async def is_shown() -> bool:
+        script = "\n".join(["set -e", *steps, show])
+        process = await asyncio.create_subprocess_exec(
+            "sh", "-c", script, env={"PATH": os.environ["PATH"]}, stdout=asyncio.subprocess.PIPE
+        )
+        told, _ = await process.communicate()
+        return process.returncode == 0 and b"Conversation of 491700000001" in told
+
+    await until(is_shown, timeout_s=30)
 
 
 async def answers(url: str) -> bool:

@@ -144,6 +144,19 @@ async def test_a_draining_worker_is_live_and_not_ready(sender: Sender, processes
     assert program.exit_code is None
 
 
+@pytest.mark.parametrize("is_first", [False, True], ids=["a process", "process 1"])
+async def test_a_worker_that_is_told_to_stop_before_it_has_begun_stops_at_once(
+    cluster: Cluster, processes: Processes, is_first: bool
+) -> None:
+    """As process 1 of a container it would lose a signal for which it has no handler yet."""
+    program = processes.start_as_process_1("all") if is_first else processes.start_shipped("all")
+    await until(lambda: program.catches(signal.SIGTERM))
+    program.send(signal.SIGTERM)
+
+    assert await program.until_exit() == 0
+    assert program.messages() == []
+
+
 async def test_a_second_signal_ends_it_at_once_and_its_message_comes_again(
     sender: Sender, processes: Processes
 ) -> None:

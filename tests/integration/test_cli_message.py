@@ -7,6 +7,7 @@ import pytest
 
 from tests.support.program import Outcome, run_wabus
 from tests.support.rows import NOON, Connection, add_mapping, add_message, insert
+from tests.support.terminal import show_at_terminal
 
 PHONE = "491700000001"
 SECRET = "the text of the message"
@@ -268,3 +269,69 @@ async def test_help_shows_an_example() -> None:
 
     assert outcome.code == 0
     assert "wabus message show" in outcome.out.partition("Example:")[2]
+
+
+@pytest.mark.parametrize("columns", [60, 80, 200])
+async def test_no_id_and_no_time_is_broken_at_any_width(
+    columns: int, conn: Connection, database_url: str
+) -> None:
+    message = await add_story(conn)
+    wamid = "wamid.HBgNNDkxNzAwMDAwMDAwMRUCABEYEjVBM0I5QzdEOEU5RjBBMUIyQwA="
+    await conn.execute("update message_tracking set wamid = $2 where id = $1", message, wamid)
+    at = NOON + timedelta(seconds=1, microseconds=234_567)
+    await conn.execute("update send_attempts set started_at = $1 where attempt = 1", at)
+
+    environ = {"DATABASE_URL": database_url}
+    of_message = show_at_terminal(["message", "show", str(message)], columns, environ=environ)
+    of_customer = show_at_terminal(["message", "show", PHONE], columns, environ=environ)
+
+    assert f"{at:%Y-%m-%d %H:%M:%S}.234Z" in of_message
+    assert all(text in of_message for text in (str(message), wamid))
+    assert all(text in of_customer for text in (str(message), wamid))
+
+
+async def test_what_is_not_shown_is_counted_and_shown_on_demand(conn: Connection, database_url: str) -> None:
+    # Given more messages, conversations and dead letters than are shown
+    for number in range(7):
+        await add_mapping(conn, wa_id=PHONE, status="closed", conversation_id=f"conv-{number}")
+    mapping = await add_mapping(conn, wa_id=PHONE)
+    for number in range(14):
+        await add_message(conn, mapping_id=mapping, wamid=f"wamid.{number}")
+    for number in range(12):
+        await insert(
+            conn,
+            "dead_letter_queue",
+            source_queue="outbound-sender",
+            payload=f'{{"wa_id": "{PHONE}"}}',
+            dedupe_key=str(number),
+        )
+
+    # When
+    some = await show(database_url, PHONE)
+    fewer = await show(database_url, PHONE, "--limit", "3")
+    all_of_it = await show(database_url, PHONE, "--all")
+
+    # Then
+    assert "10 of 14 messages; --all shows every one" in some.out
+    assert "5 of 8 conversations" in some.out
+    assert "10 of 12 dead letters" in some.out
+    assert "3 of 14 messages" in fewer.out
+    assert " of " not in all_of_it.out.replace("Conversation of", "")
+    assert all(f"wamid.{number} " in all_of_it.out for number in range(14))
+    assert all(f"conv-{number}" in all_of_it.out for number in range(7))
+
+
+async def test_what_the_platform_says_of_a_message_that_it_holds_is_shown(
+    conn: Connection, database_url: str
+) -> None:
+    message = await add_story(conn)
+    await conn.execute(
+        "update send_attempts set message_status = 'held_for_quality_assessment' where wamid = 'wamid.second'"
+    )
+
+    told = await show(database_url, str(message), "--json")
+    table = await show(database_url, str(message))
+
+    attempts = told.json["mappings"][0]["messages"][0]["attempts"]
+    assert [item["message_status"] for item in attempts] == [None, "held_for_quality_assessment"]
+    assert "held_for_quality_assessment" in table.out

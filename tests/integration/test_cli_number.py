@@ -194,3 +194,26 @@ async def test_help_shows_an_example() -> None:
 
         assert outcome.code == 0
         assert f"wabus number {command}" in outcome.out.partition("Example:")[2]
+
+
+async def test_the_list_says_until_when_a_number_is_slowed_or_its_marketing_held(
+    conn: Connection, environ: dict[str, str]
+) -> None:
+    now = await conn.fetchval("select now()")
+    later, past = now + timedelta(hours=1), now - timedelta(hours=1)
+    await insert(conn, "business_numbers", phone_number_id="3003", marketing_held_until=later)
+    await insert(conn, "business_numbers", phone_number_id="4004", slowed_until=later)
+    await insert(
+        conn, "business_numbers", phone_number_id="5005", marketing_held_until=past, slowed_until=past
+    )
+
+    listed = await run_wabus("number", "list", "--json", environ=environ)
+    table = await run_wabus("number", "list", environ=environ)
+
+    held = {item["phone_number_id"]: item for item in listed.json["numbers"]}
+    assert held["3003"]["marketing_held_until"].startswith(f"{later:%Y-%m-%dT%H:%M}")
+    assert held["4004"]["slowed_until"].startswith(f"{later:%Y-%m-%dT%H:%M}")
+    assert (held["5005"]["marketing_held_until"], held["5005"]["slowed_until"]) == (None, None)
+    assert "marketing held until" in table.out
+    assert "slowed until" in table.out
+    assert table.out.count(f"{later:%Y-%m-%d %H:%M}") == 2

@@ -399,7 +399,7 @@ async def test_an_edited_body_is_replayed_and_the_old_one_kept(cluster: Cluster)
     [letter] = await letters(cluster)
     assert (letter["status"], letter["raw_body"]) == ("replayed", old)
     assert f"sha256 {hashlib.sha256(message.body).hexdigest()[:16]}" in letter["resolution"]
-    assert await audit_of(cluster) == [("ana", "dlq.replay", str(row["id"]))]
+    assert await audit_of(cluster) == [("ana", "dlq.edit", str(row["id"]))]
 
 
 @pytest.mark.parametrize(

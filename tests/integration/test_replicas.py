@@ -1,6 +1,7 @@
-"""Two replicas, one of them sick: the healthy one has all of the work, at production's figures.
+"""Two replicas, one of them sick: the healthy one has all of the work.
 
-Nothing heals before the end: what the sick one keeps, nobody works.
+Nothing heals before the end: what the sick one keeps, nobody works. It may keep it as long as in production;
+its hands are smaller than there and the time to give back is shorter.
 """
 
 import asyncio
@@ -23,7 +24,7 @@ from shared.consuming.standing import BRAKE_REASON
 from shared.durations import DURATIONS
 from shared.running.kit import Kit, Worker, WorkerSpec
 from shared.running.process import WorkerProcess
-from tests.integration.test_inbound_resolver import enriched, message, send
+from tests.integration.test_inbound_resolver import enriched, message
 from tests.integration.test_status_updater import report, update
 from tests.support.cluster import FAST, Cluster
 from tests.support.http import get
@@ -37,17 +38,57 @@ from workers.inbound_resolver.worker import SPEC as RESOLVER
 
 __all__ = ["sender"]
 
-#: Production's, but for the delay tiers that the test's virtual host has.
-SHIPPED: Final = replace(DURATIONS, retry_tier_s=FAST.retry_tier_s, redis_call_s=FAST.redis_call_s)
-CUSTOMERS: Final = [f"4917000001{number:02}" for number in range(60)]
+#: Production's, but for the delay tiers that the test's virtual host has, and for how soon one gives up.
+SICK: Final = replace(
+    DURATIONS,
+    retry_tier_s=FAST.retry_tier_s,
+    redis_call_s=FAST.redis_call_s,
+    give_back_s=2.0,
+    publish_confirm_s=3.0,
+    publish_claim_s=FAST.publish_claim_s,
+)
+#: A quarter of what is in hand is a batch, as in production.
+HANDS: Final = 80
+SMALL_HANDS: Final = {"PREFETCH": str(HANDS), "BATCH_SIZE": str(HANDS // 4)}
+#: Messages that are sent, of which so many find no place in one replica's hands.
+SENT: Final = 100
+LEFT: Final = SENT - HANDS
+#: Of a sender's lane: all of them have a place in its hands.
+EACH: Final = 60
+#: Of an updater's replica: three events each.
+MESSAGES: Final = 40
+CUSTOMERS: Final = [f"4917000001{number:02}" for number in range(25)]
 
 
-def inbound(count: int, first: int = 0) -> list[dict[str, Any]]:
-    return [message(number, CUSTOMERS[number % 60]) for number in range(first, first + count)]
+def inbound(count: int) -> list[dict[str, Any]]:
+    return [message(number, CUSTOMERS[number % len(CUSTOMERS)]) for number in range(count)]
+
+
+async def add_messages(cluster: Cluster) -> None:
+    mapping = await add_mapping(cluster.conn)
+    for number in range(MESSAGES):
+        await add_outbound(cluster.conn, mapping_id=mapping, wamid=f"wamid.{number}")
+
+
+async def report_all(cluster: Cluster) -> None:
+    """Three events of each message."""
+    for status in ("sent", "delivered", "read"):
+        events = [update(status, wamid=f"wamid.{number}") for number in range(MESSAGES)]
+        await asyncio.gather(*(report(cluster, event) for event in events))
+
+
+async def send(cluster: Cluster, count: int = SENT) -> None:
+    """More messages than one replica has hands for, or so many."""
+    await asyncio.gather(*(cluster.publish("wa.inbound", item["wa_id"], item) for item in inbound(count)))
 
 
 def told_wamids(cluster: Cluster) -> set[str]:
     return {item["wamid"] for item in enriched(cluster)}
+
+
+@pytest.fixture(autouse=True)
+def small_hands(cluster: Cluster) -> None:
+    cluster.environ |= SMALL_HANDS
 
 
 @asynccontextmanager
@@ -60,54 +101,51 @@ async def cut_off(cluster: Cluster, name: str, **environ: str) -> AsyncIterator[
 
 
 async def test_a_resolver_without_its_database_leaves_all_to_another(cluster: Cluster) -> None:
-    cluster.durations = SHIPPED
+    cluster.durations = SICK
     async with cut_off(cluster, "inbound-resolver") as proxy:
         async with cluster.conn.transaction():
             await cluster.conn.execute("lock table message_tracking")
-            await send(cluster, *inbound(700))
-            await until(lambda: _is_deep(cluster, "inbound-resolver", 100))
+            await send(cluster)
+            await until(lambda: _is_deep(cluster, "inbound-resolver", LEFT))
             proxy.refuse()
         async with cluster.running("inbound-resolver"):
-            await until(lambda: len(told_wamids(cluster)) == 700)
+            await until(lambda: len(told_wamids(cluster)) == SENT)
     assert await cluster.depth("dlq-handler") == 0
 
 
 async def test_an_updater_without_its_database_hands_over_the_proofs_it_holds(cluster: Cluster) -> None:
     """Begun or not: a proof that nobody stores would let its message be sent again."""
-    cluster.durations = SHIPPED
-    mapping = await add_mapping(cluster.conn)
-    for number in range(300):
-        await add_outbound(cluster.conn, mapping_id=mapping, wamid=f"wamid.{number}")
+    cluster.durations = SICK
+    await add_messages(cluster)
     async with cut_off(cluster, "status-updater") as proxy:
         async with cluster.conn.transaction():
             await cluster.conn.execute("lock table status_events")
-            for status in ("sent", "delivered", "read"):
-                await report(cluster, *(update(status, wamid=f"wamid.{number}") for number in range(300)))
-            await until(lambda: _is_deep(cluster, "status-updater", 100))
+            await report_all(cluster)
+            await until(lambda: _is_deep(cluster, "status-updater", 3 * MESSAGES - HANDS))
             proxy.refuse()
         async with cluster.running("status-updater"):
-            await until(lambda: _count(cluster, "message_tracking where status = 'read'", 300))
+            await until(lambda: _count(cluster, "status_events", 3 * MESSAGES))
 
 
 async def test_a_sender_without_its_database_leaves_all_lanes_to_another(sender: Sender) -> None:
     """Some are on their way to the platform when it happens: their answers are kept, and nothing else."""
     cluster = sender.cluster
-    cluster.durations = SHIPPED
+    cluster.durations = SICK
     environ = {"WHATSAPP_API_URL": sender.url, "WHATSAPP_PHONE_NUMBER_ID": "1001"}
     environ |= {"WHATSAPP_NUMBER_MPS": "100000"}
     async with cut_off(cluster, "outbound-sender", **environ) as proxy:
         async with cluster.conn.transaction():
             await cluster.conn.execute("lock table message_tracking")
             for lane in ("reply", "utility", "bulk"):
-                for number in range(230):
+                for number in range(EACH):
                     customer = f"4917{lane == 'bulk':d}{lane == 'reply':d}00{number:05}"
                     await sender.ask(text(f"{lane}.{number}", customer), lane)
             for queue in ("outbound-sender", "outbound-sender.utility", "outbound-sender.bulk"):
                 await until(lambda queue=queue: _is_taken(cluster, queue))  # type: ignore[misc]
             proxy.refuse()
         async with sender.running():
-            await until(lambda: _count(cluster, "message_tracking where status = 'sent'", 690))
-    assert (await sender.sandbox.stats())["accepted"] == 690
+            await until(lambda: _count(cluster, "message_tracking where status = 'sent'", 3 * EACH))
+    assert (await sender.sandbox.stats())["accepted"] == 3 * EACH
     assert await cluster.depth("dlq-handler") == 0
 
 
@@ -138,7 +176,7 @@ async def braking(cluster: Cluster) -> AsyncIterator[None]:
     async with asyncio.TaskGroup() as group:
         running = group.create_task(process.run())
         await until(lambda: _count_consumers(cluster, "inbound-resolver", 1))
-        await send(cluster, *inbound(700))
+        await send(cluster)
         await until(lambda: _count_consumers(cluster, "inbound-resolver", 0))
         try:
             yield
@@ -148,9 +186,9 @@ async def braking(cluster: Cluster) -> AsyncIterator[None]:
 
 
 async def test_a_braking_resolver_leaves_all_but_its_tries_to_another(cluster: Cluster) -> None:
-    cluster.durations = SHIPPED
+    cluster.durations = SICK
     async with braking(cluster), cluster.running("inbound-resolver"):
-        await until(lambda: len(told_wamids(cluster)) == 700)
+        await until(lambda: len(told_wamids(cluster)) == SENT)
     assert await cluster.depth("dlq-handler") == 0
 
 
@@ -159,7 +197,7 @@ async def test_an_idle_queue_does_not_clear_the_brake_of_another(
 ) -> None:
     """The worker is live all the time, and not ready until the brake itself lets go."""
     caplog.set_level("INFO")
-    cluster.durations = SHIPPED
+    cluster.durations = SICK
     async with braking(cluster):
         port = next(text for text in caplog.messages if "health on port" in text).rpartition(" ")[2]
         told = f"{INBOUND_RESOLVER}: {BRAKE_REASON}"
@@ -190,18 +228,17 @@ async def login(servers: Servers, cluster: Cluster, write: str) -> AsyncIterator
 async def test_a_resolver_that_cannot_publish_leaves_all_to_another(
     cluster: Cluster, servers: Servers
 ) -> None:
-    cluster.durations = SHIPPED
+    cluster.durations = SICK
+    await send(cluster)
     async with (
         login(servers, cluster, r"^(?!wa\.events$).*") as url,
         cluster.running("inbound-resolver", RABBITMQ_URL=url),
     ):
-        await until(lambda: _count_consumers(cluster, "inbound-resolver", 1))
-        await send(cluster, *inbound(700))
-        await until(lambda: _is_deep(cluster, "inbound-resolver", 100))
+        await until(lambda: _is_deep(cluster, "inbound-resolver", LEFT))
         async with cluster.running("inbound-resolver"):
-            await until(lambda: len(told_wamids(cluster)) == 700)
+            await until(lambda: len(told_wamids(cluster)) == SENT)
             marked = "message_tracking where published_at is not null"
-            await until(lambda: _count(cluster, marked, 700))
+            await until(lambda: _count(cluster, marked, SENT))
     assert await cluster.depth("dlq-handler") == 0
 
 
@@ -210,10 +247,8 @@ async def test_an_updater_whose_publishing_connection_is_gone_leaves_all_to_anot
 ) -> None:
     """Its events would be left to the scheduler, ten seconds for each batch."""
     caplog.set_level("INFO")
-    cluster.durations = SHIPPED
-    mapping = await add_mapping(cluster.conn)
-    for number in range(300):
-        await add_outbound(cluster.conn, mapping_id=mapping, wamid=f"wamid.{number}")
+    cluster.durations = SICK
+    await add_messages(cluster)
     async with (
         proxied(cluster.rabbitmq_url) as proxy,
         cluster.running("status-updater", RABBITMQ_URL=proxy.url(cluster.rabbitmq_url)),
@@ -222,31 +257,30 @@ async def test_an_updater_whose_publishing_connection_is_gone_leaves_all_to_anot
         proxy.close_port()
         await close_connections(servers, cluster, "wabus status-updater:publish")
         await until(lambda: "status-updater:publish to RabbitMQ was lost" in caplog.text)
-        for status in ("sent", "delivered", "read"):
-            await report(cluster, *(update(status, wamid=f"wamid.{number}") for number in range(300)))
+        await report_all(cluster)
         await until(lambda: "publishing to RabbitMQ is away" in caplog.text)
         async with cluster.running("status-updater"):
-            await until(lambda: _count(cluster, "message_tracking where status = 'read'", 300))
+            await until(lambda: _count(cluster, "status_events", 3 * MESSAGES))
         await proxy.open_port()
 
 
 async def test_a_full_queue_of_enriched_messages_kills_none_however_long_it_lasts(
     cluster: Cluster, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Ten hours at another pace: what is tried comes back more often than RabbitMQ's limit allows."""
-    tries = 3 * cluster.durations.delivery_limit
-    cluster.durations = replace(cluster.durations, give_back_s=0.3, hold_when_store_away_s=0.3)
+    """Ten hours at another pace: what is tried is given back more often than RabbitMQ's limit allows."""
+    tries = 2 * cluster.durations.delivery_limit
+    cluster.durations = replace(cluster.durations, give_back_s=0.1, hold_when_store_away_s=0.1)
     full = await cluster.channel.declare_queue(
         "test.full", arguments={"x-max-length": 1, "x-overflow": "reject-publish"}
     )
     await full.bind("wa.events", "inbound.enriched")
     async with cluster.running("inbound-resolver"):
-        await send(cluster, *inbound(700))
-        await until(lambda: caplog.text.count("1 deliveries of inbound-resolver cannot be done") >= tries)
+        await send(cluster, 1)
+        await until(lambda: caplog.text.count("1 deliveries of inbound-resolver are given back") >= tries)
         await until(lambda: _count_consumers(cluster, "inbound-resolver", 0))
         await full.delete(if_empty=False)
-        await until(lambda: len(told_wamids(cluster)) == 700)
-        await until(lambda: _count(cluster, "message_tracking where published_at is not null", 700))
+        await until(lambda: len(told_wamids(cluster)) == 1)
+        await until(lambda: _count(cluster, "message_tracking where published_at is not null", 1))
     assert await cluster.depth("dlq-handler") == 0
 
 
@@ -255,18 +289,18 @@ async def test_a_resolver_that_cannot_store_kills_none_however_long_it_lasts(
 ) -> None:
     """A full disk: PostgreSQL looks well whenever one looks at it, and takes nothing."""
     caplog.set_level("INFO")
-    tries = 10 * cluster.durations.delivery_limit
-    cluster.durations = replace(cluster.durations, give_back_s=0.3, hold_when_store_away_s=0.2)
+    tries = 2 * cluster.durations.delivery_limit
+    cluster.durations = replace(cluster.durations, give_back_s=0.1, hold_when_store_away_s=0.1)
     await cluster.conn.execute(
         """create function refuse() returns trigger language plpgsql as
            $$ begin raise exception 'no space left' using errcode = '53100'; end $$;
            create trigger refuse before insert on message_tracking execute function refuse()"""
     )
     async with cluster.running("inbound-resolver"):
-        await send(cluster, *inbound(700))
-        await until(lambda: caplog.text.count("PostgreSQL is back") >= tries)
+        await send(cluster, 1)
+        await until(lambda: caplog.text.count("1 deliveries of inbound-resolver are given back") >= tries)
         await cluster.conn.execute("drop trigger refuse on message_tracking")
-        await until(lambda: len(told_wamids(cluster)) == 700)
+        await until(lambda: len(told_wamids(cluster)) == 1)
     assert await cluster.depth("dlq-handler") == 0
 
 

@@ -4,10 +4,9 @@ import json
 from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime
 
-import asyncpg
 import pytest
 
-from shared.errors import StoreConflict, StoreDataError, StoreError
+from shared.errors import StoreConflict, StoreDataError, StoreError, StoreMisconfigured
 from shared.postgres.aside import RowsAside
 from shared.postgres.database import Database
 from tests.support.cluster import Cluster
@@ -27,7 +26,7 @@ class Worker:
 
     async def __call__(self, rows: Sequence[int]) -> int:
         if 7 in rows:
-            raise StoreDataError("no right") from asyncpg.InsufficientPrivilegeError("no right")
+            raise StoreMisconfigured("no right")
         if any(row < 0 for row in rows):
             raise StoreDataError("a bad row")
         if 13 in rows:

@@ -168,15 +168,41 @@ async def test_migrating_by_the_workers_login_is_one_line_and_exit_1(
         assert refused.err.count("\n") == 1
 
 
-async def test_a_worker_whose_login_was_granted_nothing_says_so_and_exits_1(
-    cluster: Cluster, processes: Processes
+@pytest.mark.parametrize(
+    ("revoked", "told"),
+    [
+        ("all on all tables in schema public", "permission denied for table schema_migrations"),
+        ("usage on schema public", "does not find schema_migrations"),
+    ],
+)
+async def test_a_worker_whose_login_was_granted_nothing_waits_says_so_and_goes_on(
+    cluster: Cluster, processes: Processes, revoked: str, told: str
 ) -> None:
-    await cluster.conn.execute("revoke all on all tables in schema public from wabus_worker")
+    await cluster.conn.execute("revoke usage on schema public from public")
+    await cluster.conn.execute(f"revoke {revoked} from wabus_worker")
     program = processes.start_shipped("status-updater")
-    assert await program.until_exit() == 1
-    [said] = [message for message in program.messages() if "permission denied" in message]
+    said = await program.until_says(told)
     assert "schema/roles.sql" in said
+    assert program.exit_code is None
+    await cluster.conn.execute(ROLES.read_text())
+    await program.until_ready()
     assert "Traceback" not in program.log.read_text()
+
+
+async def test_the_role_is_given_the_schema_that_was_migrated_whatever_its_name(
+    empty_database: str, migrated_template: str
+) -> None:
+    url = f"{empty_database}?search_path=messages"
+    async with connected(url) as conn:
+        await conn.execute("create schema messages")
+        await migrate(url)
+        await conn.execute(ROLES.read_text())
+        assert not await conn.fetchval("select has_schema_privilege('public', 'messages', 'create')")
+        await conn.execute(f"grant wabus_worker to {WORKER}")
+    async with connected(with_login(url, WORKER, WORKER)) as worker:
+        await worker.execute("insert into leases values ('x', gen_random_uuid(), now())")
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            await worker.execute("delete from schema_migrations")
 
 
 def test_the_migrating_login_may_be_another_than_the_workers() -> None:

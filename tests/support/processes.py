@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -24,13 +24,16 @@ _ROOT: Final = Path(__file__).resolve().parents[2]
 
 
 class Program:
-    """One process. Its output is in `log`."""
+    """One process, or the first of a namespace that `within` makes. Its output is in `log`."""
 
-    def __init__(self, arguments: list[str], environ: Mapping[str, str], log: Path) -> None:
+    def __init__(
+        self, arguments: list[str], environ: Mapping[str, str], log: Path, within: Sequence[str] = ()
+    ) -> None:
         self.log = log
+        self._is_within = bool(within)
         with log.open("wb") as sink:
             self._process = subprocess.Popen(
-                [sys.executable, *arguments],
+                [*within, sys.executable, *arguments],
                 cwd=_ROOT,
                 env={"PATH": os.environ["PATH"], **environ},
                 stdin=subprocess.DEVNULL,
@@ -45,7 +48,27 @@ class Program:
 
     def send(self, number: signal.Signals) -> None:
         """Send a signal."""
-        self._process.send_signal(number)
+        pid = self._pid
+        assert pid is not None
+        os.kill(pid, number)
+
+    def catches(self, number: signal.Signals) -> bool:
+        """Whether it has a handler for a signal."""
+        pid = self._pid
+        if pid is None:
+            return False
+        status = Path(f"/proc/{pid}/status").read_text()
+        caught = next(line for line in status.splitlines() if line.startswith("SigCgt:"))
+        return bool(int(caught.split()[1], 16) >> (number - 1) & 1)
+
+    @property
+    def _pid(self) -> int | None:
+        """None where its namespace is being made."""
+        pid = self._process.pid
+        if not self._is_within:
+            return pid
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        return int(children[0]) if children else None
 
     def end(self) -> None:
         """`kill -9`, whatever state it is in, and wait for its end."""
@@ -106,6 +129,13 @@ class Processes:
         """Start a worker as an operator does, at production's pace."""
         return self._start(name, ["-m", "workers", "worker", name], environ)
 
+    def start_as_process_1(self, name: str, **environ: str) -> Program:
+        """As a container does: in a namespace of its own. Where that is not allowed, the test is skipped."""
+        within = ("unshare", "--fork", "--pid", "--kill-child")
+        if subprocess.run([*within, "true"], capture_output=True, check=False).returncode:
+            pytest.skip("no process may be made the first of a namespace here (unshare --fork --pid)")
+        return self._start(name, ["-m", "workers", "worker", name], environ, within)
+
     async def crash(self, name: str, point: CrashPoint, **environ: str) -> None:
         """Start a worker and wait until it has killed itself at a point. Its locks do not outlive it long."""
         program = self.start(name, point, **{"LOCK_TTL_SECONDS": "1"} | environ)
@@ -119,10 +149,12 @@ class Processes:
             print(f"--- {title}: exit code {program.exit_code}; the end of {program.log}")
             print(*program.log.read_text(errors="replace").splitlines()[-_LINES_SHOWN:], sep="\n")
 
-    def _start(self, name: str, arguments: list[str], environ: Mapping[str, str]) -> Program:
+    def _start(
+        self, name: str, arguments: list[str], environ: Mapping[str, str], within: Sequence[str] = ()
+    ) -> Program:
         title = f"{len(self._started) + 1}-{name}"
         log = self._directory / f"{title}.log"
-        program = Program(arguments, self._cluster.environment(**environ), log)
+        program = Program(arguments, self._cluster.environment(**environ), log, within)
         self._started.append((title, program))
         return program
 

@@ -9,7 +9,11 @@ from tests.support.witness import describe, witness
 
 Condition = Callable[[], bool | Awaitable[bool]]
 
-_POLL_S: Final = 0.005
+#: Pause between two looks: at first, and at most. It grows with the wait, of which it is a small part: looks
+#: take time from what they wait for.
+_PAUSE_S: Final = 0.005
+_PAUSE_MAX_S: Final = 0.1
+_PAUSE_SHARE: Final = 0.05
 #: How long a last look may take that is only there to tell what it sees.
 _LAST_LOOK_S: Final = 5.0
 
@@ -27,10 +31,12 @@ async def until(condition: Condition, timeout_s: float | None = None) -> None:
     at a last look.
     """
     patience_s = Patience.seconds if timeout_s is None else timeout_s
+    clock = asyncio.get_running_loop().time
+    began = clock()
     try:
         async with asyncio.timeout(patience_s) as patience:
             while not await _holds(condition):  # noqa: ASYNC110 - conditions of other processes too
-                await asyncio.sleep(_POLL_S)
+                await asyncio.sleep(min(max(_PAUSE_S, _PAUSE_SHARE * (clock() - began)), _PAUSE_MAX_S))
     except TimeoutError as error:
         if not patience.expired():  # it is the condition's own
             raise

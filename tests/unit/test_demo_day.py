@@ -3,8 +3,8 @@
 from collections import Counter
 from collections.abc import Mapping
 
-from deploy.demo.customers import SPECIAL, make_cast
-from deploy.demo.day import Day
+from deploy.demo.customers import SPECIAL, TOO_LONG, make_cast
+from deploy.demo.day import LOCKED_NUMBER, Day
 from deploy.demo.figures import Latency, make_figures, measure
 from deploy.demo.invariants.evidence import Accepted, EnrichedSeen, Evidence, InboundSent, Message, Outage
 from deploy.demo.poison import make_poison
@@ -32,7 +32,9 @@ def test_a_day_has_its_customers_campaign_and_opt_outs() -> None:
     assert len(recipients) == DAY.campaign
     assert len(cast.opted_out) == DAY.opted_out
     assert cast.opted_out <= recipients
-    assert not any(wa_id.endswith(SPECIAL) for wa_id in recipients)
+    assert {wa_id for wa_id in recipients if wa_id.endswith(SPECIAL)} == cast.too_long
+    assert {wa_id[-3:] for wa_id in cast.too_long} == {TOO_LONG}
+    assert not cast.opted_out & cast.too_long
 
 
 def test_a_day_has_repetitions_bursts_and_every_special_recipient_within_its_length() -> None:
@@ -42,8 +44,18 @@ def test_a_day_has_repetitions_bursts_and_every_special_recipient_within_its_len
     assert len({message.wamid for message in incoming}) == len(incoming)
     assert any(message.again_s for message in incoming)
     assert max(len(customer.incoming) for customer in cast.customers) > 15
-    assert {customer.wa_id[-3:] for customer in cast.customers if not customer.is_plain} == set(SPECIAL)
+    special = [customer for customer in cast.customers if not customer.is_plain]
+    assert {customer.wa_id[-3:] for customer in special if customer not in cast.bystanders} == set(SPECIAL)
     assert all(0 <= message.at_s <= DAY.duration_s for message in incoming)
+
+
+def test_only_who_locks_the_third_number_and_bystanders_talk_to_it() -> None:
+    cast = make_cast(DAY)
+    there = {customer for customer in cast.customers if customer.number == LOCKED_NUMBER}
+
+    assert {customer.wa_id[-3:] for customer in there - set(cast.bystanders)} == {"916", "921"}
+    assert set(cast.bystanders) < there
+    assert all(customer.replies and customer.reply_dies_of is None for customer in cast.bystanders)
 
 
 def test_poison_bodies_differ_and_their_reasons_are_ours() -> None:

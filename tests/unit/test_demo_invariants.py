@@ -45,6 +45,7 @@ GOOD = Evidence(
     deaths=[BAD],
     correlated=[Correlated("m-ana", "conv")],
     opted_out=frozenset({"4917003"}),
+    too_long=frozenset({"4917917"}),
     messages=[RECEIVED, SECOND, REPLY, REFUSED, OFFER],
     events=[
         StatusEvent("in-1", "processed"),
@@ -59,7 +60,11 @@ GOOD = Evidence(
         Conversation("m-ben", BEN, "active"),
     ],
     letters=[DeadLetter(b"bad", "invalid_payload", "no JSON")],
-    recipients=[Recipient("4917002", "sent"), Recipient("4917003", "skipped", "opted_out")],
+    recipients=[
+        Recipient("4917002", "sent"),
+        Recipient("4917003", "skipped", "opted_out"),
+        Recipient("4917917", "failed", None, "132005"),
+    ],
     accepted=[Accepted("out-1", "4917001", 4.1), Accepted("out-3", "4917002", 5.0)],
     told=[Told("out-1", "outbound.sent"), Told("out-2", "outbound.failed"), Told("out-3", "outbound.sent")],
     remains=Remains(queues={"inbound-resolver": 0}),
@@ -108,9 +113,13 @@ def test_an_invariant_is_kept_and_put_to_the_test_on_a_good_day(invariant: Invar
         (outbound.told_once, {"told": [*GOOD.told, GOOD.told[0]]}),
         (outbound.told_once, {"told": [GOOD.told[0], Told("out-2", "outbound.sent"), GOOD.told[2]]}),
         (outbound.recipients_once, {"accepted": [*GOOD.accepted, GOOD.accepted[1]]}),
+        (cluster.nothing_else_died, {"letters": [*GOOD.letters, DeadLetter(b'{"wa_id":"4917917"}', "x")]}),
         (outbound.recipients_once, {"recipients": [*GOOD.recipients, Recipient("4917009", "queued")]}),
         (outbound.opted_out_spared, {"opted_out": frozenset({"4917002", "4917003"})}),
         (outbound.opted_out_spared, {"recipients": [Recipient("4917003", "skipped", "window_closed")]}),
+        (outbound.wrong_values_fail_alone, {"recipients": GOOD.recipients[:2]}),
+        (outbound.wrong_values_fail_alone, {"recipients": [Recipient("4917917", "failed", None, "132001")]}),
+        (outbound.wrong_values_fail_alone, {"too_long": frozenset()}),
         (outbound.highest_status, change_row(REPLY, status="delivered")),
         (outbound.highest_status, change_row(SECOND, status="processed")),
         (outbound.highest_status, change_row(REFUSED, status="queued")),
@@ -132,6 +141,26 @@ def test_an_invariant_is_broken_by_what_it_forbids(invariant: Invariant, changes
 
     assert not verdict.is_kept
     assert all(verdict.violations)
+
+
+def test_a_reply_that_the_platform_took_back_is_accepted_once_more() -> None:
+    taken_back = replace(REPLY, attempts=2)
+    events = [*GOOD.events, StatusEvent("out-1", "failed", 1)]
+    good = replace(
+        GOOD, **change_row(REPLY, attempts=2), events=events, accepted=[*GOOD.accepted, GOOD.accepted[0]]
+    )
+
+    assert taken_back in good.messages
+    assert outbound.replies_once(good).is_kept
+    assert not outbound.replies_once(replace(good, events=GOOD.events)).is_kept
+
+
+def test_who_cannot_be_reached_with_the_template_may_die() -> None:
+    body = b'{"campaign_id":"spring","wa_id":"4917917"}'
+
+    assert cluster.nothing_else_died(
+        replace(GOOD, letters=[*GOOD.letters, DeadLetter(body, "send_rejected")])
+    ).is_kept
 
 
 def test_every_invariant_has_an_example_that_breaks_it() -> None:

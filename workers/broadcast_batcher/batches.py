@@ -8,9 +8,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import asyncpg
+from pydantic import ValidationError
 
 from shared.amqp.topology import OUTBOUND
-from shared.campaigns.clock import record_finished
+from shared.campaigns.clock import JOB, record_finished
 from shared.campaigns.events import Change, campaign_updated
 from shared.campaigns.messages import DEFAULT_CATEGORY, Content, Reachability, SkipReason, prepare
 from shared.campaigns.recipients import read_reachability, read_variables
@@ -19,6 +20,7 @@ from shared.ids import time_ordered_uuid
 from shared.observability.logs import Operation, fields, get_logger
 from shared.observability.tracing import read_trace
 from shared.payloads import OutboundMessage, Template, encode
+from shared.postgres.aside import RowsAside
 from shared.postgres.database import Connection, Database
 from shared.postgres.outbox import Outbox, OutboxEvent
 from workers.broadcast_batcher.decisions import allowance
@@ -49,13 +51,23 @@ class Batches:
         default_number: str,
     ) -> None:
         self._database = database
+        self._aside = RowsAside(database)
         self._outbox = outbox
         self._durations = durations
         self._mps_of = mps_of
         self._default_number = default_number
 
     async def make_next(self, campaign_id: str) -> None:
-        """Queue the next batch if it is due and the number's rate allows; else do nothing."""
+        """Queue the next batch if it is due and the number's rate allows; else do nothing.
+
+        A campaign that cannot be read is set aside: it is not due for a while.
+        """
+        try:
+            await self._make_next(campaign_id)
+        except ValidationError as error:
+            await self._aside.put(JOB, campaign_id, f"{error.title} cannot be read from its row")
+
+    async def _make_next(self, campaign_id: str) -> None:
         async with self._database.transaction() as connection:
             due = await connection.fetchrow(QUERIES["lock_due"], campaign_id)
             if due is None:
@@ -70,7 +82,7 @@ class Batches:
             messages = [_outbound(message, due) for message in batch.messages.values()]
             await self._outbox.record(connection, messages)
             if len(batch.messages) + len(batch.skipped) < limit:
-                events += await record_finished(connection, self._outbox, campaign_id)
+                events += await record_finished(connection, self._outbox, [campaign_id])
         await self._outbox.publish([*events, *messages])
         self._report(due, batch)
 

@@ -4,7 +4,6 @@ Owns options, questions and exit codes. Reading the file is `campaign_file`'s, t
 the controls `campaign_control`'s, what is shown `campaign_status`'.
 """
 
-import os
 import sys
 import time
 from dataclasses import asdict
@@ -47,7 +46,7 @@ from workers.cli.campaign_template import (
     read_params,
 )
 from workers.cli.confirmation import demand_consent, yes_option
-from workers.cli.operation import by_option, json_option, run_on_database, silence_logs
+from workers.cli.operation import by_option, json_option, read_settings, run_on_database, silence_logs
 from workers.cli.printing import print_json
 from workers.cli.publishing import open_publisher
 
@@ -162,7 +161,7 @@ def launch(
     given), by name, or by position where columns are named 1, 2, 3 or --template-file says so. Who lacks one
     that is needed is skipped. The same command again does nothing new.
     """
-    settings = Settings.from_env(os.environ)
+    settings = read_settings()
     choice = _read_choice(options)
     wanted = _read_campaign(settings, options)
     definition = _read_definition(wanted, template_file)
@@ -196,7 +195,7 @@ def launch(
 @json_option
 def status(campaign_id: str | None, limit: int, watch: bool, as_json: bool) -> None:
     """Show how far campaigns are: recipients by status, messages a second, time left, what holds them."""
-    settings = Settings.from_env(os.environ)
+    settings = read_settings()
     while True:
         statuses = _show_statuses(settings, campaign_id, limit, as_json)
         if not watch or all(item.status in ("done", "cancelled") for item in statuses):
@@ -257,14 +256,14 @@ def cancel(campaign_id: str, yes: bool, by: str, as_json: bool) -> None:
 
 def _ask_to_cancel(campaign_id: str, as_json: bool) -> None:
     """Ask only about a campaign that a cancel would change."""
-    settings = Settings.from_env(os.environ)
+    settings = read_settings()
     if run_on_database(settings, lambda database: is_cancellable(database, campaign_id)):
         deed = f"Campaign {campaign_id} would be cancelled, and who was not reached skipped"
         demand_consent(deed, campaign_id, yes=False, as_json=as_json)
 
 
 def _control(action: str, campaign_id: str, by: str, as_json: bool) -> None:
-    settings = Settings.from_env(os.environ)
+    settings = read_settings()
 
     async def work(database: Database) -> Controlled:
         async with open_publisher(settings) as publisher:

@@ -5,6 +5,8 @@ Owns options and output; the work is `deploy.demo`'s.
 
 import os
 import random
+import shlex
+import shutil
 import sys
 from pathlib import Path
 from typing import Final
@@ -29,7 +31,7 @@ Example:
 
 #: A gateway's publish, for people with nothing but curl.
 _PUBLISH: Final = """\
-  curl -s "$RABBITMQ_MANAGEMENT_URL/api/exchanges/%2F/wa.inbound/publish" -d '{
+curl -s "$RABBITMQ_MANAGEMENT_URL/api/exchanges/%2F/wa.inbound/publish" -d '{
     "routing_key": "491700000001", "properties": {}, "payload_encoding": "string",
     "payload": "{\\"wamid\\": \\"w1\\", \\"wa_id\\": \\"491700000001\\", \\"timestamp\\": 1760000000}"}'"""
 
@@ -102,10 +104,29 @@ def _explain(root: Path, state: DemoState) -> None:
     click.echo(
         f"\nlogs               {logs_of(root)}\n"
         f"settings           {env_of(root)} and {settings_of(root)}\n\n"
-        "Try next:\n"
-        "  set -a; . .stack/env; . .stack/demo.env; set +a\n"
-        "  wabus doctor\n"
-        f"{_PUBLISH}\n"
-        "  wabus message show 491700000001\n"
-        "  wabus demo --down"
+        "Try next:"
     )
+    for command in next_steps(root, sys.argv[0]):
+        click.echo(f"  {command}")
+
+
+def next_steps(root: Path, program: str) -> list[str]:
+    """Commands to try that work as they are, in this shell and directory. `program`: how we were called."""
+    if Path(program).name == "wabus":
+        wabus = "wabus" if shutil.which("wabus") == program else _reach(Path(program))
+    else:
+        wabus = f"{shlex.quote(sys.executable)} -m workers"
+    return [
+        f"set -a; . {_reach(env_of(root))}; . {_reach(settings_of(root))}; set +a",
+        f"{wabus} doctor",
+        _PUBLISH,
+        f"{wabus} message show 491700000001",
+        f"{wabus} demo --down",
+    ]
+
+
+def _reach(path: Path) -> str:
+    """A path as a shell takes it here: short below the working directory, and never looked up in PATH."""
+    here = Path.cwd()
+    below = path.absolute().is_relative_to(here)
+    return shlex.quote(f"./{path.absolute().relative_to(here)}" if below else str(path.absolute()))

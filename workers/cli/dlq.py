@@ -4,8 +4,6 @@ Owns options and exit codes; the work is `shared.deadletters`', what is chosen `
 `dlq_view`'s.
 """
 
-import logging
-import os
 import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final, TypeVar
@@ -26,7 +24,7 @@ from workers.cli.confirmation import Unconfirmed, can_ask, demand_consent, yes_o
 from workers.cli.dlq_choice import Choice, choose, demand_restriction, demand_unrouted, resolve
 from workers.cli.dlq_edit import edit_body
 from workers.cli.dlq_replay import Tally, open_replayer, replay_at_rate
-from workers.cli.operation import run_on_database
+from workers.cli.operation import by_option, json_option, read_settings, run_on_database, silence_logs
 
 T = TypeVar("T")
 Command = Callable[..., Any]
@@ -67,9 +65,7 @@ _WHY: Final = "replayed by an operator"
 _routing_key = click.option(
     "--routing-key", metavar="KEY", help="For unrouted ones: publish under this key, not their own."
 )
-_json = click.option("--json", "as_json", is_flag=True, help="One JSON object, for programs.")
 _all = click.option("--all", "everything", is_flag=True, help="Everything open; no ids, no filters.")
-_by = click.option("--by", envvar="USER", default="unknown", show_default="$USER", help="Who decides this.")
 
 
 def _filters(command: Command) -> Command:
@@ -81,14 +77,14 @@ def _filters(command: Command) -> Command:
 @click.group(epilog="\b\nExample:\n  wabus dlq list --reason database_error --older-than 15m")
 def dlq() -> None:
     """Look at dead letters, put them back to work, or dismiss them."""
-    logging.getLogger().addHandler(logging.NullHandler())  # errors are told once, by us
+    silence_logs()
 
 
 @dlq.command("list", epilog="\b\nExample:\n  wabus dlq list --queue outbound-sender --newer-than 2h")
 @_filters
 @click.option("--settled", is_flag=True, help="Those replayed or dismissed, instead of the open ones.")
 @click.option("--limit", default=50, show_default=True, type=click.IntRange(1), help="Rows shown.")
-@_json
+@json_option
 def list_(settled: bool, limit: int, as_json: bool, **filters: Any) -> None:
     """List dead letters, the most pressing first, and count them by reason.
 
@@ -111,7 +107,7 @@ def list_(settled: bool, limit: int, as_json: bool, **filters: Any) -> None:
 
 @dlq.command(epilog="\b\nExample:\n  wabus dlq show 3f2a9c1e")
 @click.argument("letter_id", metavar="ID")
-@_json
+@json_option
 def show(letter_id: str, as_json: bool) -> None:
     """Show everything of one dead letter, the message's text too. A unique beginning of its id will do."""
 
@@ -141,8 +137,8 @@ def show(letter_id: str, as_json: bool) -> None:
 @click.option("--accept-duplicate", is_flag=True, help="send_ambiguous too: the customer may get it twice.")
 @_routing_key
 @click.option("--dry-run", is_flag=True, help="Tell what would go back, change nothing.")
-@_by
-@_json
+@by_option
+@json_option
 def replay(
     ids: tuple[str, ...],
     everything: bool,
@@ -198,8 +194,8 @@ def replay(
 @click.argument("letter_id", metavar="ID")
 @_routing_key
 @click.option("--accept-duplicate", is_flag=True, help="send_ambiguous too: the customer may get it twice.")
-@_by
-@_json
+@by_option
+@json_option
 def edit(letter_id: str, routing_key: str | None, accept_duplicate: bool, by: str, as_json: bool) -> None:
     """Open the body of a dead letter in $EDITOR, and replay what is saved there.
 
@@ -245,8 +241,8 @@ def edit(letter_id: str, routing_key: str | None, accept_duplicate: bool, by: st
 @click.option("--why", required=True, help="Kept with each of them.")
 @click.option("--dry-run", is_flag=True, help="Tell what would be dismissed, change nothing.")
 @yes_option
-@_by
-@_json
+@by_option
+@json_option
 def dismiss(
     ids: tuple[str, ...],
     everything: bool,
@@ -301,7 +297,7 @@ def _tell_how_far(tally: Tally, error: BaseException) -> None:
 
 
 def _settings() -> Settings:
-    return Settings.from_env(os.environ)
+    return read_settings()
 
 
 def _run(work: Callable[[Database], Awaitable[T]]) -> T:

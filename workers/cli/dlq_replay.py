@@ -6,8 +6,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from uuid import UUID
 
-import aio_pika
-
+from shared.amqp.opening import open_connection
 from shared.amqp.pika_link import BROKER_ERRORS, Link
 from shared.amqp.pika_publisher import PikaPublisher
 from shared.deadletters.replay import CHUNK, NOWHERE, Replayer, ReplayReport
@@ -31,7 +30,7 @@ async def open_replayer(settings: Settings, database: Database) -> AsyncIterator
     """A replayer with a connection of its own. Raises BrokerUnavailable at once where RabbitMQ is away."""
     url = settings.rabbitmq_url.get_secret_value()
     try:
-        async with await aio_pika.connect(url, timeout=10):
+        async with await open_connection(url):
             pass
     except BROKER_ERRORS as error:
         raise unreached_broker(url, error) from error

@@ -4,7 +4,6 @@ Owns asking all servers at once and showing what was found; the looking is `diag
 """
 
 import asyncio
-import os
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Final
@@ -18,7 +17,7 @@ from workers.cli.diagnosis.finding import Finding, Level, is_failed
 from workers.cli.diagnosis.postgres import diagnose_postgres
 from workers.cli.diagnosis.rabbitmq import diagnose_rabbitmq
 from workers.cli.diagnosis.redis import diagnose_redis
-from workers.cli.operation import json_option, silence_logs
+from workers.cli.operation import json_option, read_settings, silence_logs
 from workers.cli.printing import escape_cell, open_console, print_json
 
 _EPILOG: Final = """\b
@@ -38,7 +37,7 @@ def doctor(as_json: bool) -> None:
     where anything is an error; a warning alone is none.
     """
     silence_logs()
-    findings = asyncio.run(_look(Settings.from_env(os.environ)))
+    findings = asyncio.run(_look(read_settings()))
     worst = next((level for level in (Level.ERROR, Level.WARN) if _count(findings, level)), Level.OK)
     if as_json:
         told = [asdict(finding) for finding in findings]

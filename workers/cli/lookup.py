@@ -5,7 +5,7 @@ Owns the reading; never a body, a text or metadata. Showing it is `message`'s.
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, TypeAlias
 from uuid import UUID
 
@@ -28,12 +28,14 @@ class Story:
     """Mappings with their `messages`, each with `attempts`, `status_events`, `deferral`, `dead_letters`.
 
     `found_by`: `message`, `conversation`, `customer` or `reference`; the last two lists have no message here.
+    A mapping's `message_count`, and `counts` of a customer, say how many there are: fewer may be here.
     """
 
     found_by: str
     mappings: Sequence[Row]
     status_events: Sequence[Row]
     dead_letters: Sequence[Row]
+    counts: Row = field(default_factory=dict)
 
     @property
     def is_empty(self) -> bool:
@@ -41,7 +43,7 @@ class Story:
         return not (self.mappings or self.status_events or self.dead_letters)
 
 
-async def look_up(database: Database, reference: str, limit: int) -> Story:
+async def look_up(database: Database, reference: str, limit: int | None) -> Story:
     """Everything about a wamid, an id of ours or of others, or a customer with the last `limit` messages."""
     async with database.connection() as connection, connection.transaction(readonly=True):
         named = read_uuid(reference), reference
@@ -54,10 +56,18 @@ async def look_up(database: Database, reference: str, limit: int) -> Story:
         address = read_address(reference)
         if address is None:
             return await _tell(connection, "reference", (), (), await _loose(connection, reference))
-        mappings = _ids(await connection.fetch(_QUERIES["find_mappings_of_customer"], address, _MAPPINGS))
-        spellings = [address, f"+{address}"]
-        letters = _rows(await connection.fetch(_QUERIES["dead_letters_of_customer"], spellings, limit))
-        return await _tell_mappings(connection, "customer", mappings, limit, ([], letters))
+        return await _tell_customer(connection, address, limit)
+
+
+async def _tell_customer(connection: Connection, address: str, limit: int | None) -> Story:
+    most = None if limit is None else _MAPPINGS
+    mappings = _ids(await connection.fetch(_QUERIES["find_mappings_of_customer"], address, most))
+    spellings = [address, f"+{address}"]
+    letters = _rows(await connection.fetch(_QUERIES["dead_letters_of_customer"], spellings, limit))
+    story = await _tell_mappings(connection, "customer", mappings, limit, ([], letters))
+    (counts,) = _rows(await connection.fetch(_QUERIES["count_of_customer"], address, spellings))
+    counts["dead_letters"] -= len(letters) - len(story.dead_letters)  # those stand with their messages
+    return replace(story, counts=counts)
 
 
 async def _loose(connection: Connection, reference: str) -> tuple[list[Row], list[Row]]:
@@ -70,7 +80,7 @@ async def _tell_mappings(
     connection: Connection,
     found_by: str,
     mappings: Sequence[UUID],
-    limit: int,
+    limit: int | None,
     loose: tuple[list[Row], list[Row]],
 ) -> Story:
     last = _ids(await connection.fetch(_QUERIES["last_messages"], mappings, limit))

@@ -3,17 +3,15 @@
 Owns the showing; the reading is `lookup`'s.
 """
 
-import os
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from typing import Any, Final
 
 import click
 
-from shared.settings import Settings
 from workers.cli.lookup import Row, Story, look_up
-from workers.cli.operation import json_option, run_on_database
-from workers.cli.printing import print_facts, print_json, print_table
+from workers.cli.operation import json_option, read_settings, run_on_database
+from workers.cli.printing import print_facts, print_json, print_table, tell_shown
 
 _EPILOG: Final = """\b
 Example:
@@ -21,6 +19,8 @@ Example:
   wabus message show +491700000001 --limit 20"""
 _SUMMARY: Final = ("id", "created_at", "direction", "status", "message_type", "lane", "wamid", "error_code")
 _LETTER: Final = ("id", "reason", "status", "created_at", "source_queue", "attempts", "error_message")
+#: Columns of sentences, which may be folded; ids and times may not.
+_PROSE: Final = ("error message", "errors")
 _NESTED: Final = {
     "messages",
     "attempts",
@@ -28,6 +28,7 @@ _NESTED: Final = {
     "deferral",
     "dead_letters",
     "mapping_id",
+    "message_count",
     "aliases",
 }
 
@@ -42,16 +43,19 @@ def message() -> None:
 @click.option(
     "--limit", default=10, show_default=True, type=click.IntRange(1, 1000), help="Messages per conversation."
 )
+@click.option("--all", "everything", is_flag=True, help="Every message, conversation and dead letter.")
 @json_option
-def show(reference: str, limit: int, as_json: bool) -> None:
+def show(reference: str, limit: int, everything: bool, as_json: bool) -> None:
     """Show a message's conversation, attempts, status events, deferral and dead letters; never its text.
 
     ID is ours, the agent platform's, the application's, or a conversation's; PHONE a phone number or a
     business-scoped id. Exits 1 where nothing is found.
     """
-    settings = Settings.from_env(os.environ)
+    settings = read_settings()
     cleaned = reference.strip().replace("\x00", "")
-    story = run_on_database(settings, lambda database: look_up(database, cleaned, limit))
+    story = run_on_database(
+        settings, lambda database: look_up(database, cleaned, None if everything else limit)
+    )
     if story.is_empty:
         raise click.ClickException(f"{cleaned}: not found")
     if as_json:
@@ -68,8 +72,11 @@ def _print_story(story: Story) -> None:
                 _print_message(item)
         else:
             _print_rows("Messages", mapping["messages"], _SUMMARY)
+            tell_shown(len(mapping["messages"]), mapping["message_count"], "messages")
+    tell_shown(len(story.mappings), story.counts.get("conversations", 0), "conversations")
     _print_rows("Status events without a message", story.status_events, _event_columns(story.status_events))
     _print_rows("Dead letters", story.dead_letters, _LETTER)
+    tell_shown(len(story.dead_letters), story.counts.get("dead_letters", 0), "dead letters")
 
 
 def _print_mapping(mapping: Row) -> None:
@@ -79,13 +86,19 @@ def _print_mapping(mapping: Row) -> None:
 
 def _print_message(item: Row) -> None:
     print_facts(f"Message {item['id']}", _facts(item))
-    attempts = ("attempt", "outcome", "started_at", "finished_at", "http_status", "error_code", "wamid")
-    _print_rows("Attempts", item["attempts"], attempts)
+    _print_rows("Attempts", item["attempts"], _attempt_columns(item["attempts"]))
     _print_rows("Status events", item["status_events"], _event_columns(item["status_events"]))
     if item["deferral"] is not None:
         columns = ("reason", "not_before", "due", "republished", "queue", "created_at")
         _print_rows("Deferred", [item["deferral"]], columns)
     _print_rows("Dead letters", item["dead_letters"], _LETTER)
+
+
+def _attempt_columns(attempts: Iterable[Row]) -> Sequence[str]:
+    """What the platform says of a message that it holds, only where it holds one."""
+    held = ("message_status",) if any(attempt["message_status"] for attempt in attempts) else ()
+    times = ("started_at", "finished_at")
+    return ("attempt", "outcome", *held, *times, "http_status", "error_code", "wamid", "error_message")
 
 
 def _event_columns(events: Iterable[Row]) -> Sequence[str]:
@@ -97,7 +110,7 @@ def _event_columns(events: Iterable[Row]) -> Sequence[str]:
 def _print_rows(title: str, rows: Sequence[Row], columns: Sequence[str]) -> None:
     if rows:
         names = (name.removesuffix("_at").replace("_", " ") for name in columns)
-        print_table(title, names, ([_cell(row[name]) for name in columns] for row in rows))
+        print_table(title, names, ([_cell(row[name]) for name in columns] for row in rows), _PROSE)
 
 
 def _facts(row: Row) -> Row:

@@ -35,6 +35,10 @@ select id from (
 order by created_at desc
 limit $2;
 
+-- name: count_of_customer
+select (select count(*) from conversation_mappings where wa_id = $1 or user_id = $1) as conversations,
+       (select count(*) from dead_letter_queue where left(payload ->> 'wa_id', 160) = any($2::text[])) as dead_letters;
+
 -- name: last_messages
 select last.id
 from unnest($1::uuid[]) as asked
@@ -47,7 +51,8 @@ select mapping.id, mapping.wa_id, mapping.user_id, mapping.contact_name, mapping
        mapping.display_phone_number, mapping.status, mapping.conversation_id, mapping.communication_id,
        array(select alias.conversation_id from conversation_aliases as alias
              where alias.mapping_id = mapping.id order by alias.created_at) as aliases,
-       mapping.created_at, mapping.last_activity_at
+       mapping.created_at, mapping.last_activity_at,
+       (select count(*) from message_tracking as message where message.mapping_id = mapping.id) as message_count
 from conversation_mappings as mapping
 where mapping.id = any($1::uuid[])
 order by mapping.created_at desc, mapping.id;
@@ -61,7 +66,8 @@ where id = any($1::uuid[])
 order by seq;
 
 -- name: attempts
-select message_id, attempt, outcome, wamid, http_status, error_code, error_message, started_at, finished_at
+select message_id, attempt, outcome, wamid, message_status, http_status, error_code, error_message, started_at,
+       finished_at
 from send_attempts
 where message_id = any($1::uuid[])
 order by message_id, attempt;

@@ -4,7 +4,6 @@ Owns options and output; the work is `schema.migrator`'s. Settings errors are le
 """
 
 import asyncio
-import os
 from collections.abc import Sequence
 from dataclasses import asdict
 from urllib.parse import unquote, urlsplit
@@ -13,12 +12,15 @@ import click
 import orjson
 from rich.table import Table
 
-from schema.migrator import MigrationError, Step, latest_version
+from schema.migrator import MigrationError, Step, UnreachedDatabaseError, latest_version
 from schema.migrator import migrate as carry_out
-from shared.settings import Settings
+from shared.addresses import Unreached
+from shared.postgres.connecting import Connector, ServerConnection
 from workers.cli.confirmation import demand_consent, yes_option
+from workers.cli.operation import by_option, json_option, read_settings, unreached_database
 from workers.cli.printing import open_console
 
+_CONNECT_S = 10.0
 _EPILOG = """\b
 Example:
   wabus migrate --dry-run
@@ -33,20 +35,23 @@ Example:
 @click.option("--dry-run", is_flag=True, help="Tell the steps, change nothing.")
 @yes_option
 @click.option("--force", is_flag=True, help="Backward even while workers are connected: they will fail.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object, for programs.")
-def migrate(to: int | None, dry_run: bool, yes: bool, force: bool, as_json: bool) -> None:
+@by_option
+@json_option
+def migrate(to: int | None, dry_run: bool, yes: bool, force: bool, by: str, as_json: bool) -> None:
     """Migrate the database that MIGRATION_DATABASE_URL (else DATABASE_URL) names.
 
     Several may run at once: one does the work, the others find it done. Going backward drops what the newer
     version added, data included; 0 leaves nothing at all. It asks first, and is refused while workers are
     connected.
     """
-    dsn = Settings.from_env(os.environ).migration_database_url.get_secret_value()
+    dsn = read_settings().migration_database_url.get_secret_value()
     try:
-        steps = asyncio.run(carry_out(dsn, to=to, dry_run=True, force=force))
+        steps = asyncio.run(carry_out(dsn, to=to, dry_run=True, force=force, connect=_connect))
         if not dry_run:
             _demand_consent(steps, dsn, yes=yes, as_json=as_json)
-            steps = asyncio.run(carry_out(dsn, to=to, force=force))
+            steps = asyncio.run(carry_out(dsn, to=to, force=force, by=by, connect=_connect))
+    except UnreachedDatabaseError as error:
+        raise unreached_database(dsn, error) from error
     except MigrationError as error:
         raise click.ClickException(str(error)) from error
     version = latest_version() if to is None else to
@@ -55,6 +60,14 @@ def migrate(to: int | None, dry_run: bool, yes: bool, force: bool, as_json: bool
         click.echo(orjson.dumps(told))
     else:
         _print_steps(steps, version, dry_run=dry_run)
+
+
+async def _connect(dsn: str) -> ServerConnection:
+    """As workers connect: to whichever address answers and takes writes."""
+    try:
+        return await Connector(dsn, {}).open(_CONNECT_S)
+    except Unreached as unreached:
+        raise unreached.telling from None
 
 
 def _demand_consent(steps: Sequence[Step], dsn: str, *, yes: bool, as_json: bool) -> None:

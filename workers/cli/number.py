@@ -4,7 +4,6 @@ Owns the operator's side of `business_numbers`; the sender pauses numbers too, a
 each send.
 """
 
-import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -16,7 +15,7 @@ from shared.masking import escape_controls
 from shared.postgres.database import Database
 from shared.postgres.queries import Queries
 from shared.settings import Settings
-from workers.cli.operation import by_option, json_option, record_audit, run_on_database
+from workers.cli.operation import by_option, json_option, read_settings, record_audit, run_on_database
 from workers.cli.printing import print_json, print_table
 
 _QUERIES: Final = Queries("workers.cli", "number.sql")
@@ -31,6 +30,8 @@ class Number:
     since: datetime | None
     reason: str | None
     changed_by: str | None
+    slowed_until: datetime | None
+    marketing_held_until: datetime | None
     breaker: str
     waiting: int
     mps: float
@@ -59,7 +60,7 @@ def number() -> None:
 @json_option
 def list_(as_json: bool) -> None:
     """List the numbers that are known: from settings, from earlier pauses, from conversations."""
-    settings = Settings.from_env(os.environ)
+    settings = read_settings()
     numbers = run_on_database(settings, lambda database: _read(database, settings))
     if as_json:
         print_json({"numbers": [asdict(item) for item in numbers]})
@@ -104,7 +105,7 @@ def _change(
 ) -> None:
     if everything == bool(numbers):
         raise click.UsageError("Name at least one NUMBER, or give --all.")
-    settings = Settings.from_env(os.environ)
+    settings = read_settings()
 
     async def work(database: Database) -> list[Change]:
         known = {item.phone_number_id: item.state for item in await _read(database, settings)}
@@ -165,7 +166,9 @@ def _tell(change: Change) -> str:
 
 
 def _print_numbers(numbers: Sequence[Number]) -> None:
-    columns = ("number", "state", "since", "reason", "by", "breaker", "waiting", "msg/s", "token")
+    times = {"slowed until": "slowed_until", "marketing held until": "marketing_held_until"}
+    held = {title: name for title, name in times.items() if any(getattr(item, name) for item in numbers)}
+    columns = ("number", "state", "since", "reason", "by", *held, "breaker", "waiting", "msg/s", "token")
     print_table(
         "",
         columns,
@@ -176,6 +179,7 @@ def _print_numbers(numbers: Sequence[Number]) -> None:
                 item.since,
                 item.reason,
                 item.changed_by,
+                *(getattr(item, name) for name in held.values()),
                 item.breaker,
                 item.waiting,
                 f"{item.mps:g}",
@@ -183,4 +187,5 @@ def _print_numbers(numbers: Sequence[Number]) -> None:
             )
             for item in numbers
         ),
+        prose=("reason",),
     )

@@ -15,7 +15,10 @@ with recursive used (number) as (
 )
 select known.number as phone_number_id, coalesce(row.state, 'active') as state,
        nullif(row.since, to_timestamp(0)) as since, row.reason,
-       row.changed_by, coalesce(breaker.state, 'closed') as breaker,
+       row.changed_by,
+       case when row.slowed_until > now() then row.slowed_until end as slowed_until,
+       case when row.marketing_held_until > now() then row.marketing_held_until end as marketing_held_until,
+       coalesce(breaker.state, 'closed') as breaker,
        (select count(*) from deferred_messages as deferred
         where deferred.phone_number_id = known.number
           and deferred.reason in ('number_paused', 'earlier_message')) as waiting

@@ -1,4 +1,4 @@
-"""What commands of operators share: a connection to PostgreSQL, who acts, and the line in `audit_log`.
+"""What commands of operators share: settings, a connection to PostgreSQL, who acts, the line in `audit_log`.
 
 Owns how an absent database or schema is told. What a command does is its own.
 """
@@ -6,16 +6,17 @@ Owns how an absent database or schema is told. What a command does is its own.
 import asyncio
 import getpass
 import logging
+import os
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final, TypeVar
 
 import asyncpg
 import click
 
-from shared.errors import BrokerUnavailable, StoreError, WabusError
-from shared.masking import mask_url
+from shared.errors import BrokerUnavailable, StoreError, StoreUnavailable, WabusError
+from shared.masking import escape_controls, mask_url
 from shared.postgres.database import Connection, Database
-from shared.settings import Settings
+from shared.settings import Settings, tell_unknown
 
 _Result = TypeVar("_Result")
 _RECORD: Final = "insert into audit_log (actor, action, subject, details) values ($1, $2, $3, $4)"
@@ -38,6 +39,21 @@ by_option = click.option(
 )
 #: `--json`: for programs.
 json_option = click.option("--json", "as_json", is_flag=True, help="One JSON object, for programs.")
+
+
+def read_settings() -> Settings:
+    """The settings of the environment, after a line for each variable meant for us that is none.
+
+    Raises SettingsError.
+    """
+    warn_of_unknown()
+    return Settings.from_env(os.environ)
+
+
+def warn_of_unknown() -> None:
+    """A line for each variable that nobody reads though it was meant for us."""
+    for line in tell_unknown(os.environ):
+        click.echo(f"wabus: {escape_controls(line)}", err=True)
 
 
 def run_on_database(settings: Settings, work: Callable[[Database], Awaitable[_Result]]) -> _Result:
@@ -63,10 +79,15 @@ async def record_audit(
 
 
 def _explain(error: StoreError, settings: Settings) -> str:
-    where = mask_url(settings.database_url.get_secret_value())
+    url = settings.database_url.get_secret_value()
     if isinstance(error.__cause__, _UNPREPARED):
-        return f"the database at {where} has no schema, or an old one: run `wabus migrate`"
-    return f"PostgreSQL at {where}: {error}{SAYS_MORE}"
+        return f"the database at {mask_url(url)} has no schema, or an old one: run `wabus migrate`"
+    return str(unreached_database(url, error))
+
+
+def unreached_database(url: str, error: BaseException) -> StoreUnavailable:
+    """PostgreSQL is away, or cannot do it: where, why, and what helps."""
+    return StoreUnavailable(f"PostgreSQL at {mask_url(url)}: {error}{SAYS_MORE}")
 
 
 def unreached_broker(url: str, error: BaseException) -> BrokerUnavailable:

@@ -4,7 +4,6 @@ Owns the operator's side of `customer_profiles`; what an erasure covers is `eras
 """
 
 import asyncio
-import os
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from typing import Any, Final, TypeVar
@@ -22,7 +21,14 @@ from workers.cli.confirmation import Unconfirmed, can_ask, demand_consent, yes_o
 from workers.cli.customer import audit_subject, phone_argument
 from workers.cli.erasure import Erasure, count_keys, remove_keys
 from workers.cli.erasure import erase as erase_person
-from workers.cli.operation import by_option, json_option, record_audit, run_on_database, silence_logs
+from workers.cli.operation import (
+    by_option,
+    json_option,
+    read_settings,
+    record_audit,
+    run_on_database,
+    silence_logs,
+)
 from workers.cli.printing import format_time, print_facts, print_json, print_table
 
 _QUERIES: Final = Queries("workers.cli", "profile.sql")
@@ -44,7 +50,7 @@ def profile() -> None:
 @json_option
 def show(phone: str, as_json: bool) -> None:
     """Show the profile, how much is stored, and what operators did; exits 1 where nothing is stored."""
-    told = run_on_database(Settings.from_env(os.environ), lambda database: _read(database, phone))
+    told = run_on_database(read_settings(), lambda database: _read(database, phone))
     if told["profile"] is None and not told["conversations"]["conversations"]:
         raise click.ClickException(f"{phone}: not found{_erased(told['audit'])}")
     if as_json:
@@ -91,7 +97,7 @@ def erase(phone: str, dry_run: bool, yes: bool, by: str, as_json: bool) -> None:
     was done, with counts and without the number. What is on its way in RabbitMQ is not reached: where they
     write meanwhile, run it again.
     """
-    settings = Settings.from_env(os.environ)
+    settings = read_settings()
     if not (dry_run or yes or can_ask(as_json=as_json)):
         raise Unconfirmed("nobody can confirm here: give --yes, or --dry-run to count first")
     silence_logs()
@@ -151,7 +157,7 @@ def _record_consent(phone: str, wanted: bool, by: str, as_json: bool) -> None:
             )
         return dict(row)
 
-    told = run_on_database(Settings.from_env(os.environ), work)
+    told = run_on_database(read_settings(), work)
     if as_json:
         print_json(told)
     else:

@@ -4,9 +4,8 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-import aio_pika
-
 from shared.amqp.delivery import Publisher
+from shared.amqp.opening import open_connection
 from shared.amqp.pika_link import BROKER_ERRORS, Link
 from shared.amqp.pika_publisher import PikaPublisher
 from shared.durations import DURATIONS, Durations
@@ -19,7 +18,7 @@ async def open_publisher(settings: Settings, durations: Durations = DURATIONS) -
     """Lend a publisher. Raises BrokerUnavailable at once where RabbitMQ is away."""
     url = settings.rabbitmq_url.get_secret_value()
     try:
-        async with await aio_pika.connect(url, timeout=10):
+        async with await open_connection(url):
             pass
     except BROKER_ERRORS as error:
         raise unreached_broker(url, error) from error

@@ -17,6 +17,7 @@ from deploy.sandbox.status_emitter import StatusSink
 from deploy.sandbox.webhook_statuses import WebhookStatuses
 from shared.environment import read_variable
 from shared.errors import SettingsError
+from workers.cli.operation import warn_of_unknown
 
 _EPILOG = """\b
 Example:
@@ -56,6 +57,7 @@ def sandbox(
     The last three digits of a recipient choose its behaviour: 000 to 899 normal, 901 to 921 faults. What it
     accepted is at GET /_sandbox/messages?to= and /_sandbox/stats, kept in memory (the newest 1,000,000).
     """
+    warn_of_unknown()
     accepted = token or read_variable(os.environ, "WHATSAPP_ACCESS_TOKEN", secret=True)
     settings = SandboxSettings(token=accepted, latency_ms=latency_ms)
     sink = _choose_sink(statuses, webhook)

@@ -1,21 +1,20 @@
 """`wabus topology declare|check`: the exchanges and queues on the broker."""
 
 import asyncio
-import os
 import sys
 from dataclasses import asdict
 
-import aio_pika
 import click
 import orjson
 from aio_pika.abc import AbstractConnection
 
 from shared.amqp.declare import Comparison, compare_topology, declare_topology
+from shared.amqp.opening import open_connection
 from shared.amqp.pika_link import BROKER_ERRORS
 from shared.amqp.topology import Topology, build_topology
 from shared.settings import Settings
 from workers.cli.diagnosis.bindings import Bindings, look_at_bindings
-from workers.cli.operation import silence_logs, unreached_broker
+from workers.cli.operation import read_settings, silence_logs, unreached_broker
 
 
 @click.group()
@@ -41,7 +40,7 @@ def declare(*, as_json: bool) -> None:
     Example:
       wabus topology declare
     """
-    settings = Settings.from_env(os.environ)
+    settings = read_settings()
     wanted = build_topology(enriched_queue=settings.enriched_queue)
     asyncio.run(_declare(settings, wanted))
     exchanges, queues = len(wanted.exchanges), len(wanted.queues)
@@ -63,7 +62,7 @@ def check(*, as_json: bool) -> None:
     Example:
       wabus topology check --json
     """
-    settings = Settings.from_env(os.environ)
+    settings = read_settings()
     wanted = build_topology(enriched_queue=settings.enriched_queue)
     compared, bindings = asyncio.run(_check(settings, wanted))
     if as_json:
@@ -95,6 +94,6 @@ async def _check(settings: Settings, wanted: Topology) -> tuple[Comparison, Bind
 async def _connect(settings: Settings) -> AbstractConnection:
     url = settings.rabbitmq_url.get_secret_value()
     try:
-        return await aio_pika.connect(url, timeout=10)
+        return await open_connection(url)
     except BROKER_ERRORS as error:
         raise unreached_broker(url, error) from error

@@ -8,7 +8,7 @@ import uvloop
 
 from schema.migrator import latest_version
 from shared.running.process import WorkerProcess
-from shared.settings import Settings
+from shared.settings import Settings, tell_unknown
 from workers.registry import WORKER_NAMES, load_worker
 
 
@@ -26,9 +26,10 @@ def worker(name: str, as_json: bool) -> None:
       set -a; . .stack/env; wabus worker inbound-resolver
     """
     settings = Settings.from_env(os.environ | {"LOG_FORMAT": "json"} if as_json else os.environ)
+    unknown = tell_unknown(os.environ)
     specs = [load_worker(each) for each in (WORKER_NAMES if name == "all" else (name,))]
 
     async def start() -> int:
-        return await WorkerProcess(name, specs, settings, latest_version()).run_program()
+        return await WorkerProcess(name, specs, settings, latest_version()).run_program(unknown)
 
     sys.exit(uvloop.run(start()))

@@ -1,8 +1,8 @@
 """The handler of the queue `dlq-handler`: every dead letter is stored before it is acknowledged.
 
-A dead letter has nowhere else to go, so its handler fails in one way only: with a store that is away, for
-which the consumer waits. Whatever else goes wrong is tried again here, each dead letter by itself, then in a
-simpler form, and at last without ending its message.
+A dead letter has nowhere else to go. For a store that is away, and for a locked row, the consumer waits,
+however long. Whatever else goes wrong is tried again here, each dead letter by itself, then in a simpler
+form, and at last without ending its message.
 """
 
 import asyncio
@@ -37,26 +37,35 @@ class DeadLetterHandler(Handler):
         self._reader = uuid4().hex
 
     async def handle(self, batch: Sequence[Delivery]) -> AsyncIterator[Sequence[Settled]]:
-        """Store and acknowledge; see `shared.consuming.consumer.Handler`. Raises StoreUnavailable only."""
-        corpses = [Corpse(delivery, read_letter(delivery, self._reader)) for delivery in batch]
-        for stored in await self._store_together(corpses):
-            for reason in stored.reasons:
-                self._metrics.dlq_messages.labels(reason.value).inc()
-            await self._outbox.publish(stored.events)
-        yield [(delivery, Ack()) for delivery in batch]
+        """Store and acknowledge; see `shared.consuming.handling.Handler`.
 
-    async def _store_together(self, corpses: Sequence[Corpse]) -> list[Stored]:
-        try:
-            return [await self._store.store(corpses)]
-        except StoreUnavailable:
-            raise
-        except Exception as error:
-            if len(corpses) == 1:
-                return [await self._store_stubbornly(corpses[0], error)]
-        return [stored for corpse in corpses for stored in await self._store_together([corpse])]
+        Raises StoreUnavailable and StoreConflict only: whose row is locked waits for it alone.
+        """
+        parts = [[Corpse(delivery, read_letter(delivery, self._reader)) for delivery in batch]]
+        refused: list[tuple[Corpse, Exception]] = []
+        for part in parts:  # which grows: a part that fails comes again, one by one
+            try:
+                settled = await self._tell(part, await self._store.store(part))
+            except (StoreUnavailable, StoreConflict):
+                raise
+            except Exception as error:
+                if len(part) == 1:
+                    refused.append((part[0], error))
+                else:
+                    parts += [[corpse] for corpse in part]
+            else:
+                yield settled
+        for corpse, why in refused:
+            yield await self._tell([corpse], await self._store_stubbornly(corpse, why))
+
+    async def _tell(self, corpses: Sequence[Corpse], stored: Stored) -> Sequence[Settled]:
+        for reason in stored.reasons:
+            self._metrics.dlq_messages.labels(reason.value).inc()
+        await self._outbox.publish(stored.events)
+        return [(corpse.delivery, Ack()) for corpse in corpses]
 
     async def _store_stubbornly(self, corpse: Corpse, error: Exception) -> Stored:
-        """Try again for ever. A conflict passes; after anything else less is asked for each time."""
+        """Try again for ever; less is asked for each time."""
         pause_s = self._durations.store_probe_s
         refusals = 0
         while True:
@@ -70,12 +79,11 @@ class DeadLetterHandler(Handler):
             )
             await asyncio.sleep(pause_s)
             pause_s = min(pause_s * 2, self._durations.store_probe_max_s)
-            if not isinstance(error, StoreConflict):
-                refusals += 1
-                corpse = replace(corpse, letter=simplified(corpse.letter))
+            refusals += 1
+            corpse = replace(corpse, letter=simplified(corpse.letter))
             try:
                 return await self._store.store([corpse], end_messages=refusals < 2)
-            except StoreUnavailable:
+            except (StoreUnavailable, StoreConflict):
                 raise
             except Exception as again:
                 error = again

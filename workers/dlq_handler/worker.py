@@ -1,5 +1,7 @@
 """Composition root of the dlq-handler."""
 
+from dataclasses import replace
+
 from shared.amqp.topology import DLQ_HANDLER
 from shared.running.kit import Kit, Route, Worker, WorkerSpec
 from shared.tracking import Tracker
@@ -20,7 +22,7 @@ def compose(kit: Kit) -> Worker:
             Route(
                 DLQ_HANDLER,
                 handler,
-                kit.consumer_options(batch_size=50, linger_ms=5, batches=2),
+                replace(kit.consumer_options(batch_size=50, linger_ms=5, batches=2), gives_up=False),
                 prefetch=100,
                 order_key=lambda _: None,
             ),

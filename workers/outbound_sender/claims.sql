@@ -123,7 +123,8 @@ where service = $1;
 
 -- name: return_recipients
 -- A campaign that is not running takes them back; only what is queued. Its row is locked: a cancel either
--- comes first, and nobody goes back to pending, or sweeps up afterwards what did.
+-- comes first, and nobody goes back to pending, or sweeps up afterwards what did. Each by its key, here and in the
+-- like: by their status all that is queued of the campaign would be read.
 with returned as (
     select tracked.campaign_id, mapping.wa_id, row.status
     from unnest($1::uuid[], $2::text[]) as row (message_id, status)
@@ -142,8 +143,10 @@ set status = case when campaign.status = 'cancelled' then 'skipped' else returne
                        then 'campaign_cancelled' end
 from returned
 join campaign on campaign.id = returned.campaign_id
-where recipient.campaign_id = returned.campaign_id and recipient.wa_id = returned.wa_id
-  and recipient.status = 'queued';
+cross join lateral (
+    select id from broadcast_recipients where campaign_id = returned.campaign_id and wa_id = returned.wa_id limit 1
+) as found
+where recipient.id = found.id and recipient.status = 'queued';
 
 -- name: drop_messages
 -- Never attempted, so nothing ever happened. What was attempted stays `queued`, for when it comes again.

@@ -7,6 +7,7 @@ and their time does not run. How long that line may get is `shares`; the rates t
 
 import asyncio
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 from shared.coordination.permits import TooLong, rate_of
@@ -17,6 +18,8 @@ from workers.outbound_sender.message import Outgoing
 
 #: Enough that the next one asks as soon as one is granted, and customers at their own limit block nobody.
 _MOST_ASKING: Final = 64
+#: Numbers whose rate is kept at hand: it is asked for with each message.
+_RATES_KEPT: Final = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +38,8 @@ class Pacer:
         self._settings = settings
         self._durations = durations
         self._lines: dict[tuple[str, str], _Line] = {}
+        #: What a number may send a second.
+        self.rate = lru_cache(_RATES_KEPT)(self._rate)
 
     async def wait(self, message: Outgoing) -> TooLong | None:
         """None with a permit in hand, else why not, and for how long."""
@@ -43,8 +48,7 @@ class Pacer:
             answer = await self._limiter.wait(message.number, message.customer, message.lane, line.mps)
         return answer if isinstance(answer, TooLong) else None
 
-    def rate(self, number: str) -> float:
-        """What a number may send a second."""
+    def _rate(self, number: str) -> float:
         return rate_of(self._settings.number(number).mps, self._durations)
 
     async def slow_number(self, number: str, retry_after_s: float | None) -> None:

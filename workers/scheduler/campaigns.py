@@ -11,6 +11,7 @@ import asyncpg
 from shared.amqp.pika import PikaBroker
 from shared.amqp.topology import BROADCAST_BATCHER
 from shared.campaigns import due_campaigns, finish_campaigns, nudge
+from shared.campaigns.clock import JOB as CAMPAIGNS
 from shared.observability.tracing import read_trace
 from shared.payloads import SendError
 from shared.postgres.aside import RowsAside
@@ -28,6 +29,7 @@ class CampaignsJob:
 
     def __init__(self, database: Database, broker: PikaBroker, outbox: Outbox) -> None:
         self._database = database
+        self._aside = RowsAside(database)
         self._broker = broker
         self._outbox = outbox
 
@@ -45,6 +47,10 @@ class CampaignsJob:
         state = await self._broker.queue_state(BROADCAST_BATCHER) if due else None
         if not due or state is None or state.messages > _PILE:
             return 0
+        return await self._aside.work(CAMPAIGNS, due, str, self._publish)
+
+    async def _publish(self, due: Sequence[str]) -> int:
+        """What is not confirmed is nudged at the next turn."""
         await self._broker.publisher.publish([nudge(campaign_id) for campaign_id in due])
         return len(due)
 

@@ -7,7 +7,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from shared.errors import StoreError
+from shared.errors import StoreError, StoreMisconfigured
 from shared.observability.health import WorkerState
 from shared.observability.logs import Operation, fields, get_logger
 from shared.postgres.lease import Lease
@@ -37,6 +37,7 @@ class Clock:
         self._renew_s = renew_s
         self._on_loss = on_loss
         self._held = asyncio.Event()
+        self._refused: dict[str, str] = {}
 
     async def keep_lease(self) -> None:
         """Take the lease, or wait for it, and extend it, for ever."""
@@ -60,13 +61,15 @@ class Clock:
         """Run one job for ever. What fails is logged and tried again at the next turn."""
         while True:
             await self._held.wait()
-            try:
-                await job.run()
-            except StoreError as error:
-                logger.warning("%s: %s", job.name, error, extra=fields(operation=Operation.SCHEDULING))
-            except Exception:
-                logger.exception("%s failed", job.name, extra=fields(operation=Operation.SCHEDULING))
+            self._judge(job.name, await _run_once(job))
             await asyncio.sleep(job.every_s)
+
+    def _judge(self, job: str, error: StoreError | None) -> None:
+        """A job that the installation keeps from working makes the scheduler not ready, until it works."""
+        self._state.not_ready.discard(self._refused.pop(job, ""))
+        if isinstance(error, StoreMisconfigured):
+            self._refused[job] = f"{job}: {error}"
+            self._state.not_ready.add(self._refused[job])
 
     async def _renew(self) -> None:
         try:
@@ -82,4 +85,16 @@ class Clock:
         elif not held and self._held.is_set():
             logger.info("this replica waits for the lease", extra=fields(operation=Operation.SCHEDULING))
             self._held.clear()
+            self._state.not_ready.difference_update(self._refused.values())
             self._on_loss()
+
+
+async def _run_once(job: Job) -> StoreError | None:
+    try:
+        await job.run()
+    except StoreError as error:
+        logger.warning("%s: %s", job.name, error, extra=fields(operation=Operation.SCHEDULING))
+        return error
+    except Exception:
+        logger.exception("%s failed", job.name, extra=fields(operation=Operation.SCHEDULING))
+    return None

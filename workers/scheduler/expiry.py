@@ -18,7 +18,7 @@ from workers.scheduler.store import QUERIES
 
 logger = get_logger(__name__)
 #: Where a page ended, in the order in which conversations are looked at.
-_Place: TypeAlias = tuple[datetime, UUID]
+_Place: TypeAlias = tuple[str, UUID]
 
 
 class ExpiryJob:
@@ -52,7 +52,7 @@ class ExpiryJob:
             total += await self._aside.work("expiry", [row["id"] for row in rows], str, self._expire)
             if len(rows) < self._rows:
                 break
-            after = (rows[-1]["activity_hour"], rows[-1]["id"])
+            after = (rows[-1]["hour"], rows[-1]["id"])
         if total:
             logger.info(
                 "%d idle conversations expired", total, extra=fields(operation=Operation.CONVERSATION_EXPIRY)

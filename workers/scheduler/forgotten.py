@@ -7,6 +7,7 @@ so long none of them will be sent. Each is told as failed, is a dead letter, and
 from collections.abc import Sequence
 from datetime import timedelta
 from typing import Final
+from uuid import UUID
 
 import asyncpg
 
@@ -15,6 +16,7 @@ from shared.ids import read_uuid, time_ordered_uuid
 from shared.observability.logs import Operation, fields, get_logger
 from shared.observability.metrics import Metrics
 from shared.payloads import SendError
+from shared.postgres.aside import RowsAside
 from shared.postgres.database import Connection, Database
 from shared.postgres.deadletters import DeadLetter, store_dead_letters
 from shared.postgres.outbox import Outbox, OutboxEvent
@@ -24,6 +26,8 @@ from workers.scheduler.ambiguity import OWN_HEADERS
 from workers.scheduler.store import QUERIES
 
 logger = get_logger(__name__)
+#: In `rows_set_aside`.
+_JOB: Final = "forgotten messages"
 #: Of one transaction: their bodies are in memory.
 _ROWS: Final = 50
 _ERRORS: Final = {
@@ -39,6 +43,7 @@ class ForgottenMessages:
         self, database: Database, tracker: Tracker, outbox: Outbox, metrics: Metrics, undecided_h: float
     ) -> None:
         self._database = database
+        self._aside = RowsAside(database)
         self._tracker = tracker
         self._outbox = outbox
         self._metrics = metrics
@@ -47,8 +52,11 @@ class ForgottenMessages:
     async def fail(self, older_than: timedelta) -> int:
         """Fail all of them, a page at a time; returns how many."""
         total = 0
-        while failed := await self._fail_page(older_than):
+        while ids := await self._find(older_than):
+            failed = await self._aside.work(_JOB, ids, str, self._fail_page)
             total += failed
+            if not failed:  # all of the page are somebody's at this moment, or were set aside
+                break
         if total:
             logger.error(
                 "%d messages were under way past their retention and have failed",
@@ -57,9 +65,13 @@ class ForgottenMessages:
             )
         return total
 
-    async def _fail_page(self, older_than: timedelta) -> int:
+    async def _find(self, older_than: timedelta) -> list[UUID]:
+        rows = await self._database.fetch(QUERIES["find_forgotten"], older_than, self._undecided, _ROWS)
+        return [row["id"] for row in rows]
+
+    async def _fail_page(self, ids: Sequence[UUID]) -> int:
         async with self._database.transaction() as connection:
-            rows = await connection.fetch(QUERIES["lock_forgotten"], older_than, self._undecided, _ROWS)
+            rows = await connection.fetch(QUERIES["lock_forgotten"], list(ids), self._undecided)
             events, failed = await self._end(connection, rows) if rows else ([], 0)
         await self._outbox.publish(events)
         return failed

@@ -17,12 +17,15 @@ from shared.amqp.topology import tier_queue
 from shared.durations import RETRY_TIER_NAMES, Durations
 from shared.observability.logs import Operation, fields, get_logger
 from shared.observability.metrics import Metrics
+from shared.postgres.aside import RowsAside
 from shared.postgres.database import Database
 from workers.scheduler.store import QUERIES
 
 logger = get_logger(__name__)
 #: `deferred_messages.reason` of such a message, and its label in `wabus_retries_total`.
 LOST: Final = "lost"
+#: In `rows_set_aside`.
+_JOB: Final = "lost messages"
 #: Rows of one look: a backlog behind a paused number is looked through page by page, a page a turn.
 _ROWS: Final = 2000
 #: A place in the index of what waits.
@@ -37,6 +40,7 @@ class LostJob:
         self, database: Database, broker: PikaBroker, metrics: Metrics, durations: Durations
     ) -> None:
         self._database = database
+        self._aside = RowsAside(database)
         self._broker = broker
         self._lost_after = timedelta(seconds=durations.lost_after_s)
         self._counter = metrics.retries.labels("scheduler", LOST)
@@ -47,6 +51,9 @@ class LostJob:
         rows = await self._database.fetch(QUERIES["read_queued"], *self._place, _ROWS, self._lost_after)
         self._place = _place_of(rows[-1]) if len(rows) == _ROWS else _BEGINNING
         missing = [row for row in rows if row["is_missing"]]
+        return await self._aside.work(_JOB, missing, lambda row: row["id"], self._publish_again)
+
+    async def _publish_again(self, missing: Sequence[asyncpg.Record]) -> int:
         idle = {queue for queue in _queues(missing) if await self._is_idle(queue)}
         lost = [row["id"] for row in missing if row["queue"] in idle]
         found = await self._database.fetch(QUERIES["defer_lost"], lost, LOST) if lost else []

@@ -1,9 +1,10 @@
 -- name: find_idle
 -- After a place ($3, $4) in the order of hours, so that what is not idle yet in the last one is read once a run.
-select id, activity_hour from conversation_mappings
+-- The hour as text: of a time that a client cannot hold, none of the page could be read.
+select id, activity_hour::text as hour from conversation_mappings
 where status = 'active' and last_activity_at < now() - $1::interval
   and activity_hour <= now() - $1::interval
-  and (activity_hour, id) > (coalesce($3::timestamptz, '-infinity'), coalesce($4::uuid, '00000000-0000-0000-0000-000000000000'))
+  and (activity_hour, id) > (coalesce($3::text::timestamptz, '-infinity'), coalesce($4::uuid, '00000000-0000-0000-0000-000000000000'))
   and not exists (select from rows_set_aside where job = 'expiry' and row_key = id::text)
 order by activity_hour, id
 limit $2;
@@ -114,9 +115,22 @@ where attempt.message_id = row.message_id and attempt.attempt = row.attempt
 -- name: remove_deferred
 delete from deferred_messages where id = any($1::uuid[]);
 
+-- name: find_forgotten
+-- Messages past their retention that are still under way. One whose attempt is younger than $2 may be decided yet.
+select tracked.id
+from message_tracking as tracked
+where tracked.created_at < now() - $1::interval and tracked.direction = 'OUTBOUND'
+  and (tracked.status = 'queued'
+       or exists (select from deferred_messages as row where row.message_id = tracked.id))
+  and not exists (select from send_attempts as attempt
+                  where attempt.message_id = tracked.id and attempt.started_at > now() - $2::interval
+                    and (attempt.outcome is null or attempt.outcome = 'ambiguous'))
+  and not exists (select from rows_set_aside where job = 'forgotten messages' and row_key = tracked.id::text)
+order by tracked.created_at
+limit $3;
+
 -- name: lock_forgotten
--- Messages past their retention that are still under way, with what is kept of them. One whose attempt is
--- younger than $2 may be decided yet.
+-- Of these, those of which it is still true, with what is kept of them.
 select tracked.id, coalesce(row.queue, body.queue) as queue, coalesce(row.exchange, body.exchange) as exchange,
        coalesce(row.routing_key, body.routing_key) as routing_key, coalesce(row.body, body.body) as body,
        coalesce(row.headers, body.headers) as headers,
@@ -124,13 +138,11 @@ select tracked.id, coalesce(row.queue, body.queue) as queue, coalesce(row.exchan
 from message_tracking as tracked
 left join deferred_messages as row on row.message_id = tracked.id
 left join outbound_bodies as body on body.message_id = tracked.id
-where tracked.created_at < now() - $1::interval and tracked.direction = 'OUTBOUND'
-  and (tracked.status = 'queued' or row.id is not null)
+where tracked.id = any($1::uuid[]) and (tracked.status = 'queued' or row.id is not null)
   and not exists (select from send_attempts as attempt
                   where attempt.message_id = tracked.id and attempt.started_at > now() - $2::interval
                     and (attempt.outcome is null or attempt.outcome = 'ambiguous'))
-order by tracked.created_at
-limit $3
+order by tracked.id
 for update of tracked skip locked;
 
 -- name: give_up_undecided
@@ -159,7 +171,8 @@ select page.id, page.mapping_id, page.queued_lane, page.seq, body.queue,
                        where attempt.message_id = page.id
                          and coalesce(attempt.finished_at, attempt.started_at) > now() - $5::interval)
        and not exists (select from broadcast_recipients as recipient
-                       where recipient.message_id = page.id and recipient.status <> 'queued') as is_missing
+                       where recipient.message_id = page.id and recipient.status <> 'queued')
+       and not exists (select from rows_set_aside where job = 'lost messages' and row_key = page.id::text) as is_missing
 from page
 left join lateral (select queue from outbound_bodies where message_id = page.id limit 1) as body on true
 order by page.mapping_id, page.queued_lane, page.seq;
@@ -180,14 +193,23 @@ order by tracked.seq
 on conflict (message_id) where message_id is not null do nothing
 returning message_id;
 
+-- name: find_old_messages
+-- What is under way stays: it fails first.
+select id from message_tracking as tracked
+where created_at < now() - $1::interval and status <> 'queued'
+  and not exists (select from deferred_messages as row where row.message_id = tracked.id)
+  and not exists (select from rows_set_aside where job = 'retention' and row_key = tracked.id::text)
+order by created_at
+limit $2;
+
 -- name: prune_messages
--- What is under way stays: it fails first. The ids as an array, here and below: of a join the planner thinks that it
--- may be long, and reads the whole table.
+-- Of these, those of which it is still true. The ids as an array, here and below: of a join the planner thinks that
+-- it may be long, and reads the whole table.
 delete from message_tracking
 where id = any(array(select id from message_tracking as tracked
-                     where created_at < now() - $1::interval and status <> 'queued'
+                     where id = any($1::uuid[]) and status <> 'queued'
                        and not exists (select from deferred_messages as row where row.message_id = tracked.id)
-                     order by created_at limit $2 for update skip locked));
+                     order by id for update skip locked));
 
 -- name: prune_status_events
 delete from status_events

@@ -26,6 +26,7 @@ INVARIANTS: Final[tuple[Invariant, ...]] = (
     outbound.told_once,
     outbound.recipients_once,
     outbound.opted_out_spared,
+    outbound.wrong_values_fail_alone,
     outbound.highest_status,
     outbound.nothing_queued,
     cluster.poison_is_dead,

@@ -24,10 +24,16 @@ def poison_is_dead(evidence: Evidence) -> Verdict:
 def nothing_else_died(evidence: Evidence) -> Verdict:
     """A good message dies of nothing."""
     expected = {death.body for death in evidence.deaths}
+    too_long = {f'"wa_id":"{wa_id}"'.encode() for wa_id in evidence.too_long}
     return judge(
         "no other message died",
         len(evidence.letters),
-        (f"{letter.reason}: {letter.error}" for letter in evidence.letters if letter.body not in expected),
+        (
+            f"{letter.reason}: {letter.error}"
+            for letter in evidence.letters
+            if letter.body not in expected
+            and not any(b'"campaign_id"' in letter.body and wa_id in letter.body for wa_id in too_long)
+        ),
     )
 
 

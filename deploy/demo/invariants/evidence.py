@@ -119,6 +119,7 @@ class Recipient:
     wa_id: str
     status: str
     skip_reason: str | None = None
+    error_code: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +151,10 @@ class Remains:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """Everything there is to judge. Sequences of what was sent or seen are in that order."""
+    """Everything there is to judge. Sequences of what was sent or seen are in that order.
+
+    `too_long`: recipients whose value the campaign's template does not take.
+    """
 
     inbound: Sequence[InboundSent] = ()
     seen: Sequence[EnrichedSeen] = ()
@@ -159,6 +163,7 @@ class Evidence:
     correlated: Sequence[Correlated] = ()
     closed: Sequence[str] = ()
     opted_out: frozenset[str] = frozenset()
+    too_long: frozenset[str] = frozenset()
     outages: Sequence[Outage] = ()
     messages: Sequence[Message] = ()
     events: Sequence[StatusEvent] = ()

@@ -13,18 +13,24 @@ _RANKS: Final = {
 }
 #: What platforms call a state.
 _STATES: Final = {"played": "read"}
+#: The platform's code for a text that is too long with its values.
+_TEXT_TOO_LONG: Final = "132005"
 #: How often a message may be accepted when nobody knew what became of its first attempt (rule 4.3).
 _AMBIGUOUS_LIMIT: Final = 2
 
 
 def replies_once(evidence: Evidence) -> Verdict:
-    """Rules 4.2 and 4.3: a reply is accepted once; one that was ambiguous at most twice."""
+    """Rules 4.2, 4.3 and 4.5: a reply is accepted once, an ambiguous one at most twice.
+
+    Once more for each time that the platform takes it back, by a status of an attempt that was not the last.
+    """
     rows = {row.genesys_message_id: row for row in evidence.messages if row.genesys_message_id}
     accepted = Counter(item.message_id for item in evidence.accepted)
+    taken_back = _attempts_taken_back(evidence)
     violations = []
     for reply in evidence.replies:
         row = rows.get(reply.genesys_message_id)
-        times = accepted[row.id] if row else 0
+        times = accepted[row.id] - taken_back[row.id] if row else 0
         allowed = range(_AMBIGUOUS_LIMIT + 1) if row and row.is_ambiguous else (0 if reply.is_refused else 1,)
         if times not in allowed:
             violations.append(f"reply {reply.genesys_message_id}: accepted {times} times")
@@ -129,6 +135,30 @@ def nothing_queued(evidence: Evidence) -> Verdict:
         len(rows),
         (_name(row) for row in rows if row.status == "queued"),
     )
+
+
+def wrong_values_fail_alone(evidence: Evidence) -> Verdict:
+    """Rule 4.5, scope by evidence: who has a value that the template does not take fails, and nobody else."""
+    codes = {one.wa_id: one.error_code for one in evidence.recipients if one.status == "failed"}
+    return judge(
+        "a value that the template does not take fails its recipient alone",
+        len(evidence.too_long),
+        [
+            *(
+                f"{wa_id}: code {codes.get(wa_id)}"
+                for wa_id in sorted(evidence.too_long)
+                if codes.get(wa_id) != _TEXT_TOO_LONG
+            ),
+            *(f"{wa_id}: failed, code {codes[wa_id]}" for wa_id in sorted(codes.keys() - evidence.too_long)),
+        ],
+    )
+
+
+def _attempts_taken_back(evidence: Evidence) -> Counter[str]:
+    """By message: attempts before the last whose failure a status told."""
+    attempts = {row.id: row.attempts for row in evidence.messages}
+    failed = {(event.message_id, event.attempt) for event in evidence.events if event.status == "failed"}
+    return Counter(message_id for message_id, attempt in failed if 0 < attempt < attempts.get(message_id, 0))
 
 
 def _is_told(row: Message, told: Counter[str]) -> bool:

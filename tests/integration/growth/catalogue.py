@@ -60,6 +60,7 @@ LETTERS: Final = [row_id(n) for n in range(400_001, 400_011)]
 DEFERRED: Final = [row_id(n) for n in range(200_001, 200_011)]
 FRESH: Final = [row_id(2_000_000 + n) for n in range(10)]
 NEW: Final = [f"new {n}" for n in range(10)]
+PAST_RETENTION: Final = [row_id(n) for n in range(1, 2001)]
 AMBIGUOUS: Final = [row_id(300 * n) for n in range(1, 201)]
 RECIPIENTS: Final = list(range(600_001, 600_011))
 MIB: Final = 1024 * 1024
@@ -104,21 +105,23 @@ PERIODIC: Final = (
     _measured(_SCHEDULER, "lock_ambiguous", AMBIGUOUS, rows=1200),
     _measured(_SCHEDULER, "reached_by_statuses", rows=4000),
     _measured(_SCHEDULER, "find_skipped", 1000, rows=5000),
-    _measured(_SCHEDULER, "prune_messages", 90 * _DAY, 2000, rows=6000),
+    _measured(_SCHEDULER, "find_old_messages", 90 * _DAY, 2000, rows=6000),
+    _measured(_SCHEDULER, "prune_messages", PAST_RETENTION, rows=6000),
     _measured(_SCHEDULER, "prune_status_events", 30 * _DAY, 2000, rows=6000),
     _measured(_SCHEDULER, "prune_attempts", 30 * _DAY, 2000, rows=6000),
     _measured(_SCHEDULER, "prune_bodies", 8 * _DAY, 2000, rows=6000),
     _measured(_OUTBOX, "prune", 8 * _DAY, 2000, rows=6000),
     _measured(_LETTERS, "prune_settled", 30 * _DAY, 2000, rows=6000),
     _measured(_LETTERS, "leave_to_people", 3, 1000, rows=2000),
-    _measured(_LETTERS, "due_by_themselves", 5 * _MINUTE, 3, 50, 16 * MIB, rows=1000),
+    _measured(_LETTERS, "due_by_themselves", 5 * _MINUTE, 3, 50, 16 * MIB, LETTERS, rows=1000),
     _measured(_OUTBOX, "find_destinations", rows=10),
     _measured(_OUTBOX, "claim_unmarked", 500, 15 * _SECOND, 16 * MIB, "wa.events message.updated", rows=1000),
     _measured(_TRACKING, "find_matchable", None, None, _DAY, 1000, rows=3000),
     _measured(_TRACKING, "find_matchable", None, None, 5 * _MINUTE, 1000, rows=3000, pages=20_000),
     _measured(_TRACKING, "find_matchable", _ago(hours=12), 500_000, _DAY, 1000, rows=3000),
     _measured(_CAMPAIGNS, "due", rows=10),
-    _measured(_CAMPAIGNS, "finish", None, rows=10),
+    _measured(_CAMPAIGNS, "find_finished", rows=10),
+    _measured(_CAMPAIGNS, "finish", ["giant"], rows=10),
     _measured(_DEFERRAL, "find_queues", rows=10),
     _measured(
         _DEFERRAL,
@@ -139,7 +142,8 @@ PERIODIC: Final = (
     # By the customers of whom something waits: 500, and of each the first is let go.
     _measured(_DEFERRAL, "release_forgotten", rows=1600, pages=25_000),
     _measured(_SCHEDULER, "read_queued", FIRST_OF_ALL, "", 0, 1000, _HOUR, rows=6000),
-    _measured(_SCHEDULER, "lock_forgotten", 90 * _DAY, _HOUR, 1000, rows=6000),
+    _measured(_SCHEDULER, "find_forgotten", 90 * _DAY, _HOUR, 50, rows=6000),
+    _measured(_SCHEDULER, "lock_forgotten", PAST_RETENTION[:50], _HOUR, rows=6000),
     _measured(_ASIDE, "forgive", _DAY, rows=10),
     _measured(_ASIDE, "count", rows=10),
     _measured(_DOCTOR, "rows_set_aside", rows=10),
@@ -158,7 +162,7 @@ PER_MESSAGE: Final = (
     _measured(_LETTERS, "audit", LETTERS, "test", "replayed", "text", rows=0),
     _measured(_HOLDS, "campaigns_of", BULK, rows=20),
     _measured(_HOLDS, "lock_campaigns", BULK, rows=40),
-    # By what is queued, as below.
+    # By what is queued, which is never more than ten seconds of the rate.
     _measured(_HOLDS, "doubted_messages", BULK, rows=8000),
     _measured(_HOLDS, "find_refused", ["giant"], 5, rows=8000),
     _measured(
@@ -170,7 +174,7 @@ PER_MESSAGE: Final = (
     _measured(_HOLDS, "pause_campaigns", BULK, TEXTS, rows=40),
     _measured(_HOLDS, "reopen_campaigns", BULK, rows=60),
     _measured(_HOLDS, "requeue_recipients", BULK, True, rows=40),
-    _measured(_HOLDS, "return_recipients", BULK, rows=8000),
+    _measured(_HOLDS, "return_recipients", BULK, rows=80),
     _measured(_RESOLVER, "keep_mended", WAMIDS, JSON, rows=30),
     _measured(_CLAIMS, "find_circuits", NUMBERS, "(unknown)", rows=60),
     _measured(_INTAKE, "find_numbers", CUSTOMERS, rows=40),
@@ -299,8 +303,7 @@ PER_MESSAGE: Final = (
     _measured(_CLAIMS, "ensure_circuits", NUMBERS, NUMBERS[:1], "(unknown)", rows=4000),
     _measured(_CLAIMS, "lock_circuits", NUMBERS, rows=20),
     _measured(_CLAIMS, "write_circuit", "1001", "open", 5, SENT, 0, _MINUTE, _MINUTE, rows=10),
-    # By what is queued, which is never more than ten seconds of the rate.
-    _measured(_CLAIMS, "return_recipients", BULK, ["pending"] * 10, rows=8000),
+    _measured(_CLAIMS, "return_recipients", BULK, ["pending"] * 10, rows=80),
     _measured(_CLAIMS, "drop_messages", QUEUED, rows=60),
     _measured(_RESULTS, "lock_messages", QUEUED, rows=20),
     _measured(_RESULTS, "close_attempts", SENT, ONES, ["failed"] * 10, *[NOTHING] * 3, rows=30),
@@ -370,7 +373,7 @@ PER_MESSAGE: Final = (
     _measured(_DLQ, "find_messages", PLACES, SENT, [False] * 10, NEW, NEW, rows=60),
     _measured(_DLQ, "lock_messages", SENT, rows=20),
     _measured(_DLQ, "read_messages", SENT, rows=60),
-    _measured(_DLQ, "fail_recipients", ["giant"] * 10, BULK_CUSTOMERS, TEXTS, rows=8000),
+    _measured(_DLQ, "fail_recipients", ["giant"] * 10, BULK_CUSTOMERS, TEXTS, rows=40),
     _measured(
         *(
             _DLQ,

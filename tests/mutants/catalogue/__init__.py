@@ -11,6 +11,7 @@ from tests.mutants.catalogue import (
     edges,
     holding,
     inbound,
+    installation,
     measuring,
     scheduling,
     sending,
@@ -21,6 +22,7 @@ from tests.mutants.mutation import Mutation
 MUTATIONS: Final[tuple[Mutation, ...]] = (
     *consuming.MUTATIONS,
     *inbound.MUTATIONS,
+    *installation.MUTATIONS,
     *attempts.MUTATIONS,
     *sending.MUTATIONS,
     *holding.MUTATIONS,

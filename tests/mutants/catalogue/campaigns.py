@@ -102,6 +102,7 @@ MUTATIONS: Final = (
         "recipient.status in ('pending'))",
         "6.3 done when none is pending or queued",
         (f"{_BATCHER}::test_a_campaign_is_done_when_nobody_is_pending_or_queued",),
+        count=2,
     ),
     Mutation(
         "a customer is a recipient twice",

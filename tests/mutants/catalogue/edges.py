@@ -11,6 +11,10 @@ _FIELDS: Final = ("tests/unit/test_payload_fields.py",)
 _DECODING: Final = ("tests/unit/test_payload_decoding.py",)
 _MODELS: Final = ("tests/unit/test_payload_models.py",)
 _SETTINGS: Final = ("tests/unit/test_settings.py",)
+_NEAR: Final = ("tests/unit/test_near_names.py",)
+_CLI_MESSAGE: Final = ("tests/integration/test_cli_message.py",)
+_CLI_AUDIT: Final = ("tests/integration/test_cli_audit.py",)
+_CLI_SETTINGS: Final = ("tests/integration/test_cli_settings.py",)
 
 MUTATIONS: Final = (
     Mutation(
@@ -204,5 +208,53 @@ MUTATIONS: Final = (
         "ConfigDict(frozen=True)",
         "INTERFACE 1 a bad value is a one-line error",
         _SETTINGS,
+    ),
+    Mutation(
+        "a misspelt variable is not named",
+        "shared/near_names.py",
+        "if meant is not None or (",
+        "if (",
+        "INTERFACE 1 validated at start: unknown settings are named",
+        _NEAR,
+    ),
+    Mutation(
+        "what Kubernetes puts there is taken for ours",
+        "shared/near_names.py",
+        " and not _OF_KUBERNETES.search(name)",
+        "",
+        "INTERFACE 1 validated at start: near misses only",
+        _NEAR,
+    ),
+    Mutation(
+        "a token is shown among the settings",
+        "workers/cli/settings.py",
+        'mask_secrets(text) if "://" in text else MASK',
+        'mask_secrets(text) if "://" in text else text',
+        "INTERFACE 6 settings in force, secrets masked",
+        _CLI_SETTINGS,
+    ),
+    Mutation(
+        "a narrow terminal breaks ids",
+        "workers/cli/printing.py",
+        "    return needed <= width\n",
+        "    return True\n",
+        "INTERFACE 6 tables for people",
+        _CLI_MESSAGE,
+    ),
+    Mutation(
+        "older messages are left out silently",
+        "workers/cli/printing.py",
+        "    if shown < total:\n",
+        "    if shown > total:\n",
+        "INTERFACE 6 message show says how many there are",
+        _CLI_MESSAGE,
+    ),
+    Mutation(
+        "a migration leaves no line in the audit log",
+        "schema/migrator.py",
+        "if by is not None and await",
+        "if by is None and await",
+        "INTERFACE 6 who did what",
+        _CLI_AUDIT,
     ),
 )

@@ -13,11 +13,13 @@ _STANDING_TESTS: Final = "tests/unit/test_standing.py"
 _LINES: Final = "shared/consuming/lines.py"
 _LOCKS: Final = "tests/integration/test_row_locks.py"
 _ASIDE: Final = "tests/integration/test_rows_set_aside.py"
+_POISON: Final = "tests/integration/test_poisonous_rows.py"
 _SCOPES: Final = "shared/tracking/scopes.py"
 _SCOPES_TESTS: Final = ("tests/unit/test_tracking_scopes.py",)
 _ERRORS: Final = "tests/integration/test_error_scopes.py"
 _REJECTED: Final = "tests/integration/test_rejected_statuses.py"
 _REPLAYS: Final = "tests/integration/test_dlq_replay.py"
+_REPLICAS: Final = "tests/integration/test_replicas.py"
 _FORGOTTEN: Final = "tests/integration/test_forgotten_messages.py"
 _SCHEDULER: Final = "workers/scheduler/queries.sql"
 _OF_ONE_CUSTOMER_AND_LANE: Final = (
@@ -157,18 +159,16 @@ MUTATIONS: Final = (
     Mutation(
         "who waits behind a message that is gone waits for ever",
         _DEFERRAL,
-        "where row.id = found.id and row.not_before is null\n  and not exists (",
-        "where row.id = found.id and row.not_before is null and false\n  and not exists (",
+        "where row.not_before is null\n      and not exists (",
+        "where row.not_before is null and false\n      and not exists (",
         "2.4 the event that ends the hold releases it",
         (f"{_DUE}::test_what_waits_behind_a_message_that_is_gone_is_found",),
     ),
     Mutation(
         "who waits behind a message that is there is let go",
         _DEFERRAL,
-        "join message_tracking as tracked on tracked.id = found.message_id\n"
-        "where row.id = found.id and row.not_before is null\n  and not exists (",
-        "join message_tracking as tracked on tracked.id = found.message_id\n"
-        "where row.id = found.id and row.not_before is null\n  or not exists (",
+        "where row.not_before is null\n      and not exists (",
+        "where row.not_before is null\n      or not exists (",
         "4.6 later ones wait behind it",
         (f"{_DUE}::test_what_waits_behind_a_message_that_is_gone_is_found",),
     ),
@@ -309,10 +309,34 @@ MUTATIONS: Final = (
         (_ASIDE,),
     ),
     Mutation(
+        "JSON that is nested too deep fails its whole page",
+        "shared/postgres/database.py",
+        "    except RecursionError:\n        return text\n",
+        "    except RecursionError:\n        raise\n",
+        "2.10 one unreadable row keeps nobody else waiting",
+        (f"{_POISON}::test_a_dead_letter_that_cannot_go_back",),
+    ),
+    Mutation(
+        "a message that cannot be removed keeps all others",
+        "workers/scheduler/retention.py",
+        'self._aside.work("retention", ids, str, self._remove_messages)',
+        "self._remove_messages(ids)",
+        "2.10 one unreadable row keeps nobody else waiting",
+        (f"{_POISON}::test_an_old_message_that_cannot_be_removed",),
+    ),
+    Mutation(
+        "dead letters whose queue is gone keep others from going back",
+        "shared/deadletters/replay.py",
+        "> len(report.unpublishable) + len(report.refused):",
+        "> len(report.unpublishable):",
+        "2.4 one destination that refuses keeps back no other's",
+        (f"{_POISON}::test_dead_letters_whose_queue_is_gone",),
+    ),
+    Mutation(
         "an installation's trouble sets rows aside",
         "shared/postgres/aside.py",
-        "return isinstance(error.__cause__, asyncpg.SyntaxOrAccessError)",
-        "return False",
+        "        except (StoreUnavailable, BrokerUnavailable):\n",
+        "        except BrokerUnavailable:\n",
         "2.5 a right that is missing is the installation's",
         (_ASIDE,),
     ),
@@ -445,9 +469,31 @@ MUTATIONS: Final = (
     Mutation(
         "what is under way past its retention waits for ever",
         "workers/scheduler/retention.py",
-        '        await self._forgotten.fail(timedelta(days=self._days["prune_messages"]))\n',
+        "        await self._forgotten.fail(self._messages_days)\n",
         "",
         "4.4 every accepted message ends in sent or failed",
         (f"{_FORGOTTEN}::test_what_is_under_way_past_its_retention_fails_and_is_told_before_it_goes",),
+    ),
+    Mutation(
+        "a queue that stands still keeps what it has in hand",
+        "shared/consuming/standing.py",
+        "        self._let_go = True\n        return self.let_go_all()\n",
+        "        self._let_go = True\n        return []\n",
+        "2.10 a replica that stops working gives back what it has not begun",
+        (
+            f"{_REPLICAS}::test_a_resolver_without_its_database_leaves_all_to_another",
+            f"{_REPLICAS}::test_an_updater_without_its_database_hands_over_the_proofs_it_holds",
+        ),
+    ),
+    Mutation(
+        "what is given back often is left to RabbitMQ's limit",
+        "shared/consuming/settlement.py",
+        "limit = self._durations.delivery_limit // 2",
+        "limit = 2 * self._durations.delivery_limit",
+        "2.9 nothing dead-lettered, no attempt counted",
+        (
+            f"{_REPLICAS}::test_a_full_queue_of_enriched_messages_kills_none_however_long_it_lasts",
+            f"{_REPLICAS}::test_a_resolver_that_cannot_store_kills_none_however_long_it_lasts",
+        ),
     ),
 )

@@ -64,6 +64,9 @@ async def _look_at_server(database: Database, found: list[Finding]) -> None:
         )
     )
     found.append(_writable(in_recovery=row["in_recovery"], read_only=row["read_only"]))
+    if await database.is_behind_pooler():
+        detail = "a pooler, such as PgBouncer, is between: each use of a connection is one transaction"
+        found.append(Finding(SUBJECT, "pooler", Level.OK, detail))
     await _look_at_connections(database, found)
 
 

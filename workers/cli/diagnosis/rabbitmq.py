@@ -12,12 +12,12 @@ from dataclasses import replace
 from typing import Final
 from urllib.parse import unquote, urlsplit
 
-import aio_pika
 from aio_pika.abc import AbstractConnection
 from aiormq.connection import Connection as WireConnection
 
 from shared.amqp.declare import Comparison, compare_topology
 from shared.amqp.delivery import Publication
+from shared.amqp.opening import open_connection
 from shared.amqp.pika_link import BROKER_ERRORS, open_channel
 from shared.amqp.topology import DLQ_HANDLER, ENRICHED, WORK_QUEUES, build_topology
 from shared.durations import DURATIONS
@@ -32,7 +32,6 @@ SUBJECT: Final = "rabbitmq"
 _MINIMUM: Final = (3, 10)
 _START: Final = "start it (`wabus stack up` for a local one), or correct RABBITMQ_URL"
 _DECLARE: Final = "wabus topology declare"
-_CONNECT_S: Final = 5.0
 #: A server with an alarm reads no publication until the alarm is over.
 _CONFIRM_S: Final = 2.0
 _PROBE: Final = Publication("", "wabus.doctor", b"{}", "Probe", "doctor", "doctor")
@@ -45,7 +44,7 @@ async def diagnose_rabbitmq(settings: Settings) -> list[Finding]:
     async def look(found: list[Finding]) -> None:
         url = settings.rabbitmq_url.get_secret_value()
         try:
-            connection = await aio_pika.connect(url, timeout=_CONNECT_S)
+            connection = await open_connection(url)
             try:
                 await _look_at_server(connection, found)
                 await _look_at_queues(connection, settings, found)

@@ -1,0 +1,143 @@
+"""Which Redis a connection goes to: an address of the URL's host, or the primary that Sentinel names.
+
+Owns the making of a pool and the finding of its server. What a failure means is the client's.
+"""
+
+import asyncio
+import socket
+from typing import Any, Final, TypeAlias
+from urllib.parse import urlsplit
+
+from redis.asyncio import BlockingConnectionPool
+from redis.asyncio.connection import Connection, SSLConnection, parse_url
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import AuthenticationError, RedisError
+from redis.exceptions import ConnectionError as RedisConnectionError
+
+from shared.addresses import Address, Host, first_to_answer, open_socket
+from shared.server_urls import ServerUrl, read_server_url, sentinel_service, with_host
+
+#: Connections of one process; calls beyond them wait within their own deadline.
+_MAX_CONNECTIONS: Final = 32
+#: Of a connection's time, what the Sentinels have to name the primary.
+_SENTINELS_SHARE: Final = 0.6
+
+_Reached: TypeAlias = tuple[Address, socket.socket]
+_NO_LOGIN: Final[tuple[None, None]] = (None, None)
+
+
+class _Connection(Connection):
+    """A connection whose socket somebody else opens: `route` is asked each time."""
+
+    def __init__(self, *, route: "_Route", **options: Any) -> None:
+        super().__init__(**options)
+        self._route = route
+
+    async def _connect(self) -> None:
+        address, opened = await self._route.reach()
+        options = {"sock": opened, **self._connection_arguments()}
+        del options["host"], options["port"]
+        if "ssl" in options:
+            options["server_hostname"] = address.host
+        try:
+            self._reader, self._writer = await asyncio.open_connection(**options)
+        except BaseException:
+            opened.close()
+            raise
+
+
+class _TLSConnection(_Connection, SSLConnection):
+    """The same over TLS."""
+
+
+class _Route:
+    """To any address of one host."""
+
+    def __init__(self, hosts: tuple[Host, ...], within_s: float) -> None:
+        self._hosts = hosts
+        self._within_s = within_s
+        #: The address to begin with, counted round.
+        self.turn = 0
+
+    async def reach(self) -> _Reached:
+        """A socket to the server. Raises OSError, or what a Sentinel says."""
+        return await self._open(self._hosts, self._within_s)
+
+    async def _open(self, hosts: tuple[Host, ...], within_s: float) -> _Reached:
+        async def attempt(address: Address) -> _Reached:
+            return address, await open_socket(address)
+
+        return await first_to_answer(hosts, attempt, within_s, first=self.turn)
+
+
+class _SentinelRoute(_Route):
+    """To the primary of a service, as the Sentinels see it now."""
+
+    def __init__(self, url: ServerUrl, within_s: float, options: dict[str, Any]) -> None:
+        super().__init__(url.hosts, within_s)
+        self._service, _ = sentinel_service(url)
+        #: Sentinels mostly ask for none; those that do are taken to know Redis' own.
+        self._logins = (_NO_LOGIN, (url.user, url.password)) if url.password else (_NO_LOGIN,)
+        self._options = {name: value for name, value in options.items() if name.startswith("ssl_")}
+        self._class = _TLSConnection if url.scheme.startswith("rediss") else _Connection
+
+    async def reach(self) -> _Reached:
+        asking_s = self._within_s * _SENTINELS_SHARE
+        primary = await first_to_answer(self._hosts, self._ask, asking_s, (RedisError,), self.turn)
+        return await self._open((primary,), self._within_s - asking_s)
+
+    async def _ask(self, sentinel: Address) -> Host:
+        for user, password in self._logins:
+            route = _Route(((str(sentinel.sockaddr[0]), sentinel.port),), self._within_s)
+            connection: Any = self._class(
+                route=route, username=user, password=password, protocol=2, driver_info=None, **self._options
+            )
+            try:
+                await connection.connect()
+                await connection.send_command("SENTINEL", "GET-MASTER-ADDR-BY-NAME", self._service)
+                named = await connection.read_response()
+            except AuthenticationError:
+                if (user, password) == self._logins[-1]:
+                    raise
+                continue
+            finally:
+                await connection.disconnect(nowait=True)
+            if named is None:
+                break
+            return named[0].decode(), int(named[1])
+        raise RedisConnectionError(f"the Sentinel at {sentinel} knows no primary of {self._service}")
+
+
+class Pool:
+    """The connections that one URL gives."""
+
+    def __init__(self, url: str, within_s: float) -> None:
+        """`within_s`: the time for finding the server and connecting to it."""
+        self.url = url
+        parts = read_server_url(url)
+        scheme, _, sentinel = parts.scheme.partition("+")
+        plain = urlsplit(with_host(url, *parts.hosts[0]))._replace(scheme=scheme)
+        if sentinel:
+            plain = plain._replace(path=f"/{sentinel_service(parts)[1]}")
+            self._route: _Route = _SentinelRoute(parts, within_s, dict(parse_url(plain.geturl())))
+        else:
+            self._route = _Route(parts.hosts, within_s)
+        self.connections = BlockingConnectionPool.from_url(
+            plain.geturl(),
+            connection_class=_TLSConnection if scheme == "rediss" else _Connection,
+            route=self._route,
+            max_connections=_MAX_CONNECTIONS,
+            timeout=None,
+            # The deadline of the call covers waiting, connecting, writing and reading, with one timer.
+            socket_timeout=None,
+            socket_connect_timeout=None,
+            retry=Retry(NoBackoff(), 0),
+            protocol=2,
+            driver_info=None,
+        )
+
+    async def drop(self) -> None:
+        """Close all connections; the next ones begin with the next address."""
+        self._route.turn += 1
+        await self.connections.disconnect(inuse_connections=True)
