@@ -17,15 +17,11 @@ from yarl import URL
 
 from shared.durations import Durations
 from shared.graph_errors import ErrorClass
-from shared.masking import MASK
+from shared.http_client import find_proxy, open_session
+from shared.masking import MASK, mask_secrets
 from shared.settings import Settings
 from workers.outbound_sender.answer import Answer, Lost, Refused, TooLate, Unable, Unreachable, read_answer
 
-#: Requests at once; what a process has in hand is fewer, so none waits for a connection.
-_CONNECTIONS: Final = 2000
-#: Shorter than servers keep idle connections: one that they close as we use it makes a message ambiguous.
-_KEEP_ALIVE_S: Final = 10.0
-_DNS_S: Final = 60
 #: An answer of the platform has some hundred bytes.
 _ANSWER_BYTES: Final = 256 * 1024
 #: What a connection fails of on our side: files, memory, ports, a route.
@@ -50,6 +46,7 @@ class _Line:
     url: URL
     token: bytes
     headers: Mapping[str, str]
+    proxy: str | None
 
 
 class _StartsTooLate(Exception):  # noqa: N818 - said to ourselves only
@@ -69,13 +66,7 @@ class CloudApi:
         self._lines: dict[str, _Line] = {}
         trace = aiohttp.TraceConfig()
         trace.on_request_headers_sent.append(_before_first_byte)
-        self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(
-                limit=_CONNECTIONS, keepalive_timeout=_KEEP_ALIVE_S, ttl_dns_cache=_DNS_S
-            ),
-            timeout=aiohttp.ClientTimeout(total=durations.http_timeout_s, connect=durations.claim_start_s),
-            trace_configs=[trace],
-        )
+        self._session = open_session(durations, trace)
 
     async def send(self, number: str, body: bytes, claimed_at: float) -> Answer:
         """Ask the platform to send. `claimed_at`: the loop's time when the attempt was committed."""
@@ -88,6 +79,7 @@ class CloudApi:
                 line.url,
                 data=body,
                 headers=line.headers,
+                proxy=line.proxy,
                 allow_redirects=False,
                 trace_request_ctx=start,
             ) as response:
@@ -101,7 +93,7 @@ class CloudApi:
         except _StartsTooLate:
             return TooLate()
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            text = f"{type(error).__name__}: {error}"[:300]
+            text = mask_secrets(f"{type(error).__name__}: {error}")[:300]
             if not start.is_out and _is_ours(error):
                 self._degraded.add(UNABLE)
                 return Unable(text)
@@ -114,10 +106,8 @@ class CloudApi:
         version = self._settings.whatsapp_api_version
         url = URL(f"{account.api_url}/{version}/{quote(number, safe='')}/messages", encoded=True)
         token = account.token.get_secret_value()
-        authorization = f"Bearer {token}"
-        line = _Line(
-            url, token.encode(), {"Authorization": authorization, "Content-Type": "application/json"}
-        )
+        headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+        line = _Line(url, token.encode(), headers, find_proxy(account.api_url))
         self._lines[number] = line
         return line
 

@@ -6,6 +6,7 @@ from shared.consuming.collector import Collector
 from shared.coordination.rate import RateLimiter
 from shared.coordination.rate_shared import SharedRates
 from shared.errors import SettingsError
+from shared.http_client import find_proxy
 from shared.running.kit import Kit, Route, Worker, WorkerSpec
 from shared.settings import Settings
 from shared.tracking import Tracker
@@ -37,7 +38,7 @@ _BATCHES = 20
 
 def compose(kit: Kit) -> Worker:
     """Build the three lanes over one limiter, one HTTP client and one set of chains."""
-    _check_token(kit.settings)
+    _check_settings(kit.settings)
     durations, metrics = kit.durations, kit.metrics
     limiter = RateLimiter(
         kit.redis,
@@ -98,10 +99,12 @@ def compose(kit: Kit) -> Worker:
     )
 
 
-def _check_token(settings: Settings) -> None:
+def _check_settings(settings: Settings) -> None:
     has_own = any(number.token is not None for number in settings.whatsapp_numbers.values())
     if settings.whatsapp_access_token is None and not has_own:
         raise SettingsError("WHATSAPP_ACCESS_TOKEN: must be set for the outbound sender")
+    for number in (settings.whatsapp_phone_number_id, *settings.whatsapp_numbers):
+        find_proxy(settings.number(number).api_url)
 
 
 def _key(delivery: Delivery) -> str:
