@@ -34,7 +34,8 @@ _log = logging.getLogger(__name__)
 _AWAY: Final = (ConnectionError, TimeoutError, ReadOnlyError, OutOfMemoryError, ClusterDownError, OSError)
 #: The same, told by redis-py only in the first word of the text.
 _AWAY_WORDS: Final = frozenset({"MISCONF", "NOREPLICAS", "BUSY", "MASTERDOWN"})
-_PROBE_KEY: Final = "wabus:probe"
+#: Beside the locks: an ACL may allow their keys and no others.
+_PROBE_KEY: Final = "lock:probe"
 
 Argument = str | bytes | int | float
 _Result = TypeVar("_Result")
