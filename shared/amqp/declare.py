@@ -8,7 +8,7 @@ anew, which is harmless where they are there.
 import re
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, cast
 
 from aio_pika import ExchangeType
@@ -22,6 +22,7 @@ from shared.errors import TopologyForbidden, TopologyMissing
 
 #: What RabbitMQ says of a right that is missing; it names the right itself from 3.13 on.
 _REFUSED: Final = re.compile(r"access to (\w+) '(.*)' in vhost '(.*)' refused for user '(.*?)'")
+_OTHER_DELAY: Final = re.compile(r"'x-message-ttl'.*current is '(\d+)'")
 _REASON: Final = re.compile(r"[A-Z]+_[A-Z]+ - [^\"]*")
 
 
@@ -62,13 +63,23 @@ async def compare_topology(connection: AbstractConnection, topology: Topology) -
             missing.append(_name_of(item))
             continue
         try:
-            async with await open_channel(connection, confirms=False) as channel:
-                await _declare(channel, item)
-        except ChannelPreconditionFailed as error:
-            different.append(f"{_name_of(item)}: {_difference(error)}")
+            difference = await _compare(connection, item)
         except ChannelAccessRefused:
             forbidden.append(_name_of(item))
+            continue
+        if difference is not None:
+            different.append(f"{_name_of(item)}: {difference}")
     return Comparison(missing, different, forbidden)
+
+
+async def _compare(connection: AbstractConnection, item: Exchange | Queue) -> str | None:
+    """The first difference of what is there; None where there is none."""
+    try:
+        async with await open_channel(connection, confirms=False) as channel:
+            await _declare(channel, item)
+    except ChannelPreconditionFailed as error:
+        return _difference(error)
+    return None
 
 
 async def find_missing(connection: AbstractConnection, topology: Topology) -> list[str]:
@@ -88,7 +99,9 @@ async def restore_topology(connection: AbstractConnection, topology: Topology) -
 async def check_topology(connection: AbstractConnection, topology: Topology) -> None:
     """Raise TopologyMissing, naming what is missing or otherwise than we need it; bind anew what was lost.
 
-    A user without the right to declare can see names alone: `wabus doctor` says so.
+    A tier that holds its messages longer or shorter than this program would is no reason: releases may differ
+    in that, and run beside each other. A user without the right to declare can see names alone. Of both
+    `wabus doctor` tells.
     """
     missing = await find_missing(connection, topology)
     if missing:
@@ -100,6 +113,17 @@ async def check_topology(connection: AbstractConnection, topology: Topology) -> 
         await declare_topology(connection, topology)
     except TopologyForbidden:
         return
+    except TopologyMissing:
+        queues = [await _with_its_delay(connection, queue) for queue in topology.queues]
+        await declare_topology(connection, Topology(topology.exchanges, tuple(queues)))
+
+
+async def _with_its_delay(connection: AbstractConnection, queue: Queue) -> Queue:
+    """A tier with the delay that it has on the server; what is no tier as it is."""
+    if queue.ttl_s is None:
+        return queue
+    there = _OTHER_DELAY.search(await _compare(connection, queue) or "")
+    return queue if there is None else replace(queue, ttl_s=int(there[1]) / 1000)
 
 
 async def _declare(channel: AbstractChannel, item: Exchange | Queue) -> None:

@@ -41,7 +41,7 @@ class _HeardReader(asyncio.StreamReader):
 
     def set_transport(self, transport: asyncio.BaseTransport) -> None:
         super().set_transport(transport)
-        self._carrier = cast(asyncio.Transport, transport)  # uvloop's is one by its methods alone
+        self._carrier = cast(asyncio.Transport, transport)  # uvloop's does not inherit from it
 
     def abort(self) -> None:
         """Close it without a word, to whoever does not listen."""

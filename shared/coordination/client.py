@@ -34,7 +34,8 @@ _log = logging.getLogger(__name__)
 _AWAY: Final = (ConnectionError, TimeoutError, ReadOnlyError, OutOfMemoryError, ClusterDownError, OSError)
 #: The same, told by redis-py only in the first word of the text.
 _AWAY_WORDS: Final = frozenset({"MISCONF", "NOREPLICAS", "BUSY", "MASTERDOWN"})
-_PROBE_KEY: Final = "wabus:probe"
+#: Beside the locks: an ACL may allow their keys and no others.
+_PROBE_KEY: Final = "lock:probe"
 
 Argument = str | bytes | int | float
 _Result = TypeVar("_Result")
@@ -115,7 +116,7 @@ class RedisClient:
         if self._probing is not None:
             self._probing.cancel()
             await asyncio.wait({self._probing})
-        await self._drop_connections()
+        await self._drop_connections(in_use=True)
 
     async def _guard(self, call: Callable[[], Awaitable[_Result]]) -> _Result:
         if self._probing is not None:
@@ -176,10 +177,10 @@ class RedisClient:
         self._pool = pool
         self._execute: Callable[..., Awaitable[Any]] = Redis(connection_pool=pool.connections).execute_command
 
-    async def _drop_connections(self) -> None:
+    async def _drop_connections(self, *, in_use: bool = False) -> None:
         try:
             async with asyncio.timeout(self._durations.redis_call_s):
-                await self._pool.drop()
+                await self._pool.drop(in_use=in_use)
         except (RedisError, OSError) as error:
             _log.debug("closing connections to Redis: %s", type(error).__name__)
 

@@ -4,6 +4,7 @@ import time
 from collections.abc import Sequence
 
 from shared.amqp.pika import PikaBroker
+from shared.coordination.checking import check_redis
 from shared.coordination.client import RedisClient
 from shared.observability.health import Check
 from shared.postgres.database import Database
@@ -27,7 +28,7 @@ class DatabaseProbe:
 
 
 class RedisProbe:
-    """Redis answers; without it a worker is degraded and carries on."""
+    """Redis runs the scripts that workers run; without it a worker is degraded and carries on."""
 
     name = "redis"
     essential = False
@@ -37,7 +38,7 @@ class RedisProbe:
 
     async def check(self) -> Check:
         """Ask the server. Raises RedisUnavailable."""
-        return Check("ok", latency_ms=round(await self._redis.ping(), 3))
+        return Check("ok", latency_ms=round(await check_redis(self._redis), 3))
 
 
 class BrokerProbe:

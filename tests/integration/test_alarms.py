@@ -11,7 +11,7 @@ from tests.support.program import run_wabus
 #: How each alarm is raised and ended.
 ALARMS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "low on memory": (("set_vm_memory_high_watermark", "0.00001"), ("set_vm_memory_high_watermark", "0.4")),
-    "low on disk": (("set_disk_free_limit", "900TB"), ("set_disk_free_limit", "50MB")),
+    "low on disk": (("set_disk_free_limit", "900000GB"), ("set_disk_free_limit", "50MB")),
 }
 
 

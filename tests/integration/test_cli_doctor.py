@@ -19,6 +19,10 @@ from redis.asyncio import Redis
 
 from shared.amqp.declare import declare_topology
 from shared.amqp.topology import DLQ_HANDLER, ENRICHED, WORK_QUEUES, build_topology
+from shared.coordination.client import RedisClient
+from shared.observability.health import Health, WorkerState, judge
+from shared.observability.metrics import Metrics
+from shared.running.probes import RedisProbe
 from tests.support.cluster import Cluster, new_virtual_host
 from tests.support.program import Outcome, run_wabus
 from tests.support.proxy import proxied
@@ -26,6 +30,7 @@ from tests.support.redis_server import RedisServer
 from tests.support.rows import Connection, insert
 from tests.support.servers import Servers
 from tests.support.waiting import until
+from workers.cli.diagnosis.redis import GRANT
 
 #: Nothing listens there.
 AWAY: Final = {
@@ -276,6 +281,59 @@ async def test_a_redis_that_takes_no_writes_is_an_error(environ: dict[str, str],
 
     assert levels_of(findings, "redis", "writable") == ["error"]
     assert levels_of(findings, "redis", "reached") == ["ok"]
+
+
+REFUSED: Final = {
+    "scripts": ("-eval", "-evalsha"),
+    "a command in one of them": ("-hset",),
+    "the keys of locks": ("resetkeys", "~rate:*", "~mapping:*"),
+}
+
+
+@pytest.mark.parametrize("what", REFUSED)
+async def test_a_redis_that_refuses_what_workers_run_is_told_by_doctor_and_by_their_health(
+    what: str, environ: dict[str, str], cluster: Cluster, tmp_path: Path
+) -> None:
+    server = RedisServer(tmp_path)
+    server.start()
+    url = server.url.replace("://", "://limited:hidden@")
+    try:
+        async with Redis.from_url(server.url) as redis:
+            await redis.execute_command(  # type: ignore[no-untyped-call]
+                "ACL", "SETUSER", "limited", "on", ">hidden", "~*", "+@all", *REFUSED[what]
+            )
+        findings = await find(environ | {"REDIS_URL": url})
+        client = RedisClient(url, cluster.durations)
+        verdict = await judge(WorkerState("test", Metrics()), [RedisProbe(client)])
+        await client.close()
+    finally:
+        server.kill()
+
+    told = only(findings, "redis", "writable")
+    assert levels_of(findings, "redis", "reached") == ["ok"]
+    assert told["level"] == "error"
+    assert told["detail"].startswith("refuses what workers run: ")
+    assert "acl setuser" in told["mend"]
+    assert verdict.health is Health.DEGRADED
+    assert "redis check failed" in verdict.reasons
+    assert "Redis refused a call" in str(verdict.checks["redis"].error)
+
+
+async def test_a_user_with_the_rights_that_the_command_grants_is_enough(
+    environ: dict[str, str], tmp_path: Path
+) -> None:
+    server = RedisServer(tmp_path)
+    server.start()
+    try:
+        async with Redis.from_url(server.url) as redis:
+            rights = GRANT.partition("USER ")[2].split()
+            command = ("ACL", "SETUSER", "limited", "on", ">hidden", *rights)
+            await redis.execute_command(*command)  # type: ignore[no-untyped-call]
+        findings = await find(environ | {"REDIS_URL": server.url.replace("://", "://limited:hidden@")})
+    finally:
+        server.kill()
+
+    assert [item["level"] for item in findings if item["subject"] == "redis"] == ["ok", "ok"]
 
 
 async def test_queues_without_a_consumer_are_named_with_the_worker_to_start(

@@ -107,7 +107,7 @@ async def test_a_queue_with_another_argument_is_told(declared: str, argument: st
 
 
 async def check_is_told(url: str, queue: Queue, arguments: dict[str, object]) -> None:
-    """By check, and by a start, which ends."""
+    """By check, and by a start, which ends. A tier without any delay keeps its messages for ever."""
     async with changed(url, "queue", queue.name) as (connection, channel):
         await channel.declare_queue(queue.name, durable=True, arguments=arguments)  # type: ignore[arg-type]
         compared = await compare_topology(connection, build_topology())
@@ -126,6 +126,29 @@ def _without(queue: Queue, argument: str) -> dict[str, object]:
     }
     gone = {argument} | needing.get(argument, set())
     return {name: value for name, value in queue.arguments.items() if name not in gone}
+
+
+async def test_a_tier_with_another_delay_is_told_by_check_and_keeps_no_worker_from_starting(
+    declared: str,
+) -> None:
+    tier = next(queue for queue in build_topology().queues if queue.ttl_s is not None)
+    async with changed(declared, "queue", tier.name) as (connection, channel):
+        other = tier.arguments | {"x-message-ttl": 7777}
+        await channel.declare_queue(tier.name, durable=True, arguments=other)  # type: ignore[arg-type]
+        compared = await compare_topology(connection, build_topology())
+        await check_topology(connection, build_topology())
+    (told,) = compared.different
+    assert told.startswith(f"queue {tier.name}: 'x-message-ttl'")
+    assert "7777" in told
+
+
+async def test_another_delay_hides_nothing_else_from_a_start(declared: str) -> None:
+    tier = next(queue for queue in build_topology().queues if queue.ttl_s is not None)
+    async with changed(declared, "queue", tier.name) as (connection, channel):
+        other = tier.arguments | {"x-message-ttl": 7777, "x-overflow": "drop-head"}
+        await channel.declare_queue(tier.name, durable=True, arguments=other)  # type: ignore[arg-type]
+        with pytest.raises(TopologyMissing, match="x-overflow"):
+            await check_topology(connection, build_topology())
 
 
 @pytest.mark.parametrize(

@@ -42,13 +42,18 @@ class Program:
         """None while it runs; negative where a signal killed it."""
         return self._process.exit_code
 
+    @property
+    def pid(self) -> int | None:
+        """None where its namespace is being made."""
+        return self._process.pid
+
     def send(self, number: signal.Signals) -> None:
         """Send a signal."""
         self._process.send(number)
 
     def catches(self, number: signal.Signals) -> bool:
         """Whether it has a handler for a signal."""
-        pid = self._process.pid
+        pid = self.pid
         if pid is None:
             return False
         status = Path(f"/proc/{pid}/status").read_text()

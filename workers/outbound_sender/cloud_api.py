@@ -5,7 +5,8 @@ means is in `answer`, what follows from it in `reactions`.
 """
 
 import asyncio
-from collections.abc import Mapping
+import errno
+from collections.abc import Mapping, MutableSet
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Final
@@ -16,17 +17,18 @@ from yarl import URL
 
 from shared.durations import Durations
 from shared.graph_errors import ErrorClass
-from shared.masking import MASK
+from shared.http_client import find_proxy, open_session
+from shared.masking import MASK, mask_secrets
 from shared.settings import Settings
-from workers.outbound_sender.answer import Answer, Lost, Refused, TooLate, Unreachable, read_answer
+from workers.outbound_sender.answer import Answer, Lost, Refused, TooLate, Unable, Unreachable, read_answer
 
-#: Requests at once; what a process has in hand is fewer, so none waits for a connection.
-_CONNECTIONS: Final = 2000
-#: Shorter than servers keep idle connections: one that they close as we use it makes a message ambiguous.
-_KEEP_ALIVE_S: Final = 10.0
-_DNS_S: Final = 60
 #: An answer of the platform has some hundred bytes.
 _ANSWER_BYTES: Final = 256 * 1024
+#: What a connection fails of on our side: files, memory, ports, a route.
+_OURS: Final = frozenset(
+    {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS, errno.EADDRNOTAVAIL, errno.ENETUNREACH}
+)
+UNABLE: Final = "no request to the Cloud API can be made from here (see the log)"
 
 
 @dataclass(slots=True)
@@ -44,6 +46,7 @@ class _Line:
     url: URL
     token: bytes
     headers: Mapping[str, str]
+    proxy: str | None
 
 
 class _StartsTooLate(Exception):  # noqa: N818 - said to ourselves only
@@ -53,19 +56,17 @@ class _StartsTooLate(Exception):  # noqa: N818 - said to ourselves only
 class CloudApi:
     """Sends bodies. Use within the loop in which it was made; `close` it at the end."""
 
-    def __init__(self, settings: Settings, durations: Durations) -> None:
+    def __init__(
+        self, settings: Settings, durations: Durations, degraded: MutableSet[str] | None = None
+    ) -> None:
+        """`degraded`: takes the reason while no request can be made."""
+        self._degraded = set() if degraded is None else degraded
         self._settings = settings
         self._durations = durations
         self._lines: dict[str, _Line] = {}
         trace = aiohttp.TraceConfig()
         trace.on_request_headers_sent.append(_before_first_byte)
-        self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(
-                limit=_CONNECTIONS, keepalive_timeout=_KEEP_ALIVE_S, ttl_dns_cache=_DNS_S
-            ),
-            timeout=aiohttp.ClientTimeout(total=durations.http_timeout_s, connect=durations.claim_start_s),
-            trace_configs=[trace],
-        )
+        self._session = open_session(durations, trace)
 
     async def send(self, number: str, body: bytes, claimed_at: float) -> Answer:
         """Ask the platform to send. `claimed_at`: the loop's time when the attempt was committed."""
@@ -78,9 +79,11 @@ class CloudApi:
                 line.url,
                 data=body,
                 headers=line.headers,
+                proxy=line.proxy,
                 allow_redirects=False,
                 trace_request_ctx=start,
             ) as response:
+                self._degraded.discard(UNABLE)
                 content = await _read(response)
                 if content is None:
                     return Lost(f"an answer of more than {_ANSWER_BYTES} bytes", response.status)
@@ -90,7 +93,10 @@ class CloudApi:
         except _StartsTooLate:
             return TooLate()
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            text = f"{type(error).__name__}: {error}"[:300]
+            text = mask_secrets(f"{type(error).__name__}: {error}")[:300]
+            if not start.is_out and _is_ours(error):
+                self._degraded.add(UNABLE)
+                return Unable(text)
             return Lost(text) if start.is_out else Unreachable(text)
 
     def _open_line(self, number: str) -> _Line | None:
@@ -100,16 +106,21 @@ class CloudApi:
         version = self._settings.whatsapp_api_version
         url = URL(f"{account.api_url}/{version}/{quote(number, safe='')}/messages", encoded=True)
         token = account.token.get_secret_value()
-        authorization = f"Bearer {token}"
-        line = _Line(
-            url, token.encode(), {"Authorization": authorization, "Content-Type": "application/json"}
-        )
+        headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+        line = _Line(url, token.encode(), headers, find_proxy(account.api_url))
         self._lines[number] = line
         return line
 
     async def close(self) -> None:
         """Close all connections."""
         await self._session.close()
+
+
+def _is_ours(error: Exception) -> bool:
+    """Whether the other side has nothing to do with it: nobody may be kept from sending because of it."""
+    if isinstance(error, aiohttp.ClientConnectorDNSError):
+        return True
+    return isinstance(error, OSError) and error.errno in _OURS
 
 
 async def _read(response: aiohttp.ClientResponse) -> bytes | None:

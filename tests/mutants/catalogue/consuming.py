@@ -227,8 +227,8 @@ MUTATIONS: Final = (
     Mutation(
         "a check compares names only",
         "shared/amqp/declare.py",
-        "confirms=False) as channel:\n                await _declare(channel, item)",
-        "confirms=False) as channel:\n                pass",
+        "confirms=False) as channel:\n            await _declare(channel, item)",
+        "confirms=False) as channel:\n            pass",
         "INTERFACE 6 topology check: what is there is as it must be",
         (_TOPOLOGY,),
     ),

@@ -12,6 +12,14 @@ _PERMIT: Final = "shared/coordination/rate_permit.lua"
 
 MUTATIONS: Final = (
     Mutation(
+        "health asks Redis for less than workers do",
+        "shared/running/probes.py",
+        "await check_redis(self._redis)",
+        "await self._redis.ping()",
+        "INTERFACE 7 health says whether Redis serves",
+        ("tests/integration/test_cli_doctor.py",),
+    ),
+    Mutation(
         "anybody releases a lock",
         "shared/coordination/lock_release.lua",
         "if redis.call('GET', key) == ARGV[1] then",

@@ -15,11 +15,27 @@ _FAULTS: Final = "tests/integration/test_outbound_faults.py"
 MUTATIONS: Final = (
     Mutation(
         "TLS to the Cloud API is not verified",
-        _API,
+        "shared/http_client.py",
         "limit=_CONNECTIONS,",
         "limit=_CONNECTIONS, ssl=False,",
         "INTERFACE 1 WHATSAPP_API_URL is https",
         ("tests/security/test_tls_of_the_cloud_api.py",),
+    ),
+    Mutation(
+        "the sender passes the proxy by",
+        _API,
+        "proxy=line.proxy,",
+        "proxy=None,",
+        "INTERFACE 6 doctor: a check does what the work does",
+        ("tests/security/test_proxy_of_the_cloud_api.py",),
+    ),
+    Mutation(
+        "doctor passes the proxy by",
+        "workers/cli/diagnosis/cloud_api.py",
+        "proxy=proxy,",
+        "proxy=None,",
+        "INTERFACE 6 doctor: a check does what the work does",
+        ("tests/security/test_proxy_of_the_cloud_api.py",),
     ),
     Mutation(
         "a redirect takes the token along",
@@ -253,6 +269,14 @@ MUTATIONS: Final = (
         "        await self._before._over.wait()\n",
         "",
         "4.6 order of a customer and lane",
+        _INTAKE,
+    ),
+    Mutation(
+        "a template's line breaks are sent",
+        "workers/outbound_sender/intake.py",
+        'payload.model_copy(update={"template": template}) if changed else payload',
+        "payload",
+        "4.5 a value that the platform refuses is mended where it can be",
         _INTAKE,
     ),
 )

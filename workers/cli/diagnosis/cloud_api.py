@@ -1,20 +1,24 @@
 """The Cloud API: an HTTP answer from each address that is sent to, and a token for each number.
 
-Nothing is sent.
+Nothing is sent. The sender's own session and proxy are used, so that what is reached here is reached there.
 """
 
 import asyncio
 import time
+from dataclasses import replace
 from typing import Final
 
 import aiohttp
 
-from shared.masking import mask_secrets
+from shared.durations import DURATIONS
+from shared.errors import SettingsError
+from shared.http_client import find_proxy, open_session
+from shared.masking import mask_secrets, mask_url
 from shared.settings import Settings
 from workers.cli.diagnosis.finding import Finding, Level, within_patience
 
 SUBJECT: Final = "cloud-api"
-_CONNECT_S: Final = 5.0
+_DURATIONS: Final = replace(DURATIONS, http_timeout_s=5.0)
 
 
 async def diagnose_cloud_api(settings: Settings) -> list[Finding]:
@@ -31,19 +35,23 @@ async def _diagnose_address(url: str, settings: Settings, is_needed: bool) -> li
     mend = f"curl -sS {url} from here: correct WHATSAPP_API_URL, the proxy or the firewall"
 
     async def look(found: list[Finding]) -> None:
-        timeout = aiohttp.ClientTimeout(total=_CONNECT_S)
         started = time.perf_counter()
+        way = url
         try:
+            if proxy := find_proxy(url):
+                way = f"{url} by way of the proxy {mask_url(proxy)}"
             async with (
-                aiohttp.ClientSession(timeout=timeout, trust_env=True) as session,
-                session.get(f"{url}/{settings.whatsapp_api_version}/", allow_redirects=False) as response,
+                open_session(_DURATIONS) as session,
+                session.get(
+                    f"{url}/{settings.whatsapp_api_version}/", proxy=proxy, allow_redirects=False
+                ) as response,
             ):
                 latency_ms = round((time.perf_counter() - started) * 1000, 1)
-                found.append(_answered(url, response.status, latency_ms, mend))
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+                found.append(_answered(way, response.status, latency_ms, mend))
+        except (aiohttp.ClientError, TimeoutError, OSError, SettingsError) as error:
             text = mask_secrets(f"{type(error).__name__}: {error}")[:300]
             level = Level.ERROR if is_needed else Level.WARN
-            found.append(Finding(SUBJECT, "reached", level, f"{url}: {text}", mend))
+            found.append(Finding(SUBJECT, "reached", level, f"{way}: {text}", mend))
 
     return await within_patience(SUBJECT, mend, look)
 

@@ -1,59 +1,78 @@
-"""Redis: reached, and taking writes. Workers carry on without it, more slowly."""
+"""Redis by the workers' own client: reached, and doing what they ask of it. Without it they go on, slower."""
 
 import time
-from typing import Any, Final
+from dataclasses import replace
+from typing import Final
 
-from redis.asyncio import Redis
-from redis.exceptions import AuthenticationError, RedisError
+from redis.exceptions import AuthenticationError, NoPermissionError
 
-from shared.coordination.reaching import Pool
+from shared.coordination.checking import check_redis
+from shared.coordination.client import RedisClient, RedisUnavailable
+from shared.durations import DURATIONS
 from shared.masking import mask_secrets, mask_url
 from shared.settings import Settings
 from workers.cli.diagnosis.finding import Finding, Level, within_patience
 
 SUBJECT: Final = "redis"
 _START: Final = "start it (`wabus stack up` for a local one), or correct REDIS_URL"
-_CONNECT_S: Final = 5.0
+#: What Redis 7 says of a command within a script.
+_REFUSED: Final = "can't run this command"
+#: What a user of Redis needs.
+GRANT: Final = (
+    "redis-cli acl setuser USER +@read +@write +@scripting +@connection +time ~lock:* ~mapping:* ~rate:*"
+)
+_DURATIONS: Final = replace(DURATIONS, redis_call_s=5.0)
 
 
 async def diagnose_redis(settings: Settings) -> list[Finding]:
-    """The server, by a write of its own that expires at once."""
+    """The server, by the scripts that workers run, on keys that expire."""
     url = settings.redis_url.get_secret_value()
 
     async def look(found: list[Finding]) -> None:
-        redis: Any = Redis.from_pool(Pool(url, _CONNECT_S).connections)
+        client = RedisClient(url, _DURATIONS)
         try:
-            await _look_at_server(redis, found)
-            found.append(await _writable(redis))
-        except (RedisError, OSError) as error:
-            found.append(_unreached(error, url))
+            await _look_at_server(client, found)
+            found.append(await _writable(client))
+        except RedisUnavailable as error:
+            found.append(_unreached(error.__cause__ or error, url))
         finally:
-            await redis.aclose()
+            await client.close()
 
     return await within_patience(SUBJECT, _START, look)
 
 
-async def _look_at_server(redis: Any, found: list[Finding]) -> None:
-    info = await redis.info("server")
+async def _look_at_server(client: RedisClient, found: list[Finding]) -> None:
+    await client.ping()
     started = time.perf_counter()
-    await redis.ping()
+    await client.ping()
     latency_ms = round((time.perf_counter() - started) * 1000, 1)
-    version = str(info["redis_version"])
-    detail = f"version {version}, {latency_ms} ms"
+    version = await _version(client)
+    detail = f"version {version or 'not told'}, {latency_ms} ms"
     found.append(Finding(SUBJECT, "reached", Level.OK, detail, version=version, latency_ms=latency_ms))
 
 
-async def _writable(redis: Any) -> Finding:
+async def _version(client: RedisClient) -> str | None:
+    """None for a user who may not ask: no worker does."""
     try:
-        await redis.set("wabus:doctor", "1", px=1000)
-    except RedisError as error:
-        detail = f"takes no writes: {mask_secrets(str(error))[:200]}"
+        info: dict[str, object] = await client.command("INFO", "server")
+    except RedisUnavailable:
+        return None
+    return str(info["redis_version"])
+
+
+async def _writable(client: RedisClient) -> Finding:
+    try:
+        await check_redis(client)
+    except RedisUnavailable as error:
+        told = mask_secrets(str(error.__cause__ or error))[:200]
+        if isinstance(error.__cause__, NoPermissionError) or _REFUSED in told:
+            return Finding(SUBJECT, "writable", Level.ERROR, f"refuses what workers run: {told}", GRANT)
         mend = "name the primary in REDIS_URL; `redis-cli info replication memory persistence` says why"
-        return Finding(SUBJECT, "writable", Level.ERROR, detail, mend)
-    return Finding(SUBJECT, "writable", Level.OK, "takes writes")
+        return Finding(SUBJECT, "writable", Level.ERROR, f"takes no writes: {told}", mend)
+    return Finding(SUBJECT, "writable", Level.OK, "takes writes and runs the scripts of workers")
 
 
-def _unreached(error: Exception, url: str) -> Finding:
+def _unreached(error: BaseException, url: str) -> Finding:
     mend = _START
     if isinstance(error, AuthenticationError):
         mend = "correct the user or the password in REDIS_URL"
