@@ -4,6 +4,7 @@ Owns the names; what leads to each is decided by the workers.
 """
 
 from enum import StrEnum
+from typing import Final
 
 
 class DeadReason(StrEnum):
@@ -39,3 +40,7 @@ class DeadReason(StrEnum):
     DELIVERY_LIMIT = "delivery_limit"
     #: An error that no rule foresees.
     UNEXPECTED_ERROR = "unexpected_error"
+
+
+#: What the cluster tries again by itself, so many times.
+AUTOMATIC: Final = frozenset({DeadReason.LOCK_TIMEOUT, DeadReason.DATABASE_ERROR})

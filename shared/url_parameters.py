@@ -43,11 +43,11 @@ def _one_of(*words: str) -> Callable[[str], None]:
     return check
 
 
-def _base64(value: str) -> None:
+def _certificates(value: str) -> None:
     try:
-        base64.b64decode(value)
-    except ValueError:
-        raise ValueError("must be base64") from None
+        ssl.create_default_context(cadata=base64.b64decode(value))
+    except (ssl.SSLError, ValueError):
+        raise ValueError("must be certificates in DER, in base64") from None
 
 
 def _file(value: str) -> None:
@@ -71,7 +71,7 @@ _RULES: Final[Mapping[str, Mapping[str, Callable[[str], None]]]] = {
         "auth": _one_of("plain", "amqplain", "external"),
         "cafile": _file,
         "capath": _any,
-        "cadata": _base64,
+        "cadata": _certificates,
         "certfile": _file,
         "keyfile": _file,
         "no_verify_ssl": _one_of("0", "1"),

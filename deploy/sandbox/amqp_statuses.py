@@ -8,7 +8,6 @@ import logging
 import uuid
 from collections.abc import Sequence
 
-import aio_pika
 import orjson
 from aio_pika.abc import AbstractConnection
 from aio_pika.exceptions import CONNECTION_EXCEPTIONS
@@ -16,6 +15,7 @@ from aiormq.channel import Channel
 from pamqp.commands import Basic
 
 from deploy.sandbox.status_plan import StatusEvent, describe_conversation, describe_pricing, error_title
+from shared.amqp.opening import open_connection
 
 EXCHANGE = "wa.status"
 ROUTING_KEY = "whatsapp"
@@ -91,9 +91,7 @@ class AmqpStatuses:
         async with self._connecting:
             if self._channel is None:
                 async with asyncio.timeout(TIMEOUT_S):
-                    self._connection = await aio_pika.connect(
-                        self._url, client_properties={"connection_name": CONNECTION_NAME}
-                    )
+                    self._connection = await open_connection(self._url, CONNECTION_NAME)
                     channel = await self._connection.channel()
                     await channel.get_exchange(EXCHANGE, ensure=True)
                     underlay = await channel.get_underlay_channel()

@@ -66,7 +66,7 @@ async def _ask(kind: Kind, url: str) -> None:
             try:
                 await redis.asyncio.Redis(connection_pool=pool.connections).ping()
             finally:
-                await pool.drop()
+                await pool.drop(in_use=True)
 
 
 def _ask_management(url: str) -> None:

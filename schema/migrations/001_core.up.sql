@@ -281,6 +281,7 @@ create table outbox_events (
 ) with (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_insert_scale_factor = 0.05);
 create index outbox_events_unmarked on outbox_events (destination, created_at, id) where published_at is null;
 create index outbox_events_age on outbox_events (created_at);
+create index outbox_events_trace on outbox_events (correlation_id) where aggregate_type = 'message';
 
 create table deferred_messages (
     id              uuid primary key default time_ordered_uuid(),
@@ -343,7 +344,9 @@ create table dead_letter_queue (
     resolution    text,
     replay_count  integer not null default 0,
     -- False where it has gone back by itself as often as it may.
-    automatic     boolean not null default true
+    automatic     boolean not null default true,
+    -- True where the failure of its message is kept back, because it goes back by itself.
+    untold        boolean not null default false
 );
 create unique index dead_letter_queue_once on dead_letter_queue (dedupe_key);
 create index dead_letter_queue_open
@@ -352,12 +355,15 @@ create index dead_letter_queue_pending on dead_letter_queue (reason) where statu
 create index dead_letter_queue_automatic
     on dead_letter_queue (priority desc, created_at)
     where automatic and reason in ('lock_timeout', 'database_error') and status in ('pending', 'replaying');
+create index dead_letter_queue_untold on dead_letter_queue (id)
+    where untold and (status = 'dismissed' or (not automatic and status <> 'replayed'));
 create index dead_letter_queue_settled
     on dead_letter_queue (coalesce(replayed_at, dismissed_at, created_at)) where status in ('replayed', 'dismissed');
 create index dead_letter_queue_message on dead_letter_queue (message_id) where message_id is not null;
 create index dead_letter_queue_replay on dead_letter_queue (replay_of) where replay_of is not null;
 -- Cut, because what is dead may be invalid, and no index takes a value of any length.
 create index dead_letter_queue_wamid on dead_letter_queue (left(payload ->> 'wamid', 255));
+create index dead_letter_queue_trace on dead_letter_queue ((metadata ->> 'correlation_id'));
 create index dead_letter_queue_customer on dead_letter_queue (left(payload ->> 'wa_id', 160));
 
 create table leases (

@@ -5,7 +5,7 @@ Owns knowing when the server was last heard. Staying connected is `shared.amqp.p
 
 import asyncio
 from collections.abc import Iterable
-from typing import Any, Final, SupportsIndex
+from typing import Any, Final, SupportsIndex, cast
 
 import aio_pika
 from aiormq.connection import TransportFactory
@@ -41,8 +41,7 @@ class _HeardReader(asyncio.StreamReader):
 
     def set_transport(self, transport: asyncio.BaseTransport) -> None:
         super().set_transport(transport)
-        assert isinstance(transport, asyncio.Transport)
-        self._carrier = transport
+        self._carrier = cast(asyncio.Transport, transport)  # uvloop's does not inherit from it
 
     def abort(self) -> None:
         """Close it without a word, to whoever does not listen."""

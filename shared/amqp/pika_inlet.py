@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from aiormq.abc import ChannelFrame, DeliveredMessage
 from aiormq.channel import Channel
-from aiormq.exceptions import ChannelClosed, ChannelInvalidStateError
+from aiormq.exceptions import ChannelClosed
 from pamqp.commands import Basic
 
 from shared.amqp.acknowledgement import plan_acknowledgement
@@ -97,10 +97,7 @@ class PikaInlet:
             self._forget(done)
             try:
                 with closing_as_connection_error():
-                    if upto is not None:
-                        await channel.basic_ack(upto, multiple=True, wait=False)
-                    if single:
-                        await _acknowledge_each(channel, single)
+                    await _write_acknowledgements(channel, upto, single)
             except BROKER_ERRORS as error:
                 heed_cancellation()
                 log.debug("Acknowledging on %s: %s; they will be redelivered", self.queue, error)
@@ -343,9 +340,9 @@ class PikaInlet:
         self._changed.set()
 
 
-async def _acknowledge_each(channel: Channel, tags: Sequence[int]) -> None:
-    """In one write: `basic_ack` would be a system call for each."""
-    if channel.is_closed:
-        raise ChannelInvalidStateError(f"{channel!r} closed")
-    frames = [Basic.Ack(tag) for tag in tags]
-    await channel.write_queue.put(ChannelFrame.marshall(channel.number, frames))
+async def _write_acknowledgements(channel: Channel, upto: int | None, single: Sequence[int]) -> None:
+    """In two writes: `basic_ack`, which sees to it that the channel is not closing, is a system call each."""
+    tags = single if upto is None else [upto, *single]
+    await channel.basic_ack(tags[0], multiple=upto is not None, wait=False)
+    if others := [Basic.Ack(tag) for tag in tags[1:]]:
+        await channel.write_queue.put(ChannelFrame.marshall(channel.number, others))

@@ -66,6 +66,27 @@ def render_template(template: Template, variables: Variables) -> Template:
     return template.model_copy(update={"components": components})
 
 
+def flatten_parameters(template: Template) -> tuple[Template, int]:
+    """The template with flattened texts among its parameters, and how many that changed."""
+    changed = 0
+
+    def flattened(parameter: Any) -> Any:
+        nonlocal changed
+        text = parameter.get("text") if isinstance(parameter, dict) else None
+        if not isinstance(text, str) or flatten(text) == text:
+            return parameter
+        changed += 1
+        return parameter | {"text": flatten(text)}
+
+    components = [
+        part | {"parameters": [flattened(parameter) for parameter in part["parameters"]]}
+        if isinstance(part.get("parameters"), list)
+        else part
+        for part in template.components
+    ]
+    return (template.model_copy(update={"components": components}), changed) if changed else (template, 0)
+
+
 def names_used(content: object) -> set[str]:
     """Names of the placeholders in a text, or in all strings of a template's components."""
     found = {match[1].strip() for text in _strings(content) for match in _PLACEHOLDER.finditer(text)}

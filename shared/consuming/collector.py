@@ -19,14 +19,20 @@ Flush = Callable[[Sequence[T]], Awaitable[Sequence[R]]]
 
 
 class Collector(Generic[T, R]):
-    """Collects for at most `linger_s` after the first item, and longer while all `flushes` are busy.
+    """Collects for at most `linger_s()` after the first item, and longer while all `flushes` are busy.
 
     `run` must be running beside it. What somebody submitted who is cancelled before its flush is dropped.
     `ordered`: items that are repeated one by one are so in their order, else beside each other and all else.
     """
 
     def __init__(
-        self, flush: Flush[T, R], *, size: int, linger_s: float, flushes: int, ordered: bool = False
+        self,
+        flush: Flush[T, R],
+        *,
+        size: int,
+        linger_s: Callable[[], float],
+        flushes: int,
+        ordered: bool = False,
     ) -> None:
         self._flush = flush
         self._size = size
@@ -51,7 +57,7 @@ class Collector(Generic[T, R]):
                     await self._arrived.wait()
                     await self._slots.acquire()
                     if len(self._waiting) < self._size:
-                        await asyncio.sleep(self._linger_s)
+                        await asyncio.sleep(self._linger_s())
                     group.create_task(self._work(self._take(), group), name="flush")
         finally:
             for _, future in self._waiting:

@@ -30,7 +30,7 @@ class Defer:
     """Stored and looked at again `delay_s` from now by the database clock, not counted.
 
     None: when the event comes that the reason names. `slows_number`: the wait is that of its whole number.
-    From `ends_at` on it is looked at whatever holds it.
+    From `ends_at` on it is looked at whatever holds it. `is_stored`: the handler has seen to its row.
     """
 
     reason: str
@@ -41,6 +41,7 @@ class Defer:
     lane: str | None = None
     slows_number: bool = False
     ends_at: datetime | None = None
+    is_stored: bool = False
 
 
 @dataclass(frozen=True, slots=True)

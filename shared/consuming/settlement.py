@@ -131,7 +131,9 @@ class Settlement:
 
     async def _defer(self, deferred: Sequence[Settled]) -> tuple[set[UUID], dict[int, Settled]]:
         """Ids of the rows, and by delivery what the store refused: that is dead."""
-        rows = [(delivery, item) for delivery, item in deferred if isinstance(item, Defer)]
+        rows = [
+            (delivery, item) for delivery, item in deferred if isinstance(item, Defer) and not item.is_stored
+        ]
         if not rows:
             return set(), {}
         with suppress(StoreDataError):

@@ -116,7 +116,7 @@ class RedisClient:
         if self._probing is not None:
             self._probing.cancel()
             await asyncio.wait({self._probing})
-        await self._drop_connections()
+        await self._drop_connections(in_use=True)
 
     async def _guard(self, call: Callable[[], Awaitable[_Result]]) -> _Result:
         if self._probing is not None:
@@ -177,10 +177,10 @@ class RedisClient:
         self._pool = pool
         self._execute: Callable[..., Awaitable[Any]] = Redis(connection_pool=pool.connections).execute_command
 
-    async def _drop_connections(self) -> None:
+    async def _drop_connections(self, *, in_use: bool = False) -> None:
         try:
             async with asyncio.timeout(self._durations.redis_call_s):
-                await self._pool.drop()
+                await self._pool.drop(in_use=in_use)
         except (RedisError, OSError) as error:
             _log.debug("closing connections to Redis: %s", type(error).__name__)
 

@@ -120,11 +120,11 @@ class Pool:
         plain = urlsplit(with_host(url, *parts.hosts[0]))._replace(scheme=scheme)
         if sentinel:
             plain = plain._replace(path=f"/{sentinel_service(parts)[1]}")
-            self._route: _Route = _SentinelRoute(parts, within_s, dict(parse_url(plain.geturl())))
-        else:
-            self._route = _Route(parts.hosts, within_s)
-        self.connections = BlockingConnectionPool.from_url(
-            plain.geturl(),
+        options: dict[str, Any] = {**parse_url(plain.geturl())}
+        options.pop("connection_class", None)  # for TLS it names the one that opens its socket itself
+        self._route = _SentinelRoute(parts, within_s, options) if sentinel else _Route(parts.hosts, within_s)
+        self.connections = BlockingConnectionPool(
+            **options,
             connection_class=_TLSConnection if scheme == "rediss" else _Connection,
             route=self._route,
             max_connections=_MAX_CONNECTIONS,
@@ -137,7 +137,10 @@ class Pool:
             driver_info=None,
         )
 
-    async def drop(self) -> None:
-        """Close all connections; the next ones begin with the next address."""
+    async def drop(self, *, in_use: bool = False) -> None:
+        """Close the idle connections, or all; the next ones begin with the next address.
+
+        A call that is under way ends within its own deadline, and with an error closes its connection.
+        """
         self._route.turn += 1
-        await self.connections.disconnect(inuse_connections=True)
+        await self.connections.disconnect(inuse_connections=in_use)

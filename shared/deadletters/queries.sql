@@ -43,6 +43,10 @@ where status in ('pending', 'replaying') and (status = 'pending' or claimed_unti
 order by priority desc, created_at, id
 limit $6;
 
+-- name: targets
+-- Where these would go back to.
+select id, reason, source_queue, exchange, routing_key from dead_letter_queue where id = any($1::uuid[]) order by id;
+
 -- name: find
 -- By the beginning of an id, written as the lowest and the highest id with it.
 select id from dead_letter_queue where id between $1 and $2 order by id limit 2;
@@ -60,7 +64,7 @@ where status in ('pending', 'replaying') and (status = 'pending' or claimed_unti
 
 -- name: claim
 -- One operator's until `claimed_until`, which also is the proof of the claim. A message that failed is named:
--- its replay is a new row beside it.
+-- its replay is a new row beside it; where that one is under way still, it goes on.
 with chosen as (
     select id from dead_letter_queue
     where id = any($1::uuid[])
@@ -76,8 +80,8 @@ where letter.id = chosen.id
 returning letter.id, letter.claimed_until, letter.source_queue, letter.exchange, letter.routing_key,
           letter.reason, letter.raw_body, letter.headers, letter.metadata, letter.priority,
           extract(epoch from letter.created_at)::float8 as stored_at,
-          (select message.id from message_tracking as message
-           where message.id = letter.message_id and message.status = 'failed') as failed_message;
+          (select case message.status when 'failed' then message.id when 'queued' then message.replay_of end
+           from message_tracking as message where message.id = letter.message_id) as failed_message;
 
 -- name: mark_replayed
 update dead_letter_queue as letter

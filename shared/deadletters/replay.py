@@ -195,6 +195,13 @@ class Replayer:
             await connection.execute(QUERIES["count_on_first"], firsts)
 
 
+async def rehearse(database: Database, ids: Sequence[UUID], routing_key: str | None) -> ReplayReport:
+    """What a replay of these would not put back, and why, as far as that is known without the broker."""
+    rows = [_changed(row, routing_key, None) for row in await database.fetch(QUERIES["targets"], list(ids))]
+    lost = ((row["id"], _lost_target(row)) for row in rows)
+    return ReplayReport(failed=tuple((letter, why) for letter, why in lost if why is not None))
+
+
 def _of_kind(errors: Mapping[UUID, WabusError], kind: type[WabusError]) -> tuple[UUID, ...]:
     return tuple(letter for letter, error in errors.items() if isinstance(error, kind))
 

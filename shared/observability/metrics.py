@@ -80,7 +80,8 @@ class Metrics:
         self.payload_repairs = self._counter(
             "payload_repairs_total",
             "What was mended in payloads: character (NUL and the like became U+FFFD), field (a side field"
-            " of the wrong shape was dropped).",
+            " of the wrong shape was dropped), blanks (a template's text held some that the platform"
+            " refuses).",
             "worker",
             "kind",
         )
@@ -184,9 +185,11 @@ def replace_values(gauge: Gauge, values: Mapping[str, float]) -> None:
         gauge.labels(label).set(value)
 
 
-def count_repairs(metrics: Metrics, worker: str, characters: int, fields: int) -> None:
+def count_repairs(metrics: Metrics, worker: str, characters: int, fields: int, blanks: int = 0) -> None:
     """Counts what was mended in payloads; nothing where nothing was."""
     if characters:
         metrics.payload_repairs.labels(worker, "character").inc(characters)
     if fields:
         metrics.payload_repairs.labels(worker, "field").inc(fields)
+    if blanks:
+        metrics.payload_repairs.labels(worker, "blanks").inc(blanks)

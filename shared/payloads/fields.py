@@ -7,7 +7,6 @@ whole body.
 
 import re
 from datetime import UTC, datetime
-from time import time
 from typing import Annotated, Any, Final, TypeVar
 from urllib.parse import quote
 
@@ -26,6 +25,8 @@ from pydantic import (
     WrapValidator,
 )
 from pydantic_core import CoreSchema, core_schema
+
+from shared.payloads.clock import CLOCK
 
 T = TypeVar("T")
 
@@ -94,7 +95,7 @@ def _as_utc(value: datetime) -> datetime:
 def parse_event_time(value: object) -> datetime:
     """Time at which something happened, in UTC. ValueError outside 2009 to now + 1 day."""
     epoch_s = _epoch_s(value)
-    if _EARLIEST_S <= epoch_s <= time() + _DAY_S:
+    if _EARLIEST_S <= epoch_s <= CLOCK.time() + _DAY_S:
         return datetime.fromtimestamp(epoch_s, UTC)
     raise ValueError("outside 2009 to now + 1 day")
 

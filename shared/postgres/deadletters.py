@@ -8,7 +8,7 @@ for whoever decides a message's death in the database. Listing, replaying and di
 import base64
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from math import isfinite
 from typing import Any, Final
 from uuid import UUID
@@ -16,6 +16,7 @@ from uuid import UUID
 import orjson
 
 from shared.payloads import DLQMessage, encode
+from shared.payloads.clock import CLOCK
 from shared.postgres.database import Connection
 from shared.postgres.outbox import OutboxEvent, event
 from shared.postgres.queries import Queries
@@ -151,7 +152,7 @@ def stored_event(letter: DeadLetter, text: str | None) -> OutboxEvent:
         reason=letter.reason,
         error_message=clean_text(letter.error_message),
         retry_count=max(0, letter.attempts - 1),
-        timestamp=datetime.now(UTC),
+        timestamp=CLOCK.now(),
         source_queue=clean_text(letter.source_queue),
         routing_key=clean_text(letter.routing_key),
         headers=clean_headers(letter.headers),

@@ -9,7 +9,7 @@ for how long, is a worker's decision; publishing what is due is the scheduler's 
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, Final, TypeAlias
 from uuid import UUID
 
@@ -179,6 +179,17 @@ class DeferralStore:
     async def release_forgotten(self) -> int:
         """Let go who waits behind nobody any more; returns how many. Finds something after a fault only."""
         return await self._database.execute(_QUERIES["release_forgotten"])
+
+
+async def put_off(
+    connection: Connection, messages: Sequence[tuple[UUID, datetime | None]], reason: str
+) -> set[UUID]:
+    """Store messages (and when they end) that this transaction has tracked, due when their number may send.
+
+    Returns those stored: who stands behind an earlier message of its customer and lane is left to `store`.
+    """
+    rows = await connection.fetch(_QUERIES["put_off"], *map(list, zip(*messages, strict=True)), reason)
+    return {row["message_id"] for row in rows}
 
 
 async def release_followers(connection: Connection, done: Iterable[tuple[str, str, str]]) -> None:

@@ -6,8 +6,10 @@ Owns start-up checks, signals, draining and the supervision of every task. What 
 import asyncio
 import os
 import signal
-from collections.abc import Sequence
+import time
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
+from functools import partial
 from typing import Any
 
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_random_exponential
@@ -25,6 +27,7 @@ from shared.postgres.rights import check_usable
 from shared.running.ending import end_tasks
 from shared.running.kit import Kit, Worker, WorkerSpec
 from shared.running.probes import BrokerProbe, CircuitsProbe, DatabaseProbe, RedisProbe
+from shared.running.timekeeping import Timekeeping
 from shared.settings import METRICS_PORTS, Settings
 
 logger = get_logger(__name__)
@@ -49,7 +52,10 @@ class WorkerProcess:
         settings: Settings,
         schema_version: int,
         durations: Durations = DURATIONS,
+        clock: Callable[[], float] = time.time,
     ) -> None:
+        """`clock`: this machine's, in seconds since 1970."""
+        self._clock = clock
         self._name = name
         self._specs = specs
         self._settings = settings
@@ -124,21 +130,25 @@ class WorkerProcess:
         await cleanup.enter_async_context(server)
 
     async def _work(self, kit: Kit, workers: Sequence[tuple[str, Worker]]) -> None:
+        timekeeping = Timekeeping(kit.database, kit.state, self._durations, self._clock)
         async with asyncio.TaskGroup() as group:
             side_tasks = [
-                group.create_task(self._start(kit, group), name="start"),
+                group.create_task(self._start(kit, timekeeping, group), name="start"),
                 group.create_task(self._stopping.wait(), name="stop"),
             ]
             try:
                 await asyncio.wait(side_tasks, return_when=asyncio.FIRST_COMPLETED)
                 if side_tasks[0].done() and side_tasks[0].exception() is None:
+                    side_tasks.append(group.create_task(timekeeping.run(), name="timekeeping"))
                     await self._run_until_stopped(kit, workers, group, side_tasks)
             finally:
                 await end_tasks([*side_tasks, *kit.broker.tasks])
 
-    async def _start(self, kit: Kit, group: asyncio.TaskGroup) -> None:
+    async def _start(self, kit: Kit, timekeeping: Timekeeping, group: asyncio.TaskGroup) -> None:
         """Wait for the servers, for ever if need be; refuse an unprepared one."""
-        await _check_schema(kit.database, self._schema_version, self._durations)
+        require_schema = partial(_require_schema, kit.database, self._schema_version)
+        await _until_store_answers(require_schema, self._durations)
+        await _until_store_answers(timekeeping.look, self._durations)
         await kit.broker.run(group)
 
     async def _consume(
@@ -218,13 +228,13 @@ class WorkerProcess:
         await end_tasks(tuple(late))
 
 
-async def _check_schema(database: Database, expected: int, durations: Durations) -> None:
+async def _until_store_answers(ask: Callable[[], Awaitable[None]], durations: Durations) -> None:
     retrying = AsyncRetrying(
         retry=retry_if_exception_type(StoreUnavailable),
         wait=wait_random_exponential(durations.store_probe_s, max=durations.store_probe_max_s),
         before_sleep=_tell_absence,
     )
-    await retrying(_require_schema, database, expected)
+    await retrying(ask)
 
 
 def _tell_absence(state: RetryCallState) -> None:

@@ -32,7 +32,7 @@ from shared.tracking.message_store import (
     record_opt_outs,
     resettle_events,
 )
-from shared.tracking.scopes import Held, wait_for
+from shared.tracking.scopes import Held, Hold, wait_for
 from shared.tracking.sightings import Sighting
 from shared.tracking.values import STATUS_RETRY_REASON
 
@@ -78,10 +78,27 @@ class Case:
         )
 
     @property
+    def slows(self) -> Held | None:
+        """The failure because of which its number or its customer is to get less for a while."""
+        held = self.judgement.held
+        return held if held is not None and held.hold in (Hold.RATE, Hold.PAIR) else None
+
+    @property
     def needs_addressing(self) -> bool:
         """Whether what follows is told or done by the customer's address."""
         ends = any(ends_sending(step) for step in self.judgement.steps)
-        return self.opts_out or (ends and self.before.direction is Direction.OUTBOUND)
+        return (
+            self.opts_out or self.slows is not None or (ends and self.before.direction is Direction.OUTBOUND)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Slowed:
+    """A number that sends too fast, or (`customer`) one to whom it sends too much, for the `n`-th time."""
+
+    number: str
+    customer: str | None
+    n: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,11 +106,13 @@ class Consequences:
     """What is to be recorded in the outbox and published, and what is to be counted.
 
     `implied`: steps that no event reported. `dead`: reasons of the dead letters that were stored.
+    `slowed`: who is to get less for a while.
     """
 
     events: list[OutboxEvent]
     implied: int
     dead: list[DeadReason]
+    slowed: Sequence[Slowed] = ()
 
 
 async def write_cases(
@@ -130,6 +149,7 @@ async def write_cases(
         dead=[
             letter.reason for letter in letters if str(letter.id) in {item.aggregate_id for item in buried}
         ],
+        slowed=list(_slowed(cases, addressing)),
     )
 
 
@@ -174,6 +194,14 @@ def _retries(cases: Sequence[Case], durations: Durations) -> Iterator[tuple[UUID
             yield case.before.id, failed, *wait_for(held.hold, failed, durations)
         elif failed is not None:
             yield case.before.id, failed, STATUS_RETRY_REASON, tiers[min(failed, len(tiers)) - 1]
+
+
+def _slowed(cases: Sequence[Case], addressing: Mapping[UUID, Addressing]) -> Iterator[Slowed]:
+    for case in cases:
+        held, to = case.slows, addressing.get(case.before.id)
+        if held is not None and to is not None:
+            customer = to.wa_id if held.hold is Hold.PAIR else None
+            yield Slowed(to.phone_number_id, customer, held.failure.attempt)
 
 
 def _letters(cases: Sequence[Case], addressing: Mapping[UUID, Addressing]) -> Iterator[DeadLetter]:

@@ -16,7 +16,7 @@ from uuid import UUID
 
 from shared.graph_errors import ErrorClass, classify, read_code
 from shared.states import Direction, MessageStatus, StatusOutcome, Step, walk
-from shared.tracking.scopes import NO_EVIDENCE, WEIGHED, Evidence, Held, Hold, hold_for
+from shared.tracking.scopes import NO_EVIDENCE, UNCOUNTED, WEIGHED, Evidence, Held, Hold, hold_for
 from shared.tracking.sightings import Sighting, failure_of
 from shared.tracking.values import OWN_SOURCE, StatusEvent, read_callback_data
 
@@ -240,11 +240,11 @@ def _again(
 def _has_tries(attempts: Sequence[Attempt], failed: set[int], attempts_allowed: int) -> bool:
     """Whether the platform may be asked once more; failures that others had a part in do not count."""
     accepted = [item for item in attempts if item.wamid is not None or item.number in failed]
-    return sum(not _is_weighed(item) for item in accepted) < attempts_allowed
+    return sum(not _is_uncounted(item) for item in accepted) < attempts_allowed
 
 
-def _is_weighed(attempt: Attempt) -> bool:
-    return classify(None, read_code(attempt.error_code)) in WEIGHED
+def _is_uncounted(attempt: Attempt) -> bool:
+    return classify(None, read_code(attempt.error_code)) in UNCOUNTED
 
 
 def _is_under_way_no_more(message: Message, sightings: Sequence[Sighting]) -> bool:

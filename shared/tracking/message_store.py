@@ -13,6 +13,7 @@ from uuid import UUID
 
 import asyncpg
 
+from shared.payloads.clock import CLOCK
 from shared.postgres.database import Connection
 from shared.states import Direction, MessageStatus
 from shared.tracking.event_store import QUERIES, columns_of
@@ -49,7 +50,7 @@ async def lock_messages(connection: Connection, ids: Iterable[UUID]) -> Locked:
     """Lock rows in the order of their ids; those that are gone are left out."""
     rows = await connection.fetch(QUERIES["lock_messages"], sorted(set(ids)))
     messages = {row["id"]: _message(row) for row in rows}
-    return Locked(messages, rows[0]["at"] if rows else datetime.now(UTC))
+    return Locked(messages, rows[0]["at"] if rows else CLOCK.now())
 
 
 async def find_backgrounds(connection: Connection, ids: Sequence[UUID]) -> dict[UUID, Background]:

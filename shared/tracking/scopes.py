@@ -14,6 +14,8 @@ from shared.graph_errors import ErrorClass
 
 #: Classes that others have a part in; all others are decided by the message alone.
 WEIGHED: Final = frozenset({ErrorClass.AUTH, ErrorClass.SPAM, ErrorClass.TEMPLATE, ErrorClass.PARAMETER})
+#: Classes whose failures are not counted against a message: it was not what was wrong.
+UNCOUNTED: Final = WEIGHED | {ErrorClass.RATE, ErrorClass.PAIR}
 #: Attempts of a message that is taken for spam: an hour's wait each time, so not often.
 _SPAM_ATTEMPTS: Final = 4
 #: Recipients whose parameters are refused before anybody is accepted: then it is the template's fault.
@@ -31,6 +33,10 @@ class Hold(Enum):
     CAMPAIGN = auto()
     #: Others of its campaign tell whether the template fits: until then it is in doubt.
     TEMPLATE = auto()
+    #: Its number sends more slowly for a while.
+    RATE = auto()
+    #: Its customer gets nothing for a while.
+    PAIR = auto()
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +94,10 @@ def hold_for(error_class: ErrorClass, evidence: Evidence, attempt: int) -> Hold 
             return Hold.CAMPAIGN
         case ErrorClass.PARAMETER if evidence.in_campaign and not evidence.template_fits:
             return Hold.TEMPLATE
+        case ErrorClass.RATE:
+            return Hold.RATE
+        case ErrorClass.PAIR:
+            return Hold.PAIR
         case _:
             return None
 
@@ -97,6 +107,7 @@ def wait_for(hold: Hold, attempt: int, durations: Durations) -> tuple[str, float
 
     Of a paused number nothing is due, whatever the time.
     """
+    tiers = durations.retry_tier_s
     match hold:
         case Hold.NUMBER:
             return "number_paused", 0.0
@@ -105,5 +116,8 @@ def wait_for(hold: Hold, attempt: int, durations: Durations) -> tuple[str, float
         case Hold.CAMPAIGN:
             return "campaign_paused", None
         case Hold.TEMPLATE:
-            tiers = durations.retry_tier_s
             return "template_doubt", tiers[min(attempt, len(tiers)) - 1]
+        case Hold.RATE:
+            return "rate_limit", tiers[min(attempt, len(tiers)) - 1]
+        case Hold.PAIR:
+            return "rate_limit", min(durations.pair_backoff_base_s**attempt, durations.pair_backoff_max_s)

@@ -11,14 +11,17 @@ from datetime import datetime
 from typing import Final
 from uuid import UUID
 
+from shared.coordination.client import RedisUnavailable
+from shared.coordination.rate_shared import SharedRates
 from shared.durations import Durations
+from shared.observability.logs import Operation, fields, get_logger
 from shared.observability.metrics import Metrics
 from shared.postgres.aside import RowsAside
 from shared.postgres.database import Connection, Database
 from shared.postgres.outbox import Outbox
 from shared.reasons import DeadReason
 from shared.states import EVENT_STATES, Direction, MessageStatus, StatusOutcome
-from shared.tracking.consequences import Case, Consequences, write_cases
+from shared.tracking.consequences import Case, Consequences, Slowed, write_cases
 from shared.tracking.event_store import (
     Place,
     Settled,
@@ -43,6 +46,7 @@ from shared.tracking.values import (
 )
 from shared.tracking.weighing import Heard, weigh
 
+logger = get_logger(__name__)
 #: Events that waited which are applied together.
 _PAGE: Final = 1000
 #: The scheduler's job, in `rows_set_aside`.
@@ -57,12 +61,21 @@ _UNSETTLED: Final = (None, StatusOutcome.UNMATCHED)
 class Tracker:
     """Stores and applies status events, for updater, sender, dlq-handler and scheduler."""
 
-    def __init__(self, database: Database, outbox: Outbox, metrics: Metrics, durations: Durations) -> None:
+    def __init__(
+        self,
+        database: Database,
+        outbox: Outbox,
+        metrics: Metrics,
+        durations: Durations,
+        rates: SharedRates | None = None,
+    ) -> None:
+        """`rates`: of whoever applies statuses, which may tell that a number or a customer gets too much."""
         self._database = database
         self._aside = RowsAside(database)
         self._outbox = outbox
         self._metrics = metrics
         self._durations = durations
+        self._rates = rates
         self._swept: Place | None = None
 
     async def store(self, events: Sequence[StatusEvent]) -> list[StoredEvent]:
@@ -98,6 +111,8 @@ class Tracker:
                 consequences.dead.extend(DeadReason.STATE_VIOLATION for _ in buried)
             await self._outbox.record(connection, consequences.events)
         self._count([what for event_id, _, what in settled if event_id in new], consequences)
+        if self._rates is not None:
+            await _slow(self._rates, consequences.slowed)
         await self._outbox.publish(consequences.events)
         return outcomes | found | lost
 
@@ -211,6 +226,22 @@ class Tracker:
         self._metrics.status_events.labels(StatusOutcome.IMPLIED.value).inc(consequences.implied)
         for reason in consequences.dead:
             self._metrics.dlq_messages.labels(reason.value).inc()
+
+
+async def _slow(rates: SharedRates, slowed: Sequence[Slowed]) -> None:
+    """As the sender does with the same error in an answer. Without Redis only the message itself waits."""
+    try:
+        for item in slowed:
+            if item.customer is None:
+                await rates.slow(item.number, None)
+            else:
+                await rates.back_off_pair(item.number, item.customer, item.n)
+    except RedisUnavailable as error:
+        logger.warning(
+            "a status tells of a rate limit, and no sender hears of it: %s",
+            error,
+            extra=fields(operation=Operation.STATUS_MATCHING),
+        )
 
 
 def _needs_background(message: Message, items: Sequence[StoredEvent]) -> bool:

@@ -13,6 +13,7 @@ MEASUREMENTS = {
     "status_updater": "one status-updater: goal 2,500 events/s",
     "outbound_sender": "one outbound-sender, a Cloud API that answers in 20 ms: goal 400 sends/s",
     "fairness": "what one number's trouble costs another's replies: goal p95 below 1 s",
+    "erasure": "what erasing a customer of 100,000 messages costs others: goal a wait below 1 s",
     "relay": "the yardstick: aio-pika consumes, publishes with confirm and acknowledges, nothing else",
 }
 

@@ -100,6 +100,8 @@ async def consequence(sender: Sender, error: Told) -> str | None:
     if found["campaign"] == "paused":
         return "campaign paused" if found["recipient"] == "pending" else "recipient kept from its campaign"
     held = {"number_paused": "number paused", "rate_limit": "marketing held", "template_doubt": "in doubt"}
+    if found["reason"] == "rate_limit" and found["marketing_held_until"] is None:
+        return "tried again"
     if found["reason"] in held:
         verdict = held[found["reason"]]
         paused = found["state"] == "paused"

@@ -149,7 +149,7 @@ async def test_a_worker_that_is_told_to_stop_before_it_has_begun_stops_at_once(
     cluster: Cluster, processes: Processes, is_first: bool
 ) -> None:
     """As process 1 of a container it would lose a signal for which it has no handler yet."""
-    program = processes.start_as_process_1("all") if is_first else processes.start_shipped("all")
+    program = processes.start_as_process_1("all") if is_first else processes.start_as_is("all")
     await until(lambda: program.catches(signal.SIGTERM))
     program.send(signal.SIGTERM)
 

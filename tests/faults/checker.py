@@ -13,6 +13,7 @@ from deploy.demo.invariants import Verdict, cluster, inbound, outbound
 from deploy.demo.invariants.evidence import Outage
 from deploy.demo.invariants.verdict import judge
 from tests.faults.proof import Proof
+from tests.faults.waiting import untouched_wait_for_nobody
 
 Promise = Callable[[Proof], Verdict]
 
@@ -188,6 +189,7 @@ PROMISES: Final[tuple[Promise, ...]] = (
     nothing_else_died,
     *map(_demo, (cluster.all_marked, cluster.queues_empty)),
     *map(_demo, (cluster.nothing_waits, cluster.drained)),
+    untouched_wait_for_nobody,
     nobody_is_stuck,
     connections_are_returned,
     nothing_is_leaked,

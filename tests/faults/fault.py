@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from random import Random
-from typing import Final, Literal, Protocol
+from typing import Final, Literal, Protocol, get_args
 
 from tests.faults.place import Place
 
@@ -14,6 +14,10 @@ SERVER_GOAL_S: Final = 10.0
 BREAKER_GOAL_S: Final = 45.0
 #: The way of the messages that show whether a cluster has recovered.
 Probe = Literal["chat", "campaign", "scheduled campaign", "dead letter"]
+#: What an untouched customer waits for: `inbound` from a message's publish until it is told enriched, `reply`
+#: from a reply's publish until the platform has it, `status` from there until its delivery is stored.
+Wait = Literal["inbound", "reply", "status"]
+EVERY_WAIT: Final[frozenset[Wait]] = frozenset(get_args(Wait))
 
 
 class FaultUnavailableError(Exception):
@@ -40,6 +44,9 @@ class FaultKind:
     `make` draws the victim and the details. `lasts_s`: bounds of the time between strike and heal.
     `recovers_within_s`: the goal, counted from `recovers_from`: the end of the heal (a server's return) or
     the strike (another replica goes on); with `ends_all` there is none, and the supervisor's restart counts.
+    `spares`: the waits of untouched customers that it must not lengthen; a server that is away touches all.
+    `held_s`: how long a replica that cannot work may hold what it had in hand when it noticed.
+    `needs_two`: whether it strikes one replica beside another.
     """
 
     name: str
@@ -49,3 +56,6 @@ class FaultKind:
     recovers_within_s: float = SERVER_GOAL_S
     probe: Probe = "chat"
     ends_all: bool = False
+    spares: frozenset[Wait] = frozenset()
+    held_s: float = 0.0
+    needs_two: bool = False

@@ -16,6 +16,8 @@ from tests.faults.table import describe
 
 #: As a supervisor does: a second after its end.
 PAUSES: Final = Pauses(1.0, 1.0)
+#: So much of an error is told.
+_TOLD: Final = 500
 Say = Callable[[str], None]
 
 
@@ -32,24 +34,36 @@ async def inject(schedule: Schedule, place: Place, prober: Prober, say: Say) -> 
 
 
 async def _inject_one(strike: Strike, fault: Fault, place: Place, prober: Prober) -> Injected:
-    since = now_s()
-    recovered_s: float | None = None
+    kind, since = strike.kind, now_s()
+    in_force, recovered_s = since, None
     not_run = error = None
     try:
-        recovered_s = await _strike_and_heal(strike, fault, place, prober)
+        in_force, recovered_s = await _strike_and_heal(strike, fault, place, prober)
     except FaultUnavailableError as unavailable:
         not_run = str(unavailable)
     except Exception as failure:
-        error = f"{type(failure).__name__} {failure}".strip()
-    return Injected(fault.name, since, now_s(), recovered_s, strike.kind.recovers_within_s, not_run, error)
+        error = f"{type(failure).__name__} {failure}".strip()[:_TOLD]
+    return Injected(
+        name=fault.name,
+        since=since,
+        until=now_s(),
+        recovered_s=recovered_s,
+        goal_s=kind.recovers_within_s,
+        not_run=not_run,
+        error=error,
+        in_force=in_force,
+        spares=kind.spares,
+        held_s=kind.held_s,
+    )
 
 
-async def _strike_and_heal(strike: Strike, fault: Fault, place: Place, prober: Prober) -> float:
-    """Seconds that the recovery took."""
+async def _strike_and_heal(strike: Strike, fault: Fault, place: Place, prober: Prober) -> tuple[float, float]:
+    """Since when it was in force, and the seconds that the recovery took."""
     kind, since = strike.kind, now_s()
     recovered_at = float("inf")
     try:
         await fault.strike(place)
+        in_force = now_s()
         if kind.recovers_from == "strike":
             recovered_at = await prober.pass_through(kind.probe)
         await asyncio.sleep(strike.lasts_s)
@@ -60,4 +74,4 @@ async def _strike_and_heal(strike: Strike, fault: Fault, place: Place, prober: P
         recovered_at = await prober.pass_through(kind.probe)
     elif kind.ends_all or place.is_single:
         since = max(since, *(keeper.started_at for keeper in place.workers.keepers.values()))
-    return recovered_at - since
+    return in_force, recovered_at - since

@@ -4,6 +4,7 @@ Owns command lines and environments. A worker reaches each server through the pr
 which stands for the platform and its gateway, publishes its statuses directly.
 """
 
+import json
 import os
 import secrets
 import sys
@@ -13,6 +14,7 @@ from typing import Final
 
 from deploy.demo.processes import Program
 from deploy.demo.programs import SANDBOX
+from tests.faults.injections.numbers import NUMBER, NUMBER_MPS
 from tests.faults.place import ServerName
 from tests.faults.schedule import Schedule
 from tests.support.crashing import CrashPoint
@@ -40,12 +42,15 @@ def make_programs(
     token = secrets.token_hex(16)
     kept = {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR") if name in os.environ}
     direct = kept | {"RABBITMQ_URL": servers.rabbitmq_url, "WHATSAPP_ACCESS_TOKEN": token}
+    numbers = logs.parent / "numbers.json"
+    numbers.write_text(json.dumps({NUMBER: {"mps": NUMBER_MPS}}))
     proxied = direct | {
         "RABBITMQ_URL": proxies["rabbitmq"].url(servers.rabbitmq_url),
         "DATABASE_URL": proxies["postgres"].url(servers.database_url),
         "REDIS_URL": proxies["redis"].url(servers.redis_url),
         "WHATSAPP_API_URL": proxies["cloud_api"].url(sandbox_url),
         "WHATSAPP_NUMBER_MPS": str(_NUMBER_MPS),
+        "WHATSAPP_NUMBERS_FILE": str(numbers),
         "METRICS_PORT": "0",
         "LOG_FORMAT": "json",
     }

@@ -49,8 +49,20 @@ class FailedMessage:
 
 
 @dataclass(frozen=True, slots=True)
+class Lap:
+    """A message of no worker took so long: what the machine and the servers were slow, all were slow."""
+
+    since: float
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class Proof:
     """All of it. `repeated`: bodies whose confirm was lost, so that they may have been queued twice.
+
+    `untouched`: wamids and ids of replies of those whom no fault touches; `laps`: of the reference.
+    `enriched_at` by wamid, `delivered_at` by message: when the cluster had done with it, by the database's
+    clock, which is this machine's.
 
     `undecided`: bodies that are dead as `send_ambiguous`, and of whose attempts one was just that.
     """
@@ -63,5 +75,9 @@ class Proof:
     replicas: int = 2
     repeated: frozenset[bytes] = frozenset()
     undecided: frozenset[bytes] = frozenset()
+    untouched: frozenset[str] = frozenset()
+    enriched_at: Mapping[str, float] = field(default_factory=dict)
+    delivered_at: Mapping[str, float] = field(default_factory=dict)
+    laps: Sequence[Lap] = ()
     before: Footprint = Footprint()
     after: Footprint = Footprint()

@@ -42,6 +42,14 @@ from dead_letter_queue as letter
 join send_attempts as attempt on attempt.message_id = letter.message_id
 where letter.reason = 'send_ambiguous' and attempt.outcome in ('ambiguous', 'abandoned')
 """
+_ENRICHED_AT: Final = """
+select wamid, extract(epoch from published_at)::float8
+from message_tracking where direction = 'INBOUND' and published_at is not null
+"""
+_DELIVERED_AT: Final = """
+select message_id::text, extract(epoch from min(received_at))::float8
+from status_events where status = 'delivered' and message_id is not null group by message_id
+"""
 _ROWS: Final = """
 select json_build_object(
     'message_tracking', (select json_agg(row) from message_tracking as row),
@@ -91,6 +99,8 @@ async def read_proof(
                 failed=[_failed(row) for row in await database.fetch(_FAILED)],
                 repeated=frozenset(repeated),
                 undecided=frozenset(row["raw_body"] for row in await database.fetch(_UNDECIDED)),
+                enriched_at={row[0]: row[1] for row in await database.fetch(_ENRICHED_AT)},
+                delivered_at={row[0]: row[1] for row in await database.fetch(_DELIVERED_AT)},
             )
         finally:
             await database.close()

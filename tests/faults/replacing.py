@@ -1,11 +1,13 @@
-"""Faults that need workers of another make: one that a message kills, two whose clocks disagree.
+"""Faults that need workers of another make: one that a message kills, two whose clocks disagree, one cut off.
 
 The replicas are drained and started anew as the fault wants them, and once more when it heals.
 """
 
 import asyncio
 from collections.abc import Mapping
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from random import Random
 from signal import SIGTERM
@@ -19,10 +21,11 @@ from deploy.demo.day import NUMBERS
 from deploy.demo.invariants.evidence import ExpectedDeath
 from deploy.demo.processes import Program
 from shared.amqp.topology import INBOUND
-from tests.faults.fault import Fault, FaultKind, FaultUnavailableError
+from tests.faults.fault import EVERY_WAIT, Fault, FaultKind, FaultUnavailableError
 from tests.faults.place import Place
 from tests.faults.programs import make_argv
 from tests.support.crashing import CrashPoint
+from tests.support.proxy import Proxy, proxied
 
 _KILLER: Final = "the message that kills"
 _VICTIM: Final = "inbound-resolver"
@@ -34,6 +37,8 @@ _DEATH_S: Final = 180.0
 _LOOK_S: Final = 0.5
 #: What was in hand at more than one crash is worked one by one, so that a killer takes no neighbour along.
 _ONE_BY_ONE_S: Final = 30.0
+#: Within how long a healthy replica has all that a sick one had in hand.
+_HELD_S: Final = 15.0
 #: Where Debian's package libfaketime has its library, by architecture.
 _FAKETIME: Final = ("x86_64-linux-gnu", "aarch64-linux-gnu")
 _APART: Final = "+5m"
@@ -105,6 +110,40 @@ class Clocks:
         await _replace(place, self._earlier)
 
 
+@dataclass(slots=True)
+class SickReplica:
+    """One of two replicas of a worker finds its PostgreSQL gone; the other, and everybody else, do not."""
+
+    worker: str
+    _earlier: dict[str, Program] = field(default_factory=dict)
+    _ways: AsyncExitStack = field(default_factory=AsyncExitStack)
+    _way: Proxy | None = None
+
+    @property
+    def name(self) -> str:
+        """Whose replica."""
+        return f"one {self.worker} of two without postgres"
+
+    async def strike(self, place: Place) -> None:
+        """Start the last replica anew, by a way of its own to PostgreSQL, and cut it off there."""
+        name = place.replicas(self.worker)[-1]
+        program = place.workers.keepers[name].program
+        url = program.env["DATABASE_URL"]
+        self._way = await self._ways.enter_async_context(proxied(url))
+        self._earlier = {name: program}
+        by_its_way = {**program.env, "DATABASE_URL": self._way.url(url)}
+        await _replace(place, {name: replace(program, env=by_its_way)})
+        self._way.refuse()
+
+    async def heal(self, place: Place) -> None:
+        """Let it through; once it works again by itself, put the shipped one back."""
+        async with self._ways:
+            if self._way is not None:
+                self._way.heal()
+                await asyncio.gather(*map(place.workers.wait_ready, self._earlier))
+            await _replace(place, self._earlier)
+
+
 def find_faketime() -> Path | None:
     """The library of libfaketime, where it is installed."""
     candidates = (Path(f"/usr/lib/{directory}/faketime/libfaketime.so.1") for directory in _FAKETIME)
@@ -135,6 +174,10 @@ def _make_poison(_random: Random) -> Fault:
     return Poison()
 
 
+def _make_sick(worker: str, _random: Random) -> Fault:
+    return SickReplica(worker)
+
+
 def _make_clocks(random: Random) -> Fault:
     return Clocks(random.choice(("inbound-resolver", "outbound-sender", "scheduler")))
 
@@ -144,4 +187,15 @@ KINDS: Final[tuple[FaultKind, ...]] = (
         "a message that kills inbound-resolver", _make_poison, (30.0, 35.0), recovers_within_s=_ONE_BY_ONE_S
     ),
     FaultKind("clocks 5 minutes apart", _make_clocks, (8.0, 12.0)),
+    *(
+        FaultKind(
+            SickReplica(worker).name,
+            partial(_make_sick, worker),
+            lasts_s=(20.0, 25.0),
+            spares=EVERY_WAIT,
+            held_s=_HELD_S,
+            needs_two=True,
+        )
+        for worker in ("inbound-resolver", "outbound-sender", "status-updater")
+    ),
 )

@@ -6,14 +6,16 @@ from pathlib import Path
 from typing import Any
 
 from deploy.demo.invariants import Verdict
+from tests.faults.fault import Wait
 
 
 @dataclass(frozen=True, slots=True)
 class Injected:
     """One fault of a run. `recovered_s`: None where it did not strike; infinity where it did not recover.
 
-    `since` and `until`: epoch seconds, from the strike to the end of the recovery. `not_run`: why it cannot
-    be had here. `error`: what went wrong with the fault itself, a failure of the rig.
+    `since` and `until`: epoch seconds, from the strike to the end of the recovery; `in_force`: since when it
+    was all there. `not_run`: why it cannot be had here. `error`: what went wrong with the fault itself, a
+    failure of the rig. `spares` and `held_s`: its kind's.
     """
 
     name: str
@@ -23,6 +25,9 @@ class Injected:
     goal_s: float
     not_run: str | None = None
     error: str | None = None
+    in_force: float = 0.0
+    spares: frozenset[Wait] = frozenset()
+    held_s: float = 0.0
 
     @property
     def is_slow(self) -> bool:
@@ -31,11 +36,22 @@ class Injected:
 
 
 @dataclass(frozen=True, slots=True)
+class Span:
+    """The waits of one kind beside one fault: how many, the longest, and the longest of all before any."""
+
+    fault: str
+    kind: Wait
+    count: int
+    longest_s: float
+    quiet_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class Outcome:
     """One run. `messages`: how many were accepted by the broker or the platform. `logs`: kept on failure.
 
     `lost` and `twice` count what the verdicts found; `ambiguous_twice` the replies that went out once more
-    after an answer that nobody got, as documented.
+    after an answer that nobody got, as documented. `waits`: of untouched customers.
     """
 
     seed: int
@@ -48,6 +64,7 @@ class Outcome:
     ambiguous_twice: int
     came_to_rest: bool
     seconds: dict[str, float]
+    waits: Sequence[Span] = ()
     logs: Path | None = None
 
     @property

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Final
 
 import asyncpg
+import orjson
 
 from deploy import stack
 from deploy.demo.echo import Echo
@@ -37,8 +38,11 @@ from tests.faults.probing import Prober
 from tests.faults.programs import make_programs
 from tests.faults.proof import Footprint, Proof
 from tests.faults.reading import read_proof, read_rows, read_unrest
+from tests.faults.reference import Reference
 from tests.faults.results import Injected, Outcome
 from tests.faults.schedule import Schedule
+from tests.faults.untouched import Untouched
+from tests.faults.waiting import measure
 from tests.faults.wire import SteadyWire
 from tests.support.paces import PACES
 from tests.support.proxy import Proxy, proxied
@@ -84,6 +88,8 @@ class Run:
     wire: SteadyWire
     echo: Echo
     ear: Ear
+    untouched: Untouched
+    reference: Reference
     watch: Stopwatch
     say: Say
     shown_at: float = 0.0
@@ -111,9 +117,15 @@ class Run:
         await database.execute(QUERIES["opt_out"], sorted(self.record.opted_out))
         await database.close()
         playing = group.create_task(load.play())
+        others = group.create_task(self.untouched.run())
+        measuring = group.create_task(self.reference.run())
+        await asyncio.sleep(self.schedule.quiet_s)
         injected = await inject(self.schedule, self.place, Prober(self.wire, self.record, self.ear), self.say)
         self.watch.lap("faults")
+        self.reference.stop()
+        self.untouched.stop()
         await playing
+        await asyncio.gather(others, measuring)
         self.watch.lap("load")
         self.say("faults and load are over")
         return injected
@@ -155,13 +167,24 @@ class Run:
         workers = [name for worker in WORKER_NAMES for name in self.place.replicas(worker)]
         exit_codes = await self.place.workers.stop(workers, _DRAIN_S)
         self.watch.lap("drain")
-        proof = await read_proof(self.place, self.record, self.ear, self.wire.repeated, exit_codes)
+        repeated = self.wire.repeated | self.untouched.repeated
+        proof = await read_proof(self.place, self.record, self.ear, repeated, exit_codes)
         outcome = self._conclude(
-            replace(proof, replicas=self.schedule.replicas, injected=injected, before=before, after=after),
+            replace(
+                proof,
+                replicas=self.schedule.replicas,
+                injected=injected,
+                untouched=frozenset(self.untouched.names),
+                laps=self.reference.laps,
+                before=before,
+                after=after,
+            ),
             came_to_rest,
         )
         if not outcome.passed:
-            (self.place.stack_root / "logs" / "rows.json").write_text(await read_rows(self.place))
+            logs = self.place.stack_root / "logs"
+            (logs / "rows.json").write_text(await read_rows(self.place))
+            (logs / "reference.json").write_bytes(orjson.dumps(self.reference.laps))
         return outcome
 
     def _conclude(self, proof: Proof, came_to_rest: bool) -> Outcome:
@@ -177,6 +200,7 @@ class Run:
             ambiguous_twice=ambiguous_twice,
             came_to_rest=came_to_rest,
             seconds=self.watch.seconds,
+            waits=measure(proof),
         )
 
 
@@ -191,8 +215,11 @@ async def _perform(
         wire = await cleanup.enter_async_context(SteadyWire.opened(servers.rabbitmq_url, record.published))
         ear = Ear(echo)
         await ear.prepare(wire)
+        untouched = await cleanup.enter_async_context(Untouched.connected(servers.rabbitmq_url, record))
         place = await cleanup.enter_async_context(_raise_place(root, servers, schedule, pace, record))
-        return await Run(schedule, place, record, wire, echo, ear, watch, say).perform()
+        reference = Reference(servers, place.proxies)
+        run = Run(schedule, place, record, wire, echo, ear, untouched, reference, watch, say)
+        return await run.perform()
 
 
 @asynccontextmanager

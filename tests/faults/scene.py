@@ -17,7 +17,7 @@ import aiohttp
 import asyncpg
 import orjson
 import pytest
-from aio_pika.exceptions import CONNECTION_EXCEPTIONS
+from aio_pika.exceptions import CONNECTION_EXCEPTIONS, DeliveryError
 
 from deploy.demo.processes import Fleet
 from deploy.sandbox.amqp_statuses import AmqpStatuses
@@ -49,6 +49,10 @@ _OFFER_S: Final = 0.2
 _DONE_S: Final = 60.0
 
 _CUSTOMERS: Final = 8
+_IS_LOCKED_OUT: Final = """
+select exists (select from pg_stat_activity
+               where datname = current_database() and cardinality(pg_blocking_pids(pid)) > 0)
+"""
 _OPEN: Final = {
     "unpublished inbound": "select count(*) from message_tracking where direction = 'INBOUND'"
     " and published_at is null",
@@ -81,7 +85,7 @@ class Scene:
         cls, servers: Servers, root: Path, caplog: pytest.LogCaptureFixture
     ) -> AsyncIterator[Self]:
         """Workers that are ready, until the block ends; each must then drain with exit code 0."""
-        await _prepare(servers.rabbitmq_url)
+        await prepare(servers.rabbitmq_url)
         paced = {"token": TOKEN, "status_delay_ms": {"sent": 20, "delivered": 40, "read": 60}}
         async with AsyncExitStack() as stack:
             sink = AmqpStatuses(servers.rabbitmq_url)
@@ -244,14 +248,26 @@ class Scene:
         told = await _take(self.place.servers.rabbitmq_url, ENRICHED)
         self.told += [(orjson.loads(item.body)["wamid"], item.headers["x-idempotency-key"]) for item in told]
         untold = {(wamid, wamid) for wamid in self.inbound} ^ set(self.told)
-        async with self.client.get(f"{self.place.sandbox_url}/_sandbox/messages") as answer:
-            sent = Counter(message["to"] for message in (await answer.json())["messages"])
+        sent = await self.accepted()
         asked = Counter(self.replies)
         wrong = (sent - asked) + (asked - sent)
         return [
             *(f"told, or not told: {wamid} under {key}" for wamid, key in untold),
             *(f"asked for {asked[to]} replies to {to}, sent {sent[to]}" for to in wrong),
         ]
+
+    async def accepted(self) -> Counter[str]:
+        """How many messages the Cloud API has taken, by customer."""
+        async with self.client.get(f"{self.place.sandbox_url}/_sandbox/messages") as answer:
+            return Counter(message["to"] for message in (await answer.json())["messages"])
+
+    async def is_locked_out(self) -> bool:
+        """Whether a session of the database waits for another's lock."""
+        conn = await asyncpg.connect(self.place.servers.database_url)
+        try:
+            return bool(await conn.fetchval(_IS_LOCKED_OUT))
+        finally:
+            await conn.close()
 
     @property
     def times_told(self) -> int:
@@ -301,7 +317,7 @@ async def _fail_if_it_ends(task: "asyncio.Task[int]") -> None:
     raise AssertionError(f"a worker ended by itself, with exit code {code}")
 
 
-async def _prepare(rabbitmq_url: str) -> None:
+async def prepare(rabbitmq_url: str) -> None:
     """Every queue, empty."""
     async with await aio_pika.connect(rabbitmq_url) as connection:
         await declare_topology(connection, build_topology(DURATIONS))
@@ -322,7 +338,7 @@ async def _publish_all(url: str, messages: Sequence[tuple[str, str, dict[str, An
                     target = await channel.get_exchange(exchange, ensure=False)
                     await target.publish(aio_pika.Message(orjson.dumps(body), delivery_mode=2), routing_key)
                     left.pop(0)
-        except CONNECTION_EXCEPTIONS:
+        except (*CONNECTION_EXCEPTIONS, DeliveryError):
             await asyncio.sleep(0.1)
 
 

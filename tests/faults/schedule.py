@@ -13,7 +13,10 @@ _CALM_S: Final = (2.0, 4.0)
 #: What a heal and a recovery take, at a guess: the load must last so long.
 _RECOVERY_S: Final = 5.0
 _BEFORE_S: Final = 5.0
-#: Every so many seeds, workers have one replica: order per customer is promised within one only.
+#: Without a fault, before the first that must spare somebody: what untouched customers wait then is compared.
+_QUIET_S: Final = 12.0
+#: Every so many seeds, workers have one replica, where no fault needs another: order per customer is promised
+#: within one only.
 _SINGLE_EVERY: Final = 5
 
 
@@ -30,12 +33,13 @@ class Strike:
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """A run. `load_s`: for how long messages are offered."""
+    """A run. `load_s`: for how long messages are offered, the first `quiet_s` of it without a fault."""
 
     seed: int
     replicas: int
     strikes: tuple[Strike, ...]
     load_s: float
+    quiet_s: float
 
 
 def make_schedule(seed: int, kinds: Sequence[FaultKind]) -> Schedule:
@@ -50,5 +54,7 @@ def make_schedule(seed: int, kinds: Sequence[FaultKind]) -> Schedule:
         Strike(kind, random.uniform(*_CALM_S), random.uniform(*kind.lasts_s), random.getrandbits(32))
         for kind in dealt
     )
+    quiet_s = _QUIET_S if any(kind.spares for kind in dealt) else 0.0
     load_s = _BEFORE_S + sum(strike.after_s + strike.lasts_s + _RECOVERY_S for strike in strikes)
-    return Schedule(seed, 1 if seed % _SINGLE_EVERY == 0 else 2, strikes, load_s)
+    is_single = seed % _SINGLE_EVERY == 0 and not any(kind.needs_two for kind in dealt)
+    return Schedule(seed, 1 if is_single else 2, strikes, quiet_s + load_s, quiet_s)

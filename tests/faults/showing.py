@@ -21,5 +21,8 @@ def run_shown(started: float, seed: int) -> Outcome:
         progress.print(f"{elapsed_s:6.1f} s  seed {seed}: {line}", markup=False, soft_wrap=True)
 
     outcome = run_seed(make_schedule(seed, KINDS), say)
+    for verdict in outcome.verdicts:
+        if not verdict.is_kept:
+            say(f"  broken: {verdict.promise} ({len(verdict.violations)} times): {verdict.violations[0]}")
     say(f"{'kept' if outcome.passed else 'BROKEN'}; {outcome.seconds}")
     return outcome

@@ -13,6 +13,7 @@ _COLUMNS: Final = (
     ("seed", "right"),
     ("faults injected", "left"),
     ("recovery", "right"),
+    ("others' longest waits, s (before)", "left"),
     ("messages", "right"),
     ("lost", "right"),
     ("twice", "right"),
@@ -52,9 +53,14 @@ def _add_run(table: Table, outcome: Outcome) -> None:
         str(outcome.twice),
         "kept" if outcome.passed else "BROKEN",
     )
+    waits = {fault.name: "" for fault in outcome.injected}
+    for span in outcome.waits:
+        waits[span.fault] += (
+            f"{', ' if waits[span.fault] else ''}{span.kind} {span.longest_s:.1f} ({span.quiet_s:.1f})"
+        )
     for place, fault in enumerate(outcome.injected):
         of_run = (str(outcome.seed), result) if place == 0 else ("", ("",) * len(result))
-        table.add_row(of_run[0], fault.name, describe(fault), *of_run[1])
+        table.add_row(of_run[0], fault.name, describe(fault), waits[fault.name], *of_run[1])
     table.add_section()
 
 

@@ -1,10 +1,12 @@
 """Each fault of servers, networks and the Cloud API by itself: it bites, nothing is lost, nothing twice."""
 
 import asyncio
+import re
 import time
 from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from random import Random
 from urllib.parse import urlsplit
 
 import aio_pika
@@ -12,18 +14,30 @@ import aiohttp
 import pytest
 
 from deploy import stack
+from deploy.demo.processes import Fleet
 from deploy.stack import Source
 from schema.migrator import migrate
 from shared.amqp.delivery import QueueState
 from shared.amqp.pika import PikaBroker
-from shared.amqp.topology import Topology
+from shared.amqp.topology import (
+    DLQ_HANDLER,
+    ENRICHED,
+    INBOUND_RESOLVER,
+    OUTBOUND_REPLY,
+    STATUS_UPDATER,
+    WORK_QUEUES,
+    Topology,
+)
 from shared.durations import DURATIONS
 from shared.running.ending import end_tasks
 from tests.faults.fault import Fault
-from tests.faults.injections import cloud_api, network, postgres, rabbitmq, redis
-from tests.faults.scene import Scene
+from tests.faults.injections import cloud_api, network, numbers, postgres, rabbitmq, redis
+from tests.faults.injections.locked_row import LockedRow
+from tests.faults.place import Place
+from tests.faults.scene import NUMBER, Scene, prepare
 from tests.support.databases import new_database
 from tests.support.servers import Servers, servers_of, stack_root
+from tests.support.waiting import until
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +128,92 @@ async def test_full_queues_are_waited_for(scene: Scene) -> None:
         await scene.until_said("copies for retry tiers or dead letters wait")
     assert await scene.breaches() == []
     assert scene.times_told == 1
+
+
+async def test_every_queue_in_turn_refuses_and_takes_again(ground: Ground) -> None:
+    """Asked each time on a channel of its own: RabbitMQ 3.10 refuses one for ever that was refused once."""
+    url = ground.servers.rabbitmq_url
+    queues = {ENRICHED, *WORK_QUEUES, DLQ_HANDLER}
+    full = [fault for kind in rabbitmq.KINDS if isinstance(fault := kind.make(Random(0)), rabbitmq.FullQueue)]
+    await prepare(url)
+
+    async with aiohttp.ClientSession() as client:
+        place = Place(ground.servers, ground.root, {}, "", Fleet({}, client))
+        for fault in full:
+            struck = {queue for queue in queues if re.search(fault.pattern, queue)}
+            await fault.strike(place)
+            try:
+                assert {queue for queue in queues if await refuses(url, queue)} == struck
+            finally:
+                await fault.heal(place)
+            assert {queue for queue in queues if await refuses(url, queue)} == set()
+            queues -= struck
+
+    assert queues == set()
+
+
+async def refuses(url: str, queue: str) -> bool:
+    async with await aio_pika.connect(url) as connection:
+        channel = await connection.channel()
+        try:
+            await channel.default_exchange.publish(aio_pika.Message(b"{}"), queue)
+        except aio_pika.exceptions.DeliveryError:
+            return True
+    return False
+
+
+async def has_accepted(scene: Scene, count: int) -> bool:
+    return (await scene.accepted()).total() >= count
+
+
+@pytest.mark.parametrize("queue", [INBOUND_RESOLVER, OUTBOUND_REPLY, STATUS_UPDATER])
+async def test_who_publishes_to_a_full_queue_of_work_waits_and_loses_nothing(
+    scene: Scene, queue: str
+) -> None:
+    async with scene.under(rabbitmq.FullQueue(f"^{queue}$", stays_limited=True)):
+        scene.offer(10)
+        assert await refuses(scene.place.servers.rabbitmq_url, queue)
+        if queue == STATUS_UPDATER:
+            await until(lambda: has_accepted(scene, 10))
+
+    assert await scene.breaches() == []
+
+
+async def test_a_burst_of_one_number_is_there_at_once(scene: Scene) -> None:
+    burst = numbers.Burst(count=300)
+    scene.replies += burst.customers
+
+    async with scene.under(burst):
+        assert len(await scene.accepted()) < len(burst.customers)
+        scene.offer(5)
+
+    assert await scene.breaches() == []
+
+
+async def test_a_paused_number_keeps_its_backlog_until_it_is_resumed(scene: Scene) -> None:
+    paused = numbers.Paused(count=50)
+
+    async with scene.under(paused):
+        scene.offer(5)
+        await until(lambda: has_accepted(scene, 5))
+        assert set(await scene.accepted()) & set(paused.customers) == set()
+        scene.replies += paused.customers
+
+    assert await scene.breaches() == []
+
+
+async def test_a_locked_row_keeps_its_customer_waiting_and_nobody_else(scene: Scene) -> None:
+    locked = LockedRow(NUMBER)
+
+    async with scene.under(locked):
+        scene.offer(10)
+        await until(lambda: has_accepted(scene, 10))
+        await until(scene.is_locked_out)
+        assert locked.customer not in await scene.accepted()
+        scene.replies += [locked.customer] * locked.replies
+        scene.inbound += locked.wamids
+
+    assert await scene.breaches() == []
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,8 @@ _PAUSE_S: Final = 0.25
 _CONNECT_S: Final = 5.0
 #: Longer than a confirm takes under any fault but those that take the broker away.
 _CONFIRM_S: Final = 10.0
+#: Before a queue that refuses is asked again.
+_REFUSED_S: Final = 1.0
 _PREFETCH: Final = 300
 _WINDOW: Final = 100
 
@@ -39,6 +41,7 @@ class SteadyWire:
         self._connection: AbstractConnection | None = None
         self._channel: AbstractChannel | None = None
         self._connecting = asyncio.Lock()
+        self._users: Counter[AbstractChannel] = Counter()
         self._window = asyncio.Semaphore(_WINDOW)
         self.repeated: set[bytes] = set()
 
@@ -94,25 +97,43 @@ class SteadyWire:
         except BROKER_ERRORS:
             return False
         message = aio_pika.Message(body, delivery_mode=aio_pika.DeliveryMode.PERSISTENT)
+        self._users[channel] += 1
         try:
             target = await channel.get_exchange(exchange, ensure=False)
             await target.publish(message, routing_key, timeout=_CONFIRM_S)
         except aio_pika.exceptions.DeliveryError:
+            if channel is self._channel:
+                self._channel = None
+            await asyncio.sleep(_REFUSED_S)
             return False
         except BROKER_ERRORS:
             if channel is self._channel:
                 await self._drop()
             return False
+        finally:
+            await self._leave(channel)
         return True
 
+    async def _leave(self, channel: AbstractChannel) -> None:
+        """Close a channel that was refused once nobody waits for a confirm on it."""
+        self._users[channel] -= 1
+        if not self._users[channel]:
+            del self._users[channel]
+            if channel is not self._channel:
+                with suppress(*BROKER_ERRORS):
+                    await channel.close()
+
     async def _open_channel(self) -> AbstractChannel:
+        """RabbitMQ 3.10 refuses a channel for ever that was refused once: then a new one is opened."""
         async with self._connecting:
             if self._channel is None or self._channel.is_closed:
-                await self._drop()
                 try:
-                    self._connection = await self._connect()
+                    if self._channel is not None or self._connection is None or self._connection.is_closed:
+                        await self._drop()
+                        self._connection = await self._connect()
                     self._channel = await self._connection.channel()
                 except BROKER_ERRORS:
+                    await self._drop()
                     await asyncio.sleep(_PAUSE_S)  # whoever waits for the lock comes next, not at once
                     raise
             return self._channel

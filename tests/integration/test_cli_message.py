@@ -335,3 +335,45 @@ async def test_what_the_platform_says_of_a_message_that_it_holds_is_shown(
     attempts = told.json["mappings"][0]["messages"][0]["attempts"]
     assert [item["message_status"] for item in attempts] == [None, "held_for_quality_assessment"]
     assert "held_for_quality_assessment" in table.out
+
+
+async def test_a_trace_finds_its_messages_and_dead_letters(conn: Connection, database_url: str) -> None:
+    # Given a message that told something in a trace, one that waits, and a dead letter without a message
+    trace = "4bf92f3577b34da6a3ce929d0e0e4736"
+    told, waiting = await add_story(conn), await add_message(conn, wamid=None, client_message_id="c-2")
+    await insert(
+        conn,
+        "outbox_events",
+        aggregate_id=str(told),
+        aggregate_type="message",
+        event_type="outbound.sent",
+        correlation_id=trace,
+    )
+    await insert(
+        conn,
+        "outbound_bodies",
+        message_id=waiting,
+        queue="outbound-sender",
+        exchange="wa.outbound",
+        routing_key="reply.1",
+        body=b"{}",
+        headers=f'{{"correlation_id": "{trace}"}}',
+    )
+    await insert(
+        conn,
+        "dead_letter_queue",
+        source_queue="inbound-resolver",
+        reason="invalid_payload",
+        metadata=f'{{"correlation_id": "{trace}"}}',
+        dedupe_key="one",
+    )
+
+    found = await show(database_url, trace, "--json")
+    people = await show(database_url, trace)
+    other = await show(database_url, "00f067aa0ba902b700f067aa0ba902b7")
+
+    messages = {item["id"] for mapping in found.json["mappings"] for item in mapping["messages"]}
+    assert (found.json["found_by"], messages) == ("trace", {str(told), str(waiting)})
+    assert [letter["reason"] for letter in found.json["dead_letters"]] == ["invalid_payload"]
+    assert str(told) in people.out
+    assert other.code == 1

@@ -376,6 +376,20 @@ async def test_an_unrouted_letter_goes_back_only_where_something_is_bound(cluste
     assert message.routing_key == "reply.1001"
 
 
+async def test_a_dry_run_says_which_unrouted_letters_would_stay(cluster: Cluster) -> None:
+    lost = await insert_letter(cluster, **UNROUTED)
+    await insert_letter(cluster, **UNROUTED | {"routing_key": "reply.1001"})
+
+    plain = await wabus(cluster, "replay", "--all", "--dry-run", RABBITMQ_URL="amqp://127.0.0.1:1/")
+    keyed = await wabus(cluster, "replay", "--all", "--dry-run", "--routing-key", "reply.1", "--json")
+
+    assert plain.code == 0
+    assert "Would replay 1 of 2 dead letters: unrouted 2" in plain.out
+    assert f"would stay: {lost['id']}: no queue is bound to wa.outbound for 'replies.1001'" in plain.out
+    assert (keyed.told["chosen"], keyed.told["failed"]) == (2, [])
+    assert {row["status"] for row in await letters(cluster)} == {"pending"}
+
+
 async def test_a_routing_key_is_refused_for_what_goes_back_to_its_queue(
     cluster: Cluster, stock: Stock
 ) -> None:

@@ -4,8 +4,10 @@ from dataclasses import replace
 from typing import Any
 
 import orjson
+import pytest
 
 from tests.support.sending import CUSTOMER, PATIENT, Sender
+from tests.support.sending import text as text_to
 from tests.support.waiting import until
 
 
@@ -36,3 +38,37 @@ async def test_912_is_sent_three_times_and_then_fails_once(sender: Sender) -> No
     assert (letter["reason"], letter["message_id"]) == ("max_retries_exceeded", row["id"])
     assert orjson.loads(letter["raw_body"]) == text(customer)
     assert await sender.deferred() == []
+
+
+@pytest.mark.parametrize(
+    ("code", "number", "slowed", "free"),
+    [
+        (130429, "3001", f"{CUSTOMER[:-3]}201", None),
+        (131056, "3002", CUSTOMER, f"{CUSTOMER[:-3]}202"),
+    ],
+    ids=["the number", "the customer"],
+)
+async def test_a_rate_limit_that_a_status_tells_slows_as_one_that_an_answer_tells(
+    sender: Sender, code: int, number: str, slowed: str, free: str | None
+) -> None:
+    # Given a message that was accepted
+    sender.cluster.durations = replace(
+        PATIENT, rate_backoff_s=60.0, pair_backoff_base_s=60.0, status_retry_attempts=1
+    )
+    async with sender.cluster.running("status-updater"), sender.running():
+        await sender.ask(text_to("c1", phone_number_id=number))
+        row = await sender.until_status("sent")
+
+        # When a status says that the number, or its customer, gets too much
+        status = {"wamid": row["wamid"], "status": "failed", "timestamp": "2026-01-15T10:00:00Z"}
+        await sender.cluster.publish("wa.status", "whatsapp", status | {"errors": [{"code": code}]})
+
+        # Then it waits, uncounted, and so does another message of whom it was said, in whichever lane
+        await sender.until_deferred("rate_limit")
+        await sender.ask(text_to("c2", slowed, phone_number_id=number), "utility")
+        await sender.until_deferred("rate_limit", 2)
+        if free is not None:
+            await sender.ask(text_to("c3", free, phone_number_id=number))
+            await sender.until_status("sent", "c3")
+    assert await sender.attempts() == [("failed", str(code))]
+    assert await sender.attempts("c2") == []

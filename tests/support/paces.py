@@ -1,7 +1,8 @@
 """Paces at which workers run in tests, by the name that a command line gives them.
 
-`shipped` is production's. `brisk` is for tests in which workers die and come back within seconds: it shortens
-only what a test cannot sit out. `fast` is for tests in which nothing takes long.
+`shipped` is production's; so is `hosted`, but for the delay tiers of the virtual host of tests. `brisk`
+is for tests in which workers die and come back within seconds: it shortens only what a test cannot sit out.
+`fast` is for tests in which nothing takes long.
 """
 
 from collections.abc import Mapping
@@ -31,4 +32,10 @@ BRISK: Final = replace(
 )
 
 SHIPPED: Final = "shipped"
-PACES: Final[Mapping[str, Durations]] = {"fast": FAST, "brisk": BRISK, SHIPPED: DURATIONS}
+HOSTED: Final = "hosted"
+PACES: Final[Mapping[str, Durations]] = {
+    "fast": FAST,
+    "brisk": BRISK,
+    HOSTED: replace(DURATIONS, retry_tier_s=FAST.retry_tier_s),
+    SHIPPED: DURATIONS,
+}

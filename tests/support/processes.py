@@ -6,8 +6,7 @@ Owns their life and their logs, whose ends are printed after the test: pytest sh
 import os
 import signal
 import subprocess
-import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,64 +15,54 @@ import pytest
 
 from tests.support.cluster import Cluster
 from tests.support.crashing import CrashPoint
+from tests.support.paces import HOSTED
+from tests.support.starting import (
+    NAMESPACE,
+    FirstProcess,
+    ForkedProcess,
+    Process,
+    StartedProcess,
+    Streams,
+)
 from tests.support.waiting import until
 
 _LINES_SHOWN: Final = 20
 KILLED: Final = -signal.SIGKILL
-_ROOT: Final = Path(__file__).resolve().parents[2]
 
 
 class Program:
-    """One process, or the first of a namespace that `within` makes. Its output is in `log`."""
+    """One process, or the first of a namespace. Its output is in `log`."""
 
-    def __init__(
-        self, arguments: list[str], environ: Mapping[str, str], log: Path, within: Sequence[str] = ()
-    ) -> None:
+    def __init__(self, process: Process, log: Path) -> None:
+        self._process = process
         self.log = log
-        self._is_within = bool(within)
-        with log.open("wb") as sink:
-            self._process = subprocess.Popen(
-                [*within, sys.executable, *arguments],
-                cwd=_ROOT,
-                env={"PATH": os.environ["PATH"], **environ},
-                stdin=subprocess.DEVNULL,
-                stdout=sink,
-                stderr=sink,
-            )
 
     @property
     def exit_code(self) -> int | None:
         """None while it runs; negative where a signal killed it."""
-        return self._process.poll()
+        return self._process.exit_code
+
+    @property
+    def pid(self) -> int | None:
+        """None where its namespace is being made."""
+        return self._process.pid
 
     def send(self, number: signal.Signals) -> None:
         """Send a signal."""
-        pid = self._pid
-        assert pid is not None
-        os.kill(pid, number)
+        self._process.send(number)
 
     def catches(self, number: signal.Signals) -> bool:
         """Whether it has a handler for a signal."""
-        pid = self._pid
+        pid = self.pid
         if pid is None:
             return False
         status = Path(f"/proc/{pid}/status").read_text()
         caught = next(line for line in status.splitlines() if line.startswith("SigCgt:"))
         return bool(int(caught.split()[1], 16) >> (number - 1) & 1)
 
-    @property
-    def _pid(self) -> int | None:
-        """None where its namespace is being made."""
-        pid = self._process.pid
-        if not self._is_within:
-            return pid
-        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-        return int(children[0]) if children else None
-
     def end(self) -> None:
         """`kill -9`, whatever state it is in, and wait for its end."""
-        self._process.kill()
-        self._process.wait()
+        self._process.end()
 
     def lines(self) -> list[dict[str, Any]]:
         """Its log lines so far; what is no JSON is under `text`."""
@@ -123,18 +112,22 @@ class Processes:
     def start(self, name: str, crash: CrashPoint | None = None, **environ: str) -> Program:
         """Start a worker at a test's pace, one that kills itself at a point if one is given."""
         options = [] if crash is None else crash.options()
-        return self._start(name, ["-m", "tests.support.crashing", name, *options], environ)
+        return self._start(ForkedProcess, name, "tests.support.crashing", [name, *options], environ)
 
     def start_shipped(self, name: str, **environ: str) -> Program:
-        """Start a worker as an operator does, at production's pace."""
-        return self._start(name, ["-m", "workers", "worker", name], environ)
+        """Start a worker at production's pace, on queues of a test's."""
+        options = [name, "--pace", HOSTED]
+        return self._start(StartedProcess, name, "tests.support.crashing", options, environ)
+
+    def start_as_is(self, name: str, **environ: str) -> Program:
+        """As an operator does. It refuses the queues of a test, whose delays are others."""
+        return self._start(StartedProcess, name, "workers", ["worker", name], environ)
 
     def start_as_process_1(self, name: str, **environ: str) -> Program:
         """As a container does: in a namespace of its own. Where that is not allowed, the test is skipped."""
-        within = ("unshare", "--fork", "--pid", "--kill-child")
-        if subprocess.run([*within, "true"], capture_output=True, check=False).returncode:
+        if subprocess.run([*NAMESPACE, "true"], capture_output=True, check=False).returncode:
             pytest.skip("no process may be made the first of a namespace here (unshare --fork --pid)")
-        return self._start(name, ["-m", "workers", "worker", name], environ, within)
+        return self._start(FirstProcess, name, "workers", ["worker", name], environ)
 
     async def crash(self, name: str, point: CrashPoint, **environ: str) -> None:
         """Start a worker and wait until it has killed itself at a point. Its locks do not outlive it long."""
@@ -150,11 +143,18 @@ class Processes:
             print(*program.log.read_text(errors="replace").splitlines()[-_LINES_SHOWN:], sep="\n")
 
     def _start(
-        self, name: str, arguments: list[str], environ: Mapping[str, str], within: Sequence[str] = ()
+        self,
+        begin: Callable[[str, Sequence[str], Mapping[str, str], Streams], Process],
+        name: str,
+        module: str,
+        arguments: Sequence[str],
+        environ: Mapping[str, str],
     ) -> Program:
         title = f"{len(self._started) + 1}-{name}"
         log = self._directory / f"{title}.log"
-        program = Program(arguments, self._cluster.environment(**environ), log, within)
+        log.touch()
+        variables = {"PATH": os.environ["PATH"], **self._cluster.environment(**environ)}
+        program = Program(begin(module, arguments, variables, Streams(log, log)), log)
         self._started.append((title, program))
         return program
 

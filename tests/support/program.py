@@ -2,12 +2,15 @@
 
 import asyncio
 import os
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import orjson
+
+from tests.support.starting import ForkedProcess, Streams
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,19 +28,16 @@ class Outcome:
 
 
 async def run_wabus(*arguments: str, environ: Mapping[str, str], stdin: bytes = b"") -> Outcome:
-    """Run `python -m workers` to its end, with these variables and none of ours but PATH."""
-    pipe = asyncio.subprocess.PIPE
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "workers",
-        *arguments,
-        stdin=pipe,
-        stdout=pipe,
-        stderr=pipe,
-        env={"PATH": os.environ["PATH"], "USER": "tester", **environ},
-    )
-    out, err = await process.communicate(stdin)
-    assert process.returncode is not None
-    assert "Traceback" not in err.decode(), err.decode()
-    return Outcome(process.returncode, out.decode(), err.decode())
+    """Run `wabus` to its end, with these variables and none of ours but PATH."""
+    variables = {"PATH": os.environ["PATH"], "USER": "tester", **environ}
+    with TemporaryDirectory() as folder:
+        streams = Streams(*(Path(folder) / name for name in ("out", "err", "in")))
+        streams.stdin.write_bytes(stdin)
+        process = ForkedProcess("workers.__main__", arguments, variables, streams)
+        try:
+            code = await asyncio.to_thread(process.wait)
+        finally:
+            process.end()
+        out, err = (path.read_text("utf-8") for path in (streams.out, streams.err))
+    assert "Traceback" not in err, err
+    return Outcome(code, out, err)

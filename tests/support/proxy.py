@@ -1,4 +1,4 @@
-"""A TCP proxy before a server, which cuts, refuses, swallows, slows or delays what passes through it."""
+"""A TCP proxy before a server, which cuts, refuses, swallows, slows, delays or leads elsewhere what comes."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -59,6 +59,19 @@ class Proxy:
         """Half-open: nothing passes either way, and nothing is closed."""
         self._flowing.clear()
 
+    def forget(self) -> None:
+        """As a firewall that lost its table: connections that are there fall silent, new ones pass."""
+        self._flowing.clear()
+        self._flowing = asyncio.Event()
+        self._flowing.set()
+
+    def lead_to(self, server_url: str) -> None:
+        """As a name that is given to another server: new connections go there, old ones stay."""
+        parts = urlsplit(server_url)
+        assert parts.hostname is not None
+        assert parts.port is not None
+        self._target = (parts.hostname, parts.port)
+
     def slow(self, *, bytes_per_s: float | None = None, latency_s: float = 0.0) -> None:
         """Let bytes pass at a rate, or late."""
         self._bytes_per_s = bytes_per_s
@@ -98,18 +111,20 @@ class Proxy:
         pair = (writer, upstream_writer)
         self._pairs.add(pair)
         both = (
-            asyncio.create_task(self._pump(reader, upstream_writer)),
-            asyncio.create_task(self._pump(upstream_reader, writer)),
+            asyncio.create_task(self._pump(reader, upstream_writer, self._flowing)),
+            asyncio.create_task(self._pump(upstream_reader, writer, self._flowing)),
         )
         self._tasks.update(both)
         await asyncio.wait(both)
         self._tasks.difference_update(both)
         self._pairs.discard(pair)
 
-    async def _pump(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
+    async def _pump(
+        self, source: asyncio.StreamReader, sink: asyncio.StreamWriter, flowing: asyncio.Event
+    ) -> None:
         try:
             while data := await source.read(_CHUNK if self._bytes_per_s is None else 1024):
-                await self._flowing.wait()
+                await flowing.wait()
                 if self._latency_s:
                     await asyncio.sleep(self._latency_s)
                 if self._bytes_per_s is not None:

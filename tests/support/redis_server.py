@@ -38,7 +38,7 @@ class RedisServer:
             [*command, "--dir", str(self._directory)], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL
         )
         deadline = time.monotonic() + _START_S
-        while not self._answers():
+        while not self.answers():
             assert time.monotonic() < deadline, "redis-server does not answer"
             time.sleep(0.01)
 
@@ -60,7 +60,8 @@ class RedisServer:
         assert self._process is not None, "redis-server is not running"
         self._process.send_signal(number)
 
-    def _answers(self) -> bool:
+    def answers(self) -> bool:
+        """Whether something there speaks Redis."""
         try:
             with socket.create_connection(("127.0.0.1", self.port), timeout=1) as connection:
                 connection.sendall(b"PING\r\n")

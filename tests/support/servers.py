@@ -4,6 +4,7 @@ Owns their life and nothing in them: databases, virtual hosts and key spaces are
 that was killed leaves a root behind, which the next one brings down.
 """
 
+import asyncio
 import json
 import os
 import shutil
@@ -15,11 +16,13 @@ from pathlib import Path
 from types import FrameType
 from urllib.parse import urlsplit
 
+import asyncpg
 import pytest
 
 from deploy import stack
 from deploy.stack import docker
 from deploy.stack.processes import ProcessRef, identify, is_alive
+from deploy.stack.records import Kind
 from tests.support import containers
 
 _ROOTS = Path(__file__).resolve().parents[2] / ".stack-tests"
@@ -50,7 +53,10 @@ def servers() -> Iterator[Servers]:
 def running_stack(environ: Mapping[str, str]) -> Iterator[Mapping[str, str]]:
     """The URLs of a stack in a root of its own; servers that `environ` names are used and left alone."""
     with stack_root() as root:
-        yield stack.up(root, environ, progress=_say_nothing).urls()
+        state = stack.up(root, environ, progress=_say_nothing)
+        if state.servers[Kind.POSTGRES].is_ours:
+            asyncio.run(_ignore_power_cuts(state.servers[Kind.POSTGRES].url))
+        yield state.urls()
 
 
 @contextmanager
@@ -80,6 +86,17 @@ def servers_of(urls: Mapping[str, str]) -> Servers:
         database_url=urls["DATABASE_URL"],
         redis_url=urls["REDIS_URL"],
     )
+
+
+async def _ignore_power_cuts(database_url: str) -> None:
+    """A commit outlives its server, not the machine: each test makes a database, which waits for disks."""
+    connection = await asyncpg.connect(database_url)
+    try:
+        for setting in ("fsync", "full_page_writes"):
+            await connection.execute(f"alter system set {setting} = off")
+        await connection.execute("select pg_reload_conf()")
+    finally:
+        await connection.close()
 
 
 def _end_orphans() -> None:

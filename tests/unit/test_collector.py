@@ -31,7 +31,7 @@ class Doubler:
 
 @asynccontextmanager
 async def collecting(doubler: Doubler, *, size: int = 10, flushes: int = 1) -> AsyncIterator["Numbers"]:
-    collector = Collector(doubler, size=size, linger_s=0.001, flushes=flushes)
+    collector = Collector(doubler, size=size, linger_s=lambda: 0.001, flushes=flushes)
     task = asyncio.create_task(collector.run())
     try:
         yield collector

@@ -111,8 +111,23 @@ def test_a_row_named_by_our_id_needs_no_comparison() -> None:
     assert decide(dead(replace(LETTER, raw_body=b"cut", message_id=ROW.id)), ROW) is Verdict.FAIL
 
 
-def test_a_replay_that_never_became_a_row_is_not_told_again() -> None:
-    assert decide(dead(replace(LETTER, replay_of=uuid4())), None) is Verdict.LEAVE
+def test_a_replay_that_never_became_a_row_is_told_unless_it_was() -> None:
+    replay = dead(replace(LETTER, replay_of=uuid4()))
+    assert decide(replace(replay, is_told=True), None) is Verdict.LEAVE
+    assert decide(replay, None) is Verdict.TELL
+
+
+@pytest.mark.parametrize(
+    ("row", "verdict"),
+    [
+        (ROW, Verdict.WAIT),
+        (None, Verdict.WAIT),
+        (replace(ROW, undecided=True), Verdict.RECONCILE),
+        (replace(ROW, status="sent"), Verdict.LEAVE),
+    ],
+)
+def test_what_goes_back_by_itself_waits(row: TrackedMessage | None, verdict: Verdict) -> None:
+    assert decide(replace(dead(), goes_back=True), row) is verdict
 
 
 def test_unknown_fields_are_carried_through_and_cannot_pose_as_ours() -> None:

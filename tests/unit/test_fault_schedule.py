@@ -56,4 +56,19 @@ def test_some_runs_have_one_replica_of_each_worker_and_most_have_two() -> None:
     replicas = [make_schedule(seed, KINDS).replicas for seed in range(1, 21)]
 
     assert sorted(set(replicas)) == [1, 2]
-    assert replicas.count(1) == 4
+    assert 2 <= replicas.count(1) <= 4
+
+
+def test_a_fault_that_strikes_one_of_two_replicas_has_two() -> None:
+    pairs = [kind for kind in KINDS if kind.needs_two]
+
+    assert pairs
+    assert {make_schedule(seed, pairs).replicas for seed in range(1, 21)} == {2}
+
+
+def test_before_a_fault_that_must_spare_somebody_there_is_a_quiet_time() -> None:
+    sparing = [kind for kind in KINDS if kind.spares]
+    others = [kind for kind in KINDS if not kind.spares]
+
+    assert make_schedule(1, sparing).quiet_s > 0
+    assert make_schedule(1, others).quiet_s == 0

@@ -15,6 +15,7 @@ from workers.outbound_sender.answer import (
     Lost,
     Refused,
     TooLate,
+    Unable,
     Unreachable,
     read_answer,
 )
@@ -22,6 +23,7 @@ from workers.outbound_sender.circuit import Health
 from workers.outbound_sender.reactions import (
     Again,
     AwaitPlatform,
+    AwaitWorker,
     Reaction,
     Reconcile,
     Reject,
@@ -186,6 +188,7 @@ def test_retry_after_is_seconds_or_a_time_by_the_answers_own_date(
         (Lost("cut"), Reconcile()),
         (TooLate(), Again()),
         (Unreachable("refused"), RetryLater(4, DeadReason.MAX_RETRIES_EXCEEDED)),
+        (Unable("too many open files"), AwaitWorker(5.0)),
         (refusal(ErrorClass.TRANSIENT), RetryLater(4, DeadReason.MAX_RETRIES_EXCEEDED)),
         (refusal(ErrorClass.MEDIA), RetryLater(3, DeadReason.SEND_REJECTED)),
         (Refused(ErrorClass.RATE, "130429", "", 429, 7), SlowNumber(7)),
@@ -270,6 +273,7 @@ def test_each_pair_refusal_in_a_row_waits_longer() -> None:
         (Refused(ErrorClass.NOT_PLATFORM, "http_403", "", 403), False),
         (Lost("time-out"), False),
         (Unreachable("refused"), False),
+        (Unable("too many open files"), None),
         (Refused(ErrorClass.AUTH, "no_token", ""), None),
         (TooLate(), None),
     ],

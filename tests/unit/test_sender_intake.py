@@ -159,3 +159,36 @@ async def test_a_chain_that_is_over_is_forgotten() -> None:
     await second.come()
     second.leave(frozenset({UUID(int=2)}))
     assert await chains.join(CHAIN).come() == frozenset()
+
+
+def test_texts_of_a_template_lose_the_blanks_that_the_platform_refuses() -> None:
+    parameters = [
+        {"type": "text", "text": "two\nlines\tand     more"},
+        {"type": "text", "parameter_name": "city", "text": "New York"},
+        {"type": "currency", "currency": {"fallback_value": "1 EUR"}},
+    ]
+    body = {
+        "wa_id": CUSTOMER,
+        "client_message_id": "c1",
+        "template": {
+            "name": "welcome",
+            "language": "en",
+            "components": [{"type": "body", "parameters": parameters}, {"type": "footer"}],
+        },
+    }
+
+    intake = take_in([delivery(body)], ())
+
+    [taken] = intake.candidates
+    assert taken.payload.template is not None
+    [filled, footer] = taken.payload.template.components
+    assert [item.get("text") for item in filled["parameters"]] == ["two lines and more", "New York", None]
+    assert (filled["parameters"][2], footer) == (parameters[2], {"type": "footer"})
+    assert intake.texts_flattened == 1
+
+
+def test_a_text_is_sent_with_its_lines_as_they_are() -> None:
+    intake = take_in([delivery(text("two\nlines"))], ())
+
+    assert intake.candidates[0].payload.message_text == "two\nlines"
+    assert intake.texts_flattened == 0

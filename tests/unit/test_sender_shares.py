@@ -1,5 +1,6 @@
 """Hands of a lane: what one number and one customer may take of them. Production's figures."""
 
+from contextlib import suppress
 from uuid import UUID
 
 from shared.durations import DURATIONS
@@ -64,3 +65,35 @@ def test_a_hand_that_is_given_back_is_free() -> None:
     of.give_back(message(customer=3))
 
     assert of.take(message())
+
+
+def test_of_a_batch_that_fails_no_hand_stays_taken() -> None:
+    of = shares()
+
+    with suppress(ConnectionError), of.taking() as hands:
+        assert sum(hands.take(message("1001", customer)) for customer in range(1_000)) == HANDS / 2
+        raise ConnectionError
+
+    assert take(of, "1001", 10_000) == HANDS / 2
+
+
+def test_a_hand_that_a_batch_gives_back_is_given_back_once() -> None:
+    of = shares()
+    of.take(message("1001", 1))
+
+    with suppress(ConnectionError), of.taking() as hands:
+        again = message("1001", 2)
+        hands.take(again)
+        hands.give_back(again)
+        raise ConnectionError
+
+    assert take(of, "1001", 10_000) == HANDS / 2 - 1
+
+
+def test_hands_are_many_from_a_part_of_them_on() -> None:
+    of = shares()
+    assert not of.are_many
+
+    take(of, "1001", 50)
+
+    assert of.are_many

@@ -4,7 +4,7 @@ import pytest
 
 from shared.durations import DURATIONS
 from shared.graph_errors import ErrorClass
-from shared.tracking.scopes import NO_EVIDENCE, WEIGHED, Evidence, Hold, hold_for, wait_for
+from shared.tracking.scopes import NO_EVIDENCE, UNCOUNTED, Evidence, Hold, hold_for, wait_for
 
 E = ErrorClass
 
@@ -19,6 +19,8 @@ E = ErrorClass
         (E.TEMPLATE, NO_EVIDENCE, None),
         (E.TEMPLATE, Evidence(in_campaign=True), Hold.CAMPAIGN),
         (E.TEMPLATE, Evidence(in_campaign=True, template_fits=True), Hold.CAMPAIGN),
+        (E.RATE, NO_EVIDENCE, Hold.RATE),
+        (E.PAIR, NO_EVIDENCE, Hold.PAIR),
         (E.PARAMETER, NO_EVIDENCE, None),
         (E.PARAMETER, Evidence(in_campaign=True), Hold.TEMPLATE),
         (E.PARAMETER, Evidence(in_campaign=True, template_fits=True), None),
@@ -28,7 +30,7 @@ def test_others_tell_whose_fault_it_is(error_class: E, evidence: Evidence, hold:
     assert hold_for(error_class, evidence, 1) is hold
 
 
-@pytest.mark.parametrize("error_class", sorted(set(E) - WEIGHED))
+@pytest.mark.parametrize("error_class", sorted(set(E) - UNCOUNTED))
 def test_all_other_classes_are_the_messages_own(error_class: E) -> None:
     everything = Evidence(in_campaign=True, template_fits=False, pauses_again=True)
     assert hold_for(error_class, everything, 1) is None
@@ -47,6 +49,9 @@ def test_spam_is_tried_a_few_times_only() -> None:
         (Hold.CAMPAIGN, 1, ("campaign_paused", None)),
         (Hold.TEMPLATE, 1, ("template_doubt", 5)),
         (Hold.TEMPLATE, 9, ("template_doubt", 600)),
+        (Hold.RATE, 2, ("rate_limit", 30)),
+        (Hold.PAIR, 2, ("rate_limit", 16)),
+        (Hold.PAIR, 9, ("rate_limit", 256)),
     ],
 )
 def test_each_hold_has_its_wait(hold: Hold, attempt: int, wait: tuple[str, float | None]) -> None:

@@ -12,7 +12,7 @@ from uuid import UUID
 import click
 
 from shared.deadletters.letters import Letter, Selection
-from shared.deadletters.replay import ReplayReport
+from shared.deadletters.replay import ReplayReport, rehearse
 from shared.deadletters.store import DeadLetterStore
 from shared.errors import WabusError
 from shared.postgres.database import Database
@@ -164,7 +164,7 @@ def replay(
         choice = await choose(store, ids, filters, limit=limit, guard=not accept_duplicate)
         demand_unrouted(choice, routing_key)
         if dry_run or not choice.ids:
-            return choice, ReplayReport()
+            return choice, await rehearse(database, choice.ids, routing_key)
         async with open_replayer(_settings(), database) as replayer:
 
             async def replay_chunk(chunk: Sequence[UUID]) -> ReplayReport:

@@ -122,13 +122,15 @@ def replay_as_json(choice: Choice, report: ReplayReport, *, dry_run: bool) -> by
 def print_replay(choice: Choice, report: ReplayReport, *, dry_run: bool) -> None:
     """What a replay came to, a line for each thing."""
     if dry_run:
-        click.echo(f"Would replay {_count(choice)}")
+        part = f"{len(choice.ids) - len(report.failed)} of " if report.failed else ""
+        click.echo(f"Would replay {part}{_count(choice)}")
     else:
         click.echo(f"Replayed {len(report.replayed)} of {_count(choice)}")
+    kept = "would stay" if dry_run else "failed, still pending"
     for letter, error in report.failed[:_NAMED]:
-        click.echo(f"failed, still pending: {letter}: {escape_controls(str(error))}")
+        click.echo(f"{kept}: {letter}: {escape_controls(str(error))}")
     if len(report.failed) > _NAMED:
-        click.echo(f"failed, still pending: {len(report.failed) - _NAMED} more")
+        click.echo(f"{kept}: {len(report.failed) - _NAMED} more")
     for letter in report.not_claimed[:_NAMED]:
         click.echo(f"{letter} was taken by someone else meanwhile")
     if choice.guarded:

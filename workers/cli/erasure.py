@@ -1,12 +1,13 @@
-"""Erasing a person: all that is stored of them in one transaction, then what came meanwhile, then the cache.
+"""Erasing a person: what is found, their messages, their conversations, what came meanwhile, then the cache.
 
 Owns what counts as theirs. Not reached: messages on their way in RabbitMQ, and what other customers wrote
 about them in messages of their own.
 """
 
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field, fields
 from typing import Any, Final
 from uuid import UUID
 
@@ -24,6 +25,14 @@ _TIMEOUT_S: Final = 4 * 3600.0
 _UNHURRIED: Final = "set local statement_timeout = 0; set local enable_seqscan = on"
 #: Shorter numbers stand in too many texts by chance.
 _TELLING_DIGITS: Final = 7
+#: Messages that go in one transaction: who needs one of them waits no longer than that.
+_PART: Final = 200
+#: In the order in which they are told.
+_TABLES: Final = (
+    *("send_attempts", "outbound_bodies", "deferred_messages", "status_events", "broadcast_recipients"),
+    *("dead_letter_queue", "outbox_events", "message_tracking", "conversation_aliases"),
+    *("conversation_mappings", "customer_profiles"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +67,11 @@ class Person:
         """A pattern for the addresses as whole values in a JSON text."""
         return rf'"\+?({"|".join(map(re.escape, self.addresses))})"'
 
+    def __or__(self, other: "Person") -> "Person":
+        """By whatever either is known."""
+        names = [one.name for one in fields(self)]
+        return Person(*(list(dict.fromkeys([*getattr(self, n), *getattr(other, n)])) for n in names))
+
     def keys(self, numbers: Sequence[str]) -> list[str]:
         """Keys in Redis, at their own business numbers and at these."""
         at = sorted({*self.numbers, *numbers})
@@ -74,55 +88,14 @@ class Erasure:
     shortened: int = 0
 
     def __add__(self, other: "Erasure") -> "Erasure":
-        rows = {table: count + other.rows.get(table, 0) for table, count in self.rows.items()}
-        return Erasure(self.person, rows, self.shortened + other.shortened)
+        tables = dict.fromkeys((*self.rows, *other.rows))
+        rows = {table: self.rows.get(table, 0) + other.rows.get(table, 0) for table in tables}
+        return Erasure(self.person | other.person, rows, self.shortened + other.shortened)
 
     @property
     def is_nothing(self) -> bool:
         """Whether nothing was stored."""
         return not self.shortened and not any(self.rows.values())
-
-
-class _Rehearsed(Exception):  # noqa: N818 - it rolls back, and is no error
-    """Ends the transaction of a dry run."""
-
-
-async def erase(database: Database, phone: str, *, by: str, dry_run: bool) -> Erasure:
-    """Remove everything of the person with this address; a dry run does the same and rolls back.
-
-    The audit log keeps that it was done, with counts and a slow hash of `phone`. Raises StoreError.
-    """
-    erasure: Erasure | None = None
-    try:
-        async with database.transaction() as connection:
-            await connection.execute(_UNHURRIED)
-            erasure = await _Eraser(connection).erase(phone)
-            if dry_run:
-                raise _Rehearsed
-            details = {"rows": erasure.rows, "shortened": erasure.shortened}
-            subject = audit_subject(phone)
-            await record_audit(connection, actor=by, action="profile.erase", subject=subject, details=details)
-    except _Rehearsed:
-        pass
-    assert erasure is not None
-    return erasure if dry_run else erasure + await _sweep(database, erasure.person)
-
-
-async def _sweep(database: Database, person: Person) -> Erasure:
-    """A dead letter, say, that was stored after the search and before the commit."""
-    async with database.transaction() as connection:
-        await connection.execute(_UNHURRIED)
-        return await _Eraser(connection).sweep(person)
-
-
-async def count_keys(redis: RedisClient, keys: Sequence[str]) -> int:
-    """How many of these keys Redis holds. Raises RedisUnavailable."""
-    return int(await redis.command("EXISTS", *keys))
-
-
-async def remove_keys(redis: RedisClient, keys: Sequence[str]) -> int:
-    """Remove these keys; returns how many there were. Raises RedisUnavailable."""
-    return int(await redis.command("UNLINK", *keys))
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,22 +109,120 @@ class _Found:
     recipients: Sequence[int]
 
 
-class _Eraser:
-    """One erasure, in the caller's transaction: first what must be searched for, then locks, then deletes.
+class _Undone(Exception):  # noqa: N818 - it rolls back, and is no error
+    """Ends a step of a dry run."""
 
-    What is locked is deleted by keys, without another search: the person's next message waits that long only.
+
+async def erase(database: Database, phone: str, *, by: str, dry_run: bool) -> Erasure:
+    """Remove everything of the person with this address; a dry run counts it.
+
+    Searched first, without a lock; then what is found goes, and their messages, so many at a time; at last,
+    in one short transaction, their conversations and what came meanwhile. Ended half way, it is to be done
+    again: conversations, by which a person is known, go last. The audit log keeps that it was done, with
+    counts and a slow hash of `phone`. Raises StoreError.
     """
+    async with _step(database) as eraser:
+        addresses = await eraser.find_addresses(phone)
+        person = await eraser.read_person(addresses)
+        found = await eraser.search(person)
+    erasure = Erasure(person, dict.fromkeys(_TABLES, 0))
+    async with _step(database, undone=dry_run) as eraser:
+        erasure += await eraser.remove_found(person, found)
+    for start in range(0, len(person.message_ids), _PART):
+        async with _step(database, undone=dry_run) as eraser:
+            erasure += await eraser.remove_messages(person, person.message_ids[start : start + _PART])
+    if dry_run:
+        async with _step(database, undone=True) as eraser:
+            return erasure + await eraser.count_conversations(person)
+    async with _step(database) as eraser:
+        erasure += await eraser.remove_rest(addresses)
+        details = {"rows": erasure.rows, "shortened": erasure.shortened}
+        await record_audit(
+            eraser.connection,
+            actor=by,
+            action="profile.erase",
+            subject=audit_subject(phone),
+            details=details,
+        )
+    async with _step(database) as eraser:
+        return erasure + await eraser.sweep(erasure.person)
+
+
+@asynccontextmanager
+async def _step(database: Database, *, undone: bool = False) -> AsyncIterator["_Eraser"]:
+    with suppress(_Undone):
+        async with database.transaction() as connection:
+            await connection.execute(_UNHURRIED)
+            yield _Eraser(connection)
+            if undone:
+                raise _Undone
+
+
+async def count_keys(redis: RedisClient, keys: Sequence[str]) -> int:
+    """How many of these keys Redis holds. Raises RedisUnavailable."""
+    return int(await redis.command("EXISTS", *keys))
+
+
+async def remove_keys(redis: RedisClient, keys: Sequence[str]) -> int:
+    """Remove these keys; returns how many there were. Raises RedisUnavailable."""
+    return int(await redis.command("UNLINK", *keys))
+
+
+class _Eraser:
+    """A step of an erasure, in the caller's transaction. What is locked goes by its key, without a search."""
 
     def __init__(self, connection: Connection) -> None:
-        self._connection = connection
+        self.connection = connection
 
-    async def erase(self, phone: str) -> Erasure:
-        addresses = await self._column("addresses", phone)
-        found = await self._search(await self._read_person(addresses))
+    async def find_addresses(self, phone: str) -> list[str]:
+        """All addresses of the person with this one."""
+        return await self._column("addresses", phone)
+
+    async def remove_found(self, person: Person, found: _Found) -> Erasure:
+        """What hangs on no message of theirs, and locks nobody out."""
+        shortened, letters = await self._shorten(person, found.letters)
+        rows = {
+            "deferred_messages": await self._run("delete_deferred", found.deferred),
+            "status_events": await self._run("delete_unmatched_events", found.unmatched),
+            "broadcast_recipients": await self._run("delete_recipients", found.recipients),
+            "dead_letter_queue": await self._run("delete_dead_letters", letters),
+            "outbox_events": await self._run("delete_events", found.events),
+        }
+        return Erasure(person, rows, len(shortened))
+
+    async def remove_messages(self, person: Person, messages: Sequence[UUID]) -> Erasure:
+        """Some of their messages, and what hangs on them: only these are locked, and not for long."""
+        await self._column("lock_messages", messages)
+        rows = {
+            "send_attempts": await self._run("delete_attempts", messages),
+            "outbound_bodies": await self._run("delete_bodies", messages),
+            "status_events": await self._run("delete_status_events", messages),
+            "message_tracking": await self._run("delete_messages", messages),
+        }
+        return Erasure(person, rows)
+
+    async def remove_rest(self, addresses: Sequence[str]) -> Erasure:
+        """Their conversations, locked until the commit, and the messages that came since the search."""
         await self._column("lock_mappings", addresses)
-        person = await self._read_person(addresses)
-        await self._column("lock_messages", person.mapping_ids)
-        return await self._delete(person, found)
+        person = await self.read_person(addresses)
+        recipients = await self._find_recipients(person)
+        erasure = await self.remove_messages(person, person.message_ids)
+        rows = {
+            "broadcast_recipients": await self._run("delete_recipients", recipients),
+            "conversation_aliases": await self._run("delete_aliases", person.mapping_ids),
+            "conversation_mappings": await self._run("delete_mappings", person.mapping_ids),
+            "customer_profiles": await self._run("delete_profiles", person.addresses),
+        }
+        return erasure + Erasure(person, rows)
+
+    async def count_conversations(self, person: Person) -> Erasure:
+        """As `remove_rest`, to be undone: no conversation is locked, for its messages would go with it."""
+        rows = {
+            "conversation_aliases": await self._run("delete_aliases", person.mapping_ids),
+            "conversation_mappings": len(person.mapping_ids),
+            "customer_profiles": await self._run("delete_profiles", person.addresses),
+        }
+        return Erasure(person, rows)
 
     async def sweep(self, person: Person) -> Erasure:
         """Dead letters and statuses of the erased messages that came while these were searched for.
@@ -168,6 +239,9 @@ class _Eraser:
         }
         return Erasure(person, rows, len(shortened))
 
+    async def _find_recipients(self, person: Person) -> list[int]:
+        return await self._column("find_recipients", person.addresses, person.message_ids)
+
     async def _find_unmatched(self, person: Person) -> list[int]:
         return await self._column(
             "find_unmatched_events", person.variables, person.message_ids, person.wamids, person.other_ids
@@ -179,7 +253,7 @@ class _Eraser:
         shortened = await self._column("shorten_launches", shared, person.variables)
         return shortened, [letter for letter in letters if letter not in shortened]
 
-    async def _search(self, person: Person) -> _Found:
+    async def search(self, person: Person) -> _Found:
         letters = await self._find_dead_letters(person)
         events = await self._column(
             "find_events",
@@ -193,10 +267,10 @@ class _Eraser:
             events=events,
             deferred=await self._column("find_deferred", person.addresses, person.message_ids, person.quoted),
             unmatched=await self._find_unmatched(person),
-            recipients=await self._column("find_recipients", person.addresses),
+            recipients=await self._find_recipients(person),
         )
 
-    async def _read_person(self, addresses: Sequence[str]) -> Person:
+    async def read_person(self, addresses: Sequence[str]) -> Person:
         mappings = await self._fetch("mappings", addresses)
         mapping_ids = [row["id"] for row in mappings]
         messages = await self._fetch("messages", mapping_ids)
@@ -231,30 +305,11 @@ class _Eraser:
         )
         return {row["id"]: bool(row["shared"]) for row in rows}
 
-    async def _delete(self, person: Person, found: _Found) -> Erasure:
-        shortened, letters = await self._shorten(person, found.letters)
-        messages, mappings = person.message_ids, person.mapping_ids
-        rows = {
-            "send_attempts": await self._run("delete_attempts", messages),
-            "outbound_bodies": await self._run("delete_bodies", messages),
-            "deferred_messages": await self._run("delete_deferred", found.deferred),
-            "status_events": await self._run("delete_status_events", messages)
-            + await self._run("delete_unmatched_events", found.unmatched),
-            "broadcast_recipients": await self._run("delete_recipients", found.recipients, messages),
-            "dead_letter_queue": await self._run("delete_dead_letters", letters),
-            "outbox_events": await self._run("delete_events", found.events),
-            "message_tracking": await self._run("delete_messages", messages),
-            "conversation_aliases": await self._run("delete_aliases", mappings),
-            "conversation_mappings": await self._run("delete_mappings", mappings),
-            "customer_profiles": await self._run("delete_profiles", person.addresses),
-        }
-        return Erasure(person, rows, len(shortened))
-
     async def _fetch(self, name: str, *arguments: Any) -> list[Any]:
-        return await self._connection.fetch(_QUERIES[name], *arguments, timeout=_TIMEOUT_S)
+        return await self.connection.fetch(_QUERIES[name], *arguments, timeout=_TIMEOUT_S)
 
     async def _column(self, name: str, *arguments: Any) -> list[Any]:
         return [row[0] for row in await self._fetch(name, *arguments)]
 
     async def _run(self, name: str, *arguments: Any) -> int:
-        return touched(await self._connection.execute(_QUERIES[name], *arguments, timeout=_TIMEOUT_S))
+        return touched(await self.connection.execute(_QUERIES[name], *arguments, timeout=_TIMEOUT_S))

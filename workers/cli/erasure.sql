@@ -24,7 +24,7 @@ select id, wamid, genesys_message_id, client_message_id from message_tracking wh
 
 -- name: lock_messages
 -- In the order in which everyone locks messages.
-select id from message_tracking where mapping_id = any($1::uuid[]) order by id for update;
+select id from message_tracking where id = any($1::uuid[]) order by id for update;
 
 -- name: wamids_of_attempts
 select wamid from send_attempts where message_id = any($1::uuid[]) and wamid is not null;
@@ -118,10 +118,10 @@ delete from send_attempts where message_id = any($1::uuid[]);
 delete from outbound_bodies where message_id = any($1::uuid[]);
 
 -- name: find_recipients
-select id from broadcast_recipients where wa_id = any($1::text[]);
+select id from broadcast_recipients where wa_id = any($1::text[]) or message_id = any($2::uuid[]);
 
 -- name: delete_recipients
-delete from broadcast_recipients where id = any($1::bigint[]) or message_id = any($2::uuid[]);
+delete from broadcast_recipients where id = any($1::bigint[]);
 
 -- name: delete_deferred
 delete from deferred_messages where id = any($1::uuid[]);

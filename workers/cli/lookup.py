@@ -27,7 +27,8 @@ Row: TypeAlias = dict[str, Any]
 class Story:
     """Mappings with their `messages`, each with `attempts`, `status_events`, `deferral`, `dead_letters`.
 
-    `found_by`: `message`, `conversation`, `customer` or `reference`; the last two lists have no message here.
+    `found_by`: `message`, `conversation`, `customer`, `trace` or `reference`; the last two lists have no
+    message here.
     A mapping's `message_count`, and `counts` of a customer, say how many there are: fewer may be here.
     """
 
@@ -44,7 +45,7 @@ class Story:
 
 
 async def look_up(database: Database, reference: str, limit: int | None) -> Story:
-    """Everything about a wamid, an id of ours or of others, or a customer with the last `limit` messages."""
+    """Everything about a wamid, an id of ours or of others, a trace, or a customer: the last `limit`."""
     async with database.connection() as connection, connection.transaction(readonly=True):
         named = read_uuid(reference), reference
         messages = _ids(await connection.fetch(_QUERIES["find_messages"], *named))
@@ -54,9 +55,20 @@ async def look_up(database: Database, reference: str, limit: int | None) -> Stor
         if mappings:
             return await _tell_mappings(connection, "conversation", mappings, limit, ([], []))
         address = read_address(reference)
-        if address is None:
-            return await _tell(connection, "reference", (), (), await _loose(connection, reference))
-        return await _tell_customer(connection, address, limit)
+        if address is not None:
+            story = await _tell_customer(connection, address, limit)
+            if not story.is_empty:
+                return story
+        return await _tell_trace(connection, reference, limit)
+
+
+async def _tell_trace(connection: Connection, reference: str, limit: int | None) -> Story:
+    """What has this trace; else what carries a wamid that no message has."""
+    messages = _ids(await connection.fetch(_QUERIES["find_by_trace"], reference, limit))
+    letters = _rows(await connection.fetch(_QUERIES["dead_letters_of_trace"], reference, limit))
+    if messages or letters:
+        return await _tell(connection, "trace", messages, (), ([], letters))
+    return await _tell(connection, "reference", (), (), await _loose(connection, reference))
 
 
 async def _tell_customer(connection: Connection, address: str, limit: int | None) -> Story:

@@ -39,7 +39,7 @@ def message() -> None:
 
 
 @message.command(epilog=_EPILOG)
-@click.argument("reference", metavar="WAMID|ID|PHONE")
+@click.argument("reference", metavar="WAMID|ID|PHONE|TRACE_ID")
 @click.option(
     "--limit", default=10, show_default=True, type=click.IntRange(1, 1000), help="Messages per conversation."
 )
@@ -49,7 +49,8 @@ def show(reference: str, limit: int, everything: bool, as_json: bool) -> None:
     """Show a message's conversation, attempts, status events, deferral and dead letters; never its text.
 
     ID is ours, the agent platform's, the application's, or a conversation's; PHONE a phone number or a
-    business-scoped id. Exits 1 where nothing is found.
+    business-scoped id. TRACE_ID is what logs and events call trace_id; it finds what was sent, died or waits,
+    and no inbound message that went well (its wamid does). Exits 1 where nothing is found.
     """
     settings = read_settings()
     cleaned = reference.strip().replace("\x00", "")
@@ -67,7 +68,7 @@ def show(reference: str, limit: int, everything: bool, as_json: bool) -> None:
 def _print_story(story: Story) -> None:
     for mapping in story.mappings:
         _print_mapping(mapping)
-        if story.found_by == "message":
+        if story.found_by in ("message", "trace"):
             for item in mapping["messages"]:
                 _print_message(item)
         else:

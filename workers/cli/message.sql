@@ -17,6 +17,31 @@ with recursive found (id) as (
 )
 select id from found;
 
+-- name: find_by_trace
+-- The newest messages of a trace: by what they told, what waits, and what died; a campaign's trace has many.
+select tracked.id
+from message_tracking as tracked
+where tracked.id in (
+    select event.aggregate_id::uuid from outbox_events as event
+    where event.correlation_id = $1 and event.aggregate_type = 'message'
+    union all
+    select message_id from dead_letter_queue where metadata ->> 'correlation_id' = $1
+    union all
+    select message_id from deferred_messages where headers ->> 'correlation_id' = $1
+    union all
+    select message_id from outbound_bodies where headers ->> 'correlation_id' = $1
+)
+order by tracked.seq desc
+limit $2;
+
+-- name: dead_letters_of_trace
+select id, message_id, left(payload ->> 'wamid', 255) as wamid, reason, error_message, source_queue, status,
+       attempts, created_at, replayed_at, dismissed_at, resolved_by, resolution
+from dead_letter_queue
+where metadata ->> 'correlation_id' = $1
+order by created_at desc, id desc
+limit $2;
+
 -- name: find_mappings
 -- By our id or by a conversation, an earlier one included.
 select id from conversation_mappings where id = $1::uuid

@@ -60,10 +60,14 @@ class MessageEnder:
     async def end(
         self, connection: Connection, dead: Sequence[DeadOutbound], rows: Rows, corpses: Sequence[Corpse]
     ) -> list[OutboxEvent]:
-        """End the messages of new dead letters; returns the events that are in the outbox now."""
+        """End the messages of dead letters; returns the events that are in the outbox now.
+
+        `corpses`: the new ones. Of others an undecided message is left to whoever attempted it.
+        """
         deliveries = {corpse.letter.id: corpse.delivery for corpse in corpses}
         failing: dict[UUID, OwnEvent] = {}
         untracked = []
+        waiting = []
         for item in dead:
             row = rows.get(item.letter.id)
             match decide(item, None if row is None else _tracked(row)):
@@ -74,9 +78,14 @@ class MessageEnder:
                 case Verdict.FAIL:
                     assert row is not None
                     failing[row["id"]] = _own_event(item.letter, row["id"])
+                case Verdict.WAIT:
+                    waiting.append(item.letter.id)
                 case Verdict.RECONCILE:
                     assert row is not None
-                    await self._reconcile(connection, item.letter, deliveries[item.letter.id], row)
+                    if (delivery := deliveries.get(item.letter.id)) is not None:
+                        await self._reconcile(connection, item.letter, delivery, row)
+        if waiting:
+            await connection.execute(QUERIES["keep_untold"], waiting)
         recorded = await self._tracker.record_own(connection, list(failing.values())) if failing else None
         return [*(recorded.events if recorded else ()), *await self._tell(connection, untracked)]
 

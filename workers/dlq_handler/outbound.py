@@ -1,11 +1,11 @@
 """What a dead letter means for the outbound message in it.
 
 Owns the decision and the event `outbound.failed`: every accepted message ends in `outbound.sent` or
-`outbound.failed`, wherever it dies, and fails only when no attempt of it can still succeed.
+`outbound.failed`, wherever it dies, and fails only when no attempt of it can still succeed. What the cluster
+will try again by itself has not failed yet.
 """
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from enum import Enum, auto
 from typing import Any, Final, Self
 from uuid import UUID
@@ -14,6 +14,7 @@ import orjson
 
 from shared.amqp.topology import LANES, OUTBOUND
 from shared.payloads import EnrichedOutboundMessage, InvalidPayload, OutboundMessage, SendError, decode
+from shared.payloads.clock import CLOCK
 from shared.postgres.deadletters import DeadLetter, clean_text
 from shared.reasons import DeadReason
 from shared.states import MessageStatus
@@ -47,36 +48,44 @@ class Verdict(Enum):
     RECONCILE = auto()
     #: It never became a row: its failure is told with what ids its body has.
     TELL = auto()
+    #: It goes back by itself: its failure is told when the last try is over, or somebody dismisses it.
+    WAIT = auto()
 
 
 @dataclass(frozen=True, slots=True)
 class DeadOutbound:
-    """An outbound message in a dead letter, as far as its body says. `content_hash` None: it is invalid."""
+    """An outbound message in a dead letter, as far as its body says. `content_hash` None: it is invalid.
+
+    `goes_back`: the cluster will try it again by itself. `is_told`: an earlier death of it was told.
+    """
 
     letter: DeadLetter
     ids: dict[str, str]
     extra: dict[str, Any]
     content_hash: bytes | None
+    goes_back: bool = False
+    is_told: bool = False
 
     @classmethod
-    def read(cls, letter: DeadLetter) -> Self | None:
+    def read(cls, letter: DeadLetter, *, goes_back: bool = False, is_told: bool = False) -> Self | None:
         """None where the dead letter is none of an outbound message."""
         unrouted = letter.reason is DeadReason.UNROUTED and letter.exchange == OUTBOUND
         if letter.source_queue not in LANES and not unrouted:
             return None
         if letter.opaque:
-            return cls(letter, {}, {}, None)
+            return cls(letter, {}, {}, None, goes_back, is_told)
         try:
             message = decode(OutboundMessage, letter.raw_body)
         except InvalidPayload:
-            return cls(letter, _ids_of(letter.raw_body), {}, None)
+            return cls(letter, _ids_of(letter.raw_body), {}, None, goes_back, is_told)
         ids = {name: value for name in _IDS if (value := getattr(message, name)) is not None}
         unknown = {
             name: value
             for name, value in (message.model_extra or {}).items()
             if name not in EnrichedOutboundMessage.model_fields
         }
-        return cls(letter, ids, {**unknown, "metadata": message.metadata}, message.content_hash())
+        extra = {**unknown, "metadata": message.metadata}
+        return cls(letter, ids, extra, message.content_hash(), goes_back, is_told)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,14 +102,18 @@ def decide(dead: DeadOutbound, message: TrackedMessage | None) -> Verdict:
     """What this death does to the message, whose row is `message`."""
     letter = dead.letter
     if message is None:
-        return Verdict.TELL if letter.replay_of is None else Verdict.LEAVE
+        if dead.is_told:
+            return Verdict.LEAVE
+        return Verdict.WAIT if dead.goes_back else Verdict.TELL
     if _is_rewritten(dead, message):
         return Verdict.FAIL
     if letter.reason in _OF_COPIES or not _is_same(dead, message):
         return Verdict.LEAVE
     if message.status not in _UNDER_WAY[STATUS_RETRY in letter.headers]:
         return Verdict.LEAVE
-    return Verdict.RECONCILE if message.undecided else Verdict.FAIL
+    if message.undecided:
+        return Verdict.RECONCILE
+    return Verdict.WAIT if dead.goes_back else Verdict.FAIL
 
 
 def failed_event(dead: DeadOutbound) -> EnrichedOutboundMessage:
@@ -109,7 +122,7 @@ def failed_event(dead: DeadOutbound) -> EnrichedOutboundMessage:
     values = {
         **dead.extra,
         **dead.ids,
-        "timestamp": datetime.now(UTC),
+        "timestamp": CLOCK.now(),
         "error": SendError(code=letter.reason.value, message=clean_text(letter.error_message)),
         "trace_id": letter.correlation_id,
     }

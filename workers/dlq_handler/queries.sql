@@ -55,3 +55,34 @@ values ($1, $2, $3, $4, $5, 'ambiguous', now() + $6::interval, $7,
 on conflict (message_id) where message_id is not null do update
 set id = time_ordered_uuid(), reason = excluded.reason, not_before = excluded.not_before, published_until = null
 where deferred_messages.id = $11::uuid;
+
+-- name: read_parents
+-- Of the dead letters whose replays died again: how often their chain went back, and whether its end is told.
+select letter.id, letter.untold, coalesce(first.replay_count, letter.replay_count) as replays
+from dead_letter_queue as letter
+left join dead_letter_queue as first on first.id = letter.replay_of
+where letter.id = any($1::uuid[]);
+
+-- name: keep_untold
+update dead_letter_queue set untold = true where id = any($1::uuid[]);
+
+-- name: find_untold
+-- Whose message goes back no more, by itself or by an operator at work.
+select letter.id
+from dead_letter_queue as letter
+where letter.untold and (letter.status = 'dismissed' or (not letter.automatic and letter.status <> 'replayed'))
+  and (letter.status <> 'replaying' or letter.claimed_until < now())
+  and not exists (select from rows_set_aside where job = 'untold ends' and row_key = letter.id::text)
+order by letter.id
+limit $1;
+
+-- name: claim_untold
+update dead_letter_queue as letter
+set untold = false
+from (select id from dead_letter_queue
+      where id = any($1::uuid[]) and untold
+        and (status = 'dismissed' or (not automatic and status <> 'replayed'))
+        and (status <> 'replaying' or claimed_until < now())
+      order by id for update skip locked) as over
+where letter.id = over.id
+returning letter.*;

@@ -4,10 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from uuid import UUID
 
+from shared.durations import Durations
 from shared.postgres.database import Connection, Database
 from shared.postgres.deadletters import DeadLetter, store_dead_letters
 from shared.postgres.outbox import Outbox, OutboxEvent
-from shared.reasons import DeadReason
+from shared.reasons import AUTOMATIC, DeadReason
 from workers.dlq_handler.letters import may_be_stored, shared_part
 from workers.dlq_handler.messages import QUERIES, Corpse, MessageEnder, Rows
 from workers.dlq_handler.outbound import DeadOutbound
@@ -24,17 +25,19 @@ class Stored:
 class DeathStore:
     """Stores what died."""
 
-    def __init__(self, database: Database, outbox: Outbox, messages: MessageEnder) -> None:
+    def __init__(
+        self, database: Database, outbox: Outbox, messages: MessageEnder, durations: Durations
+    ) -> None:
         self._database = database
         self._outbox = outbox
         self._messages = messages
+        self._replays = durations.auto_replays
 
     async def store(self, corpses: Sequence[Corpse], *, end_messages: bool = True) -> Stored:
         """Store each once, and end the messages that can no longer be sent. Raises StoreError."""
         async with self._database.transaction() as connection:
             corpses = await _leave_out_stored(connection, corpses)
-            outbound = [DeadOutbound.read(corpse.letter) for corpse in corpses if end_messages]
-            dead = [item for item in outbound if item is not None]
+            dead = await self._read_outbound(connection, corpses) if end_messages else []
             rows = await self._messages.find(connection, dead)
             letters = [_naming_message(corpse.letter, rows) for corpse in corpses]
             events = await store_dead_letters(connection, letters)
@@ -43,6 +46,24 @@ class DeathStore:
             died = [item for item in dead if item.letter.id in new]
             events = [*events, *await self._messages.end(connection, died, rows, corpses)]
         return Stored([letter.reason for letter in letters if letter.id in new], events)
+
+    async def _read_outbound(self, connection: Connection, corpses: Sequence[Corpse]) -> list[DeadOutbound]:
+        """The outbound messages among them, with what became of the deaths before."""
+        parents = {corpse.letter.replay_of for corpse in corpses} - {None}
+        rows = await connection.fetch(QUERIES["read_parents"], list(parents)) if parents else []
+        by_id = {row["id"]: row for row in rows}
+        dead = []
+        for corpse in corpses:
+            letter = corpse.letter
+            parent = by_id.get(letter.replay_of)
+            replays = 0 if parent is None else parent["replays"]
+            item = DeadOutbound.read(
+                letter,
+                goes_back=letter.reason in AUTOMATIC and replays < self._replays,
+                is_told=letter.replay_of is not None and (parent is None or not parent["untold"]),
+            )
+            dead += [] if item is None else [item]
+        return dead
 
 
 async def _leave_out_stored(connection: Connection, corpses: Sequence[Corpse]) -> list[Corpse]:

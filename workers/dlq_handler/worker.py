@@ -5,6 +5,7 @@ from dataclasses import replace
 from shared.amqp.topology import DLQ_HANDLER
 from shared.running.kit import Kit, Route, Worker, WorkerSpec
 from shared.tracking import Tracker
+from workers.dlq_handler.ends import JOB, UntoldEnds
 from workers.dlq_handler.handler import DeadLetterHandler
 from workers.dlq_handler.messages import MessageEnder
 from workers.dlq_handler.store import DeathStore
@@ -15,8 +16,9 @@ def compose(kit: Kit) -> Worker:
     tracker = Tracker(kit.database, kit.outbox, kit.metrics, kit.durations)
     messages = MessageEnder(kit.outbox, tracker, kit.durations)
     handler = DeadLetterHandler(
-        DeathStore(kit.database, kit.outbox, messages), kit.outbox, kit.metrics, kit.durations
+        DeathStore(kit.database, kit.outbox, messages, kit.durations), kit.outbox, kit.metrics, kit.durations
     )
+    ends = UntoldEnds(kit.database, kit.outbox, messages, kit.durations)
     return Worker(
         routes=(
             Route(
@@ -26,7 +28,8 @@ def compose(kit: Kit) -> Worker:
                 prefetch=100,
                 order_key=lambda _: None,
             ),
-        )
+        ),
+        tasks=((JOB, ends.run),),
     )
 
 

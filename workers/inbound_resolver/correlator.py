@@ -6,7 +6,6 @@ Owns the queue `inbound-resolver.correlation`, both of its routing keys.
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import aclosing
-from datetime import UTC, datetime
 from typing import Any, Final, TypeAlias
 
 import asyncpg
@@ -29,6 +28,7 @@ from shared.payloads import (
     decode,
     encode,
 )
+from shared.payloads.clock import CLOCK
 from shared.postgres.database import Connection, Database
 from shared.postgres.outbox import Outbox, OutboxEvent, event
 from shared.reasons import DeadReason
@@ -241,7 +241,7 @@ def _about(trace_id: str, mapping: asyncpg.Record, conversation_id: str) -> dict
         "conversation_id": conversation_id,
         "wa_id": mapping["wa_id"],
         "phone_number_id": mapping["phone_number_id"],
-        "timestamp": datetime.now(UTC),
+        "timestamp": CLOCK.now(),
         "trace_id": trace_id,
     }
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 from uuid import UUID
 
-from shared.consuming.disposition import Ack, Dead, Retry
+from shared.consuming.disposition import Ack, Dead, Defer, Retry
 from shared.consuming.headers import correlation_of
 from shared.coordination.cache import CachedMapping, MappingCache, conversation_key
 from shared.coordination.locks import LockManager, mapping_lock_key
@@ -19,6 +19,7 @@ from shared.errors import StoreConflict
 from shared.observability.logs import Operation, fields, get_logger
 from shared.observability.metrics import Metrics
 from shared.reasons import DeadReason
+from workers.outbound_sender.gate import EARLIER_MESSAGE
 from workers.outbound_sender.intake import OTHER_CONTENT, Candidate
 from workers.outbound_sender.intake_store import (
     Address,
@@ -30,6 +31,7 @@ from workers.outbound_sender.intake_store import (
 )
 from workers.outbound_sender.message import Outgoing
 from workers.outbound_sender.reactions import reason_of
+from workers.outbound_sender.shares import Taking
 
 logger = get_logger(__name__)
 
@@ -38,8 +40,10 @@ _LOOKS = 3
 _NO_MAPPING = Retry(
     "mapping_not_found", "no conversation of that id", exhausted=DeadReason.MAPPING_NOT_FOUND, attempts=3
 )
+#: Tracked and put off in one transaction.
+_PUT_OFF = Defer(EARLIER_MESSAGE, 0, is_stored=True)
 
-Admitted: TypeAlias = Outgoing | Ack | Dead | Retry
+Admitted: TypeAlias = Outgoing | Ack | Dead | Retry | Defer
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,22 +71,22 @@ class Admission:
         self._metrics = metrics
         self._default_number = default_number
 
-    async def admit(self, candidates: Sequence[Candidate]) -> dict[Candidate, Admitted]:
-        """Each candidate as a message to send, or its disposition. Raises StoreError."""
+    async def admit(self, candidates: Sequence[Candidate], hands: Taking) -> dict[Candidate, Admitted]:
+        """Each candidate as a message to send, with a hand, or its disposition. Raises StoreError."""
         admitted: dict[Candidate, Admitted] = {}
         for _ in range(_LOOKS):
             left = [item for item in candidates if item not in admitted]
             if not left:
                 return admitted
-            wanted = await self._look_up(left, admitted)
+            wanted = await self._look_up(left, admitted, hands)
             addressed = await self._address(wanted, admitted)
-            await self._track(addressed, admitted)
+            await self._track(addressed, admitted, hands)
         if len(admitted) < len(candidates):
             raise StoreConflict("other replicas track these messages at the same time")
         return admitted
 
     async def _look_up(
-        self, candidates: Sequence[Candidate], admitted: dict[Candidate, Admitted]
+        self, candidates: Sequence[Candidate], admitted: dict[Candidate, Admitted], hands: Taking
     ) -> list[_Wanted]:
         """Settle those with a row; returns the others."""
         replays = await self._store.find_replayed([item for item in candidates if item.is_replay])
@@ -95,7 +99,7 @@ class Admission:
             if replayed is not None and _is_to_repeat(replayed):
                 wanted.append(_Wanted(item, replayed))
             elif rows := ([replayed.known] if replayed else known.get(item, [])):
-                admitted[item] = judge_known(item, rows)
+                admitted[item] = _hand_or_later(judge_known(item, rows), hands)
                 if has_failed_before(item, rows):
                     failed[item] = rows[0].id
             else:
@@ -164,6 +168,7 @@ class Admission:
         self,
         addressed: Sequence[tuple[_Wanted, Address | tuple[str, str]]],
         admitted: dict[Candidate, Admitted],
+        hands: Taking,
     ) -> None:
         by_key: dict[str, list[tuple[_Wanted, Address | tuple[str, str]]]] = {}
         for item, target in addressed:
@@ -173,14 +178,16 @@ class Admission:
         async with aclosing(self._locks.rounds(tuple(by_key))) as rounds:
             async for lock_round in rounds:
                 ready = [entry for key in by_key if key in lock_round.keys for entry in by_key[key]]
-                await self._insert(ready, admitted)
+                await self._insert(ready, admitted, hands)
 
     async def _insert(
         self,
         ready: Sequence[tuple[_Wanted, Address | tuple[str, str]]],
         admitted: dict[Candidate, Admitted],
+        hands: Taking,
     ) -> None:
-        """Make the rows. One that is not made is looked up again, or its hint was stale."""
+        """Make the rows, and put off who finds no hand. One that is not made is looked up again, or its hint
+        was stale."""
         pairs = [target for _, target in ready if isinstance(target, tuple)]
         active, opened = await self._store.find_or_open(pairs)
         self._count_opened(opened)
@@ -192,13 +199,17 @@ class Admission:
             )
             for item, target in ready
         ]
-        tracked = await self._store.track(messages)
-        admitted |= {
-            message.candidate: to_outgoing(message.candidate, message.id, message.address)
-            for message in messages
-            if message.id in tracked
-        }
-        await self._forget_hints([item for item in messages if item.id not in tracked])
+        going = {message.id for message in messages if hands.take(message)}
+        tracked = await self._store.track(messages, [item for item in messages if item.id not in going])
+        for message in messages:
+            if message.id in tracked.stored:
+                admitted[message.candidate] = _PUT_OFF
+            elif message.id in tracked.new:
+                outgoing = to_outgoing(message.candidate, message.id, message.address)
+                admitted[message.candidate] = outgoing if message.id in going else _later(outgoing)
+            elif message.id in going:
+                hands.give_back(message)
+        await self._forget_hints([item for item in messages if item.id not in tracked.new])
 
     async def _forget_hints(self, left: Sequence[Fresh]) -> None:
         conversations = {item.candidate.payload.conversation_id for item in left if item.address.hinted}
@@ -223,6 +234,17 @@ def judge_known(candidate: Candidate, rows: Sequence[KnownMessage]) -> Admitted:
     if known.status not in allowed:
         return Ack()
     return to_outgoing(candidate, known.id, known.address)
+
+
+def _hand_or_later(admitted: Admitted, hands: Taking) -> Admitted:
+    if isinstance(admitted, Outgoing) and not hands.take(admitted):
+        return _later(admitted)
+    return admitted
+
+
+def _later(message: Outgoing) -> Defer:
+    """Its number has its share: it stands behind itself, so to say, until the number's rate lets it go."""
+    return message.defer(EARLIER_MESSAGE, None)
 
 
 def has_failed_before(candidate: Candidate, rows: Sequence[KnownMessage]) -> bool:

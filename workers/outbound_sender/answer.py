@@ -1,4 +1,4 @@
-"""What one request to the Cloud API came to. Pure: from status, headers and bytes to one of five answers."""
+"""What one request to the Cloud API came to. Pure: from status, headers and bytes to one of six answers."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -49,6 +49,13 @@ class Unreachable:
 
 
 @dataclass(frozen=True, slots=True)
+class Unable:
+    """Not one byte was sent, for a reason of this process or its machine: no file, port or name to be had."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Lost:
     """The request went out, and nobody knows what became of it. `page` as in `Refused`."""
 
@@ -62,7 +69,7 @@ class TooLate:
     """Given up before the first byte: its claim was too old."""
 
 
-Answer: TypeAlias = Accepted | Refused | Unreachable | Lost | TooLate
+Answer: TypeAlias = Accepted | Refused | Unreachable | Unable | Lost | TooLate
 
 
 def read_answer(http_status: int, headers: Mapping[str, str], body: bytes) -> Accepted | Refused | Lost:

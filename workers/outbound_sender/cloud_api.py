@@ -5,7 +5,8 @@ means is in `answer`, what follows from it in `reactions`.
 """
 
 import asyncio
-from collections.abc import Mapping
+import errno
+from collections.abc import Mapping, MutableSet
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Final
@@ -19,10 +20,15 @@ from shared.graph_errors import ErrorClass
 from shared.http_client import find_proxy, open_session
 from shared.masking import MASK, mask_secrets
 from shared.settings import Settings
-from workers.outbound_sender.answer import Answer, Lost, Refused, TooLate, Unreachable, read_answer
+from workers.outbound_sender.answer import Answer, Lost, Refused, TooLate, Unable, Unreachable, read_answer
 
 #: An answer of the platform has some hundred bytes.
 _ANSWER_BYTES: Final = 256 * 1024
+#: What a connection fails of on our side: files, memory, ports, a route.
+_OURS: Final = frozenset(
+    {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS, errno.EADDRNOTAVAIL, errno.ENETUNREACH}
+)
+UNABLE: Final = "no request to the Cloud API can be made from here (see the log)"
 
 
 @dataclass(slots=True)
@@ -50,7 +56,11 @@ class _StartsTooLate(Exception):  # noqa: N818 - said to ourselves only
 class CloudApi:
     """Sends bodies. Use within the loop in which it was made; `close` it at the end."""
 
-    def __init__(self, settings: Settings, durations: Durations) -> None:
+    def __init__(
+        self, settings: Settings, durations: Durations, degraded: MutableSet[str] | None = None
+    ) -> None:
+        """`degraded`: takes the reason while no request can be made."""
+        self._degraded = set() if degraded is None else degraded
         self._settings = settings
         self._durations = durations
         self._lines: dict[str, _Line] = {}
@@ -73,6 +83,7 @@ class CloudApi:
                 allow_redirects=False,
                 trace_request_ctx=start,
             ) as response:
+                self._degraded.discard(UNABLE)
                 content = await _read(response)
                 if content is None:
                     return Lost(f"an answer of more than {_ANSWER_BYTES} bytes", response.status)
@@ -83,6 +94,9 @@ class CloudApi:
             return TooLate()
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             text = mask_secrets(f"{type(error).__name__}: {error}")[:300]
+            if not start.is_out and _is_ours(error):
+                self._degraded.add(UNABLE)
+                return Unable(text)
             return Lost(text) if start.is_out else Unreachable(text)
 
     def _open_line(self, number: str) -> _Line | None:
@@ -100,6 +114,13 @@ class CloudApi:
     async def close(self) -> None:
         """Close all connections."""
         await self._session.close()
+
+
+def _is_ours(error: Exception) -> bool:
+    """Whether the other side has nothing to do with it: nobody may be kept from sending because of it."""
+    if isinstance(error, aiohttp.ClientConnectorDNSError):
+        return True
+    return isinstance(error, OSError) and error.errno in _OURS
 
 
 async def _read(response: aiohttp.ClientResponse) -> bytes | None:

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from shared.amqp.delivery import MESSAGE_ID, REPLAY_OF, Delivery
 from shared.amqp.topology import LANES
+from shared.campaigns.rendering import flatten_parameters
 from shared.consuming.disposition import Dead
 from shared.consuming.headers import carried_headers
 from shared.media_url import InvalidMediaUrl, check_media_url
@@ -61,12 +62,16 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class Intake:
-    """What a batch holds: candidates in their order, deliveries that are none, and what was mended."""
+    """What a batch holds: candidates in their order, deliveries that are none, and what was mended.
+
+    `texts_flattened`: parameters of templates with blanks that the platform refuses.
+    """
 
     candidates: list[Candidate]
     dead: list[tuple[Delivery, Dead]]
     characters_replaced: int
     fields_dropped: int
+    texts_flattened: int
 
 
 def is_replay(delivery: Delivery) -> bool:
@@ -79,16 +84,17 @@ def take_in(batch: Sequence[Delivery], allowed_hosts: tuple[str, ...]) -> Intake
     candidates: list[Candidate] = []
     by_id: dict[tuple[str, ...], Candidate] = {}
     dead: list[tuple[Delivery, Dead]] = []
-    characters = fields = 0
+    characters = fields = flattened = 0
     for delivery in batch:
         decoded = _read(delivery, allowed_hosts)
         if isinstance(decoded, Dead):
             dead.append((delivery, decoded))
             continue
-        payload = decoded.payload
+        payload, changed = _flatten(decoded.payload)
         characters, fields = characters + decoded.replaced, fields + len(decoded.dropped)
+        flattened += changed
         ids = _ids(delivery, payload)
-        candidate = Candidate(payload, payload.content_hash(), decoded.mending(delivery.body))
+        candidate = Candidate(payload, decoded.payload.content_hash(), decoded.mending(delivery.body))
         earlier = next((by_id[key] for key in ids if key in by_id), candidate)
         if earlier.content_hash != candidate.content_hash:
             dead.append((delivery, OTHER_CONTENT))
@@ -97,7 +103,7 @@ def take_in(batch: Sequence[Delivery], allowed_hosts: tuple[str, ...]) -> Intake
             candidates.append(candidate)
         earlier.deliveries.append(delivery)
         by_id |= dict.fromkeys(ids, earlier)
-    return Intake(candidates, dead, characters, fields)
+    return Intake(candidates, dead, characters, fields, flattened)
 
 
 def _read(delivery: Delivery, allowed_hosts: tuple[str, ...]) -> Decoded[OutboundMessage] | Dead:
@@ -111,6 +117,13 @@ def _read(delivery: Delivery, allowed_hosts: tuple[str, ...]) -> Decoded[Outboun
     except InvalidMediaUrl as error:
         return Dead(DeadReason.INVALID_MEDIA_URL, str(error))
     return decoded
+
+
+def _flatten(payload: OutboundMessage) -> tuple[OutboundMessage, int]:
+    if payload.template is None:
+        return payload, 0
+    template, changed = flatten_parameters(payload.template)
+    return (payload.model_copy(update={"template": template}) if changed else payload), changed
 
 
 def _ids(delivery: Delivery, payload: OutboundMessage) -> list[tuple[str, ...]]:

@@ -13,8 +13,9 @@ import orjson
 
 from shared.ids import time_ordered_uuid
 from shared.postgres.database import Database
-from shared.postgres.deferral import stored_headers
+from shared.postgres.deferral import put_off, stored_headers
 from shared.postgres.queries import Queries
+from workers.outbound_sender.gate import EARLIER_MESSAGE
 from workers.outbound_sender.graph_body import message_type
 from workers.outbound_sender.intake import Candidate
 
@@ -69,6 +70,23 @@ class Fresh:
     candidate: Candidate
     address: Address
     replay_of: UUID | None
+
+    @property
+    def number(self) -> str:
+        return self.address.number
+
+    @property
+    def chain(self) -> tuple[str, str, str]:
+        """Whose messages it must stay in order with."""
+        return (self.address.number, self.address.customer, self.candidate.lane)
+
+
+@dataclass(frozen=True, slots=True)
+class Tracked:
+    """Which messages are new, and which of them are put off already."""
+
+    new: set[UUID]
+    stored: set[UUID]
 
 
 class IntakeStore:
@@ -149,13 +167,21 @@ class IntakeStore:
                 missing = [pair for pair in missing if pair not in found]
         return found, opened
 
-    async def track(self, messages: Sequence[Fresh]) -> set[UUID]:
-        """Insert rows and bodies; returns the ids of those that are new."""
-        if not messages:
-            return set()
+    async def track(self, messages: Sequence[Fresh], without_hand: Sequence[Fresh]) -> Tracked:
+        """Insert rows and bodies, and put off those of them that have no hand, as far as that is simple.
+
+        In one transaction: a burst costs a commit for hundreds.
+        """
         columns = zip(*map(_columns, messages), strict=True)
-        rows = await self._database.fetch(_QUERIES["track"], *map(list, columns))
-        return {row["id"] for row in rows}
+        database = self._database
+        async with database.transaction() if without_hand else database.connection() as connection:
+            rows = await connection.fetch(_QUERIES["track"], *map(list, columns))
+            new = {row["id"] for row in rows}
+            waiting = [
+                (item.id, item.candidate.payload.expires_at) for item in without_hand if item.id in new
+            ]
+            stored = await put_off(connection, waiting, EARLIER_MESSAGE) if waiting else set()
+        return Tracked(new, stored)
 
     async def _pairs(self, query: str, pairs: Sequence[tuple[str, str]]) -> dict[tuple[str, str], Address]:
         rows = await self._database.fetch(_QUERIES[query], *map(list, zip(*pairs, strict=True)))

@@ -14,7 +14,7 @@ from shared.durations import Durations
 from shared.graph_errors import ErrorClass, classify, read_code
 from shared.reasons import DeadReason
 from workers.outbound_sender import gate
-from workers.outbound_sender.answer import Accepted, Answer, Lost, Refused, TooLate, Unreachable
+from workers.outbound_sender.answer import Accepted, Answer, Lost, Refused, TooLate, Unable, Unreachable
 from workers.outbound_sender.circuit import Health
 
 #: Counted retries of a medium that the platform could not fetch.
@@ -84,6 +84,13 @@ class AwaitPlatform:
 
 
 @dataclass(frozen=True, slots=True)
+class AwaitWorker:
+    """Nothing can be asked from here: it waits for a worker that can, not counted."""
+
+    delay_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class Reject:
     """Over: no attempt can succeed."""
 
@@ -92,7 +99,16 @@ class Reject:
 
 
 Reaction: TypeAlias = (
-    Sent | Reconcile | Again | RetryLater | SlowNumber | SlowCustomer | Weigh | AwaitPlatform | Reject
+    Sent
+    | Reconcile
+    | Again
+    | RetryLater
+    | SlowNumber
+    | SlowCustomer
+    | Weigh
+    | AwaitPlatform
+    | AwaitWorker
+    | Reject
 )
 
 
@@ -107,6 +123,8 @@ def react(answer: Answer, situation: Situation, durations: Durations) -> Reactio
             return Again()
         case Unreachable():
             return _retry(situation, durations.retry_attempts, DeadReason.MAX_RETRIES_EXCEEDED)
+        case Unable():
+            return AwaitWorker(durations.retry_tier_s[0])
         case Refused():
             return _RULES[answer.error_class](answer, situation, durations)
 
@@ -140,7 +158,7 @@ def health_of(answer: Answer, message_id: UUID) -> Health | None:
             return Health(message_id, answered=False)
         case Refused(http_status=int(http_status)):
             return Health(message_id, answered=http_status < 500)
-        case Refused() | TooLate():
+        case Refused() | TooLate() | Unable():
             return None
 
 

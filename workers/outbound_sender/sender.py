@@ -69,26 +69,14 @@ class Line:
     async def take(self, batches: Sequence[Sequence[Candidate]]) -> list[Taken]:
         """Admit the candidates of several batches together and give each message its place, or none."""
         candidates = [candidate for batch in batches for candidate in batch]
-        admitted = await self._admission.admit(candidates)
-        messages = [item for candidate in candidates if isinstance(item := admitted[candidate], Outgoing)]
-        placed = [message for message in messages if self._shares.take(message)]
-        try:
+        with self._shares.taking() as hands:
+            admitted = await self._admission.admit(candidates, hands)
+            placed = [item for item in admitted.values() if isinstance(item, Outgoing)]
             going = await self._claims.screen(placed) if placed else set[UUID]()
-        except BaseException:
-            for message in placed:
-                self._shares.give_back(message)
-            raise
-        standing = {message.id for message in placed}
-        answers: dict[Candidate, Admitted | Defer] = {
-            candidate: item.defer(EARLIER_MESSAGE, None)
-            if isinstance(item, Outgoing) and item.id not in standing
-            else item
-            for candidate, item in admitted.items()
-        }
-        return [self._place(batch, answers, going) for batch in batches]
+        return [self._place(batch, admitted, going) for batch in batches]
 
     def _place(
-        self, batch: Sequence[Candidate], admitted: Mapping[Candidate, Admitted | Defer], going: set[UUID]
+        self, batch: Sequence[Candidate], admitted: Mapping[Candidate, Admitted], going: set[UUID]
     ) -> Taken:
         taken = Taken([], [])
         for candidate in batch:
@@ -130,7 +118,13 @@ class OutboundSender(Handler):
             if any(delivery.deliveries_before >= _SUSPECT for delivery in batch):
                 await stack.enter_async_context(self._suspects)
             intake = take_in(batch, self._allowed_hosts)
-            count_repairs(self._metrics, "outbound-sender", intake.characters_replaced, intake.fields_dropped)
+            count_repairs(
+                self._metrics,
+                "outbound-sender",
+                intake.characters_replaced,
+                intake.fields_dropped,
+                intake.texts_flattened,
+            )
             taken = Taken([], [])
             if intake.candidates:
                 taken = await self._intake.submit(intake.candidates)

@@ -22,7 +22,7 @@ from shared.tracking import callback_data
 from shared.tracking.scopes import Hold as Wait
 from shared.tracking.scopes import wait_for
 from shared.tracking.variables import name_variables
-from workers.outbound_sender.answer import Accepted, Answer, Lost, Refused, TooLate, Unreachable
+from workers.outbound_sender.answer import Accepted, Answer, Lost, Refused, TooLate, Unable, Unreachable
 from workers.outbound_sender.claims import Ask, Claimed, NeedsPermit, Verdict
 from workers.outbound_sender.gate import CAMPAIGN_CANCELLED, Done, Fail, Hold, Withdraw
 from workers.outbound_sender.graph_body import encode_body
@@ -31,6 +31,7 @@ from workers.outbound_sender.pacing import Pacer
 from workers.outbound_sender.reactions import (
     Again,
     AwaitPlatform,
+    AwaitWorker,
     Reaction,
     Reconcile,
     Reject,
@@ -221,6 +222,8 @@ def end(message: Outgoing, attempt: int, answer: Answer, reaction: Reaction) -> 
             return Ending(message, attempt, "abandoned", is_over=False, code="not_started")
         case Unreachable(text):
             refusal = Refused(ErrorClass.TRANSIENT, "unreachable", text)
+        case Unable(text):
+            refusal = Refused(ErrorClass.TRANSIENT, "unable", text)
         case Refused():
             refusal = answer
     return Ending(
@@ -256,6 +259,8 @@ def dispose(
             return Retry("transient", text, exhausted=exhausted, attempts=retries, message_id=message.id)
         case AwaitPlatform(delay_s):
             return message.defer("platform_away", delay_s)
+        case AwaitWorker(delay_s):
+            return message.defer("worker_unable", delay_s)
         case Weigh():
             return _wait(message, ending, written, durations)
         case Reject(dead):
@@ -309,7 +314,7 @@ def _labels(answer: Answer) -> tuple[str, str]:
             return "sent", "none"
         case Refused(error_class):
             return "failed", error_class.value
-        case Unreachable():
+        case Unreachable() | Unable():
             return "failed", ErrorClass.TRANSIENT.value
         case Lost():
             return "ambiguous", ErrorClass.AMBIGUOUS.value

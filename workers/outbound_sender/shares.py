@@ -7,16 +7,52 @@ and gives it back at the number's rate.
 """
 
 from collections import Counter
-from collections.abc import Callable
-from typing import Final, TypeVar
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Final, Protocol, TypeVar
 
 from shared.durations import Durations
-from workers.outbound_sender.message import Outgoing
 
 #: A number whose half of the hands is sent within this is not put off: it frees one as fast as one is needed.
 _SOON_S: Final = 0.25
+#: From this share of the hands on they are many.
+_MANY: Final = 0.2
 
 K = TypeVar("K")
+
+
+class InLine(Protocol):
+    """A message that may take a hand."""
+
+    @property
+    def number(self) -> str: ...
+
+    @property
+    def chain(self) -> tuple[str, str, str]: ...
+
+
+class Taking:
+    """The hands taken for a batch."""
+
+    def __init__(self, shares: "Shares") -> None:
+        self._shares = shares
+        self._taken: dict[int, InLine] = {}
+
+    def take(self, message: InLine) -> bool:
+        """Take a hand for a message, where its number and its customer may have one more."""
+        if not self._shares.take(message):
+            return False
+        self._taken[id(message)] = message
+        return True
+
+    def give_back(self, message: InLine) -> None:
+        """It does not go after all."""
+        self._shares.give_back(self._taken.pop(id(message)))
+
+    def give_back_all(self) -> None:
+        """None of them goes."""
+        for message in self._taken.values():
+            self._shares.give_back(message)
 
 
 class Shares:
@@ -33,7 +69,22 @@ class Shares:
         self._taken: Counter[str] = Counter()
         self._of_customers: Counter[tuple[str, str, str]] = Counter()
 
-    def take(self, message: Outgoing) -> bool:
+    @property
+    def are_many(self) -> bool:
+        """Whether so many are taken that few would notice a moment more."""
+        return self._taken.total() >= self._hands * _MANY
+
+    @contextmanager
+    def taking(self) -> Iterator[Taking]:
+        """Take hands for a batch; where it fails, none of them stays taken."""
+        taking = Taking(self)
+        try:
+            yield taking
+        except BaseException:
+            taking.give_back_all()
+            raise
+
+    def take(self, message: InLine) -> bool:
         """Take a hand for a message, where its number and its customer may have one more."""
         free = self._hands - self._taken.total()
         if self._taken[message.number] >= self._most(message.number, free):
@@ -44,7 +95,7 @@ class Shares:
         self._of_customers[message.chain] += 1
         return True
 
-    def give_back(self, message: Outgoing) -> None:
+    def give_back(self, message: InLine) -> None:
         """It is done, or put off."""
         _take_one(self._taken, message.number)
         _take_one(self._of_customers, message.chain)

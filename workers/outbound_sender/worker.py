@@ -4,6 +4,7 @@ from shared.amqp.delivery import Delivery
 from shared.amqp.topology import LANES
 from shared.consuming.collector import Collector
 from shared.coordination.rate import RateLimiter
+from shared.coordination.rate_shared import SharedRates
 from shared.errors import SettingsError
 from shared.http_client import find_proxy
 from shared.running.kit import Kit, Route, Worker, WorkerSpec
@@ -28,6 +29,9 @@ _PREFETCH = 1000
 _HANDS = 200
 _COLLECT_S = 0.002
 _COLLECT = 64
+#: While many messages are in hand, more are claimed, and written, together: each time costs as much as twenty
+#: messages that are put off.
+_COLLECT_BUSY_S = 0.04
 #: Batches of deliveries taken in together.
 _BATCHES = 20
 
@@ -47,22 +51,26 @@ def compose(kit: Kit) -> Worker:
         metrics, durations, {settings.whatsapp_phone_number_id, *settings.whatsapp_numbers}
     )
     claim_store = ClaimStore(kit.database, circuits, durations)
-    tracker = Tracker(kit.database, kit.outbox, metrics, durations)
+    tracker = Tracker(kit.database, kit.outbox, metrics, durations, SharedRates(kit.redis, durations))
     result_store = ResultStore(kit.database, tracker, circuits, kit.outbox, durations)
-    claims = Collector(claim_store.claim, size=_COLLECT, linger_s=_COLLECT_S, flushes=2)
-    results = Collector(result_store.record, size=_COLLECT, linger_s=_COLLECT_S, flushes=3)
-    api = CloudApi(kit.settings, durations)
+    chains, prefetch = Chains(), kit.settings.prefetch or _PREFETCH
+    shares = {queue: Shares(min(_HANDS, prefetch), prefetch, pacer.rate, durations) for queue in LANES}
+
+    def linger_s() -> float:
+        return _COLLECT_BUSY_S if any(lane.are_many for lane in shares.values()) else _COLLECT_S
+
+    claims = Collector(claim_store.claim, size=_COLLECT, linger_s=linger_s, flushes=2)
+    results = Collector(result_store.record, size=_COLLECT, linger_s=linger_s, flushes=3)
+    api = CloudApi(kit.settings, durations, kit.state.degraded)
     sending = Sending(pacer, claims, api, results, metrics, durations)
     admission = Admission(
         IntakeStore(kit.database), kit.locks, kit.cache, metrics, kit.settings.whatsapp_phone_number_id
     )
-    chains, prefetch = Chains(), kit.settings.prefetch or _PREFETCH
-    shares = {queue: Shares(min(_HANDS, prefetch), prefetch, pacer.rate, durations) for queue in LANES}
     intakes = {
         queue: Collector(
             Line(admission, claim_store, chains, shares[queue], metrics).take,
             size=_BATCHES,
-            linger_s=_COLLECT_S,
+            linger_s=lambda: _COLLECT_S,
             flushes=1,
             ordered=True,
         )

@@ -1,7 +1,7 @@
 """Expiry of idle conversations: their mappings end, their caches go, and others are told."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import TypeAlias
 from uuid import UUID, uuid4
 
@@ -11,6 +11,7 @@ from shared.coordination.cache import MappingCache, conversation_key, customer_k
 from shared.observability.logs import Operation, fields, get_logger
 from shared.observability.metrics import Metrics
 from shared.payloads import ConversationExpired, encode
+from shared.payloads.clock import CLOCK
 from shared.postgres.aside import RowsAside
 from shared.postgres.database import Database
 from shared.postgres.outbox import Outbox, OutboxEvent, event
@@ -81,7 +82,7 @@ def _told(row: asyncpg.Record) -> OutboxEvent:
         conversation_id=row["conversation_id"],
         wa_id=row["wa_id"],
         phone_number_id=row["phone_number_id"],
-        timestamp=datetime.now(UTC),
+        timestamp=CLOCK.now(),
         trace_id=trace_id,
         last_activity_at=row["last_activity_at"],
     )

@@ -156,7 +156,7 @@ delete from deferred_messages where message_id = any($1::uuid[]);
 
 -- name: read_queued
 -- A page of what is queued, by the index of what waits. Missing: of age, not deferred, not lately attempted, not
--- back with its campaign; it is in a queue, or in nobody's hands.
+-- back with its campaign, not about to be replayed; it is in a queue, or in nobody's hands.
 with page as materialized (
     select id, mapping_id, queued_lane, seq, created_at
     from message_tracking
@@ -172,7 +172,10 @@ select page.id, page.mapping_id, page.queued_lane, page.seq, body.queue,
                          and coalesce(attempt.finished_at, attempt.started_at) > now() - $5::interval)
        and not exists (select from broadcast_recipients as recipient
                        where recipient.message_id = page.id and recipient.status <> 'queued')
-       and not exists (select from rows_set_aside where job = 'lost messages' and row_key = page.id::text) as is_missing
+       and not exists (select from rows_set_aside where job = 'lost messages' and row_key = page.id::text)
+       and not exists (select from dead_letter_queue as letter
+                       where letter.message_id = page.id and letter.untold
+                         and letter.status in ('pending', 'replaying')) as is_missing
 from page
 left join lateral (select queue from outbound_bodies where message_id = page.id limit 1) as body on true
 order by page.mapping_id, page.queued_lane, page.seq;

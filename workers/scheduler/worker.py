@@ -4,6 +4,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 from uuid import uuid4
 
+from shared.coordination.rate_shared import SharedRates
 from shared.deadletters.replay import Replayer
 from shared.deadletters.store import DeadLetterStore
 from shared.postgres.lease import SCHEDULER, Lease
@@ -25,7 +26,8 @@ def compose(kit: Kit) -> Worker:
     gauges = GaugesJob(
         kit.database, kit.broker, kit.outbox, kit.metrics, enriched_queue=kit.settings.enriched_queue
     )
-    tracker = Tracker(kit.database, kit.outbox, kit.metrics, kit.durations)
+    rates = SharedRates(kit.redis, kit.durations)
+    tracker = Tracker(kit.database, kit.outbox, kit.metrics, kit.durations, rates)
     ambiguity = AmbiguityJob(kit, tracker)
 
     def forget() -> None:

@@ -1,6 +1,7 @@
 """Composition root of the status updater."""
 
 from shared.amqp.topology import STATUS_UPDATER
+from shared.coordination.rate_shared import SharedRates
 from shared.running.kit import Kit, Route, Worker, WorkerSpec
 from shared.tracking import Tracker
 from workers.status_updater.updater import StatusUpdater
@@ -10,7 +11,8 @@ NAME = "status-updater"
 
 def compose(kit: Kit) -> Worker:
     """Build the updater."""
-    tracker = Tracker(kit.database, kit.outbox, kit.metrics, kit.durations)
+    rates = SharedRates(kit.redis, kit.durations)
+    tracker = Tracker(kit.database, kit.outbox, kit.metrics, kit.durations, rates)
     return Worker(
         routes=(
             Route(

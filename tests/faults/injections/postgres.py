@@ -23,7 +23,7 @@ from tests.support.waiting import until
 STOPPED: Final = Stopped(Kind.POSTGRES, signal.SIGINT)
 KILLED: Final = Stopped(Kind.POSTGRES, signal.SIGKILL)
 
-_Connection: TypeAlias = "asyncpg.Connection[Any]"
+Connection: TypeAlias = "asyncpg.Connection[Any]"
 _OURS: Final = "wabus faults"
 _WORKERS: Final = "application_name = 'wabus' and pid <> pg_backend_pid()"
 _ANSWER_S: Final = 30.0
@@ -37,7 +37,7 @@ class ConnectionLimit:
     name = "postgres at its connection limit"
 
     def __init__(self) -> None:
-        self._held: list[_Connection] = []
+        self._held: list[Connection] = []
 
     async def strike(self, place: Place) -> None:
         """Take all places, end the workers' sessions, and take theirs too."""
@@ -102,7 +102,7 @@ class ReadOnly(ServerSetting):
         super().__init__("postgres read-only", "default_transaction_read_only", "on")
 
 
-class _Background:
+class Background:
     """A session of its own that works against the workers until it is healed."""
 
     name: str
@@ -135,11 +135,11 @@ class _Background:
         async with _session(place) as connection:
             await self._work(connection, started)
 
-    async def _work(self, connection: _Connection, started: asyncio.Event) -> None:
+    async def _work(self, connection: Connection, started: asyncio.Event) -> None:
         raise NotImplementedError
 
 
-class LockedTables(_Background):
+class LockedTables(Background):
     """Writes to these tables wait for a lock that is held longer than the workers' lock time-out (5 s)."""
 
     def __init__(self, *tables: str) -> None:
@@ -147,14 +147,14 @@ class LockedTables(_Background):
         self._tables = tables
         self.name = f"postgres locks of {', '.join(tables)} held"
 
-    async def _work(self, connection: _Connection, started: asyncio.Event) -> None:
+    async def _work(self, connection: Connection, started: asyncio.Event) -> None:
         async with connection.transaction():
             await connection.execute(f"lock table {', '.join(self._tables)} in exclusive mode")
             started.set()
             await asyncio.Event().wait()
 
 
-class CancelledStatements(_Background):
+class CancelledStatements(Background):
     """Statements of workers are cancelled under way, as a statement time-out cancels them.
 
     A part of them: those that run at one of the moments at which it looks.
@@ -166,7 +166,7 @@ class CancelledStatements(_Background):
         super().__init__()
         self.count = 0
 
-    async def _work(self, connection: _Connection, started: asyncio.Event) -> None:
+    async def _work(self, connection: Connection, started: asyncio.Event) -> None:
         while True:
             self.count += await connection.fetchval(
                 f"select count(pg_cancel_backend(pid)) {_SESSIONS} where {_WORKERS} and state = 'active'"
@@ -175,7 +175,7 @@ class CancelledStatements(_Background):
             await asyncio.sleep(0)
 
 
-class Deadlocks(_Background):
+class Deadlocks(Background):
     """A session that locks the rows of a table in two halves and in no order of ours.
 
     Who waits for the first half and holds of the second is the victim: this session's own look for deadlocks
@@ -200,7 +200,7 @@ class Deadlocks(_Background):
         finally:
             await self._setting.heal(place)
 
-    async def _work(self, connection: _Connection, started: asyncio.Event) -> None:
+    async def _work(self, connection: Connection, started: asyncio.Event) -> None:
         await connection.execute("set deadlock_timeout = '1h'")
         half = 0
         while True:
@@ -212,7 +212,7 @@ class Deadlocks(_Background):
             half = 1 - half
             await asyncio.sleep(_PAUSE_S)
 
-    async def _is_waited_for(self, connection: _Connection) -> bool:
+    async def _is_waited_for(self, connection: Connection) -> bool:
         """Whether somebody waits for what we hold, soon: then it may hold what we want next."""
         for _ in range(10):
             await asyncio.sleep(_PAUSE_S)
@@ -221,7 +221,7 @@ class Deadlocks(_Background):
         return False
 
 
-class FailingSerialisation(_Background):
+class FailingSerialisation(Background):
     """Transactions are serializable by default, and another session reads and writes what they do."""
 
     name = "postgres fails to serialise"
@@ -243,7 +243,7 @@ class FailingSerialisation(_Background):
         finally:
             await self._setting.heal(place)
 
-    async def _work(self, connection: _Connection, started: asyncio.Event) -> None:
+    async def _work(self, connection: Connection, started: asyncio.Event) -> None:
         while True:
             for table in self._tables:
                 try:
@@ -268,7 +268,7 @@ where id in (select id from {table} order by id desc limit 50 for update skip lo
 """
 
 
-async def _connect(place: Place) -> _Connection:
+async def _connect(place: Place) -> Connection:
     return await asyncpg.connect(
         place.servers.database_url,
         timeout=_ANSWER_S,
@@ -277,7 +277,7 @@ async def _connect(place: Place) -> _Connection:
 
 
 @asynccontextmanager
-async def _session(place: Place) -> AsyncIterator[_Connection]:
+async def _session(place: Place) -> AsyncIterator[Connection]:
     connection = await _connect(place)
     try:
         yield connection

@@ -1,20 +1,21 @@
 """Faults of RabbitMQ: gone, out of memory or disk (publishers blocked), a full queue (publishes rejected)."""
 
 import asyncio
+import re
 import signal
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from random import Random
-from typing import Any, Final, Literal
-from urllib.parse import quote, urlsplit
+from typing import Final, Literal
 
 import requests
 
 from deploy import stack
 from deploy.stack import Kind
+from shared.amqp.topology import ENRICHED, INBOUND_RESOLVER, OUTBOUND_REPLY, STATUS_UPDATER, WORK_QUEUES
 from shared.errors import StackError
-from tests.faults.fault import FaultKind, FaultUnavailableError
+from tests.faults.fault import EVERY_WAIT, FaultKind, FaultUnavailableError, Wait
 from tests.faults.injections.stopping import Stopped, stop_kinds
 from tests.faults.place import Place
 from tests.support.waiting import until
@@ -22,12 +23,29 @@ from tests.support.waiting import until
 STOPPED: Final = Stopped(Kind.RABBITMQ, signal.SIGTERM)
 KILLED: Final = Stopped(Kind.RABBITMQ, signal.SIGKILL)
 
-_POLICY: Final = "full-queue"
 _TIMEOUT_S: Final = 10
 #: `rabbitmqctl` arguments that raise each alarm, and those that end it (RabbitMQ's defaults).
 _ALARMS: Final = {
     "memory": (("set_vm_memory_high_watermark", "0.000001"), ("set_vm_memory_high_watermark", "0.4")),
     "disk": (("set_disk_free_limit", "1000000GB"), ("set_disk_free_limit", "50MB")),
+}
+
+
+#: Erlang: the queues of these names configured as they are, or as if an argument of theirs were a limit.
+_CONFIGURE: Final = """
+[rabbit_quorum_queue:policy_changed({queue})
+    || Q <- rabbit_amqqueue:list(), re:run(element(4, amqqueue:get_name(Q)), <<"{pattern}">>) =/= nomatch].
+"""
+_LIMITED: Final = (
+    'amqqueue:set_arguments(Q, [{{<<"x-max-length">>, long, {limit}}} | amqqueue:get_arguments(Q)])'
+)
+_ROOM: Final = 1_000_000
+#: Which wait of a customer goes by which queue; by the others, those of retries, campaigns and operators.
+_GOES_BY: Final[dict[str, Wait]] = {
+    INBOUND_RESOLVER: "inbound",
+    ENRICHED: "inbound",
+    OUTBOUND_REPLY: "reply",
+    STATUS_UPDATER: "status",
 }
 
 
@@ -60,54 +78,50 @@ class Alarm:
 
 @dataclass(frozen=True, slots=True)
 class FullQueue:
-    """Queues that take no more: a policy allows them nothing, and publishes to them are rejected.
+    """Queues that take no more, and publishes to them are rejected. `pattern`: a regular expression of names.
 
-    `pattern`: a regular expression of queue names. `virtual_host`: where they are.
+    A policy that allows them nothing would not do: what a consumer takes at once is not counted, so a queue
+    that is worked refuses nobody. They are told a limit of -1, as by an argument. At the end it is gone;
+    or, with `stays_limited`, raised. RabbitMQ 3.10 refuses for ever whom it refused before a limit was taken
+    away: a publisher opens another channel, its own dead-lettering from retry tiers does not.
     """
 
     pattern: str
-    virtual_host: str = "/"
+    stays_limited: bool = False
 
     @property
     def name(self) -> str:
-        return f"queue {self.pattern.strip('^$')} full"
+        queue = self.pattern.strip("^$").replace("\\", "")
+        return f"queue {queue} full"
 
     async def strike(self, place: Place) -> None:
-        """Set the policy; returns once RabbitMQ has applied it to the queues."""
-        definition = {"max-length": 0}
-        policy = {"pattern": self.pattern, "definition": definition, "apply-to": "queues", "priority": 9}
-        await self._ask(place, "PUT", policy)
+        """Limit them. Raises FaultUnavailableError where RabbitMQ is not ours."""
+        try:
+            await self._tell(place, _LIMITED.format(limit=-1))
+        except StackError as error:
+            raise FaultUnavailableError(str(error)) from error
 
     async def heal(self, place: Place) -> None:
-        """Remove the policy."""
-        await self._ask(place, "DELETE", None)
+        """Give them room."""
+        await self._tell(place, _LIMITED.format(limit=_ROOM) if self.stays_limited else "Q")
 
-    async def _ask(self, place: Place, method: str, policy: dict[str, Any] | None) -> None:
-        path = f"policies/{quote(self.virtual_host, safe='')}/{_POLICY}"
-        answer = await asyncio.to_thread(_call_management, place, method, path, policy)
-        if method != "DELETE" or answer.status_code != requests.codes.not_found:
-            answer.raise_for_status()
+    async def _tell(self, place: Place, queue: str) -> None:
+        expression = _CONFIGURE.format(queue=queue, pattern=self.pattern.replace("\\", "\\\\"))
+        await asyncio.to_thread(stack.control_rabbitmq, place.stack_root, "eval", expression)
 
 
 async def _wait_for_alarm(place: Place, resource: str, *, is_on: bool) -> None:
     async def is_so() -> bool:
-        answer = await asyncio.to_thread(_call_management, place, "GET", "health/checks/alarms")
+        answer = await asyncio.to_thread(_ask_management, place, "health/checks/alarms")
         names = [str(alarm["resource"]) for alarm in answer.json().get("alarms", ())]
         return any(name.startswith(resource) for name in names) is is_on
 
     await until(is_so, timeout_s=_TIMEOUT_S)
 
 
-def _call_management(
-    place: Place, method: str, path: str, body: dict[str, Any] | None = None
-) -> requests.Response:
+def _ask_management(place: Place, path: str) -> requests.Response:
     url = f"{place.servers.rabbitmq_management_url.rstrip('/')}/api/{path}"
-    return requests.request(method, url, json=body, timeout=_TIMEOUT_S)
-
-
-def virtual_host_of(rabbitmq_url: str) -> str:
-    """Name of the virtual host that an AMQP URL names."""
-    return urlsplit(rabbitmq_url).path[1:] or "/"
+    return requests.get(url, timeout=_TIMEOUT_S)
 
 
 def _kinds() -> Iterator[FaultKind]:
@@ -115,11 +129,19 @@ def _kinds() -> Iterator[FaultKind]:
     faults: tuple[Alarm | FullQueue, ...] = (
         Alarm("memory"),
         Alarm("disk"),
-        FullQueue(r"^inbound\.enriched$"),
         FullQueue(r"\.retry\.|^dlq-handler$"),
+        FullQueue(f"^{re.escape(ENRICHED)}$"),
+        *(FullQueue(f"^{re.escape(queue)}$", stays_limited=True) for queue in WORK_QUEUES),
     )
     for fault in faults:
-        yield FaultKind(fault.name, partial(_keep, fault), lasts_s=(2.0, 12.0))
+        spares = EVERY_WAIT - _touched(fault) if isinstance(fault, FullQueue) else frozenset()
+        yield FaultKind(fault.name, partial(_keep, fault), lasts_s=(2.0, 12.0), spares=spares)
+
+
+def _touched(fault: FullQueue) -> frozenset[Wait]:
+    """What goes by these queues. Nobody waits for a retry or a dead letter that is not their own."""
+    waits = (wait for queue, wait in _GOES_BY.items() if re.search(fault.pattern, queue))
+    return frozenset(waits)
 
 
 def _keep(fault: Alarm | FullQueue, _: Random) -> Alarm | FullQueue:

@@ -113,6 +113,7 @@ PERIODIC: Final = (
     _measured(_OUTBOX, "prune", 8 * _DAY, 2000, rows=6000),
     _measured(_LETTERS, "prune_settled", 30 * _DAY, 2000, rows=6000),
     _measured(_LETTERS, "leave_to_people", 3, 1000, rows=2000),
+    _measured(_DLQ, "find_untold", 50, rows=100),
     _measured(_LETTERS, "due_by_themselves", 5 * _MINUTE, 3, 50, 16 * MIB, LETTERS, rows=1000),
     _measured(_OUTBOX, "find_destinations", rows=10),
     _measured(_OUTBOX, "claim_unmarked", 500, 15 * _SECOND, 16 * MIB, "wa.events message.updated", rows=1000),
@@ -139,8 +140,8 @@ PERIODIC: Final = (
         500,
         rows=1000,
     ),
-    # By the customers of whom something waits: 500, and of each the first is let go.
-    _measured(_DEFERRAL, "release_forgotten", rows=1600, pages=25_000),
+    # By the customers of whom something waits: 500, of each four, and the first is let go.
+    _measured(_DEFERRAL, "release_forgotten", rows=2100, pages=25_000),
     _measured(_SCHEDULER, "read_queued", FIRST_OF_ALL, "", 0, 1000, _HOUR, rows=6000),
     _measured(_SCHEDULER, "find_forgotten", 90 * _DAY, _HOUR, 50, rows=6000),
     _measured(_SCHEDULER, "lock_forgotten", PAST_RETENTION[:50], _HOUR, rows=6000),
@@ -372,6 +373,9 @@ PER_MESSAGE: Final = (
     _measured(_DLQ, "stored_before", NEW, rows=30),
     _measured(_DLQ, "find_messages", PLACES, SENT, [False] * 10, NEW, NEW, rows=60),
     _measured(_DLQ, "lock_messages", SENT, rows=20),
+    _measured(_DLQ, "read_parents", LETTERS, rows=40),
+    _measured(_DLQ, "keep_untold", LETTERS, rows=20),
+    _measured(_DLQ, "claim_untold", LETTERS, rows=40),
     _measured(_DLQ, "read_messages", SENT, rows=60),
     _measured(_DLQ, "fail_recipients", ["giant"] * 10, BULK_CUSTOMERS, TEXTS, rows=40),
     _measured(

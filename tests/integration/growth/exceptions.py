@@ -14,7 +14,17 @@ EXCEPTIONS: Final[Mapping[str, str]] = {
     "workers/cli/audit.sql:list": "a person asks; a row for each command of a person is few",
     **{
         f"shared/deadletters/queries.sql:{name}": _LIST
-        for name in ("list", "bodies", "count_by_reason", "choose", "find", "get", "count_pending", "dismiss")
+        for name in (
+            "list",
+            "bodies",
+            "count_by_reason",
+            "choose",
+            "targets",
+            "find",
+            "get",
+            "count_pending",
+            "dismiss",
+        )
     },
     "shared/campaigns/queries.sql:count_recipients": _OWN_CAMPAIGN,
     "shared/postgres/deferral.sql:release_campaign": _OWN_CAMPAIGN,
@@ -71,7 +81,15 @@ EXCEPTIONS: Final[Mapping[str, str]] = {
     **{
         f"workers/cli/message.sql:{name}": _PERSON
         for name in (
-            *("find_messages", "find_mappings", "find_mappings_of_customer", "last_messages", "mappings"),
+            *(
+                "find_messages",
+                "find_by_trace",
+                "dead_letters_of_trace",
+                "find_mappings",
+                "find_mappings_of_customer",
+                "last_messages",
+                "mappings",
+            ),
             *("messages", "attempts", "events", "unmatched_events", "deferrals", "dead_letters"),
             *("dead_letters_of_customer", "count_of_customer"),
         )

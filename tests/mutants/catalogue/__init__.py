@@ -5,6 +5,7 @@ from typing import Final
 from tests.mutants.catalogue import (
     attempts,
     campaigns,
+    connecting,
     consuming,
     coordination,
     dead_letters,
@@ -21,6 +22,7 @@ from tests.mutants.mutation import Mutation
 
 MUTATIONS: Final[tuple[Mutation, ...]] = (
     *consuming.MUTATIONS,
+    *connecting.MUTATIONS,
     *inbound.MUTATIONS,
     *installation.MUTATIONS,
     *attempts.MUTATIONS,

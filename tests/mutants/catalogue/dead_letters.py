@@ -11,6 +11,30 @@ _UNIT: Final = ("tests/unit/test_dlq_outbound.py",)
 
 MUTATIONS: Final = (
     Mutation(
+        "a failure is told that goes back by itself",
+        _OUTBOUND,
+        "return Verdict.WAIT if dead.goes_back else Verdict.FAIL",
+        "return Verdict.FAIL",
+        "4.4 what the cluster will try again by itself has not failed yet",
+        _UNIT,
+    ),
+    Mutation(
+        "the end of a last try is never told",
+        "workers/dlq_handler/queries.sql",
+        "where letter.untold and (letter.status = 'dismissed' or (not letter.automatic and",
+        "where letter.untold and (letter.status = 'dismissed' or (letter.automatic is null and",
+        "4.4 every accepted message ends",
+        ("tests/integration/test_dlq_ends.py",),
+    ),
+    Mutation(
+        "a dismissed message never ends",
+        "workers/dlq_handler/queries.sql",
+        "where letter.untold and (letter.status = 'dismissed' or",
+        "where letter.untold and (false or",
+        "4.4 every accepted message ends",
+        ("tests/integration/test_dlq_ends.py::test_a_dismissal_tells_the_failure",),
+    ),
+    Mutation(
         "two operators replay the same dead letter",
         _SQL,
         " and (status = 'pending' or claimed_until < now())\n      and ($4",
@@ -110,15 +134,15 @@ MUTATIONS: Final = (
     Mutation(
         "an undecided message fails",
         _OUTBOUND,
-        "return Verdict.RECONCILE if message.undecided else Verdict.FAIL",
-        "return Verdict.FAIL",
+        "    if message.undecided:\n        return Verdict.RECONCILE\n",
+        "",
         "4.4 fails only when no attempt of it can still succeed",
         _UNIT,
     ),
     Mutation(
         "a message that never became a row is not told",
         _OUTBOUND,
-        "return Verdict.TELL if letter.replay_of is None else Verdict.LEAVE",
+        "return Verdict.WAIT if dead.goes_back else Verdict.TELL",
         "return Verdict.LEAVE",
         "4.4 every accepted message ends in sent or failed, wherever it dies",
         _UNIT,

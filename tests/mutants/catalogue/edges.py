@@ -148,8 +148,8 @@ MUTATIONS: Final = (
     Mutation(
         "an event may be of next week",
         "shared/payloads/fields.py",
-        "_EARLIEST_S <= epoch_s <= time() + _DAY_S",
-        "_EARLIEST_S <= epoch_s <= time() + 7 * _DAY_S",
+        "_EARLIEST_S <= epoch_s <= CLOCK.time() + _DAY_S",
+        "_EARLIEST_S <= epoch_s <= CLOCK.time() + 7 * _DAY_S",
         "INTERFACE 3 outside 2009 to now + 1 day is invalid",
         _FIELDS,
     ),

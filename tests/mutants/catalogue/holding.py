@@ -8,6 +8,7 @@ _DEFERRAL: Final = "shared/postgres/deferral.sql"
 _DUE: Final = "tests/integration/test_deferral_due.py"
 _SHARES: Final = "workers/outbound_sender/shares.py"
 _SHARES_TESTS: Final = "tests/unit/test_sender_shares.py"
+_PUTTING_OFF: Final = "tests/integration/test_putting_off.py"
 _STANDING: Final = "shared/consuming/standing.py"
 _STANDING_TESTS: Final = "tests/unit/test_standing.py"
 _LINES: Final = "shared/consuming/lines.py"
@@ -27,6 +28,30 @@ _OF_ONE_CUSTOMER_AND_LANE: Final = (
 )
 
 MUTATIONS: Final = (
+    Mutation(
+        "hands of a batch that failed stay taken",
+        _SHARES,
+        "            taking.give_back_all()\n",
+        "",
+        "2.10 what is done makes room",
+        (_SHARES_TESTS,),
+    ),
+    Mutation(
+        "what a burst puts off is tracked and stored one after the other",
+        "workers/outbound_sender/intake_store.py",
+        "await put_off(connection, waiting, EARLIER_MESSAGE) if waiting else set()",
+        "set()",
+        "2.10 one number's burst keeps nobody else waiting",
+        (f"{_PUTTING_OFF}::test_what_is_put_off_is_written_once_by_the_transaction_that_tracks_it",),
+    ),
+    Mutation(
+        "of a burst the followers of a customer are due with the first",
+        _DEFERRAL,
+        "      and earlier.seq < tracked.seq)\norder by tracked.seq\n",
+        "      and earlier.seq < 0)\norder by tracked.seq\n",
+        "2.4 of each customer and lane only what may go now",
+        (f"{_PUTTING_OFF}::test_of_a_customer_whose_messages_are_put_off_together_only_the_first_is_due",),
+    ),
     Mutation(
         "a burst takes all of the hands",
         _SHARES,
@@ -307,6 +332,23 @@ MUTATIONS: Final = (
         "            if len(rows) > 1:\n                raise\n            if len(rows) == 1:\n",
         "2.10 one unreadable row keeps nobody else waiting",
         (_ASIDE,),
+    ),
+    Mutation(
+        "a dead letter waits no longer for a locked row than another message",
+        "workers/dlq_handler/worker.py",
+        "gives_up=False",
+        "gives_up=True",
+        "7.1 every one is stored before it is acknowledged",
+        (f"{_LOCKS}::test_dead_letters_of_other_messages_pass_a_locked_one_however_long",),
+    ),
+    Mutation(
+        "an erasure locks the person out from its beginning",
+        "workers/cli/erasure.py",
+        '        await self._column("lock_messages", messages)\n',
+        '        await self._column("lock_mappings", person.addresses)\n'
+        '        await self._column("lock_messages", messages)\n',
+        "2.10 one locked row keeps nobody waiting",
+        ("tests/integration/test_erasure_locks.py::test_while_a_long_history_goes_the_person_can_write",),
     ),
     Mutation(
         "JSON that is nested too deep fails its whole page",

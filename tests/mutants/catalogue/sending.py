@@ -271,4 +271,12 @@ MUTATIONS: Final = (
         "4.6 order of a customer and lane",
         _INTAKE,
     ),
+    Mutation(
+        "a template's line breaks are sent",
+        "workers/outbound_sender/intake.py",
+        'payload.model_copy(update={"template": template}) if changed else payload',
+        "payload",
+        "4.5 a value that the platform refuses is mended where it can be",
+        _INTAKE,
+    ),
 )

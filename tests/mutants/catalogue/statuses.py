@@ -221,4 +221,12 @@ MUTATIONS: Final = (
         "5.1 whichever commits second finds both",
         (f"{_TRACKING}::test_an_event_waits_for_its_message_until_the_sender_has_committed_it",),
     ),
+    Mutation(
+        "a rate limit that a status tells slows nobody",
+        "shared/tracking/tracker.py",
+        "        if self._rates is not None:\n",
+        "        if self._rates is None:\n",
+        "4.5 a class has the same consequence whichever way it comes",
+        ("tests/integration/test_status_retry.py",),
+    ),
 )
