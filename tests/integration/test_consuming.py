@@ -139,22 +139,6 @@ async def test_redelivered_messages_keep_each_customers_order(cluster: Cluster) 
         assert told == [body["wamid"] for body in bodies[customer::4]]
 
 
-async def test_what_another_replica_gave_back_is_worked_in_batches(cluster: Cluster) -> None:
-    """One by one, hundreds of them would take many seconds."""
-    await send(cluster, *(message(number, wa_id=f"4917000{number:05}") for number in range(300)))
-    await until(lambda: _is_deep(cluster, 300))
-    async with await aio_pika.connect(cluster.rabbitmq_url) as connection:
-        channel = await connection.channel()
-        queue = await channel.get_queue("inbound-resolver", ensure=False)
-        await queue.consume(_hold)
-        await until(lambda: _is_deep(cluster, 0))
-    await until(lambda: _is_deep(cluster, 300))
-    async with cluster.running("inbound-resolver"):
-        await until(lambda: len(enriched(cluster)) == 300)
-    commits = await cluster.conn.fetchval("select count(distinct xmin::text) from message_tracking")
-    assert commits <= 30
-
-
 async def test_a_consumer_that_the_broker_cancels_is_restored(
     cluster: Cluster, caplog: pytest.LogCaptureFixture
 ) -> None:
