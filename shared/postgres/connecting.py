@@ -28,6 +28,8 @@ _REFUSALS: Final = (
 )
 #: A statement without an answer by then is given up.
 _COMMAND_S: Final = 30.0
+#: Without a prepared statement: a pooler would not know it. A row where it is so.
+_ASK_READ_ONLY: Final = "select where current_setting('transaction_read_only')::bool"
 #: What a pooler keeps by itself for each of its clients.
 _KEPT_BY_POOLERS: Final = frozenset({"application_name", "timezone"})
 #: Parameters that are ours to carry out; asyncpg knows the others.
@@ -228,9 +230,8 @@ async def _is_direct(connection: ServerConnection) -> bool:
 async def _is_read_only(connection: ServerConnection) -> bool:
     """A server tells by itself; a pooler repeats what some server said some time ago."""
     if connection.behind_pooler:
-        asked = "select where current_setting('transaction_read_only')::bool"
         try:
-            return await connection.execute(asked) != "SELECT 0"
+            return await connection.execute(_ASK_READ_ONLY) != "SELECT 0"
         except BaseException:
             connection.terminate()
             raise

@@ -227,6 +227,7 @@ PER_MESSAGE: Final = (
         NOTHING,
         rows=100,
     ),
+    _measured(_DEFERRAL, "put_off", QUEUED, NOTHING, "earlier_message", rows=100),
     _measured(_DEFERRAL, "remove", DEFERRED, rows=20),
     _measured(_DEFERRAL, "unclaim", DEFERRED, rows=20),
     _measured(_DEFERRAL, "release_followers", NUMBERS, CUSTOMERS, ["reply"] * 10, rows=30),
