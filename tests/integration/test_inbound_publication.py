@@ -110,6 +110,36 @@ async def test_a_publisher_keeps_its_claim_however_long_rabbitmq_takes(cluster: 
     assert len(enriched(cluster)) == 1
 
 
+async def test_two_handlings_of_one_replica_publish_a_message_once_without_redis(cluster: Cluster) -> None:
+    """Under two routing keys nothing but a lock of Redis keeps them apart."""
+    cluster.durations = replace(cluster.durations, publish_claim_s=30.0)
+    async with (
+        proxied(cluster.redis_url) as redis,
+        proxied(cluster.rabbitmq_url) as proxy,
+        cluster.running(
+            "inbound-resolver",
+            BATCH_SIZE="1",
+            RABBITMQ_URL=proxy.url(cluster.rabbitmq_url),
+            REDIS_URL=redis.url(cluster.redis_url),
+        ),
+    ):
+        redis.refuse()
+        async with cluster.conn.transaction():
+            await cluster.conn.execute("lock table message_tracking")
+            for key in ("4917001", "4917002"):
+                await cluster.publish("wa.inbound", key, message(1))
+            await until(lambda: has_in_hand(cluster))
+            await until(lambda: nothing_waits(cluster))
+            proxy.swallow()
+        await until(lambda: _is_claimed_for(cluster, 0.0))
+        await asyncio.sleep(1)
+        proxy.heal()
+        await until(lambda: _is_published(cluster, 1))
+        await until(lambda: nothing_waits(cluster))
+    await work_off(cluster, "inbound-resolver")
+    assert len(enriched(cluster)) == 1
+
+
 async def test_a_copy_waits_for_its_publisher_and_does_not_die(
     cluster: Cluster, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -8,7 +8,7 @@ import asyncio
 import sys
 import time
 from collections.abc import AsyncIterator, Collection, Iterator, Sequence
-from contextlib import aclosing, asynccontextmanager
+from contextlib import aclosing, asynccontextmanager, contextmanager
 
 from shared.amqp.delivery import Delivery, Publication, Publisher
 from shared.amqp.topology import ENRICHED, EVENTS
@@ -57,6 +57,8 @@ class InboundResolver(Handler):
         self._durations = durations
         self._allowed_hosts = allowed_hosts
         self._enriched_queue = enriched_queue
+        #: Wamids at work in this process, from the look to the mark: a claim tells processes apart only.
+        self._in_hand: set[str] = set()
 
     async def handle(self, batch: Sequence[Delivery]) -> AsyncIterator[Sequence[Settled]]:
         """Resolve a batch; see `shared.consuming.consumer.Handler`."""
@@ -76,6 +78,28 @@ class InboundResolver(Handler):
                     yield settled
 
     async def _resolve(self, ready: Sequence[Inbound]) -> AsyncIterator[Sequence[Settled]]:
+        with self._taking(ready) as ours:
+            elsewhere = {inbound.message.wamid for inbound in await self._resolve_ours(ours)}
+            done = {inbound.message.wamid for inbound in ours} - elsewhere
+        yield _acknowledge([inbound for inbound in ready if inbound.message.wamid in done])
+        if others := [inbound for inbound in ready if inbound.message.wamid not in done]:
+            yield await self._wait_for_others(others)
+
+    @contextmanager
+    def _taking(self, inbounds: Sequence[Inbound]) -> Iterator[Sequence[Inbound]]:
+        """Those of them that no other handling of this process has in hand: this one has, until the end."""
+        ours = [inbound for inbound in inbounds if inbound.message.wamid not in self._in_hand]
+        taken = {inbound.message.wamid for inbound in ours}
+        self._in_hand |= taken
+        try:
+            yield ours
+        finally:
+            self._in_hand -= taken
+
+    async def _resolve_ours(self, ready: Sequence[Inbound]) -> list[Inbound]:
+        """Resolve and publish; gives those that another replica is publishing."""
+        if not ready:
+            return []
         started = time.perf_counter()
         resolved = await self._store.resolve([inbound.message for inbound in ready])
         elapsed_s = time.perf_counter() - started
@@ -87,11 +111,7 @@ class InboundResolver(Handler):
         ours = [inbound for inbound in ready if resolved[inbound.message.wamid].claimed]
         await self._publish(ours, resolved)
         self._report(ready, resolved, elapsed_s)
-        others = [inbound for inbound in ready if _is_elsewhere(resolved[inbound.message.wamid])]
-        waiting = {inbound.message.wamid for inbound in others}
-        yield _acknowledge([inbound for inbound in ready if inbound.message.wamid not in waiting])
-        if others:
-            yield await self._wait_for_others(others)
+        return [inbound for inbound in ready if _is_elsewhere(resolved[inbound.message.wamid])]
 
     async def _publish(self, ours: Sequence[Inbound], resolved: dict[str, Resolved]) -> None:
         """Publish until all are confirmed. Raises BrokerError where that takes too long."""
@@ -162,15 +182,19 @@ class InboundResolver(Handler):
         )
 
     async def _wait_for_others(self, others: Sequence[Inbound]) -> Sequence[Settled]:
-        """Claimed by another replica: done once it has published them, ours if it died, else retried."""
+        """Published elsewhere: done once they are, ours if whoever publishes has died, else retried."""
         left = list(others)
         done: list[Inbound] = []
         for pause_s in look_pauses_s(self._durations.publish_claim_s):
             await asyncio.sleep(pause_s)
-            resolved = await self._store.resolve([inbound.message for inbound in left])
-            await self._publish([item for item in left if resolved[item.message.wamid].claimed], resolved)
-            done += [item for item in left if not _is_elsewhere(resolved[item.message.wamid])]
-            left = [item for item in left if _is_elsewhere(resolved[item.message.wamid])]
+            with self._taking(left) as ours:
+                if not ours:
+                    continue
+                resolved = await self._store.resolve([inbound.message for inbound in ours])
+                await self._publish([item for item in ours if resolved[item.message.wamid].claimed], resolved)
+            over = {item.message.wamid for item in ours if not _is_elsewhere(resolved[item.message.wamid])}
+            done += [item for item in left if item.message.wamid in over]
+            left = [item for item in left if item.message.wamid not in over]
             if not left:
                 break
         verdict = Retry(
