@@ -4,6 +4,7 @@ Honours HTTPS_PROXY, HTTP_PROXY and NO_PROXY, in capitals or not. Nothing else i
 password file `~/.netrc` that goes with these variables in the client would stand against our token.
 """
 
+import ssl
 from typing import Final
 from urllib.parse import urlsplit
 from urllib.request import getproxies_environment, proxy_bypass
@@ -21,10 +22,16 @@ _DNS_S: Final = 60
 
 
 def open_session(durations: Durations, trace: aiohttp.TraceConfig | None = None) -> aiohttp.ClientSession:
-    """A session of its own. Use it within the loop in which it is made, and close it."""
+    """A session of its own. Use it within the loop in which it is made, and close it.
+
+    Authorities are read when it is opened; the client alone would read them when it is imported.
+    """
     return aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(
-            limit=_CONNECTIONS, keepalive_timeout=_KEEP_ALIVE_S, ttl_dns_cache=_DNS_S
+            ssl=ssl.create_default_context(),
+            limit=_CONNECTIONS,
+            keepalive_timeout=_KEEP_ALIVE_S,
+            ttl_dns_cache=_DNS_S,
         ),
         timeout=aiohttp.ClientTimeout(total=durations.http_timeout_s, connect=durations.claim_start_s),
         trace_configs=[] if trace is None else [trace],

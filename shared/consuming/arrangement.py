@@ -1,9 +1,7 @@
 """In which parts and order a batch is worked: a message that kills its worker takes no neighbour along.
 
-Redelivered messages are worked before the fresh ones, and the more often they came, the fewer at once: the
-broker counts what a worker gave back as it counts what a crash took along, and a replica gives back hundreds.
-A killer counts against everything in hand; so the customers are shuffled: it does not always die before the
-same neighbours have been worked.
+A redelivered message is worked alone, before the fresh ones. A killer among them counts against everything in
+hand; so the customers are shuffled: it does not always die before the same neighbours have been worked.
 """
 
 from collections.abc import Callable, Sequence
@@ -26,19 +24,14 @@ class Arrangement:
     fresh: list[Delivery]
 
     @property
-    def once_redelivered(self) -> list[Delivery]:
-        """Of chains that were in hand once: most likely they were given back, or had a killer beside them."""
-        return [item for chain in self.chains if _redeliveries(chain) <= 1 for item in chain]
-
-    @property
-    def twice_redelivered(self) -> list[list[Delivery]]:
-        """Chains that were in hand twice."""
-        return [chain for chain in self.chains if _redeliveries(chain) == 2]
+    def once_redelivered(self) -> list[list[Delivery]]:
+        """Chains that were in hand at one crash only: most likely a neighbour's, or an operator's, doing."""
+        return [chain for chain in self.chains if _was_redelivered_once(chain)]
 
     @property
     def often_redelivered(self) -> list[list[Delivery]]:
-        """The other chains: they may hold a killer."""
-        return [chain for chain in self.chains if _redeliveries(chain) > 2]
+        """The other chains: they may hold a killer, and are worked strictly one by one."""
+        return [chain for chain in self.chains if not _was_redelivered_once(chain)]
 
     @property
     def parts(self) -> list[list[Delivery]]:
@@ -60,5 +53,5 @@ def arrange(batch: Sequence[Delivery], order_key: OrderKey, random: Random) -> A
     return Arrangement(shuffled, fresh)
 
 
-def _redeliveries(chain: Sequence[Delivery]) -> int:
-    return max(item.deliveries_before for item in chain)
+def _was_redelivered_once(chain: Sequence[Delivery]) -> bool:
+    return all(item.deliveries_before <= 1 for item in chain)

@@ -9,7 +9,6 @@ import asyncio
 import time
 from collections.abc import Callable, Sequence
 from contextlib import aclosing
-from math import inf
 from random import Random
 
 from shared.amqp.delivery import Delivery, Inlet
@@ -82,8 +81,7 @@ class Consumer:
         self._draining = asyncio.Event()
         self._tasks = asyncio.TaskGroup()
         waiting = Work(self._work_in_line, self._give_up, inlet.release)
-        patience_s = durations.lock_patience_s if options.gives_up else inf
-        self._lines = Lines(order_key, waiting, patience_s, self._draining)
+        self._lines = Lines(order_key, waiting, durations.lock_patience_s, self._draining)
         self.standing = Standing(inlet, state, durations, failing_since)
 
     @property
@@ -172,18 +170,21 @@ class Consumer:
             await hands.empty.wait()
 
     async def _work_redelivered(self, arranged: Arrangement) -> None:
-        """Where batches go one by one: together, a few at once, alone. A killer is alone in the end."""
-        if once := arranged.once_redelivered:
-            await self._work_part(once)
-        await self._work_chains(arranged.twice_redelivered)
-        for chain in arranged.often_redelivered:
+        """Alone, in a queue whose batches are worked one by one: a killer among them takes none along."""
+        once, often = arranged.once_redelivered, arranged.often_redelivered
+        if len(once) > 1:
+            await self._work_chains(once)
+        else:
+            often = [*once, *often]
+        for chain in often:
             for item in chain:
                 await self._work_part([item])
 
     async def _work_chains(self, chains: Sequence[Sequence[Delivery]]) -> None:
-        """Each message with a commit and a confirm of its own, but those of some keys at once.
+        """Messages of several keys redelivered for the first time at once, where batches go one by one.
 
-        After two crashes they are everything that was in hand: one by one would take many seconds.
+        After a crash they are everything that was in hand: each with a commit and a confirm of its own, one
+        after the other would hold up the queue for many seconds.
         """
         at_once = asyncio.Semaphore(_CHAINS_AT_ONCE)
 

@@ -73,10 +73,18 @@ async def store_dead_letters(connection: Connection, letters: Sequence[DeadLette
     return [stored_event(letter, text) for letter, text in pairs if letter.id in stored]
 
 
+#: What may stand around a body: a list of dead letters, each with its payload.
+_INSIDE: Final = b"[[[["
+
+
 def json_of(body: bytes) -> str | None:
-    """The body as JSON that PostgreSQL's jsonb takes; None where it is none, or holds what jsonb cannot."""
+    """The body as JSON that PostgreSQL's jsonb takes; None where it is none, or holds what jsonb cannot.
+
+    None, too, where it is nested too deep to be told inside of something else: it is written as deep as that.
+    """
+    deep = len(_INSIDE)
     try:
-        text = orjson.dumps(orjson.loads(body)).decode()
+        text = orjson.dumps([[[[orjson.loads(body)]]]])[deep:-deep].decode()
     except (orjson.JSONDecodeError, orjson.JSONEncodeError, RecursionError):
         return None
     return None if "\\u0000" in text else text

@@ -22,6 +22,7 @@ from tests.support.waiting import until
 
 _ANSWERED: Final = after("workers.outbound_sender.cloud_api:CloudApi.send")
 _CLAIMED: Final = before("workers.outbound_sender.cloud_api:CloudApi.send")
+_PUT_OFF: Final = before("shared.consuming.settlement:Settlement.settle", showing="is_stored=True")
 _RESULTS: Final = "workers.outbound_sender.results:ResultStore"
 _PUBLISH: Final = "shared.amqp.pika_publisher:PikaPublisher.publish"
 _MESSAGES: Final = 4
@@ -47,6 +48,23 @@ async def test_a_reply_is_sent_once_and_told_under_one_key(
     async with recovering(sender.cluster):
         await until(lambda: is_over(sender.cluster))
     assert await accepted(sender) == [1] * _MESSAGES
+    await assert_all_sent(sender.cluster)
+
+
+async def test_what_a_burst_put_off_is_sent_once_though_its_delivery_comes_again(
+    sender: Sender, processes: Processes
+) -> None:
+    await ask_all(sender, "reply", messages=0)
+    for number in range(_MESSAGES):
+        await sender.ask(text(f"c{number}", f"{CUSTOMER[:-1]}{number}"))
+
+    await processes.crash("outbound-sender", _PUT_OFF, WHATSAPP_NUMBER_MPS="1")
+    assert await count(sender.cluster, "deferred_messages") > 0
+
+    async with recovering(sender.cluster):
+        await until(lambda: is_over(sender.cluster))
+    to = Counter(message["to"] for message in await sender.sandbox.messages())
+    assert sorted(to.values()) == [1] * _MESSAGES
     await assert_all_sent(sender.cluster)
 
 

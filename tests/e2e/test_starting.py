@@ -48,7 +48,7 @@ async def test_a_port_that_is_taken_is_one_line_and_exit_2(cluster: Cluster, pro
 async def test_a_database_without_our_schema_is_one_line_and_exit_1(
     cluster: Cluster, processes: Processes, empty_database: str
 ) -> None:
-    started = [processes.start_shipped(name, DATABASE_URL=empty_database) for name in WORKER_NAMES]
+    started = [processes.start(name, DATABASE_URL=empty_database) for name in WORKER_NAMES]
     for program in started:
         assert await program.until_exit() == 1
         assert_one_line(program, "run `wabus migrate` first")
@@ -69,7 +69,7 @@ async def test_a_broker_without_our_queues_is_one_line_and_exit_1(
     cluster: Cluster, processes: Processes, servers: Servers
 ) -> None:
     with new_virtual_host(servers) as url:
-        started = [processes.start_shipped(name, RABBITMQ_URL=url) for name in WORKER_NAMES]
+        started = [processes.start(name, RABBITMQ_URL=url) for name in WORKER_NAMES]
         for program in started:
             assert await program.until_exit() == 1
             assert_one_line(program, "run `wabus topology declare`")

@@ -77,6 +77,7 @@ class Outcome:
         """One object, for programs."""
         return {
             **asdict(self),
+            "injected": [{**asdict(fault), "spares": sorted(fault.spares)} for fault in self.injected],
             "passed": self.passed,
             "logs": None if self.logs is None else str(self.logs),
         }

@@ -49,26 +49,34 @@ async def test_while_postgresql_is_away_everything_waits_and_nothing_dies(
     assert await cluster.depth("inbound-resolver.retry.5s") == 0
 
 
+@pytest.mark.parametrize("begins", ["before", "beside"])
 async def test_a_read_only_postgresql_is_waited_for(
-    cluster: Cluster, caplog: pytest.LogCaptureFixture
+    cluster: Cluster, caplog: pytest.LogCaptureFixture, begins: str
 ) -> None:
-    await cluster.conn.execute(
-        "do $$ begin execute format('alter database %I set default_transaction_read_only = on', "
-        "current_database()); end $$"
-    )
+    """At the start, and in the midst of work."""
+    if begins == "before":
+        await set_read_only(cluster, "set default_transaction_read_only = on")
     async with cluster.running("inbound-resolver"):
         await send(cluster, message(1))
-        await until(lambda: "consuming pauses" in caplog.text)
-        await cluster.conn.execute(
-            "do $$ begin execute format('alter database %I reset default_transaction_read_only', "
-            "current_database()); end $$"
-        )
-        await cluster.conn.execute(
-            "select pg_terminate_backend(pid) from pg_stat_activity "
-            "where datname = current_database() and pid <> pg_backend_pid()"
-        )
-        await until(lambda: len(enriched(cluster)) == 1)
+        if begins == "beside":
+            await until(lambda: len(enriched(cluster)) == 1)
+            await set_read_only(cluster, "set default_transaction_read_only = on")
+            await send(cluster, message(2))
+        said = "trying again" if begins == "before" else "consuming pauses"
+        await until(lambda: said in caplog.text)
+        await set_read_only(cluster, "reset default_transaction_read_only")
+        await until(lambda: len(enriched(cluster)) == (1 if begins == "before" else 2))
     assert await cluster.depth("dlq-handler") == 0
+
+
+async def set_read_only(cluster: Cluster, how: str) -> None:
+    """For every connection from now on."""
+    name = await cluster.conn.fetchval("select current_database()")
+    await cluster.conn.execute(f"alter database {name} {how}")
+    await cluster.conn.execute(
+        "select pg_terminate_backend(pid) from pg_stat_activity "
+        "where datname = current_database() and pid <> pg_backend_pid()"
+    )
 
 
 async def test_a_database_that_lets_nobody_in_is_a_store_that_is_away(
@@ -129,22 +137,6 @@ async def test_redelivered_messages_keep_each_customers_order(cluster: Cluster) 
     for customer in range(4):
         told = [item["wamid"] for item in enriched(cluster) if item["wa_id"].endswith(str(customer))]
         assert told == [body["wamid"] for body in bodies[customer::4]]
-
-
-async def test_what_another_replica_gave_back_is_worked_in_batches(cluster: Cluster) -> None:
-    """One by one, hundreds of them would take many seconds."""
-    await send(cluster, *(message(number, wa_id=f"4917000{number:05}") for number in range(300)))
-    await until(lambda: _is_deep(cluster, 300))
-    async with await aio_pika.connect(cluster.rabbitmq_url) as connection:
-        channel = await connection.channel()
-        queue = await channel.get_queue("inbound-resolver", ensure=False)
-        await queue.consume(_hold)
-        await until(lambda: _is_deep(cluster, 0))
-    await until(lambda: _is_deep(cluster, 300))
-    async with cluster.running("inbound-resolver"):
-        await until(lambda: len(enriched(cluster)) == 300)
-    commits = await cluster.conn.fetchval("select count(distinct xmin::text) from message_tracking")
-    assert commits <= 30
 
 
 async def test_a_consumer_that_the_broker_cancels_is_restored(

@@ -396,7 +396,7 @@ async def test_a_recipient_whose_message_died_before_it_became_a_row_follows_its
             cluster,
             orjson.dumps(message),
             queue="outbound-sender.bulk",
-            reason="database_error",
+            reason="unexpected_error",
             x_wabus_exchange="wa.outbound",
             x_wabus_routing_key="bulk.c",
         )

@@ -193,3 +193,13 @@ def test_the_event_of_a_large_body_is_small_and_says_that_it_is_cut(body: bytes)
     payload = orjson.loads(told.payload)
     assert (payload["original_payload"], payload["raw_body_cut"]) == (None, True)
     assert body.startswith(base64.b64decode(payload["raw_body_base64"]))
+
+
+@pytest.mark.parametrize(("depth", "is_json"), [(250, True), (251, False), (254, False), (1500, False)])
+def test_a_body_is_json_as_long_as_it_can_be_told_inside_of_a_list_of_letters(
+    depth: int, *, is_json: bool
+) -> None:
+    text = json_of(b"[" * depth + b"]" * depth)
+    assert (text is not None) is is_json
+    if text is not None:
+        orjson.dumps({"dead_letters": [{"original_payload": orjson.loads(text)}]})

@@ -3,8 +3,10 @@
 from dataclasses import replace
 from typing import Any
 
+import orjson
 import pytest
 
+from deploy.demo.invariants import Verdict
 from deploy.demo.invariants.evidence import (
     Accepted,
     DeadLetter,
@@ -19,8 +21,9 @@ from deploy.demo.invariants.evidence import (
 from tests.faults import checker
 from tests.faults.checker import PROMISES, Promise, count_lost, count_twice
 from tests.faults.ear import Heard
+from tests.faults.fault import EVERY_WAIT
 from tests.faults.proof import FailedMessage, Footprint, Holding, OutboxEvent, Proof
-from tests.faults.results import Injected
+from tests.faults.results import Injected, Outcome, Span
 from tests.unit.test_demo_invariants import GOOD as DEMO_EVIDENCE
 
 MEGABYTE = 1024 * 1024
@@ -216,3 +219,15 @@ def test_what_the_platform_took_twice_is_counted_and_the_documented_case_apart()
     )
 
     assert count_twice(Proof(evidence)) == (3, 1)
+
+
+def test_an_outcome_is_json_for_programs() -> None:
+    injected = Injected("a burst", 1.0, 2.0, 0.5, 10.0, spares=EVERY_WAIT)
+    spans = [Span("a burst", "reply", 3, 0.5, 0.4)]
+    outcome = Outcome(1, 2, [injected], [Verdict("p", 1, ())], 10, 0, 0, 0, True, {}, spans)
+
+    told = orjson.loads(orjson.dumps(outcome.as_json()))
+
+    assert told["passed"]
+    assert told["injected"][0]["spares"] == ["inbound", "reply", "status"]
+    assert told["waits"][0]["longest_s"] == 0.5

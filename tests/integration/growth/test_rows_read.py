@@ -22,8 +22,10 @@ FILES: Final = sorted(path for folder in ("shared", "workers") for path in (ROOT
 #: Statements that stand in a module: one row by its key, or tables with a row for each business number.
 IN_MODULES: Final = {
     "shared/postgres/lease.py": 3,
+    "shared/postgres/rights.py": 1,
     "shared/running/probes.py": 1,
     "shared/running/process.py": 1,
+    "shared/running/timekeeping.py": 1,
     "workers/cli/operation.py": 1,
     "workers/outbound_sender/watch.py": 2,
 }

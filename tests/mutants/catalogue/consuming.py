@@ -273,14 +273,6 @@ MUTATIONS: Final = (
         (_UNIT,),
     ),
     Mutation(
-        "what was given back is worked one by one",
-        "shared/consuming/consumer.py",
-        "            await self._work_part(once)\n",
-        "            await self._work_chains([once])\n",
-        "2.10 one sick replica keeps nobody waiting",
-        ("tests/integration/test_consuming.py::test_what_another_replica_gave_back_is_worked_in_batches",),
-    ),
-    Mutation(
         "the order of a customer is shuffled",
         "shared/consuming/arrangement.py",
         "groups.setdefault(item.tag if key is None else key, [])",

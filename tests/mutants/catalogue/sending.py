@@ -16,8 +16,8 @@ MUTATIONS: Final = (
     Mutation(
         "TLS to the Cloud API is not verified",
         "shared/http_client.py",
-        "limit=_CONNECTIONS,",
-        "limit=_CONNECTIONS, ssl=False,",
+        "ssl=ssl.create_default_context(),",
+        "ssl=False,",
         "INTERFACE 1 WHATSAPP_API_URL is https",
         ("tests/security/test_tls_of_the_cloud_api.py",),
     ),
