@@ -40,7 +40,8 @@ _UNDECIDED: Final = """
 select distinct letter.raw_body
 from dead_letter_queue as letter
 join send_attempts as attempt on attempt.message_id = letter.message_id
-where letter.reason = 'send_ambiguous' and attempt.outcome in ('ambiguous', 'abandoned')
+where letter.reason = 'send_ambiguous'
+  and (attempt.outcome in ('ambiguous', 'abandoned') or attempt.error_code = 'send_ambiguous')
 """
 _ENRICHED_AT: Final = """
 select wamid, extract(epoch from published_at)::float8
