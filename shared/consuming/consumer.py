@@ -15,8 +15,9 @@ from shared.amqp.delivery import Delivery, Inlet
 from shared.consuming.arrangement import Arrangement, OrderKey, arrange
 from shared.consuming.disposition import Dead, Disposition, Retry, Undone
 from shared.consuming.gate import StoreGate
-from shared.consuming.handling import ConsumerOptions, Handler
+from shared.consuming.handling import ConsumerOptions, Handler, observe_wait
 from shared.consuming.hands import Hands
+from shared.consuming.late import LateCopies
 from shared.consuming.lines import Lines, Work
 from shared.consuming.settlement import Settled, Settlement
 from shared.consuming.standing import Standing
@@ -82,6 +83,8 @@ class Consumer:
         self._tasks = asyncio.TaskGroup()
         waiting = Work(self._work_in_line, self._give_up, inlet.release)
         self._lines = Lines(order_key, waiting, durations.lock_patience_s, self._draining)
+        inflight = metrics.inflight.labels(worker)
+        self._late = LateCopies(settlement, inlet, gate, inflight, self._put_back)
         self.standing = Standing(inlet, state, durations, failing_since)
 
     @property
@@ -217,7 +220,7 @@ class Consumer:
         inflight.inc(len(part))
         self._in_hand += len(part)
         self._metrics.batch_size.labels(self._worker).observe(len(part))
-        self._observe_wait(part)
+        observe_wait(self._metrics, self._worker, part)
         try:
             await self._work_through(part, is_try=is_try)
         finally:
@@ -329,22 +332,17 @@ class Consumer:
             self.standing.put_back(deliveries)
 
     async def _settle_all(self, pending: dict[int, Delivery], verdict: Disposition) -> None:
-        await self._settlement.settle(self._inlet, [(delivery, verdict) for delivery in pending.values()])
+        group = [(delivery, verdict) for delivery in pending.values()]
+        late = await self._settlement.settle(self._inlet, group)
         pending.clear()
+        self._late.see_through(late, self._tasks)
 
     async def _settle(self, pending: dict[int, Delivery], group: Sequence[Settled]) -> None:
-        await self._settlement.settle(self._inlet, group)
+        late = await self._settlement.settle(self._inlet, group)
         duration = self._metrics.message_duration.labels(self._worker)
         now = time.monotonic()
         for delivery, _ in group:
             del pending[id(delivery)]
             duration.observe(now - delivery.received_at)
             self.standing.note(failed=False)
-
-    def _observe_wait(self, part: Sequence[Delivery]) -> None:
-        """The broker's timestamps are whole seconds: half of one is taken off, on average right."""
-        wait = self._metrics.queue_wait.labels(self._worker)
-        now = time.time()
-        for delivery in part:
-            if delivery.published_at is not None:
-                wait.observe(max(0.0, now - delivery.published_at - 0.5))
+        self._late.see_through(late, self._tasks)

@@ -1,11 +1,13 @@
-"""What a queue is worked with: a handler's contract, and how its batches are made."""
+"""What a queue is worked with: a handler's contract, how its batches are made, and how long they waited."""
 
+import time
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from shared.amqp.delivery import Delivery
 from shared.consuming.disposition import Disposition, Undone
+from shared.observability.metrics import Metrics
 
 
 class Handler(Protocol):
@@ -35,3 +37,12 @@ class ConsumerOptions:
     batches: int = 1
     overlapping: bool = False
     gives_up: bool = True
+
+
+def observe_wait(metrics: Metrics, worker: str, part: Sequence[Delivery]) -> None:
+    """The broker's timestamps are whole seconds: half of one is taken off, on average right."""
+    wait = metrics.queue_wait.labels(worker)
+    now = time.time()
+    for delivery in part:
+        if delivery.published_at is not None:
+            wait.observe(max(0.0, now - delivery.published_at - 0.5))

@@ -1,7 +1,7 @@
 """The one place where dispositions are carried out: ack, retry, defer, dead.
 
 Owns the order that loses nothing: copies are confirmed and rows committed before the original is acked.
-While the broker or the store is away it tries again for a while, with the deliveries in hand.
+A copy that is not taken waits for its own delivery alone, which stays in hand meanwhile.
 """
 
 import asyncio
@@ -59,23 +59,38 @@ class Settlement:
         self._metrics = metrics
         self._durations = durations
 
-    async def settle(self, inlet: Inlet, settled: Sequence[Settled]) -> None:
-        """Carry out and acknowledge; returns when all of it is done.
+    async def settle(self, inlet: Inlet, settled: Sequence[Settled]) -> list[Settled]:
+        """Carry out and acknowledge; gives those whose copies RabbitMQ did not take, for `see_through`.
 
-        Raises StoreUnavailable where nothing is done yet or the store stays away, BrokerError where copies
-        are not taken for as long as they may be kept in hand: what could be published is settled then.
+        Raises StoreUnavailable where nothing is done yet or the store stays away.
         """
         final = [(delivery, exhaust(delivery, disposition)) for delivery, disposition in settled]
         kept, refused = await self._defer([item for item in final if isinstance(item[1], Defer)])
         final = [refused.get(id(item[0]), item) for item in final]
-        left, error = await self._publish(final)
-        done = [item for item in final if id(item[0]) not in left]
+        errors = await self._publish(final)
+        await self._finish(inlet, [item for item in final if id(item[0]) not in errors], kept)
+        return [item for item in final if id(item[0]) in errors]
+
+    async def see_through(self, inlet: Inlet, late: list[Settled]) -> None:
+        """Publish copies that were not taken until they are, and acknowledge; who is done leaves `late`.
+
+        Raises BrokerError where they are not taken for as long as they may be kept in hand, StoreUnavailable
+        where the store stays away.
+        """
+        patience = Patience(self._durations)
+        while True:
+            errors = await self._publish(late)
+            await self._finish(inlet, [item for item in late if id(item[0]) not in errors], set())
+            late[:] = [item for item in late if id(item[0]) in errors]
+            if not late:
+                return
+            await patience.wait(next(iter(errors.values())))
+
+    async def _finish(self, inlet: Inlet, done: Sequence[Settled], kept: set[UUID]) -> None:
         await self._forget_rows(done, kept)
         await inlet.acknowledge([delivery for delivery, _ in done])
         for delivery, disposition in done:
             self._count(delivery, disposition)
-        if error is not None:
-            raise error
 
     async def give_back(self, inlet: Inlet, deliveries: Sequence[Delivery]) -> None:
         """Give back unworked. What RabbitMQ has delivered many times already is not left to its limit.
@@ -97,28 +112,21 @@ class Settlement:
                 await self.settle(inlet, [(item, verdict) for item in spent])
         await inlet.release(deliveries)
 
-    async def _publish(self, final: Sequence[Settled]) -> tuple[set[int], WabusError | None]:
-        """Publish the copies; returns those (ids of deliveries) given up in the end, and why."""
-        left = {id(item[0]): copy for item in final if (copy := copy_of(*item)) is not None}
-        patience = Patience(self._durations)
-        while left:
-            outcomes = await self._publisher.publish(list(left.values()))
-            errors = {key: error for key, error in zip(left, outcomes, strict=True) if error is not None}
-            left = {key: left[key] for key in errors}
-            if not left:
-                break
-            error = next(iter(errors.values()))
+    async def _publish(self, final: Sequence[Settled]) -> dict[int, WabusError]:
+        """Publish the copies; gives those (ids of deliveries) that were not taken, each with the reason."""
+        copies = {id(item[0]): copy for item in final if (copy := copy_of(*item)) is not None}
+        if not copies:
+            return {}
+        outcomes = await self._publisher.publish(list(copies.values()))
+        errors = {key: error for key, error in zip(copies, outcomes, strict=True) if error is not None}
+        if errors:
             logger.warning(
                 "%d copies for retry tiers or dead letters wait: %s",
-                len(left),
-                error,
+                len(errors),
+                next(iter(errors.values())),
                 extra=fields(operation=Operation.PUBLISHING),
             )
-            try:
-                await patience.wait(error)
-            except WabusError as last:
-                return set(left), last
-        return set(), None
+        return errors
 
     async def _forget_rows(self, done: Sequence[Settled], kept: set[UUID]) -> None:
         """No row for what is handled. A copy of what is deferred again names the row that is kept."""

@@ -11,7 +11,7 @@ import pytest
 from aio_pika.abc import AbstractIncomingMessage
 
 from shared.amqp.declare import declare_topology
-from shared.amqp.topology import build_topology
+from shared.amqp.topology import DLX, build_topology
 from shared.errors import StoreUnavailable
 from shared.postgres.database import Database
 from tests.integration.test_inbound_resolver import enriched, message, send
@@ -117,6 +117,27 @@ async def test_a_cut_connection_to_rabbitmq_loses_nothing(cluster: Cluster) -> N
             proxy.cut()
         await until(lambda: len({item["wamid"] for item in enriched(cluster)}) == 250)
     assert await cluster.depth("dlq-handler") == 0
+
+
+async def test_a_dead_letter_that_is_not_taken_waits_alone(
+    cluster: Cluster, caplog: pytest.LogCaptureFixture
+) -> None:
+    """With production's batches: one of them would wait for a full second one beside it."""
+    waits = "copies for retry tiers or dead letters wait"
+    full = await cluster.channel.declare_queue(
+        "test.full", arguments={"x-max-length": 1, "x-overflow": "reject-publish"}
+    )
+    await cluster.channel.default_exchange.publish(aio_pika.Message(b"{}"), full.name)
+    await full.bind(DLX, "#")
+    async with cluster.running("inbound-resolver", BATCH_SIZE="150"):
+        await cluster.publish("wa.inbound", "4917", b"no JSON")
+        await until(lambda: caplog.text.count(waits) >= 2)
+        for number in range(1, 6):
+            await send(cluster, message(number))
+            await until(lambda number=number: len(enriched(cluster)) == number)  # type: ignore[misc]
+        assert "dead as invalid_payload" not in caplog.text
+        await full.delete(if_empty=False)
+        await until(lambda: "dead as invalid_payload" in caplog.text)
 
 
 async def test_redelivered_messages_keep_each_customers_order(cluster: Cluster) -> None:

@@ -38,7 +38,12 @@ class Worker:
     servers: tuple[Proxy, Proxy]
 
     def settle(self, disposition: Disposition) -> "asyncio.Task[None]":
-        return asyncio.create_task(self.settlement.settle(self.inlet, [(self.delivery, disposition)]))
+        return asyncio.create_task(self._settle(disposition))
+
+    async def _settle(self, disposition: Disposition) -> None:
+        late = await self.settlement.settle(self.inlet, [(self.delivery, disposition)])
+        if late:
+            await self.settlement.see_through(self.inlet, late)
 
 
 @asynccontextmanager
