@@ -39,7 +39,7 @@ async def test_dead_letters_go_back_by_themselves_as_there_is_room(conn: Connect
     for _ in range(ROOM + 5):
         await insert(conn, "dead_letter_queue", reason="database_error", raw_body=b"x" * MIB)
 
-    due = await conn.fetch(LETTERS["due_by_themselves"], timedelta(0), 3, 50, CLAIMED_BYTES)
+    due = await conn.fetch(LETTERS["due_by_themselves"], timedelta(0), 3, 50, CLAIMED_BYTES, [])
 
     assert len(due) == ROOM
 

@@ -52,6 +52,7 @@ WAMIDS: Final = [f"wamid.{n}" for n in range(500_001, 500_011)]
 CUSTOMERS: Final = [str(49151000000000 + n) for n in range(50_001, 50_011)]
 NUMBERS: Final = [str(1000 + n % 10) for n in range(50_001, 50_011)]
 NEW_CUSTOMERS: Final = [str(49161000000000 + n) for n in range(10)]
+NEWEST: Final = [row_id(n) for n in range(999_991, 1_000_001)]
 BULK: Final = [row_id(n) for n in range(999_401, 999_411)]
 BULK_CUSTOMERS: Final = [str(49151000000000 + n) for n in range(999_401, 999_411)]
 ONES: Final = [1] * 10
@@ -227,7 +228,7 @@ PER_MESSAGE: Final = (
         NOTHING,
         rows=100,
     ),
-    _measured(_DEFERRAL, "put_off", QUEUED, NOTHING, "earlier_message", rows=100),
+    _measured(_DEFERRAL, "put_off", NEWEST, NOTHING, "earlier_message", rows=100),
     _measured(_DEFERRAL, "remove", DEFERRED, rows=20),
     _measured(_DEFERRAL, "unclaim", DEFERRED, rows=20),
     _measured(_DEFERRAL, "release_followers", NUMBERS, CUSTOMERS, ["reply"] * 10, rows=30),

@@ -88,7 +88,7 @@ from (select n, now() - interval '8 days 1 hour' * (500000 - n) / 500000 - inter
 
 -- name: deferred_messages
 -- 500 customers have 300 each behind an earlier message; numbers that work have 30,000 due each, one that
--- is paused has ten times as many. 300 are ambiguous.
+-- is paused has ten times as many. 300 are ambiguous. The ten newest messages are not deferred.
 insert into deferred_messages
     (id, queue, exchange, routing_key, body, headers, reason, not_before, message_id, message_seq, phone_number_id,
      customer, lane)
@@ -96,7 +96,7 @@ select row_id(n), 'outbound-sender', 'wa.outbound', 'reply.1', '{}', '{"correlat
        case reason when 'ambiguous' then now() + interval '1 hour' * (n - 120000) / 300000
                    when 'earlier_message' then null
                    else now() - interval '1 hour' * n / 600000 end,
-       case when n between 240001 and 300000 then row_id(n + 700000) when reason = 'ambiguous' then row_id(n) end,
+       case when n between 240001 and 299990 then row_id(n + 700000) when reason = 'ambiguous' then row_id(n) end,
        600001 - n, case when n > 300000 then '1009' else (1000 + n % 10)::text end,
        (49151000050000 + n % 1000)::text, 'reply'
 from (select n, case when n > 300000 or n % 10 = 9 then 'number_paused'

@@ -13,7 +13,7 @@ _SAFE: Final = (
 )
 _SETTLEMENT: Final = "shared/consuming/settlement.py"
 _ACK: Final = "        await inlet.acknowledge([delivery for delivery, _ in final])\n"
-_PUBLISH: Final = "        left, error = await self._publish(final)\n"
+_PUBLISH: Final = "        errors = await self._publish(final)\n"
 _DEFER: Final = (
     "        kept, refused = await self._defer([item for item in final if isinstance(item[1], Defer)])\n"
 )
@@ -38,8 +38,8 @@ MUTATIONS: Final = (
     Mutation(
         "a refused copy counts as published",
         _SETTLEMENT,
-        "left = {key: left[key] for key in errors}",
-        "left = {}",
+        "        return errors\n",
+        "        return {}\n",
         "2.2 publishes are confirmed before the acknowledgement",
         (_SAFE,),
     ),

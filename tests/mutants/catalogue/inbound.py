@@ -62,12 +62,23 @@ MUTATIONS: Final = (
     Mutation(
         "a copy is acked before its publication",
         "workers/inbound_resolver/resolver.py",
-        "waiting = {inbound.message.wamid for inbound in others}",
-        "waiting: set[str] = set()",
+        "done = {inbound.message.wamid for inbound in ours} - elsewhere",
+        "done = {inbound.message.wamid for inbound in ready}",
         "3.2 acked only once published_at is set",
         (
             "tests/e2e/test_crashes_of_the_resolver.py::"
             "test_a_copy_is_not_acknowledged_while_another_replica_publishes_its_message",
+        ),
+    ),
+    Mutation(
+        "two handlings of one process publish the same message",
+        "workers/inbound_resolver/resolver.py",
+        " if inbound.message.wamid not in self._in_hand]",
+        "]",
+        "3.2 published once, without Redis too",
+        (
+            "tests/integration/test_inbound_publication.py::"
+            "test_two_handlings_of_one_replica_publish_a_message_once_without_redis",
         ),
     ),
     Mutation(

@@ -48,7 +48,7 @@ MUTATIONS: Final = (
     ),
     Mutation(
         "the wait in the queue is not measured",
-        "shared/consuming/consumer.py",
+        "shared/consuming/handling.py",
         "wait.observe(max(0.0, now - delivery.published_at - 0.5))",
         "wait.observe(0.0)",
         _COUNTS,
