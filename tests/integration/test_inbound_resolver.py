@@ -207,17 +207,19 @@ async def test_an_enriched_message_that_reaches_no_queue_is_published_until_it_d
 ) -> None:
     queues = [await cluster.channel.get_queue(name) for name in (ENRICHED, cluster.listener)]
     async with cluster.running("inbound-resolver"):
+        await send(cluster, message(1))
+        await until(lambda: len(enriched(cluster)) == 1)  # a start binds anew
         for queue, key in zip(queues, (ENRICHED, "#"), strict=True):
             await queue.unbind(EVENTS, key)
         try:
-            await send(cluster, message(1))
+            await send(cluster, message(2))
             await until(lambda: "resolved messages wait to be published" in caplog.text)
             assert await _count(cluster, "message_tracking where published_at is null", 1)
         finally:
             for queue, key in zip(queues, (ENRICHED, "#"), strict=True):
                 await queue.bind(EVENTS, key)
-        await until(lambda: _count(cluster, "message_tracking where published_at is not null", 1))
-    assert await cluster.depth(ENRICHED) == 1
+        await until(lambda: _count(cluster, "message_tracking where published_at is not null", 2))
+    assert await cluster.depth(ENRICHED) == 2
 
 
 async def test_a_correlation_goes_through_its_message_not_the_last_one(cluster: Cluster) -> None:

@@ -460,3 +460,21 @@ async def _is_fresh(sender: Sender) -> bool:
 
 async def _is_accepted(sender: Sender) -> bool:
     return len(await sender.sandbox.messages()) == 1
+
+
+async def test_what_a_stall_held_up_does_not_go_out_in_one_second(sender: Sender) -> None:
+    """Permits are given while no attempt can be stored, some 70 of them; then the sandbox counts."""
+    async with sender.running(WHATSAPP_NUMBER_MPS="40"):
+        async with sender.cluster.conn.transaction():
+            await sender.cluster.conn.execute("lock table send_attempts in exclusive mode")
+            for n in range(100):
+                await sender.ask(text(f"c{n}", customer=f"4917000{n:05d}"))
+            await until(lambda: has_in_hand(sender.cluster))
+            await asyncio.sleep(3)
+        await until(lambda: _are_accepted(sender, 100))
+
+    assert (await sender.sandbox.stats())["max_sends_per_second"][NUMBER] < 55
+
+
+async def _are_accepted(sender: Sender, count: int) -> bool:
+    return len(await sender.sandbox.messages()) == count

@@ -2,10 +2,11 @@
 
 Owns how many messages of a number and lane ask for a permit at once: those behind them are merely in line,
 and their time does not run. How long that line may get is `shares`; the rates themselves are
-`shared.coordination.rate`.
+`shared.coordination.rate`. Owns, too, that permits which a stall held up do not go out together.
 """
 
 import asyncio
+import time
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
@@ -18,6 +19,10 @@ from workers.outbound_sender.message import Outgoing
 
 #: Enough that the next one asks as soon as one is granted, and customers at their own limit block nobody.
 _MOST_ASKING: Final = 64
+#: Requests begin at this share of what the platform allows (more than permits are given), and so many
+#: seconds' worth of them may begin together.
+_OF_ALLOWED: Final = 0.94
+_AT_ONCE_S: Final = 0.02
 #: Numbers whose rate is kept at hand: it is asked for with each message.
 _RATES_KEPT: Final = 1000
 
@@ -30,6 +35,26 @@ class _Line:
     asking: asyncio.Semaphore
 
 
+class RequestSpacing:
+    """When the requests of one number begin: evenly, and hardly more in a second than the platform allows it.
+
+    A permit is counted when it is given. Between that and the request lie a commit and whatever the machine
+    does meanwhile, and what was given over some seconds would begin in one. Each process keeps it for itself.
+    """
+
+    def __init__(self, mps: float) -> None:
+        self._interval_s = 1 / (mps * _OF_ALLOWED)
+        self._next_at = 0.0
+        self._turn = asyncio.Lock()
+
+    async def begin(self) -> None:
+        """Wait until a request may begin; who comes first goes first. What was not used is not saved up."""
+        async with self._turn:
+            if (wait_s := self._next_at - _AT_ONCE_S - time.monotonic()) > 0:
+                await asyncio.sleep(wait_s)
+            self._next_at = max(self._next_at, time.monotonic()) + self._interval_s
+
+
 class Pacer:
     """Hands out permits to send."""
 
@@ -38,6 +63,7 @@ class Pacer:
         self._settings = settings
         self._durations = durations
         self._lines: dict[tuple[str, str], _Line] = {}
+        self._spacings: dict[str, RequestSpacing] = {}
         #: What a number may send a second.
         self.rate = lru_cache(_RATES_KEPT)(self._rate)
 
@@ -47,6 +73,13 @@ class Pacer:
         async with line.asking:
             answer = await self._limiter.wait(message.number, message.customer, message.lane, line.mps)
         return answer if isinstance(answer, TooLong) else None
+
+    async def begin(self, number: str) -> None:
+        """Wait, with a permit in hand, until the request may begin."""
+        spacing = self._spacings.get(number)
+        if spacing is None:
+            spacing = self._spacings[number] = RequestSpacing(self._settings.number(number).mps)
+        await spacing.begin()
 
     def _rate(self, number: str) -> float:
         return rate_of(self._settings.number(number).mps, self._durations)

@@ -118,6 +118,7 @@ class Sending:
         """Make the claimed attempt. None: the message goes on at once with another one."""
         attempt = claimed.claim.attempt
         body = encode_body(message.payload, message.customer, callback_data(message.id, attempt))
+        await self._pacer.begin(message.number)
         started = time.perf_counter()
         answer = await self._api.send(message.number, body, claimed.at)
         duration_s = time.perf_counter() - started
