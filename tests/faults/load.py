@@ -6,13 +6,14 @@ is recorded is accepted by the time the load is over.
 
 import asyncio
 from contextlib import suppress
+from dataclasses import replace
 from typing import Final
 
 from aio_pika.abc import AbstractIncomingMessage
 
 from deploy.demo.agents import Agents
 from deploy.demo.customers import Cast, make_cast
-from deploy.demo.day import Day
+from deploy.demo.day import LOCKED_NUMBER, Day
 from deploy.demo.echo import Echo
 from deploy.demo.gateway import AgentGateway
 from deploy.demo.invariants.evidence import Outage
@@ -51,13 +52,13 @@ class Load:
     def __init__(
         self, day: Day, wire: SteadyWire, record: Record, echo: Echo, group: asyncio.TaskGroup
     ) -> None:
-        self.cast: Cast = make_cast(day)
+        self.cast = _with_faults_of_the_rig_only(make_cast(day))
         self._known = {customer.wa_id for customer in self.cast.customers}
         self._wire = wire
         self._player = Player(day, self.cast, wire, record, _kill_nobody)
         self._agents = Agents(wire, record, echo, self.cast.customers, day.seed, group)
         self._gateway = AgentGateway(wire, record, self._take_conversation)
-        record.opted_out = self.cast.opted_out
+        record.opted_out, record.too_long = self.cast.opted_out, self.cast.too_long
 
     @property
     def agents_at_work(self) -> int:
@@ -87,3 +88,9 @@ class Load:
 
 async def _kill_nobody(worker: str) -> Outage:
     raise AssertionError(f"the day of a fault rig kills nobody, not {worker}")
+
+
+def _with_faults_of_the_rig_only(cast: Cast) -> Cast:
+    """Without the customers who have a number paused or stand behind a firewall: that is for the schedule."""
+    customers = [item for item in cast.customers if item.number != LOCKED_NUMBER and not item.is_blocked]
+    return replace(cast, customers=tuple(customers), bystanders=())

@@ -14,6 +14,7 @@ from uuid import uuid4
 
 import pytest
 import requests
+from aio_pika import Message
 
 from schema.migrator import latest_version
 from shared.amqp.delivery import Delivery
@@ -273,6 +274,7 @@ async def test_a_full_queue_of_enriched_messages_kills_none_however_long_it_last
     full = await cluster.channel.declare_queue(
         "test.full", arguments={"x-max-length": 1, "x-overflow": "reject-publish"}
     )
+    await cluster.channel.default_exchange.publish(Message(b"{}"), full.name)
     await full.bind("wa.events", "inbound.enriched")
     async with cluster.running("inbound-resolver"):
         await send(cluster, 1)
