@@ -203,3 +203,36 @@ def test_a_body_is_json_as_long_as_it_can_be_told_inside_of_a_list_of_letters(
     assert (text is not None) is is_json
     if text is not None:
         orjson.dumps({"dead_letters": [{"original_payload": orjson.loads(text)}]})
+
+
+def failed(message_id: str = "01a218f6-7b82-7b57-a38b-2ce9eac11c2f", **changes: Any) -> Delivery:
+    """The dead letter of an outbound message that failed."""
+    named = {
+        "x-wabus-source-queue": "outbound-sender",
+        "x-wabus-reason": "send_rejected",
+        "x-wabus-message-id": message_id,
+    }
+    return delivery(OURS | named | changes.pop("headers", {}), routing_key="outbound-sender", **changes)
+
+
+def test_a_message_that_failed_is_one_dead_letter_whichever_of_its_deliveries_tells_of_it() -> None:
+    first = failed()
+    of_its_copy = failed(
+        message_id=first.headers["x-wabus-message-id"], headers={"x-idempotency-key": "other"}
+    )
+
+    assert key(replace(of_its_copy, message_id="m2")) == key(first)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        failed(message_id="01a218f6-7693-7044-a2c4-62b7977d188b"),
+        failed(body=b'{"another": 1}'),
+        failed(headers={"x-replay-of": "8e929160-c35a-4f7f-9447-56afc86d3202"}),
+        failed(headers={"x-wabus-reason": "send_ambiguous"}),
+        failed(headers={"x-wabus-source-queue": "status-updater"}),
+    ],
+)
+def test_another_failure_is_another_dead_letter(other: Delivery) -> None:
+    assert key(other) != key(failed())

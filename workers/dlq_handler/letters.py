@@ -9,7 +9,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 from shared.amqp.delivery import (
     ATTEMPTS,
@@ -23,7 +23,7 @@ from shared.amqp.delivery import (
     SOURCE_QUEUE,
     Delivery,
 )
-from shared.amqp.topology import DLX, STATUS_UPDATER
+from shared.amqp.topology import DLX, LANES, STATUS_UPDATER
 from shared.consuming.headers import KEY_SEPARATOR, MADE_KEY, correlation_of
 from shared.ids import read_uuid
 from shared.payloads import InvalidPayload, StatusUpdate, decode
@@ -61,9 +61,12 @@ def read_letter(delivery: Delivery, reader: str) -> DeadLetter:
     """
     death = read_death(delivery)
     rejection = _rejection_key(delivery, death)
+    message_id = read_uuid(delivery.headers.get(MESSAGE_ID))
     return DeadLetter(
         id=uuid4(),
-        dedupe_key=rejection or _dedupe_key(delivery, death, reader),
+        dedupe_key=rejection
+        or _failure_key(delivery, death, message_id)
+        or _dedupe_key(delivery, death, reader),
         source_queue=death.source_queue,
         exchange=death.exchange,
         routing_key=death.routing_key,
@@ -73,7 +76,7 @@ def read_letter(delivery: Delivery, reader: str) -> DeadLetter:
         headers={name: value for name, value in delivery.headers.items() if name != DELIVERY_COUNT},
         attempts=int(death.attempts),
         correlation_id=correlation_of(delivery),
-        message_id=read_uuid(delivery.headers.get(MESSAGE_ID)),
+        message_id=message_id,
         replay_of=read_uuid(delivery.headers.get(REPLAY_OF)),
         publish_id=None if rejection else _publish_id(delivery),
     )
@@ -180,6 +183,20 @@ def _rejection_key(delivery: Delivery, death: Death) -> str | None:
         return None
     event = event_of(update, death.routing_key, correlation_of(delivery))
     return rejection_key(event, read_uuid(delivery.headers.get(REPLAY_OF)))
+
+
+def _failure_key(delivery: Delivery, death: Death, message_id: UUID | None) -> str | None:
+    """The key of an outbound message that failed; None for any other death.
+
+    It fails once, though it came twice: where its worker ended before it told of the death, each of its
+    deliveries tells of it. The body stands in it, too: a publisher may have written our header.
+    """
+    if message_id is None or death.key is None or death.source_queue not in LANES:
+        return None
+    digest = hashlib.sha256(delivery.body)
+    for part in (message_id, death.reason, death.source_queue, delivery.headers.get(REPLAY_OF, "")):
+        digest.update(f"\0{part}".encode("utf-8", "replace"))
+    return f"failed{SEPARATOR}{digest.hexdigest()}"
 
 
 def _publish_id(delivery: Delivery) -> str | None:

@@ -101,7 +101,7 @@ PERIODIC: Final = (
     _measured(_OUTBOX, "oldest_unmarked_s", rows=1),
     # The hour in which idleness begins holds one in 24; a bitmap comes upon each twice.
     _measured(_SCHEDULER, "find_idle", _DAY, 1000, None, None, rows=90_000, pages=45_000),
-    _measured(_SCHEDULER, "find_due_ambiguous", 200, 16 * MIB, rows=200),
+    _measured(_SCHEDULER, "find_due_ambiguous", 200, 16 * MIB, rows=600),
     _measured(_SCHEDULER, "lock_messages", AMBIGUOUS, rows=200),
     _measured(_SCHEDULER, "lock_ambiguous", AMBIGUOUS, rows=1200),
     _measured(_SCHEDULER, "reached_by_statuses", rows=4000),

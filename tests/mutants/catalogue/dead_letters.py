@@ -132,6 +132,14 @@ MUTATIONS: Final = (
         _UNIT,
     ),
     Mutation(
+        "each delivery of a failed message is a dead letter",
+        "workers/dlq_handler/letters.py",
+        "        or _failure_key(delivery, death, message_id)\n",
+        "",
+        "7.1 one dead letter of one failure",
+        ("tests/unit/test_dlq_letters.py",),
+    ),
+    Mutation(
         "an undecided message fails",
         _OUTBOUND,
         "    if message.undecided:\n        return Verdict.RECONCILE\n",
