@@ -31,7 +31,7 @@ KEEP_ALIVE: Final = KeepAlive()
 
 
 @dataclass(frozen=True, slots=True)
-class Address:
+class ServerAddress:
     """One address of `host`; a certificate is held against the name, not the address."""
 
     host: str
@@ -58,10 +58,10 @@ class Unreached(ConnectionError):  # noqa: N818 - says what happened, as the err
         return next(iter(answers), self if len(self.failures) > 1 else self.failures[0])
 
 
-async def resolve(hosts: Sequence[Host]) -> list[Address]:
+async def resolve(hosts: Sequence[Host]) -> list[ServerAddress]:
     """Every address of every host, in their order. Raises Unreached where no name can be resolved."""
     answers = await asyncio.gather(*(_look_up(*host) for host in hosts), return_exceptions=True)
-    addresses: dict[Address, None] = {}
+    addresses: dict[ServerAddress, None] = {}
     failures: list[Exception] = []
     for answer in answers:
         if isinstance(answer, Exception):
@@ -77,7 +77,7 @@ async def resolve(hosts: Sequence[Host]) -> list[Address]:
 
 async def first_to_answer(
     hosts: Sequence[Host],
-    attempt: Callable[[Address], Awaitable[_Connected]],
+    attempt: Callable[[ServerAddress], Awaitable[_Connected]],
     within_s: float,
     refusals: tuple[type[Exception], ...] = (),
     first: int = 0,
@@ -111,7 +111,7 @@ async def first_to_answer(
     raise Unreached(failures)
 
 
-async def open_socket(address: Address, keep_alive: KeepAlive = KEEP_ALIVE) -> socket.socket:
+async def open_socket(address: ServerAddress, keep_alive: KeepAlive = KEEP_ALIVE) -> socket.socket:
     """A connected socket, whose other end cannot fall silent for long without its being noticed."""
     opened = socket.socket(address.family, socket.SOCK_STREAM)
     try:
@@ -125,14 +125,14 @@ async def open_socket(address: Address, keep_alive: KeepAlive = KEEP_ALIVE) -> s
     return opened
 
 
-async def _look_up(host: str, port: int) -> list[Address]:
+async def _look_up(host: str, port: int) -> list[ServerAddress]:
     loop = asyncio.get_running_loop()
     try:
         found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP)
     except (OSError, ValueError) as error:  # a label that no name may have is a UnicodeError
         why = error.strerror if isinstance(error, OSError) else "no name can be like that"
         raise OSError(f"{host} cannot be resolved ({why})") from None
-    return [Address(host, port, family, sockaddr) for family, _, _, _, sockaddr in found]
+    return [ServerAddress(host, port, family, sockaddr) for family, _, _, _, sockaddr in found]
 
 
 def _keep_alive(opened: socket.socket, keep_alive: KeepAlive) -> None:

@@ -13,7 +13,7 @@ from aiormq.exceptions import AMQPError
 from pamqp.common import FieldTable
 from yarl import URL
 
-from shared.addresses import Address, Unreached, first_to_answer, open_socket
+from shared.addresses import ServerAddress, Unreached, first_to_answer, open_socket
 from shared.server_urls import UrlSource, current_url, read_server_url, with_host
 
 #: All addresses together.
@@ -56,7 +56,7 @@ class _HeardReader(asyncio.StreamReader):
 class _OneAddress(TransportFactory):
     """The transport of aiormq, to one address whatever the name resolves to."""
 
-    def __init__(self, address: Address) -> None:
+    def __init__(self, address: ServerAddress) -> None:
         self._address = address
         self.reader: _HeardReader | None = None
 
@@ -79,7 +79,7 @@ class _OneAddress(TransportFactory):
 class ServerConnection(aio_pika.Connection):
     """An open connection, to one address, that knows whether its server has fallen silent."""
 
-    def __init__(self, url: URL, address: Address, client_properties: FieldTable) -> None:
+    def __init__(self, url: URL, address: ServerAddress, client_properties: FieldTable) -> None:
         super().__init__(url, client_properties=client_properties)
         self._transport_factory = _OneAddress(address)
         self._heartbeat_s = int(url.query["heartbeat"])
@@ -108,7 +108,7 @@ async def open_connection(
     """
     url = current_url(source)
 
-    async def attempt(address: Address) -> ServerConnection:
+    async def attempt(address: ServerAddress) -> ServerConnection:
         one = URL(with_host(url, address.host, address.port))
         if "heartbeat" not in one.query:
             one = one.update_query(heartbeat=HEARTBEAT_S)

@@ -15,7 +15,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import AuthenticationError, RedisError
 from redis.exceptions import ConnectionError as RedisConnectionError
 
-from shared.addresses import Address, Host, first_to_answer, open_socket
+from shared.addresses import Host, ServerAddress, first_to_answer, open_socket
 from shared.server_urls import ServerUrl, read_server_url, sentinel_service, with_host
 
 #: Connections of one process; calls beyond them wait within their own deadline.
@@ -23,7 +23,7 @@ _MAX_CONNECTIONS: Final = 32
 #: Of a connection's time, what the Sentinels have to name the primary.
 _SENTINELS_SHARE: Final = 0.6
 
-_Reached: TypeAlias = tuple[Address, socket.socket]
+_Reached: TypeAlias = tuple[ServerAddress, socket.socket]
 _NO_LOGIN: Final[tuple[None, None]] = (None, None)
 
 
@@ -65,7 +65,7 @@ class _Route:
         return await self._open(self._hosts, self._within_s)
 
     async def _open(self, hosts: tuple[Host, ...], within_s: float) -> _Reached:
-        async def attempt(address: Address) -> _Reached:
+        async def attempt(address: ServerAddress) -> _Reached:
             return address, await open_socket(address)
 
         return await first_to_answer(hosts, attempt, within_s, first=self.turn)
@@ -87,7 +87,7 @@ class _SentinelRoute(_Route):
         primary = await first_to_answer(self._hosts, self._ask, asking_s, (RedisError,), self.turn)
         return await self._open((primary,), self._within_s - asking_s)
 
-    async def _ask(self, sentinel: Address) -> Host:
+    async def _ask(self, sentinel: ServerAddress) -> Host:
         for user, password in self._logins:
             route = _Route(((str(sentinel.sockaddr[0]), sentinel.port),), self._within_s)
             connection: Any = self._class(

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 
-class Clock:
+class DatabaseClock:
     """Until it is set it tells this machine's time."""
 
     def __init__(self) -> None:
@@ -28,4 +28,4 @@ class Clock:
         return datetime.fromtimestamp(self.time(), UTC)
 
 
-CLOCK: Final = Clock()
+CLOCK: Final = DatabaseClock()

@@ -13,7 +13,15 @@ from weakref import WeakSet
 
 import asyncpg
 
-from shared.addresses import KEEP_ALIVE, Address, Host, KeepAlive, Unreached, first_to_answer, open_socket
+from shared.addresses import (
+    KEEP_ALIVE,
+    Host,
+    KeepAlive,
+    ServerAddress,
+    Unreached,
+    first_to_answer,
+    open_socket,
+)
 from shared.errors import StoreUnavailable
 from shared.server_urls import UrlSource, current_url, read_server_url
 
@@ -159,7 +167,7 @@ class Connector:
                 return await self._sign_in(target, None)
         second_best: list[ServerConnection] = []
 
-        async def attempt(address: Address) -> ServerConnection:
+        async def attempt(address: ServerAddress) -> ServerConnection:
             connection = await self._sign_in(target, address)
             if target.writes is False or not await _is_read_only(connection):
                 return connection
@@ -179,7 +187,7 @@ class Connector:
                     connection.terminate()
         return chosen
 
-    async def _sign_in(self, target: _Target, address: Address | None) -> ServerConnection:
+    async def _sign_in(self, target: _Target, address: ServerAddress | None) -> ServerConnection:
         if not self._behind_pooler:
             try:
                 connection = await _connect(target, address, {**self._session, **target.session})
@@ -196,7 +204,7 @@ class Connector:
 
 
 async def _connect(
-    target: _Target, address: Address | None, session: Mapping[str, str], *, behind_pooler: bool = False
+    target: _Target, address: ServerAddress | None, session: Mapping[str, str], *, behind_pooler: bool = False
 ) -> ServerConnection:
     hosts = target.hosts if address is None else [(address.host, address.port)]
     connection: ServerConnection = await asyncpg.connect(
@@ -267,7 +275,7 @@ class _OneAddress:
     asyncpg keeps the name, and holds the server's certificate against it.
     """
 
-    def __init__(self, address: Address, keep_alive: KeepAlive) -> None:
+    def __init__(self, address: ServerAddress, keep_alive: KeepAlive) -> None:
         self._loop = asyncio.get_running_loop()
         self._address = address
         self._keep_alive = keep_alive

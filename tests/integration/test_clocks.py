@@ -13,7 +13,7 @@ from schema.migrator import latest_version
 from shared.durations import DURATIONS
 from shared.observability.health import WorkerState
 from shared.observability.metrics import Metrics
-from shared.payloads.clock import CLOCK, Clock
+from shared.payloads.clock import CLOCK, DatabaseClock
 from shared.postgres.database import Database
 from shared.running.process import WorkerProcess
 from shared.running.timekeeping import Timekeeping
@@ -87,7 +87,7 @@ async def test_a_wrong_clock_is_told_until_it_is_right(database_url: str) -> Non
 async def test_a_clock_that_is_set_is_carried_on_whatever_this_machines_does(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    clock = Clock()
+    clock = DatabaseClock()
     clock.set(1_000_000.0)
     monkeypatch.setattr(time, "time", lambda: 0.0)
     assert 1_000_000.0 <= clock.time() < 1_000_600.0

@@ -126,7 +126,9 @@ class Processes:
     def start_as_process_1(self, name: str, **environ: str) -> Program:
         """As a container does: in a namespace of its own. Where that is not allowed, the test is skipped."""
         if subprocess.run([*NAMESPACE, "true"], capture_output=True, check=False).returncode:
-            pytest.skip("no process may be made the first of a namespace here (unshare --fork --pid)")
+            pytest.skip(
+                "not run: no process may be made the first of a namespace here (unshare --fork --pid)"
+            )
         return self._start(FirstProcess, name, "workers", ["worker", name], environ)
 
     async def crash(self, name: str, point: CrashPoint, **environ: str) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from shared.addresses import KEEP_ALIVE, Address, Unreached, first_to_answer, open_socket, resolve
+from shared.addresses import KEEP_ALIVE, ServerAddress, Unreached, first_to_answer, open_socket, resolve
 
 
 @asynccontextmanager
@@ -35,7 +35,7 @@ def name_service(monkeypatch: pytest.MonkeyPatch, names: dict[str, list[str]]) -
     monkeypatch.setattr(socket, "getaddrinfo", look_up)
 
 
-async def greeting(address: Address) -> tuple[str, bytes]:
+async def greeting(address: ServerAddress) -> tuple[str, bytes]:
     opened = await open_socket(address)
     reader, writer = await asyncio.open_connection(sock=opened)
     try:
@@ -74,7 +74,7 @@ async def test_a_host_that_no_name_service_knows_leaves_the_next_one() -> None:
 async def test_the_address_to_begin_with_is_counted_round() -> None:
     tried: list[str] = []
 
-    async def refuse(address: Address) -> None:
+    async def refuse(address: ServerAddress) -> None:
         tried.append(address.host)
         raise OSError(f"{address.host} is no good")
 
@@ -87,7 +87,7 @@ async def test_the_address_to_begin_with_is_counted_round() -> None:
 
 
 async def test_what_a_server_says_tells_more_than_one_that_is_not_there() -> None:
-    async def attempt(address: Address) -> None:
+    async def attempt(address: ServerAddress) -> None:
         raise LookupError("wrong password") if address.port == 2 else ConnectionRefusedError("nobody")
 
     with pytest.raises(Unreached) as told:

@@ -26,7 +26,7 @@ Example:
 
 
 @dataclass(frozen=True, slots=True)
-class _Found:
+class _Excerpt:
     """Lines of the log, oldest first, and how many match."""
 
     lines: Sequence[asyncpg.Record]
@@ -51,11 +51,11 @@ def audit(
     """
     subjects = None if subject is None else _spellings(subject)
 
-    async def read(database: Database) -> _Found:
+    async def read(database: Database) -> _Excerpt:
         at = since.at if since else None
         age = timedelta(seconds=since.age_s) if since and since.age_s is not None else None
         rows = await database.fetch(_QUERIES["list"], at, age, actor, subjects, None if everything else limit)
-        return _Found(rows, rows[0]["total"] if rows else 0)
+        return _Excerpt(rows, rows[0]["total"] if rows else 0)
 
     found = run_on_database(read_settings(), read)
     if as_json:

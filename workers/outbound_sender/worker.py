@@ -1,5 +1,9 @@
 """Composition root of the outbound sender."""
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Self, TypeAlias
+
 from shared.amqp.delivery import Delivery
 from shared.amqp.topology import LANES
 from shared.consuming.collector import Collector
@@ -15,10 +19,11 @@ from workers.outbound_sender.chains import Chains
 from workers.outbound_sender.circuit_store import CircuitStore
 from workers.outbound_sender.claims import ClaimStore
 from workers.outbound_sender.cloud_api import CloudApi
+from workers.outbound_sender.intake import Candidate
 from workers.outbound_sender.intake_store import IntakeStore
 from workers.outbound_sender.pacing import Pacer
 from workers.outbound_sender.results import ResultStore
-from workers.outbound_sender.sender import Line, OutboundSender
+from workers.outbound_sender.sender import Line, OutboundSender, Taken
 from workers.outbound_sender.sending import Sending
 from workers.outbound_sender.shares import Shares
 from workers.outbound_sender.watch import Watch
@@ -35,49 +40,52 @@ _COLLECT_BUSY_S = 0.04
 #: Batches of deliveries taken in together.
 _BATCHES = 20
 
+_Intake: TypeAlias = Collector[Sequence[Candidate], Taken]
+
+
+@dataclass(frozen=True, slots=True)
+class _Stores:
+    """What claims, results and the watch stand on."""
+
+    claims: ClaimStore
+    results: ResultStore
+
+    @classmethod
+    def of(cls, kit: Kit) -> Self:
+        settings, durations = kit.settings, kit.durations
+        configured = {settings.whatsapp_phone_number_id, *settings.whatsapp_numbers}
+        circuits = CircuitStore(kit.metrics, durations, configured)
+        rates = SharedRates(kit.redis, durations)
+        tracker = Tracker(kit.database, kit.outbox, kit.metrics, durations, rates)
+        return cls(
+            ClaimStore(kit.database, circuits, durations),
+            ResultStore(kit.database, tracker, circuits, kit.outbox, durations),
+        )
+
 
 def compose(kit: Kit) -> Worker:
     """Build the three lanes over one limiter, one HTTP client and one set of chains."""
-    _check_settings(kit.settings)
-    durations, metrics = kit.durations, kit.metrics
+    settings, durations, metrics = kit.settings, kit.durations, kit.metrics
+    _check_settings(settings)
     limiter = RateLimiter(
         kit.redis,
         observe_wait=lambda lane, seconds: metrics.rate_limit_wait.labels(lane).observe(seconds),
         durations=durations,
     )
-    pacer = Pacer(limiter, kit.settings, durations)
-    settings = kit.settings
-    circuits = CircuitStore(
-        metrics, durations, {settings.whatsapp_phone_number_id, *settings.whatsapp_numbers}
-    )
-    claim_store = ClaimStore(kit.database, circuits, durations)
-    tracker = Tracker(kit.database, kit.outbox, metrics, durations, SharedRates(kit.redis, durations))
-    result_store = ResultStore(kit.database, tracker, circuits, kit.outbox, durations)
-    chains, prefetch = Chains(), kit.settings.prefetch or _PREFETCH
+    pacer, stores = Pacer(limiter, settings, durations), _Stores.of(kit)
+    prefetch = settings.prefetch or _PREFETCH
     shares = {queue: Shares(min(_HANDS, prefetch), prefetch, pacer.rate, durations) for queue in LANES}
 
     def linger_s() -> float:
         return _COLLECT_BUSY_S if any(lane.are_many for lane in shares.values()) else _COLLECT_S
 
-    claims = Collector(claim_store.claim, size=_COLLECT, linger_s=linger_s, flushes=2)
-    results = Collector(result_store.record, size=_COLLECT, linger_s=linger_s, flushes=3)
-    api = CloudApi(kit.settings, durations, kit.state.degraded)
+    claims = Collector(stores.claims.claim, size=_COLLECT, linger_s=linger_s, flushes=2)
+    results = Collector(stores.results.record, size=_COLLECT, linger_s=linger_s, flushes=3)
+    api = CloudApi(settings, durations, kit.state.degraded)
     sending = Sending(pacer, claims, api, results, metrics, durations)
-    admission = Admission(
-        IntakeStore(kit.database), kit.locks, kit.cache, metrics, kit.settings.whatsapp_phone_number_id
-    )
-    intakes = {
-        queue: Collector(
-            Line(admission, claim_store, chains, shares[queue], metrics).take,
-            size=_BATCHES,
-            linger_s=lambda: _COLLECT_S,
-            flushes=1,
-            ordered=True,
-        )
-        for queue in LANES
-    }
+    intakes = _intakes(kit, stores.claims, shares)
     watch = Watch(kit.database, kit.broker.queue_state, limiter, kit.state, metrics, durations)
-    hosts = kit.settings.media_url_allowed_hosts
+    hosts = settings.media_url_allowed_hosts
     return Worker(
         routes=tuple(
             Route(
@@ -97,6 +105,23 @@ def compose(kit: Kit) -> Worker:
         ),
         closers=(api.close,),
     )
+
+
+def _intakes(kit: Kit, claims: ClaimStore, shares: Mapping[str, Shares]) -> dict[str, _Intake]:
+    """One for each queue, over one admission and one set of chains."""
+    number = kit.settings.whatsapp_phone_number_id
+    admission = Admission(IntakeStore(kit.database), kit.locks, kit.cache, kit.metrics, number)
+    chains = Chains()
+    return {
+        queue: Collector(
+            Line(admission, claims, chains, shares[queue], kit.metrics).take,
+            size=_BATCHES,
+            linger_s=lambda: _COLLECT_S,
+            flushes=1,
+            ordered=True,
+        )
+        for queue in shares
+    }
 
 
 def _check_settings(settings: Settings) -> None:
