@@ -9,6 +9,7 @@ import asyncio
 import time
 from collections.abc import Callable, Sequence
 from contextlib import aclosing
+from math import inf
 from random import Random
 
 from shared.amqp.delivery import Delivery, Inlet
@@ -82,7 +83,8 @@ class Consumer:
         self._draining = asyncio.Event()
         self._tasks = asyncio.TaskGroup()
         waiting = Work(self._work_in_line, self._give_up, inlet.release)
-        self._lines = Lines(order_key, waiting, durations.lock_patience_s, self._draining)
+        patience_s = durations.lock_patience_s if options.gives_up else inf
+        self._lines = Lines(order_key, waiting, patience_s, self._draining)
         inflight = metrics.inflight.labels(worker)
         self._late = LateCopies(settlement, inlet, gate, inflight, self._put_back)
         self.standing = Standing(inlet, state, durations, failing_since)

@@ -173,7 +173,9 @@ async def test_correlations_of_other_conversations_pass_a_locked_one(cluster: Cl
     assert await cluster.depth("dlq-handler") == 0
 
 
-async def test_dead_letters_of_other_messages_pass_a_locked_one_however_long(cluster: Cluster) -> None:
+async def test_dead_letters_of_other_messages_pass_a_locked_one_however_long(
+    cluster: Cluster, caplog: pytest.LogCaptureFixture
+) -> None:
     """It keeps its reason, and is neither retried nor given up: there is nowhere to give it up to."""
     cluster.durations = replace(cluster.durations, lock_patience_s=0.5)
     ids = []
@@ -193,6 +195,7 @@ async def test_dead_letters_of_other_messages_pass_a_locked_one_however_long(clu
             await until(lambda: are_stored(19))
             await asyncio.sleep(3 * cluster.durations.lock_patience_s)
             assert await are_stored(19)
+            assert "is retried" not in caplog.text
         await until(lambda: are_stored(20))
     failed = "select count(*) from message_tracking where status = 'failed' and error_code = 'send_rejected'"
     assert await cluster.conn.fetchval(failed) == 20
