@@ -7,6 +7,7 @@ last.
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from functools import partial
 
 import pytest
 
@@ -78,6 +79,23 @@ async def test_other_customers_do_not_wait_for_one_who_gets_hundreds(fair: Sende
     assert len(sent) <= DURATIONS.pair_burst + 1
 
 
+async def test_who_comes_later_waits_behind_the_first_of_a_customer_at_its_limit(fair: Sender) -> None:
+    one, later = "495555555000", 4
+    environ = {"WHATSAPP_API_URL": fair.url, "WHATSAPP_NUMBER_MPS": "80"}
+
+    async with fair.cluster.running("outbound-sender", **environ):
+        for place in range(DURATIONS.pair_burst):
+            await ask(fair, B, f"burst-{place:03}", one)
+        await until(lambda: _has_got(fair, one, DURATIONS.pair_burst))
+        asked = DURATIONS.pair_burst
+        while len(await fair.deferred()) <= later:
+            asked += 1
+            await ask(fair, B, f"later-{asked:03}", one)
+            await until(partial(_is_sent_or_put_off, fair, one, asked))
+
+    assert await fair.deferred() == ["rate_limit", *["earlier_message"] * later]
+
+
 async def ask(sender: Sender, number: str, name: str, customer: str) -> None:
     message = {"client_message_id": name, "wa_id": customer, "phone_number_id": number, "message_text": "hi"}
     await sender.ask(message)
@@ -112,6 +130,14 @@ async def _is_due_alone(sender: Sender, customer: str) -> bool:
     due = "select count(*) from deferred_messages where customer = $1 and not_before is not null"
     found: int = await sender.cluster.conn.fetchval(due, customer)
     return found == 1
+
+
+async def _has_got(sender: Sender, customer: str, count: int) -> bool:
+    return len(await sender.sandbox.messages(customer)) >= count
+
+
+async def _is_sent_or_put_off(sender: Sender, customer: str, asked: int) -> bool:
+    return len(await sender.sandbox.messages(customer)) + len(await sender.deferred()) >= asked
 
 
 async def _is_put_off(sender: Sender, count: int) -> bool:

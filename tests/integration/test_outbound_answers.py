@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
+from shared.durations import DURATIONS
 from tests.support.rows import add_mapping, add_message, insert
 from tests.support.sending import NUMBER, PATIENT, Sender, text
 from tests.support.waiting import until
@@ -255,7 +256,8 @@ async def test_refusals_never_open_the_breaker(sender: Sender) -> None:
             await sender.ask(text(f"c{place}", ending("907", f"4917000{place}000")))
         for place in range(8):
             await sender.until_status("failed", f"c{place}")
-    assert await sender.cluster.conn.fetchval("select count(*) from circuit_breakers") == 0
+    breakers = await sender.cluster.conn.fetch("select service, state, failures from circuit_breakers")
+    assert [tuple(row) for row in breakers] == [(NUMBER, "closed", 0)]
 
 
 async def test_numbers_that_publishers_invent_share_one_breaker(sender: Sender) -> None:
@@ -279,6 +281,29 @@ async def test_numbers_that_publishers_invent_share_one_breaker(sender: Sender) 
             await until(lambda: _is_unknown(sender, "closed"))
             for place in range(20):
                 await sender.until_status("sent", f"c{place}")
+    taken_by_the_platform = {f"invented-{place}" for place in range(20)}
+    assert await _are_breakers(sender, {NUMBER, "2002", "3003", UNKNOWN_NUMBERS} | taken_by_the_platform)
+
+
+async def test_known_numbers_do_not_wait_for_the_breaker_of_those_that_nobody_knows(sender: Sender) -> None:
+    """Known by the settings, by a message that the platform took, by an operator; none ever failed."""
+    conn = sender.cluster.conn
+    await add_message(
+        conn, mapping_id=await add_mapping(conn, phone_number_id="2002"), status="sent", wamid="wamid.1"
+    )
+    await insert(conn, "business_numbers", phone_number_id="3003")
+    sender.cluster.durations = replace(PATIENT, breaker_open_s=600.0)
+    await sender.sandbox.change(fault={"code": 131016, "http_status": 500})
+    async with sender.running():
+        for place in range(DURATIONS.breaker_failures):
+            await sender.ask(text(f"c{place}", ending(f"{place:03}"), phone_number_id=f"invented-{place}"))
+        await until(lambda: _is_unknown(sender, "open"))
+        await sender.sandbox.change(fault=None)
+
+        for number in (NUMBER, "2002", "3003"):
+            await sender.ask(text(f"c{number}", phone_number_id=number))
+            await sender.until_status("sent", f"c{number}")
+
     assert await _are_breakers(sender, {NUMBER, "2002", "3003", UNKNOWN_NUMBERS})
 
 

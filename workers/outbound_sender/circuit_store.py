@@ -58,13 +58,17 @@ class CircuitStore:
         if not healths:
             return
         failing = {number for number, said in healths.items() if not all(one.answered for one in said)}
-        if failing:
-            await connection.execute(
-                _QUERIES["ensure_circuits"], sorted(failing), self._configured, UNKNOWN_NUMBERS
-            )
+        found = await self._find(connection, healths)
+        strangers = [row for row in found if row["service"] == UNKNOWN_NUMBERS]
+        if strangers:
+            known = await self._ensure(connection, [row["number"] for row in strangers])
+            # An answer is also for those whose breaker let it go; a failure is its own number's alone.
+            found = [
+                known[row["number"]] if row["number"] in failing & known.keys() else row for row in found
+            ]
         said: dict[str, list[Health]] = {}
         touched = set()
-        for row in await connection.fetch(_QUERIES["find_circuits"], sorted(healths), UNKNOWN_NUMBERS):
+        for row in found:
             said.setdefault(row["service"], []).extend(healths[row["number"]])
             if row["disturbed"] or row["number"] in failing:
                 touched.add(row["service"])
@@ -72,6 +76,23 @@ class CircuitStore:
             return
         for service, circuit in (await self.lock(connection, touched)).items():
             await self._note(connection, service, circuit, said[service])
+
+    async def services(self, connection: Connection, numbers: Iterable[str]) -> dict[str, str]:
+        """Which breaker lets whom go."""
+        found = await self._find(connection, numbers)
+        if strangers := [row["number"] for row in found if row["service"] == UNKNOWN_NUMBERS]:
+            found += (await self._ensure(connection, strangers)).values()
+        return {row["number"]: row["service"] for row in found}
+
+    async def _find(self, connection: Connection, numbers: Iterable[str]) -> list[Any]:
+        return list(await connection.fetch(_QUERIES["find_circuits"], sorted(numbers), UNKNOWN_NUMBERS))
+
+    async def _ensure(self, connection: Connection, strangers: Sequence[str]) -> dict[str, Any]:
+        """What has no breaker of its own gets one as soon as something but a message speaks of it: it must
+        not wait for the trouble of numbers that nobody knows. Returns what is found of them then.
+        """
+        await connection.execute(_QUERIES["ensure_circuits"], strangers, self._configured, UNKNOWN_NUMBERS)
+        return {row["number"]: row for row in await self._find(connection, strangers)}
 
     async def _note(
         self, connection: Connection, service: str, circuit: Circuit, said: Sequence[Health]

@@ -47,10 +47,9 @@ Verdict: TypeAlias = Claimed | NeedsPermit | Done | Hold | Withdraw | Fail
 
 @dataclass(frozen=True, slots=True)
 class _Facts:
-    """`service` names the breaker of its number, which unknown numbers share."""
+    """`circuit` of its number; one that has none yet is judged by that of the unknown ones at first."""
 
     gate: Gate
-    service: str
     circuit: Circuit
 
 
@@ -114,15 +113,17 @@ class ClaimStore:
     async def _pass_circuits(self, connection: Connection, cases: Sequence[_Case]) -> None:
         """Where a breaker is not closed, only its probes go; they are counted with its row locked."""
         guarded = [
-            (case, case.facts.service)
+            case
             for case in cases
             if isinstance(case.decision, Claim) and case.facts and case.facts.circuit.state != "closed"
         ]
         if not guarded:
             return
-        before = await self._circuits.lock(connection, {service for _, service in guarded})
+        services = await self._circuits.services(connection, {case.ask.message.number for case in guarded})
+        before = await self._circuits.lock(connection, set(services.values()))
         now = dict(before)
-        for case, service in guarded:
+        for case in guarded:
+            service = services[case.ask.message.number]
             admitted = admit(now.get(service, Circuit()), self._durations)
             if admitted is None:
                 case.decision = Hold("circuit_open", 0)
@@ -137,7 +138,7 @@ async def _read(connection: Connection, messages: Sequence[Outgoing]) -> dict[UU
     ids = [message.id for message in messages]
     expirations = [message.payload.expires_at for message in messages]
     rows = await connection.fetch(_QUERIES["read_gates"], ids, expirations, UNKNOWN_NUMBERS)
-    return {ids[row["place"] - 1]: _Facts(_gate_of(row), row["service"], circuit_of(row)) for row in rows}
+    return {ids[row["place"] - 1]: _Facts(_gate_of(row), circuit_of(row)) for row in rows}
 
 
 def _gate_of(row: Any) -> Gate:

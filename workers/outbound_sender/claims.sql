@@ -20,7 +20,7 @@ select given.place, tracked.status, mapping.phone_number_id as number,
              and earlier.seq < tracked.seq
              and (its_campaign.id is null or its_campaign.status = 'running')
        ) as earlier_waits,
-       coalesce(circuit.service, $3) as service, coalesce(circuit.state, 'closed') as state, coalesce(circuit.failures, 0) as failures,
+       coalesce(circuit.state, 'closed') as state, coalesce(circuit.failures, 0) as failures,
        coalesce(circuit.failed_messages, '{}') as failed_messages, coalesce(circuit.probes, 0) as probes,
        coalesce(extract(epoch from now() - circuit.opened_at), 0)::float8 as open_for_s,
        coalesce(extract(epoch from circuit.probes_until - now()), 0)::float8 as probe_lease_s

@@ -90,16 +90,18 @@ class Sending:
         """Send one message and say what becomes of its delivery. Raises StoreError.
 
         `needs_permit` False: it would not be sent as things stand, so it need not wait in line to be told.
+        Who gets no permit is judged without one: behind an earlier message it waits for that, not for a time.
         """
         while True:
-            if needs_permit and (refused := await self._pacer.wait(message)) is not None:
-                return put_off(message, refused)
-            verdict = await self._claims.submit(Ask(message, has_permit=needs_permit))
+            refused = await self._pacer.wait(message) if needs_permit else None
+            verdict = await self._claims.submit(Ask(message, has_permit=needs_permit and refused is None))
             match verdict:
                 case Claimed():
                     disposition = await self._attempt(message, verdict)
                     if disposition is not None:
                         return disposition
+                case NeedsPermit() if refused is not None:
+                    return put_off(message, refused)
                 case NeedsPermit():
                     needs_permit = True
                 case Done():
