@@ -1,5 +1,7 @@
 """Fixtures that every suite may use, and how property tests run."""
 
+import signal
+
 import pytest
 from hypothesis import HealthCheck, settings
 
@@ -41,5 +43,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Take the patience of this run."""
+    """Take the patience of this run. A shell's background job ignores Ctrl-C: what tests start must not."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     Patience.seconds = config.getoption("--patience") or Patience.seconds

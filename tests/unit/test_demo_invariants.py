@@ -155,9 +155,12 @@ def test_a_reply_that_the_platform_took_back_is_accepted_once_more() -> None:
     assert not outbound.replies_once(replace(good, events=GOOD.events)).is_kept
 
 
-def test_who_cannot_be_reached_with_the_template_may_die() -> None:
-    body = b'{"campaign_id":"spring","wa_id":"4917917"}'
-
+@pytest.mark.parametrize(
+    "body",
+    [b'{"campaign_id":"spring","wa_id":"4917917"}', b'{"wa_id": "4917917", "campaign_id": "spring"}'],
+    ids=["as it was published", "as PostgreSQL writes it"],
+)
+def test_who_cannot_be_reached_with_the_template_may_die(body: bytes) -> None:
     assert cluster.nothing_else_died(
         replace(GOOD, letters=[*GOOD.letters, DeadLetter(body, "send_rejected")])
     ).is_kept

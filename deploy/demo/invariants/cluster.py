@@ -2,6 +2,8 @@
 
 from collections import Counter
 
+import orjson
+
 from deploy.demo.invariants.evidence import Evidence
 from deploy.demo.invariants.verdict import Verdict, judge
 
@@ -24,17 +26,26 @@ def poison_is_dead(evidence: Evidence) -> Verdict:
 def nothing_else_died(evidence: Evidence) -> Verdict:
     """A good message dies of nothing."""
     expected = {death.body for death in evidence.deaths}
-    too_long = {f'"wa_id":"{wa_id}"'.encode() for wa_id in evidence.too_long}
     return judge(
         "no other message died",
         len(evidence.letters),
         (
             f"{letter.reason}: {letter.error}"
             for letter in evidence.letters
-            if letter.body not in expected
-            and not any(b'"campaign_id"' in letter.body and wa_id in letter.body for wa_id in too_long)
+            if letter.body not in expected and _campaign_recipient(letter.body) not in evidence.too_long
         ),
     )
+
+
+def _campaign_recipient(body: bytes) -> str | None:
+    """To whom a campaign's message goes, however its JSON is spaced; None: it is no such message."""
+    try:
+        message = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return None
+    if not isinstance(message, dict) or "campaign_id" not in message:
+        return None
+    return message.get("wa_id")
 
 
 def all_marked(evidence: Evidence) -> Verdict:
