@@ -143,6 +143,15 @@ async def one_customer(scene: Scene) -> int:
     return count
 
 
+async def one_by_one(scene: Scene) -> int:
+    """800 replies of number B itself to another customer, 20 each second."""
+    count = scene.sized(800)
+    for place in range(count):
+        await scene.pour([reply(B, f"single-{place}", 495555556000)])
+        await asyncio.sleep(1 / 20)
+    return count
+
+
 async def paused(scene: Scene) -> int:
     """60,000 replies behind number A, which is paused."""
     count = scene.sized(60_000)
@@ -181,7 +190,7 @@ async def refused(scene: Scene) -> int:
 _LASTS_S = {"burst": 140.0}
 Trouble = Callable[[Scene], Coroutine[None, None, int]]
 #: In this order: what one leaves, the next has beside it.
-TROUBLES: tuple[Trouble, ...] = (quiet, burst, one_customer, refused, paused, resumed)
+TROUBLES: tuple[Trouble, ...] = (quiet, burst, one_customer, one_by_one, refused, paused, resumed)
 
 
 async def measure(

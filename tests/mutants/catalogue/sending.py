@@ -14,6 +14,24 @@ _FAULTS: Final = "tests/integration/test_outbound_faults.py"
 
 MUTATIONS: Final = (
     Mutation(
+        "who gets no permit waits for a time of its own, whoever is before it",
+        "workers/outbound_sender/sending.py",
+        "verdict = await self._claims.submit(Ask(message, has_permit=needs_permit and refused is None))",
+        """if refused is not None:
+                return put_off(message, refused)
+            verdict = await self._claims.submit(Ask(message, has_permit=needs_permit))""",
+        "4.6 of each customer and lane only the first is due",
+        ("tests/e2e/test_fairness.py",),
+    ),
+    Mutation(
+        "known numbers wait for the breaker of those that nobody knows",
+        "workers/outbound_sender/circuit_store.py",
+        "found += (await self._ensure(connection, strangers)).values()",
+        "pass",
+        "4.5 a breaker is a number's own",
+        ("tests/integration/test_outbound_answers.py",),
+    ),
+    Mutation(
         "TLS to the Cloud API is not verified",
         "shared/http_client.py",
         "ssl=ssl.create_default_context(),",
