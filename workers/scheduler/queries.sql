@@ -116,15 +116,17 @@ where attempt.message_id = row.message_id and attempt.attempt = row.attempt
 delete from deferred_messages where id = any($1::uuid[]);
 
 -- name: find_forgotten
--- Messages past their retention that are still under way. One whose attempt is younger than $2 may be decided yet.
+-- Messages past their retention that are still under way. One whose attempt is younger than $2 may be decided yet: its
+-- attempts are looked up one by one, for of `not exists` the planner may read all of the last hour.
 select tracked.id
 from message_tracking as tracked
 where tracked.created_at < now() - $1::interval and tracked.direction = 'OUTBOUND'
   and (tracked.status = 'queued'
        or exists (select from deferred_messages as row where row.message_id = tracked.id))
-  and not exists (select from send_attempts as attempt
-                  where attempt.message_id = tracked.id and attempt.started_at > now() - $2::interval
-                    and (attempt.outcome is null or attempt.outcome = 'ambiguous'))
+  and (select true from send_attempts as attempt
+       where attempt.message_id = tracked.id and attempt.started_at > now() - $2::interval
+         and (attempt.outcome is null or attempt.outcome = 'ambiguous')
+       limit 1) is null
   and not exists (select from rows_set_aside where job = 'forgotten messages' and row_key = tracked.id::text)
 order by tracked.created_at
 limit $3;
@@ -220,16 +222,16 @@ where id = any(array(select id from status_events where received_at < now() - $1
                      order by received_at limit $2 for update skip locked));
 
 -- name: prune_attempts
--- Not of what is under way: without them nobody knows how often, and whether, it was sent.
+-- Not of what is under way: without them nobody knows how often, and whether, it was sent. By their places, for they
+-- are locked, and beside their keys the planner may read all that is old once more.
 delete from send_attempts
-where message_id = any(array(select message_id from send_attempts
-                             where started_at < now() - $1::interval
-                               and not exists (select from message_tracking as tracked
-                                               where tracked.id = message_id and tracked.status = 'queued')
-                               and not exists (select from deferred_messages as row
-                                               where row.message_id = send_attempts.message_id)
-                             order by started_at limit $2 for update skip locked))
-  and started_at < now() - $1::interval;
+where ctid = any(array(select ctid from send_attempts
+                       where started_at < now() - $1::interval
+                         and not exists (select from message_tracking as tracked
+                                         where tracked.id = message_id and tracked.status = 'queued')
+                         and not exists (select from deferred_messages as row
+                                         where row.message_id = send_attempts.message_id)
+                       order by started_at limit $2 for update skip locked));
 
 -- name: prune_bodies
 -- Not of what is under way: it is sent from them yet.

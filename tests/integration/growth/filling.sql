@@ -17,7 +17,7 @@ insert into leases (name, owner, expires_at) values ('scheduler', row_id(1), now
 
 -- name: customer_profiles
 insert into customer_profiles (phone, opt_in_marketing, last_interaction_at)
-select (49151000000000 + n)::text, n % 50 <> 0, now() from generate_series(1, 100000) as n;
+select (49151000000000 + n)::text, n % 50 <> 0, now() from generate_series(1, 1000000) as n;
 
 -- name: conversation_mappings
 -- All active; 833 of them for longer than 24 h.
@@ -28,11 +28,11 @@ from generate_series(1, 1000000) as n;
 
 -- name: conversation_aliases
 insert into conversation_aliases (conversation_id, mapping_id)
-select 'earlier ' || n, row_id(n) from generate_series(1, 10000) as n;
+select 'earlier ' || n, row_id(n) from generate_series(1, 1000000) as n;
 
 -- name: broadcast_campaigns
 insert into broadcast_campaigns (id, phone_number_id, message_text, status, next_batch_at)
-select 'done ' || n, '1001', 'text', 'done', null from generate_series(1, 2000) as n
+select 'done ' || n, '1001', 'text', 'done', null from generate_series(1, 1000000) as n
 union all select 'giant', '1001', 'text', 'running', now()
 union all select 'paused', '1001', 'text', 'paused', null;
 
@@ -52,14 +52,20 @@ select row_id(n), row_id(case when n <= 20000 or n = 1000000 then 1 else n end),
 from generate_series(1, 1000000) as n;
 
 -- name: outbound_bodies
-insert into outbound_bodies (message_id, queue, exchange, routing_key, body)
-select row_id(n), 'outbound-sender', 'wa.outbound', 'reply.1', '{}' from generate_series(940001, 1000000) as n;
+-- Those of the 60,000 that wait, and of as many as were sent and are not decided.
+insert into outbound_bodies (message_id, queue, exchange, routing_key, body, created_at)
+select row_id(n), 'outbound-sender', 'wa.outbound', 'reply.1', '{}',
+       now() - interval '8 days 1 hour' * (1000000 - n) / 1000000
+from generate_series(1, 1000000) as n;
 
 -- name: send_attempts
+-- Of each message that was sent; 60,000 had to be tried twice.
 insert into send_attempts (message_id, attempt, wamid, outcome, started_at, finished_at)
 select row_id(n), 1, 'wamid.' || n, 'sent', at, at
 from (select n, now() - interval '30 days 1 hour' * (1000000 - n) / 1000000 as at
-      from generate_series(1, 940000) as n) as row;
+      from generate_series(1, 940000) as n) as row
+union all
+select row_id(n), 2, null, 'failed', now(), now() from generate_series(100001, 160000) as n;
 
 -- name: status_events
 -- A million events that wait for the messages of another system, and some that found theirs.
@@ -76,43 +82,48 @@ from generate_series(840001, 940000) as n;
 insert into broadcast_recipients (campaign_id, wa_id, status, message_id)
 select case when n <= 400000 then 'done ' || 1 + n % 2000 else 'giant' end, (49151000000000 + n)::text,
        case when n <= 100000 then 'delivered' when n <= 400000 then 'skipped'
-            when n <= 500000 then 'delivered' when n > 999300 then 'queued' else 'pending' end,
-       case when n <= 300000 or n > 999300 then row_id(n) end
-from generate_series(1, 999999) as n;
+            when n <= 500000 then 'delivered' when n between 999301 and 999999 then 'queued' else 'pending' end,
+       case when n <= 300000 or n between 999301 and 999999 then row_id(n) end
+from generate_series(1, 1000000) as n;
 
 -- name: outbox_events
 insert into outbox_events (id, event_type, payload, created_at, published_at, claimed_until)
-select row_id(n), 'message.updated', '{"event_version": 1}', at, case when n <= 498000 then at end, at
-from (select n, now() - interval '8 days 1 hour' * (500000 - n) / 500000 - interval '1 minute' as at
-      from generate_series(1, 500000) as n) as row;
+select row_id(n), 'message.updated', '{"event_version": 1}', at, case when n <= 998000 then at end, at
+from (select n, now() - interval '8 days 1 hour' * (1000000 - n) / 1000000 - interval '1 minute' as at
+      from generate_series(1, 1000000) as n) as row;
 
 -- name: deferred_messages
 -- 500 customers have 300 each behind an earlier message; numbers that work have 30,000 due each, one that
--- is paused has ten times as many. 300 are ambiguous. The ten newest messages are not deferred.
+-- is paused has more than twenty times as many. 300 are ambiguous. The ten newest messages are not deferred.
 insert into deferred_messages
     (id, queue, exchange, routing_key, body, headers, reason, not_before, message_id, message_seq, phone_number_id,
      customer, lane)
 select row_id(n), 'outbound-sender', 'wa.outbound', 'reply.1', '{}', '{"correlation_id": "trace"}', reason,
        case reason when 'ambiguous' then now() + interval '1 hour' * (n - 120000) / 300000
                    when 'earlier_message' then null
-                   else now() - interval '1 hour' * n / 600000 end,
+                   else now() - interval '1 hour' * n / 1000000 end,
        case when n between 240001 and 299990 then row_id(n + 700000) when reason = 'ambiguous' then row_id(n) end,
-       600001 - n, case when n > 300000 then '1009' else (1000 + n % 10)::text end,
+       1000001 - n, case when n > 300000 then '1009' else (1000 + n % 10)::text end,
        (49151000050000 + n % 1000)::text, 'reply'
 from (select n, case when n > 300000 or n % 10 = 9 then 'number_paused'
                      when n % 300 = 0 and n <= 90000 then 'ambiguous'
                      when n % 2 = 0 then 'earlier_message' else 'rate_limit' end as reason
-      from generate_series(1, 600000) as n) as row;
+      from generate_series(1, 1000000) as n) as row;
 
 -- name: dead_letter_queue
--- 350,000 are open. 50,000 of them are of a kind that goes back by itself: 250 may, 250 have gone often enough by now,
--- the others had long before. 150,000 are settled since yesterday, 1,000 of them for longer than they are kept.
+-- 700,000 are open. 100,000 of them are of a kind that goes back by itself: 250 may, 250 have gone often enough by now,
+-- the others had long before. 300,000 are settled since yesterday, 1,000 of them for longer than they are kept.
 insert into dead_letter_queue
     (id, dedupe_key, source_queue, reason, payload, raw_body, status, created_at, dismissed_at, replay_count,
      automatic)
 select row_id(n), 'key ' || n, 'outbound-sender', case when n % 7 = 0 then 'database_error' else 'send_rejected' end,
-       '{"wa_id": "4915"}', convert_to(repeat('{"wa_id": "4915"}', 10), 'UTF8'),
-       case when n <= 150000 then 'dismissed' else 'pending' end, now() - interval '60 days',
-       case when n <= 1000 then now() - interval '31 days' when n <= 150000 then now() - interval '1 day' end,
-       case when n % 7 = 0 and n % 1400 <> 0 then 3 else 0 end, n % 700 = 0
-from generate_series(1, 500000) as n;
+       '{"wa_id": "4915"}', repeat('{"wa_id": "4915"}', 10)::bytea,
+       case when n <= 300000 then 'dismissed' else 'pending' end, now() - interval '60 days',
+       case when n <= 1000 then now() - interval '31 days' when n <= 300000 then now() - interval '1 day' end,
+       case when n % 7 = 0 and n % 2800 <> 0 then 3 else 0 end, n % 1400 = 0
+from generate_series(1, 1000000) as n;
+
+-- name: audit_log
+insert into audit_log (at, actor, action, subject)
+select now() - interval '90 days' * (1000000 - n) / 1000000, 'ana', 'dlq.replay', row_id(n)::text
+from generate_series(1, 1000000) as n;
