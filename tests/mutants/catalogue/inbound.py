@@ -40,7 +40,9 @@ MUTATIONS: Final = (
         "           fresh.w3c_trace_id\n",
         "           null::uuid\n",
         "`wabus message show TRACE_ID` finds a message that went well",
-        ("tests/integration/test_cli_message.py::test_the_trace_of_an_inbound_message_that_went_well_finds_it",),
+        (
+            "tests/integration/test_cli_message.py::test_the_trace_of_an_inbound_message_that_went_well_finds_it",
+        ),
     ),
     Mutation(
         "a trace is looked up in all messages",
