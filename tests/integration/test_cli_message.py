@@ -443,7 +443,8 @@ async def test_a_trace_is_looked_up_without_reading_all_messages(conn: Connectio
     await conn.execute(
         """
         insert into message_tracking (mapping_id, direction, status, wamid, w3c_trace_id)
-        select $1, 'INBOUND', 'received', 'wamid.' || n, md5(n::text)::uuid from generate_series(1, 100000) as n
+        select $1, 'INBOUND', 'received', 'wamid.' || n, md5(n::text)::uuid
+        from generate_series(1, 100000) as n
         """,
         mapping,
     )

@@ -68,7 +68,7 @@ class Sentinels:
         hosts = ",".join(f"{host}:{port}" for port in self.ports)
         return f"{scheme}://{hosts}/{service}/2{query}"
 
-    def _redis(self, port: int) -> "Redis[Any]":
+    def _redis(self, port: int) -> Redis:
         if self._authority is None:
             return Redis(port=port)
         return Redis(host="localhost", port=port, ssl=True, ssl_ca_certs=str(self._authority.certificate))

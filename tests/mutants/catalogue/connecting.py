@@ -96,7 +96,7 @@ MUTATIONS: Final = (
         "shared/coordination/reaching.py",
         "reach=partial(_reach, sentinel)",
         "reach=_Route(((str(sentinel.sockaddr[0]), sentinel.port),), self._within_s).reach",
-        "TLS: certificates and host names are checked",
+        "INTERFACE 1 TLS: host names are checked",
         (f"{_REDIS}::test_over_tls_sentinels_by_their_name_tell_the_primary_and_the_next_one",),
     ),
     Mutation(

@@ -39,7 +39,7 @@ MUTATIONS: Final = (
         _SQL,
         "           fresh.w3c_trace_id\n",
         "           null::uuid\n",
-        "`wabus message show TRACE_ID` finds a message that went well",
+        "INTERFACE 6 message show TRACE_ID",
         (
             "tests/integration/test_cli_message.py::test_the_trace_of_an_inbound_message_that_went_well_finds_it",
         ),
@@ -49,7 +49,7 @@ MUTATIONS: Final = (
         "schema/migrations/001_core.up.sql",
         "using brin (w3c_trace_id uuid_bloom_ops)",
         "using brin (w3c_trace_id uuid_minmax_ops)",
-        "no statement touches the whole of a growing table",
+        "INTERFACE 4 each index with the query that needs it",
         ("tests/integration/test_cli_message.py::test_a_trace_is_looked_up_without_reading_all_messages",),
     ),
     Mutation(
