@@ -50,6 +50,7 @@ class Standing:
         self._at_work = 0
         self._taken: dict[int, tuple[Delivery, int]] = {}
         self._epoch = 0
+        state.progress(inlet.queue)  # a loop that never turns has stalled, too
 
     @property
     def is_still(self) -> bool:
@@ -162,7 +163,7 @@ class Standing:
         logger.error("stands still: %s", told, extra=fields(operation=Operation.CONSUMING))
         self._reasons.add(reason)
         self._state.not_ready.add(told)
-        self._state.stall_reasons.add(told)
+        self._state.loop_stall_reasons[self._inlet.queue].add(reason)
         self._stand_still(since)
 
     def _lift(self, reason: str) -> None:
@@ -170,7 +171,7 @@ class Standing:
             self._reasons.remove(reason)
             self._state.progress(self._inlet.queue)
             self._state.not_ready.discard(self._told(reason))
-            self._state.stall_reasons.discard(self._told(reason))
+            self._state.loop_stall_reasons[self._inlet.queue].discard(reason)
 
     def _told(self, reason: str) -> str:
         """What the worker says of itself: each queue of it for itself."""

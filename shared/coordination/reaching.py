@@ -5,6 +5,8 @@ Owns the making of a pool and the finding of its server. What a failure means is
 
 import asyncio
 import socket
+from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any, Final, TypeAlias
 from urllib.parse import urlsplit
 
@@ -28,14 +30,14 @@ _NO_LOGIN: Final[tuple[None, None]] = (None, None)
 
 
 class _Connection(Connection):
-    """A connection whose socket somebody else opens: `route` is asked each time."""
+    """A connection whose socket `reach` opens, asked each time; a certificate is held against its host."""
 
-    def __init__(self, *, route: "_Route", **options: Any) -> None:
+    def __init__(self, *, reach: Callable[[], Awaitable[_Reached]], **options: Any) -> None:
         super().__init__(**options)
-        self._route = route
+        self._reach = reach
 
     async def _connect(self) -> None:
-        address, opened = await self._route.reach()
+        address, opened = await self._reach()
         options = {"sock": opened, **self._connection_arguments()}
         del options["host"], options["port"]
         if "ssl" in options:
@@ -49,6 +51,10 @@ class _Connection(Connection):
 
 class _TLSConnection(_Connection, SSLConnection):
     """The same over TLS."""
+
+
+async def _reach(address: ServerAddress) -> _Reached:
+    return address, await open_socket(address)
 
 
 class _Route:
@@ -65,10 +71,7 @@ class _Route:
         return await self._open(self._hosts, self._within_s)
 
     async def _open(self, hosts: tuple[Host, ...], within_s: float) -> _Reached:
-        async def attempt(address: ServerAddress) -> _Reached:
-            return address, await open_socket(address)
-
-        return await first_to_answer(hosts, attempt, within_s, first=self.turn)
+        return await first_to_answer(hosts, _reach, within_s, first=self.turn)
 
 
 class _SentinelRoute(_Route):
@@ -89,9 +92,13 @@ class _SentinelRoute(_Route):
 
     async def _ask(self, sentinel: ServerAddress) -> Host:
         for user, password in self._logins:
-            route = _Route(((str(sentinel.sockaddr[0]), sentinel.port),), self._within_s)
             connection: Any = self._class(
-                route=route, username=user, password=password, protocol=2, driver_info=None, **self._options
+                reach=partial(_reach, sentinel),
+                username=user,
+                password=password,
+                protocol=2,
+                driver_info=None,
+                **self._options,
             )
             try:
                 await connection.connect()
@@ -126,7 +133,7 @@ class Pool:
         self.connections = BlockingConnectionPool(
             **options,
             connection_class=_TLSConnection if scheme == "rediss" else _Connection,
-            route=self._route,
+            reach=self._route.reach,
             max_connections=_MAX_CONNECTIONS,
             timeout=None,
             # The deadline of the call covers waiting, connecting, writing and reading, with one timer.

@@ -6,6 +6,7 @@ Owns the rules: what makes a worker unhealthy, degraded, stalled, not ready. Doe
 
 import asyncio
 import time
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
@@ -60,7 +61,7 @@ class WorkerState:
 
     `not_ready`, `degraded` and `stall_reasons` are sets of short texts, added and discarded by the component
     that knows: not ready from the start until the process discards `STARTING`; a stall reason (such as
-    "PostgreSQL is away") excuses a consuming loop that does not turn.
+    "PostgreSQL is away") excuses every loop that does not turn, one of `loop_stall_reasons` its own loop.
     """
 
     STARTING: Final = "starting"
@@ -77,6 +78,7 @@ class WorkerState:
         self.not_ready: set[str] = {self.STARTING}
         self.degraded: set[str] = set()
         self.stall_reasons: set[str] = set()
+        self.loop_stall_reasons: defaultdict[str, set[str]] = defaultdict(set)
         self._last_progress_metric = metrics.last_progress.labels(worker)
         self._stall_after_s = stall_after_s
         self._clock = clock
@@ -84,9 +86,12 @@ class WorkerState:
         self._last_progress: dict[str, float] = {}
 
     def progress(self, loop: str = "") -> None:
-        """A loop (one per queue, or the worker's only one) has turned: at each turn, idle ones too."""
-        self._last_progress[loop] = self._clock()
-        self._last_progress_metric.set_to_current_time()
+        """A loop (one per queue, or the worker's only one) has turned: at each turn, idle ones too.
+
+        The metric tells of the loop that turned longest ago.
+        """
+        now = self._last_progress[loop] = self._clock()
+        self._last_progress_metric.set(time.time() - (now - min(self._last_progress.values())))
 
     @property
     def uptime_s(self) -> float:
@@ -94,9 +99,13 @@ class WorkerState:
 
     @property
     def live(self) -> bool:
-        """False only when consuming has stalled without a known reason."""
-        oldest = min(self._last_progress.values(), default=self._started)
-        return bool(self.stall_reasons) or self._clock() - oldest <= self._stall_after_s
+        """False only when a loop has stalled without a known reason, of all loops or of its own."""
+        latest = self._clock() - self._stall_after_s
+        turned = self._last_progress or {"": self._started}
+        stalled = {
+            loop for loop, at in turned.items() if at < latest and not self.loop_stall_reasons.get(loop)
+        }
+        return bool(self.stall_reasons) or not stalled
 
 
 @dataclass(frozen=True, slots=True)

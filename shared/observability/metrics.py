@@ -86,7 +86,9 @@ class Metrics:
             "kind",
         )
         self.last_progress = self._gauge(
-            "last_progress_timestamp_seconds", "When the consuming loop last turned, Unix time.", "worker"
+            "last_progress_timestamp_seconds",
+            "When the loop that turned longest ago did, Unix time.",
+            "worker",
         )
         self.publish_confirm = self._histogram(
             "publish_confirm_seconds", "From a publish to the broker's confirmation.", _TRIP_S
@@ -158,6 +160,7 @@ class Metrics:
         self.rows_set_aside = self._gauge(
             "rows_set_aside", "Rows that a job of the scheduler cannot work and leaves alone.", "job"
         )
+        self.scheduler_lease = self._gauge("scheduler_lease", "1 where this replica schedules, else 0.")
         self.queue_depth = self._gauge("queue_depth", "Messages ready in a queue.", "queue")
         self.outbox_oldest = self._gauge("outbox_oldest_seconds", "Age of the oldest unmarked publication.")
 

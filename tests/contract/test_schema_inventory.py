@@ -71,9 +71,10 @@ async def read_catalogue(conn: Connection) -> dict[str, Table]:
 
 
 def shorten(definition: str) -> str:
-    """`CREATE UNIQUE INDEX a ON public.b USING btree (c)` is `unique (c)`."""
+    """`CREATE UNIQUE INDEX a ON public.b USING btree (c)` is `unique (c)`; of another kind, `brin (c)`."""
     unique = "unique " if definition.startswith("CREATE UNIQUE") else ""
-    return unique + definition.partition(" USING btree ")[2].replace("::text", "").replace('"', "")
+    kind = definition.partition(" USING ")[2].removeprefix("btree ")
+    return unique + kind.replace("::text", "").replace('"', "")
 
 
 async def test_the_inventory_is_the_catalogue_down_to_the_order_of_columns(conn: Connection) -> None:

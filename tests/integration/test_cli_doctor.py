@@ -28,7 +28,9 @@ from tests.support.program import Outcome, run_wabus
 from tests.support.proxy import proxied
 from tests.support.redis_server import RedisServer
 from tests.support.rows import Connection, insert
+from tests.support.sentinels import sentinels
 from tests.support.servers import Servers
+from tests.support.tls import Authority
 from tests.support.waiting import until
 from workers.cli.diagnosis.redis import GRANT
 
@@ -334,6 +336,33 @@ async def test_a_user_with_the_rights_that_the_command_grants_is_enough(
         server.kill()
 
     assert [item["level"] for item in findings if item["subject"] == "redis"] == ["ok", "ok"]
+
+
+@pytest.mark.parametrize("secured", [False, True], ids=["in clear", "over TLS"])
+async def test_a_redis_by_way_of_sentinel_is_looked_at_as_workers_see_it(
+    secured: bool, environ: dict[str, str], tmp_path: Path
+) -> None:
+    # Given a primary that Sentinels name, and the same after it has died without a replica
+    authority = Authority.make(tmp_path / "authority", "localhost") if secured else None
+    primary = RedisServer(tmp_path, authority)
+    primary.start()
+    try:
+        with sentinels(tmp_path, primary, authority) as watching:
+            well = await find(environ | {"REDIS_URL": watching.url()})
+            unknown = await find(environ | {"REDIS_URL": watching.url("another")})
+            primary.kill()
+            dead = await find(environ | {"REDIS_URL": watching.url()})
+        away = await find(environ | {"REDIS_URL": watching.url().replace("://", "://:hidden@")})
+    finally:
+        primary.kill()
+
+    told = only(well, "redis", "reached")
+    assert [item["level"] for item in well if item["subject"] == "redis"] == ["ok", "ok"]
+    assert told["version"].count(".") == 2
+    assert "knows no primary of another" in only(unknown, "redis", "reached")["detail"]
+    for findings in (unknown, dead, away):
+        assert [item["level"] for item in findings if item["subject"] == "redis"] == ["error"]
+        assert only(findings, "redis", "reached")["mend"]
 
 
 async def test_queues_without_a_consumer_are_named_with_the_worker_to_start(

@@ -1,28 +1,33 @@
 """The sender when servers go, processes die and replicas meet: nothing lost, nothing sent twice."""
 
 import asyncio
+import json
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import aio_pika
 import asyncpg
 import pytest
+from aio_pika.abc import AbstractIncomingMessage
 
+from shared.amqp.delivery import QueueState
+from shared.amqp.topology import OUTBOUND_BULK, OUTBOUND_UTILITY
 from shared.coordination.client import RedisClient
 from shared.coordination.rate import RateLimiter
 from shared.observability.health import WorkerState
 from shared.observability.metrics import Metrics
 from shared.payloads import OutboundMessage
 from shared.postgres.database import Database
-from tests.support.cluster import FAST
+from tests.support.cluster import FAST, Cluster
 from tests.support.leftovers import has_in_hand
 from tests.support.proxy import proxied
 from tests.support.redis_server import RedisServer
 from tests.support.rows import add_mapping, insert
 from tests.support.sending import CUSTOMER, NUMBER, PATIENT, Sender, text
 from tests.support.waiting import until
-from workers.outbound_sender.answer import Accepted, TooLate
+from workers.outbound_sender.answer import Accepted, TooLate, Unable
 from workers.outbound_sender.cloud_api import CloudApi
 from workers.outbound_sender.graph_body import encode_body
 from workers.outbound_sender.watch import NO_SCHEDULER, Watch
@@ -153,6 +158,28 @@ async def test_a_request_whose_claim_grew_old_is_not_started(sender: Sender) -> 
         await api.close()
 
 
+async def test_a_host_that_can_be_reached_says_nothing_of_one_that_cannot(
+    sender: Sender, tmp_path: Path
+) -> None:
+    # Given two numbers, the second of which has an API of its own whose name nobody resolves
+    numbers = tmp_path / "numbers.json"
+    numbers.write_text(json.dumps({"1002": {"token": "t", "api_url": "http://nowhere.invalid"}}))
+    settings = sender.cluster.settings(WHATSAPP_API_URL=sender.url, WHATSAPP_NUMBERS_FILE=str(numbers))
+    degraded: set[str] = set()
+    api = CloudApi(settings, PATIENT, degraded)
+    now = asyncio.get_running_loop().time
+    body = encode_body(OutboundMessage.model_validate(text()), CUSTOMER, "m:1")
+
+    try:
+        assert isinstance(await api.send("1002", body, now()), Unable)
+        assert isinstance(await api.send(NUMBER, body, now()), Accepted)
+    finally:
+        await api.close()
+
+    [reason] = degraded
+    assert "nowhere.invalid" in reason
+
+
 async def test_a_paused_number_sends_nothing_and_goes_on_in_order_when_resumed(sender: Sender) -> None:
     conn = sender.cluster.conn
     await insert(conn, "business_numbers", phone_number_id=NUMBER, state="paused")
@@ -224,6 +251,35 @@ async def test_bytes_of_any_kind_are_dead_and_nothing_more(sender: Sender, body:
         await sender.until_status("sent")
     assert len(await sender.sandbox.messages()) == 1
     assert await sender.cluster.conn.fetchval("select count(*) from message_tracking") == 1
+
+
+async def test_senders_are_counted_though_one_lane_of_theirs_stands_still(cluster: Cluster) -> None:
+    # Given two senders, neither of which consumes the lane of replies, and one of which only one lane
+    async with await aio_pika.connect(cluster.rabbitmq_url) as connection:
+
+        async def take(_: AbstractIncomingMessage) -> None: ...
+
+        for queues in ((OUTBOUND_UTILITY, OUTBOUND_BULK), (OUTBOUND_BULK,)):
+            channel = await connection.channel()
+            for queue in queues:
+                await (await channel.get_queue(queue, ensure=False)).consume(take)
+
+        async def queue_state(queue: str) -> QueueState:
+            found = (await cluster.channel.declare_queue(queue, passive=True)).declaration_result
+            return QueueState(found.message_count or 0, found.consumer_count or 0)
+
+        database, redis = Database(cluster.database_url), RedisClient("redis://127.0.0.1:1/0", FAST)
+        limiter = RateLimiter(redis, observe_wait=lambda *_: None, durations=FAST)
+        state = WorkerState("outbound-sender", Metrics())
+        watch = Watch(database, queue_state, limiter, state, Metrics(), replace(FAST, gauges_s=0.02))
+        looking = asyncio.create_task(watch.run())
+        try:
+            await until(lambda: limiter._local.consumers == 2)
+        finally:
+            looking.cancel()
+            await asyncio.wait({looking})
+            await database.close()
+            await redis.close()
 
 
 async def test_the_watch_says_when_there_is_no_scheduler(database_url: str) -> None:

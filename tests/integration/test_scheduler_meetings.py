@@ -4,17 +4,26 @@ They meet there when a lease runs out under a job. The other one is this test's 
 lock of one row as a job's statement does.
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Final
+from uuid import uuid4
 
 import pytest
 
+from shared.errors import StoreMisconfigured
+from shared.observability.health import WorkerState
+from shared.observability.metrics import Metrics
+from shared.postgres.database import Database
+from shared.postgres.lease import SCHEDULER, Lease
+from shared.running.ending import end_tasks
 from tests.support.cluster import Cluster
 from tests.support.leftovers import count
 from tests.support.rows import add_campaign, add_mapping, add_message, insert
 from tests.support.waiting import until
+from workers.scheduler.clock import Clock, Job
 
 _AGO: Final = timedelta(minutes=10)
 #: Makes two rows that a job works off; gives what selects those that it has not.
@@ -137,3 +146,33 @@ async def _defer(cluster: Cluster, reason: str, **values: object) -> None:
     }
     headers = '{"x-attempt": 1, "correlation_id": "trace-1", "idempotency_key": "key-1"}'
     await insert(cluster.conn, "deferred_messages", **row, headers=headers, **values)
+
+
+async def test_a_job_that_ends_after_the_lease_was_lost_says_nothing_of_a_replica_that_waits(
+    cluster: Cluster, caplog: pytest.LogCaptureFixture
+) -> None:
+    # Given a replica whose job is at work while another takes the lease
+    database, metrics = Database(cluster.database_url), Metrics()
+    state = WorkerState("scheduler", metrics)
+    began, lost = asyncio.Event(), asyncio.Event()
+    lease = Lease(database, SCHEDULER, uuid4(), 60)
+    clock = Clock(lease, state, metrics, renew_s=0.02, on_loss=lost.set)
+
+    async def work() -> None:
+        began.set()
+        await lost.wait()
+        raise StoreMisconfigured("a right is missing")
+
+    running = [asyncio.create_task(it) for it in (clock.keep_lease(), clock.run(Job("a job", 0, work)))]
+    try:
+        await until(began.is_set)
+        assert b"wabus_scheduler_lease 1.0" in metrics.expose()
+
+        await cluster.conn.execute("update leases set owner = gen_random_uuid()")
+        await until(lambda: "a job: a right is missing" in caplog.text)
+
+        assert state.not_ready == {WorkerState.STARTING}
+        assert b"wabus_scheduler_lease 0.0" in metrics.expose()
+    finally:
+        await end_tasks(running)
+        await database.close()

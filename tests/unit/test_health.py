@@ -1,6 +1,7 @@
 """The verdict on a worker: healthy, degraded, unhealthy; live; ready."""
 
 import asyncio
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -168,6 +169,33 @@ async def test_a_known_reason_excuses_a_stall_until_it_is_gone() -> None:
     assert state.live
     state.stall_reasons.discard("PostgreSQL is away")
     assert not state.live
+
+
+async def test_what_is_known_of_one_loop_excuses_no_other() -> None:
+    clock = Clock()
+    state = started(clock)
+    state.progress("braking")
+    state.progress("hung")
+    state.loop_stall_reasons["braking"].add("unexpected errors run wild")
+
+    clock.now = 61
+    assert not state.live
+    state.progress("hung")
+    assert state.live
+    state.loop_stall_reasons["braking"].clear()
+    assert not state.live
+
+
+def test_the_metric_of_progress_is_that_of_the_loop_that_turned_longest_ago() -> None:
+    clock, metrics = Clock(), Metrics()
+    state = WorkerState("outbound-sender", metrics, clock=clock)
+    state.progress("hung")
+    clock.now += 1000
+    began = time.time()
+    state.progress("idle")
+
+    (sample,) = (s for m in metrics.last_progress.collect() for s in m.samples)
+    assert began - 1000 <= sample.value <= time.time() - 1000
 
 
 def test_progress_is_a_metric() -> None:

@@ -36,6 +36,7 @@ PROMISED = {
     "wabus_circuit_state": {"service"},
     "wabus_number_paused": set(),
     "wabus_rows_set_aside": {"job"},
+    "wabus_scheduler_lease": set(),
     "wabus_publish_confirm_seconds": set(),
     "wabus_last_progress_timestamp_seconds": {"worker"},
 }

@@ -9,7 +9,7 @@ from shared.amqp.publisher_health import PublisherHealth
 from shared.consuming.standing import BRAKE_REASON, PUBLISHING_REASON, Standing
 from shared.durations import DURATIONS
 from shared.errors import BrokerUnavailable, PublishFailed, PublishRefused, WabusError
-from shared.observability.health import WorkerState
+from shared.observability.health import STALL_AFTER_S, WorkerState
 from shared.observability.metrics import Metrics
 from tests.unit.test_consuming import delivery
 
@@ -29,7 +29,7 @@ class Scene:
 
     def __init__(self) -> None:
         self.clock = Clock()
-        self.state = WorkerState("worker", Metrics())
+        self.state = WorkerState("worker", Metrics(), clock=self.clock)
         self.state.not_ready.discard(WorkerState.STARTING)
         self.failing_since: float | None = None
         self.inlet, self.standing = self.queue("busy")
@@ -73,11 +73,20 @@ async def test_a_brake_is_cleared_by_a_success_of_its_own_queue_alone(scene: Sce
     scene.idle.note(failed=False)
     assert scene.standing.is_still
     assert not scene.idle.is_still
-    assert scene.state.not_ready == scene.state.stall_reasons == {f"busy: {BRAKE_REASON}"}
+    assert scene.state.not_ready == {f"busy: {BRAKE_REASON}"}
+    assert scene.state.loop_stall_reasons["busy"] == {BRAKE_REASON}
+    assert not scene.state.loop_stall_reasons["idle"]
     scene.standing.note(failed=False)
     assert not scene.standing.is_still
     assert not scene.state.not_ready
-    assert not scene.state.stall_reasons
+    assert not scene.state.loop_stall_reasons["busy"]
+
+
+async def test_a_queue_that_never_turned_has_stalled_though_its_sibling_turns(scene: Scene) -> None:
+    assert scene.state.live
+    scene.clock.now += STALL_AFTER_S + 1
+    scene.state.progress("idle")
+    assert not scene.state.live
 
 
 async def test_a_brake_is_tried_once_in_each_interval(scene: Scene) -> None:

@@ -12,6 +12,7 @@ from uuid import UUID
 import asyncpg
 
 from shared.ids import read_uuid
+from shared.observability.tracing import trace_key
 from shared.postgres.database import Connection, Database
 from shared.postgres.queries import Queries
 from workers.cli.customer import read_address
@@ -64,7 +65,7 @@ async def look_up(database: Database, reference: str, limit: int | None) -> Stor
 
 async def _tell_trace(connection: Connection, reference: str, limit: int | None) -> Story:
     """What has this trace; else what carries a wamid that no message has."""
-    messages = _ids(await connection.fetch(_QUERIES["find_by_trace"], reference, limit))
+    messages = _ids(await connection.fetch(_QUERIES["find_by_trace"], reference, limit, trace_key(reference)))
     letters = _rows(await connection.fetch(_QUERIES["dead_letters_of_trace"], reference, limit))
     if messages or letters:
         return await _tell(connection, "trace", messages, (), ([], letters))

@@ -49,8 +49,8 @@ def show(reference: str, limit: int, everything: bool, as_json: bool) -> None:
     """Show a message's conversation, attempts, status events, deferral and dead letters; never its text.
 
     ID is ours, the agent platform's, the application's, or a conversation's; PHONE a phone number or a
-    business-scoped id. TRACE_ID is what logs and events call trace_id; it finds what was sent, died or waits,
-    and no inbound message that went well (its wamid does). Exits 1 where nothing is found.
+    business-scoped id. TRACE_ID is what logs and events call trace_id: of a message that came in; of what was
+    sent, or changed by a status, in the last 8 days; of what died or waits. Exits 1 where nothing is found.
     """
     settings = read_settings()
     cleaned = reference.strip().replace("\x00", "")

@@ -18,7 +18,8 @@ with recursive found (id) as (
 select id from found;
 
 -- name: find_by_trace
--- The newest messages of a trace: by what they told, what waits, and what died; a campaign's trace has many.
+-- The newest messages of a trace: those that came in it, and by what they told, what waits, and what died; a
+-- campaign's trace has many.
 select tracked.id
 from message_tracking as tracked
 where tracked.id in (
@@ -30,6 +31,8 @@ where tracked.id in (
     select message_id from deferred_messages where headers ->> 'correlation_id' = $1
     union all
     select message_id from outbound_bodies where headers ->> 'correlation_id' = $1
+    union all
+    select id from message_tracking where w3c_trace_id = $3
 )
 order by tracked.seq desc
 limit $2;

@@ -6,6 +6,7 @@ from typing import Any
 
 from shared.amqp.delivery import Delivery
 from shared.consuming.disposition import Dead
+from shared.consuming.headers import correlation_of
 from shared.media_url import InvalidMediaUrl, check_media_url
 from shared.payloads import Decoded, InboundMessage, InvalidPayload, read
 from shared.reasons import DeadReason
@@ -15,10 +16,11 @@ from shared.reasons import DeadReason
 class Inbound:
     """One message, with every delivery of it in the batch, first come first.
 
-    `mending`: what its row says of a body whose characters were replaced.
+    `trace_id`: of the first. `mending`: what its row says of a body whose characters were replaced.
     """
 
     message: InboundMessage
+    trace_id: str
     mending: dict[str, Any] | None
     deliveries: list[Delivery] = field(default_factory=list)
 
@@ -49,7 +51,7 @@ def take_in(batch: Sequence[Delivery], allowed_hosts: tuple[str, ...]) -> Intake
         except InvalidMediaUrl as error:
             dead.append((delivery, Dead(DeadReason.INVALID_MEDIA_URL, str(error))))
         else:
-            inbound = Inbound(message, decoded.mending(delivery.body))
+            inbound = Inbound(message, correlation_of(delivery), decoded.mending(delivery.body))
             messages.setdefault(message.wamid, inbound).deliveries.append(delivery)
             mended.append(decoded)
     characters = sum(decoded.replaced for decoded in mended)

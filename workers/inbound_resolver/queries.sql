@@ -4,9 +4,9 @@
 with input as (
     select *
     from unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[],
-                $9::text[], $10::timestamptz[])
+                $9::text[], $10::timestamptz[], $11::uuid[])
          with ordinality as row (id, wamid, number, wa_id, user_id, contact_name, display_number, message_type,
-                                 media_url, sent_at, place)
+                                 media_url, sent_at, w3c_trace_id, place)
 ), fresh as (
     select input.* from input
     where not exists (select from message_tracking as known where known.wamid = input.wamid)
@@ -48,9 +48,10 @@ with input as (
 ), tracked as (
     insert into message_tracking
         (id, mapping_id, wamid, direction, status, message_type, media_url, is_new_conversation, sent_at,
-         publish_claimed_by, publish_claimed_until)
+         publish_claimed_by, publish_claimed_until, w3c_trace_id)
     select fresh.id, mapped.id, fresh.wamid, 'INBOUND', 'received', fresh.message_type, fresh.media_url,
-           fresh.wamid = mapped.first_message_id, fresh.sent_at, $12::uuid, now() + $11::interval
+           fresh.wamid = mapped.first_message_id, fresh.sent_at, $13::uuid, now() + $12::interval,
+           fresh.w3c_trace_id
     from fresh
     join mapped on mapped.phone_number_id = fresh.number and mapped.wa_id = fresh.wa_id
     order by fresh.place

@@ -14,7 +14,7 @@ from shared.amqp.delivery import Delivery, Publication, Publisher
 from shared.amqp.topology import ENRICHED, EVENTS
 from shared.consuming.disposition import Ack, Retry
 from shared.consuming.handling import Handler
-from shared.consuming.headers import correlation_of, trace_headers
+from shared.consuming.headers import trace_headers
 from shared.consuming.patience import Patience
 from shared.consuming.settlement import Settled
 from shared.coordination.cache import CachedMapping, MappingCache
@@ -101,7 +101,7 @@ class InboundResolver(Handler):
         if not ready:
             return []
         started = time.perf_counter()
-        resolved = await self._store.resolve([inbound.message for inbound in ready])
+        resolved = await self._store.resolve(ready)
         elapsed_s = time.perf_counter() - started
         self._metrics.mapping_resolution_duration.labels("inbound", "false").observe(elapsed_s)
         mended = {item.message.wamid: item.mending for item in ready if item.mending is not None}
@@ -159,16 +159,15 @@ class InboundResolver(Handler):
             await end_tasks((extending,))
 
     def _publication(self, inbound: Inbound, resolved: dict[str, Resolved]) -> Publication:
-        message, delivery = inbound.message, inbound.deliveries[0]
+        message = inbound.message
         found = resolved[message.wamid]
-        trace_id = correlation_of(delivery)
         enriched = EnrichedInboundMessage.of(
             message,
             phone_number_id=self._store.number_of(message),
             mapping_id=found.mapping_id,
             conversation_id=found.conversation_id,
             is_new_conversation=found.is_new_conversation,
-            trace_id=trace_id,
+            trace_id=inbound.trace_id,
         )
         return Publication(
             exchange=EVENTS,
@@ -176,9 +175,9 @@ class InboundResolver(Handler):
             body=encode(enriched),
             type=EnrichedInboundMessage.__name__,
             idempotency_key=message.wamid,
-            correlation_id=trace_id,
+            correlation_id=inbound.trace_id,
             mandatory=self._enriched_queue,
-            headers=trace_headers(delivery),
+            headers=trace_headers(inbound.deliveries[0]),
         )
 
     async def _wait_for_others(self, others: Sequence[Inbound]) -> Sequence[Settled]:
@@ -190,7 +189,7 @@ class InboundResolver(Handler):
             with self._taking(left) as ours:
                 if not ours:
                     continue
-                resolved = await self._store.resolve([inbound.message for inbound in ours])
+                resolved = await self._store.resolve(ours)
                 await self._publish([item for item in ours if resolved[item.message.wamid].claimed], resolved)
             over = {item.message.wamid for item in ours if not _is_elsewhere(resolved[item.message.wamid])}
             done += [item for item in left if item.message.wamid in over]
@@ -232,7 +231,7 @@ class InboundResolver(Handler):
                     "conversation opened",
                     extra=fields(
                         operation=Operation.INBOUND_IDENTITY_RESOLUTION,
-                        trace_id=correlation_of(inbound.deliveries[0]),
+                        trace_id=inbound.trace_id,
                         wa_id=inbound.message.wa_id,
                         wamid=inbound.message.wamid,
                         mapping_id=found.mapping_id,

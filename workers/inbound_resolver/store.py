@@ -13,9 +13,11 @@ from uuid import UUID, uuid4
 from shared.durations import Durations
 from shared.errors import StoreConflict
 from shared.ids import time_ordered_uuid
+from shared.observability.tracing import trace_key
 from shared.payloads import InboundMessage
 from shared.postgres.database import Database
 from shared.postgres.queries import Queries
+from workers.inbound_resolver.intake import Inbound
 
 QUERIES = Queries("workers.inbound_resolver")
 
@@ -46,13 +48,14 @@ class MessageStore:
         """The business number a message came to."""
         return message.phone_number_id or self._default_number
 
-    async def resolve(self, messages: Sequence[InboundMessage]) -> dict[str, Resolved]:
+    async def resolve(self, inbounds: Sequence[Inbound]) -> dict[str, Resolved]:
         """Track each message once and say to whom it belongs, by wamid. Wamids are distinct.
 
         Raises StoreConflict where another replica tracked one of them between our look and our insert.
         """
-        resolved = await self._register(messages)
-        known = [message.wamid for message in messages if message.wamid not in resolved]
+        resolved = await self._register(inbounds)
+        wamids = [inbound.message.wamid for inbound in inbounds]
+        known = [wamid for wamid in wamids if wamid not in resolved]
         return resolved | await self._find_known(known) if known else resolved
 
     async def extend_claims(self, wamids: Sequence[str]) -> None:
@@ -68,8 +71,8 @@ class MessageStore:
         """Their publication is confirmed: never again."""
         await self._database.execute(QUERIES["mark_published"], list(wamids))
 
-    async def _register(self, messages: Sequence[InboundMessage]) -> dict[str, Resolved]:
-        columns = zip(*map(self._columns, messages), strict=True)
+    async def _register(self, inbounds: Sequence[Inbound]) -> dict[str, Resolved]:
+        columns = zip(*map(self._columns, inbounds), strict=True)
         async with self._database.transaction() as connection:
             rows = await connection.fetch(
                 QUERIES["register"], *map(list, columns), self._lease, self._claimant
@@ -115,7 +118,8 @@ class MessageStore:
             for row in rows
         }
 
-    def _columns(self, message: InboundMessage) -> tuple[object, ...]:
+    def _columns(self, inbound: Inbound) -> tuple[object, ...]:
+        message = inbound.message
         return (
             time_ordered_uuid(),
             message.wamid,
@@ -127,4 +131,5 @@ class MessageStore:
             message.message_type,
             message.media_url,
             message.timestamp,
+            trace_key(inbound.trace_id),
         )

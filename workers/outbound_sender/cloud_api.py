@@ -28,7 +28,6 @@ _ANSWER_BYTES: Final = 256 * 1024
 _OURS: Final = frozenset(
     {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS, errno.EADDRNOTAVAIL, errno.ENETUNREACH}
 )
-UNABLE: Final = "no request to the Cloud API can be made from here (see the log)"
 
 
 @dataclass(slots=True)
@@ -41,9 +40,13 @@ class _Start:
 
 @dataclass(frozen=True, slots=True)
 class _Line:
-    """Where a number's messages go, and in whose name. `token` may come back in no answer's text."""
+    """Where a number's messages go, and in whose name. `token` may come back in no answer's text.
+
+    `unable`: what is said while no request can be made to that host; others may be reached all the same.
+    """
 
     url: URL
+    unable: str
     token: bytes
     headers: Mapping[str, str]
     proxy: str | None
@@ -83,7 +86,7 @@ class CloudApi:
                 allow_redirects=False,
                 trace_request_ctx=start,
             ) as response:
-                self._degraded.discard(UNABLE)
+                self._degraded.discard(line.unable)
                 content = await _read(response)
                 if content is None:
                     return Lost(f"an answer of more than {_ANSWER_BYTES} bytes", response.status)
@@ -95,7 +98,7 @@ class CloudApi:
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             text = mask_secrets(f"{type(error).__name__}: {error}")[:300]
             if not start.is_out and _is_ours(error):
-                self._degraded.add(UNABLE)
+                self._degraded.add(line.unable)
                 return Unable(text)
             return Lost(text) if start.is_out else Unreachable(text)
 
@@ -107,7 +110,8 @@ class CloudApi:
         url = URL(f"{account.api_url}/{version}/{quote(number, safe='')}/messages", encoded=True)
         token = account.token.get_secret_value()
         headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
-        line = _Line(url, token.encode(), headers, find_proxy(account.api_url))
+        unable = f"no request to the Cloud API can be made from here to {url.host} (see the log)"
+        line = _Line(url, unable, token.encode(), headers, find_proxy(account.api_url))
         self._lines[number] = line
         return line
 

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
 from shared.amqp.delivery import QueueState
-from shared.amqp.topology import OUTBOUND_REPLY
+from shared.amqp.topology import LANES
 from shared.coordination.rate import RateLimiter
 from shared.durations import Durations
 from shared.errors import StoreError
@@ -68,6 +68,7 @@ class Watch:
         replace_values(self._metrics.circuit_state, states)
 
     async def _count_consumers(self) -> None:
-        queue = await self._queue_state(OUTBOUND_REPLY)
-        if queue is not None:
-            self._limiter.set_consumers(queue.consumers)
+        """Of the lane that most consume: a sender whose one lane stands still sends on the others."""
+        lanes = [await self._queue_state(queue) for queue in LANES]
+        if known := [lane.consumers for lane in lanes if lane is not None]:
+            self._limiter.set_consumers(max(known))

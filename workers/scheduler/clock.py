@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from shared.errors import StoreError, StoreMisconfigured
 from shared.observability.health import WorkerState
 from shared.observability.logs import Operation, fields, get_logger
+from shared.observability.metrics import Metrics
 from shared.postgres.lease import Lease
 
 logger = get_logger(__name__)
@@ -30,10 +31,17 @@ class Clock:
     """Runs jobs while it holds the lease; `on_loss` is called when another replica takes over."""
 
     def __init__(
-        self, lease: Lease, state: WorkerState, *, renew_s: float, on_loss: Callable[[], None]
+        self,
+        lease: Lease,
+        state: WorkerState,
+        metrics: Metrics,
+        *,
+        renew_s: float,
+        on_loss: Callable[[], None],
     ) -> None:
         self._lease = lease
         self._state = state
+        self._gauge = metrics.scheduler_lease
         self._renew_s = renew_s
         self._on_loss = on_loss
         self._held = asyncio.Event()
@@ -65,9 +73,12 @@ class Clock:
             await asyncio.sleep(job.every_s)
 
     def _judge(self, job: str, error: StoreError | None) -> None:
-        """A job that the installation keeps from working makes the scheduler not ready, until it works."""
+        """A job that the installation keeps from working makes the scheduler not ready, until it works.
+
+        One that ends after the lease was lost says nothing of a replica that waits for it.
+        """
         self._state.not_ready.discard(self._refused.pop(job, ""))
-        if isinstance(error, StoreMisconfigured):
+        if isinstance(error, StoreMisconfigured) and self._held.is_set():
             self._refused[job] = f"{job}: {error}"
             self._state.not_ready.add(self._refused[job])
 
@@ -79,6 +90,7 @@ class Clock:
                 "the lease is out of reach: %s", error, extra=fields(operation=Operation.SCHEDULING)
             )
             held = False
+        self._gauge.set(held)
         if held and not self._held.is_set():
             logger.info("this replica schedules", extra=fields(operation=Operation.SCHEDULING))
             self._held.set()

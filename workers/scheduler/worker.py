@@ -37,6 +37,7 @@ def compose(kit: Kit) -> Worker:
     clock = Clock(
         Lease(kit.database, SCHEDULER, uuid4(), kit.durations.scheduler_lease_s),
         kit.state,
+        kit.metrics,
         renew_s=kit.durations.scheduler_lease_s / 5,
         on_loss=forget,
     )

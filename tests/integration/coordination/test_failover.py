@@ -1,12 +1,10 @@
 """A Redis that became a replica, fell silent or moved, and Debian's Sentinel: each found again by itself."""
 
-import subprocess
-import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TypeAlias
 
 import pytest
 from redis.asyncio import Redis
@@ -15,7 +13,11 @@ from shared.coordination.client import RedisClient, RedisUnavailable
 from shared.durations import DURATIONS, Durations
 from tests.support.proxy import proxied
 from tests.support.redis_server import RedisServer
+from tests.support.sentinels import Sentinels, sentinels
+from tests.support.tls import Authority
 from tests.support.waiting import until
+
+Watched: TypeAlias = tuple[Sentinels, RedisServer, RedisServer]
 
 
 @pytest.fixture
@@ -43,7 +45,7 @@ async def connected(url: str, durations: Durations) -> AsyncIterator[RedisClient
 
 async def follow(server: RedisServer, primary: RedisServer) -> None:
     async with Redis.from_url(server.url) as redis:
-        await redis.replicaof("127.0.0.1", primary.port)
+        await redis.replicaof(primary.host, primary.port)
 
 
 async def fails(client: RedisClient) -> bool:
@@ -55,7 +57,9 @@ async def fails(client: RedisClient) -> bool:
 
 
 async def port_of(client: RedisClient) -> int:
-    return int((await client.command("CONFIG", "GET", "port"))[1])
+    told = await client.command("CONFIG", "GET", "*port")
+    ports = dict(zip(told[::2], told[1::2], strict=True))
+    return int(ports[b"tls-port"]) or int(ports[b"port"])
 
 
 async def test_a_primary_that_became_a_replica_is_left_for_the_one_that_the_name_means_now(
@@ -83,53 +87,6 @@ async def test_a_silent_redis_is_left_for_the_one_that_the_name_means_now(
         assert await port_of(client) == other_server.port
 
 
-class Sentinels:
-    """Three of Debian's, which watch one primary as `main` and agree after half a second."""
-
-    def __init__(self, folder: Path, primary: RedisServer) -> None:
-        self._processes = []
-        self.ports = []
-        for number in range(3):
-            server = RedisServer(folder)
-            (folder / f"{number}.conf").write_text(
-                f"port {server.port}\nbind 127.0.0.1\nsentinel monitor main 127.0.0.1 {primary.port} 2\n"
-                "sentinel down-after-milliseconds main 500\nsentinel failover-timeout main 2000\n"
-            )
-            command = ["redis-sentinel", str(folder / f"{number}.conf"), "--dir", str(folder)]
-            process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
-            self._processes.append(process)
-            self.ports.append(server.port)
-            while not server.answers():
-                time.sleep(0.01)
-
-    async def know_each_other(self) -> bool:
-        """Whether each sees the other two and the replica."""
-        for port in self.ports:
-            async with Redis(port=port) as redis:
-                state: Any = await redis.sentinel_master("main")
-            if state["num-other-sentinels"] != 2 or state["num-slaves"] != 1:
-                return False
-        return True
-
-    def kill(self, number: int) -> None:
-        self._processes[number].kill()
-        self._processes[number].wait()
-
-    def url(self) -> str:
-        hosts = ",".join(f"127.0.0.1:{port}" for port in self.ports)
-        return f"redis+sentinel://{hosts}/main/2"
-
-
-@contextmanager
-def sentinels(folder: Path, primary: RedisServer) -> Iterator[Sentinels]:
-    started = Sentinels(folder, primary)
-    try:
-        yield started
-    finally:
-        for number in range(3):
-            started.kill(number)
-
-
 async def test_sentinel_names_the_new_primary_when_the_old_one_dies_and_so_do_those_left(
     own_server: RedisServer, other_server: RedisServer, durations: Durations, tmp_path: Path
 ) -> None:
@@ -150,3 +107,55 @@ async def test_sentinel_names_the_new_primary_when_the_old_one_dies_and_so_do_th
 
 async def _writes_to(client: RedisClient, server: RedisServer) -> bool:
     return not await fails(client) and await port_of(client) == server.port
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    return Authority.make(tmp_path_factory.mktemp("authority"), "localhost")
+
+
+@pytest.fixture
+async def watching_over_tls(tmp_path: Path, authority: Authority) -> AsyncIterator[Watched]:
+    """A primary and its replica, known to each other, and what watches them: all of them speak TLS alone."""
+    servers = []
+    try:
+        for name in ("primary", "replica"):
+            (tmp_path / name).mkdir()
+            servers.append(RedisServer(tmp_path / name, authority))
+            servers[-1].start()
+        primary, replica = servers
+        await follow(replica, primary)
+        with sentinels(tmp_path, primary, authority) as watching:
+            await until(watching.know_each_other)
+            yield watching, primary, replica
+    finally:
+        for server in servers:
+            server.kill()
+
+
+async def test_over_tls_sentinels_by_their_name_tell_the_primary_and_the_next_one(
+    watching_over_tls: Watched, durations: Durations
+) -> None:
+    watching, primary, replica = watching_over_tls
+    async with connected(watching.url(), durations) as client:
+        assert await port_of(client) == primary.port
+        assert b"db=2" in await client.command("CLIENT", "INFO")
+
+        primary.kill()
+
+        await until(lambda: _writes_to(client, replica))
+
+
+async def test_sentinels_that_do_not_prove_who_they_are_are_not_asked(
+    watching_over_tls: Watched, durations: Durations, tmp_path: Path
+) -> None:
+    watching, _, _ = watching_over_tls
+    stranger = Authority.make(tmp_path / "stranger", "localhost")
+    hosts, _, trusted = watching.url().partition("?")
+    another_authority = f"{hosts}?ssl_ca_certs={stranger.certificate}"
+    another_name = f"{hosts.replace('localhost', '127.0.0.1')}?{trusted}"
+    in_clear = hosts.replace("rediss", "redis")
+
+    for url in (another_authority, another_name, in_clear):
+        async with connected(url, durations) as client:
+            assert await fails(client)

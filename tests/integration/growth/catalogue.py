@@ -357,7 +357,7 @@ PER_MESSAGE: Final = (
             NOTHING,
             TIMES,
         ),
-        *(_MINUTE, FIRST_OF_ALL),
+        *(FRESH, _MINUTE, FIRST_OF_ALL),
         rows=60,
     ),
     _measured(_RESOLVER, "find_known", WAMIDS, rows=40),

@@ -92,6 +92,14 @@ MUTATIONS: Final = (
         (f"{_REDIS}::test_sentinel_names_the_new_primary_when_the_old_one_dies_and_so_do_those_left",),
     ),
     Mutation(
+        "a Sentinel's certificate is held against its address",
+        "shared/coordination/reaching.py",
+        "reach=partial(_reach, sentinel)",
+        "reach=_Route(((str(sentinel.sockaddr[0]), sentinel.port),), self._within_s).reach",
+        "INTERFACE 1 TLS: host names are checked",
+        (f"{_REDIS}::test_over_tls_sentinels_by_their_name_tell_the_primary_and_the_next_one",),
+    ),
+    Mutation(
         "statements are prepared for later behind a pooler",
         "shared/postgres/connecting.py",
         "statement_cache_size=0 if behind_pooler else 100",

@@ -35,6 +35,24 @@ MUTATIONS: Final = (
         (f"{_RESOLVER}::test_one_message_of_a_mapping_is_new",),
     ),
     Mutation(
+        "an inbound message forgets its trace",
+        _SQL,
+        "           fresh.w3c_trace_id\n",
+        "           null::uuid\n",
+        "INTERFACE 6 message show TRACE_ID",
+        (
+            "tests/integration/test_cli_message.py::test_the_trace_of_an_inbound_message_that_went_well_finds_it",
+        ),
+    ),
+    Mutation(
+        "a trace is looked up in all messages",
+        "schema/migrations/001_core.up.sql",
+        "using brin (w3c_trace_id uuid_bloom_ops)",
+        "using brin (w3c_trace_id uuid_minmax_ops)",
+        "INTERFACE 4 each index with the query that needs it",
+        ("tests/integration/test_cli_message.py::test_a_trace_is_looked_up_without_reading_all_messages",),
+    ),
+    Mutation(
         "what was published is claimed again",
         _SQL,
         "where wamid = any($1::text[]) and published_at is null\n"

@@ -12,6 +12,10 @@ _STATUSES: Final = f"{_WORK}::test_status_events_by_outcome"
 _LOCKS: Final = f"{_WORK}::test_locks_that_are_taken_and_locks_without_redis"
 _COUNTS: Final = "INTERFACE 8 each metric counts what it says"
 _HEALTH: Final = ("tests/unit/test_health.py",)
+_LEASE_LOST: Final = (
+    "tests/integration/test_scheduler_meetings.py"
+    "::test_a_job_that_ends_after_the_lease_was_lost_says_nothing_of_a_replica_that_waits"
+)
 
 MUTATIONS: Final = (
     Mutation(
@@ -161,7 +165,7 @@ MUTATIONS: Final = (
     Mutation(
         "a worker that stalls is live",
         "shared/observability/health.py",
-        "return bool(self.stall_reasons) or self._clock() - oldest <= self._stall_after_s",
+        "return bool(self.stall_reasons) or not stalled",
         "return True",
         "INTERFACE 7 live fails when consuming has stalled without a known reason",
         _HEALTH,
@@ -169,9 +173,41 @@ MUTATIONS: Final = (
     Mutation(
         "progress is no metric",
         "shared/observability/health.py",
-        "        self._last_progress_metric.set_to_current_time()\n",
+        "        self._last_progress_metric.set(time.time() - (now - min(self._last_progress.values())))\n",
         "",
         _COUNTS,
         (_DELIVERIES,),
+    ),
+    Mutation(
+        "a replica that waits for the lease says that it has it",
+        "workers/scheduler/clock.py",
+        "self._gauge.set(held)",
+        "self._gauge.set(1)",
+        _COUNTS,
+        (_LEASE_LOST,),
+    ),
+    Mutation(
+        "a job that ends after the lease was lost makes a waiting replica not ready",
+        "workers/scheduler/clock.py",
+        "isinstance(error, StoreMisconfigured) and self._held.is_set()",
+        "isinstance(error, StoreMisconfigured)",
+        "INTERFACE 7 ready is what concerns this replica",
+        (_LEASE_LOST,),
+    ),
+    Mutation(
+        "an idle queue hides that another has stalled",
+        "shared/observability/health.py",
+        "time.time() - (now - min(self._last_progress.values()))",
+        "time.time()",
+        "INTERFACE 7 live fails when consuming has stalled without a known reason",
+        _HEALTH,
+    ),
+    Mutation(
+        "what is known of one queue excuses another",
+        "shared/observability/health.py",
+        "if at < latest and not self.loop_stall_reasons.get(loop)}",
+        "if at < latest and not any(self.loop_stall_reasons.values())}",
+        "INTERFACE 7 live fails when consuming has stalled without a known reason",
+        _HEALTH,
     ),
 )

@@ -56,6 +56,22 @@ MUTATIONS: Final = (
         ("tests/security/test_proxy_of_the_cloud_api.py",),
     ),
     Mutation(
+        "a host that can be reached hides one that cannot",
+        _API,
+        "self._degraded.discard(line.unable)",
+        "self._degraded.clear()",
+        "INTERFACE 7 degraded is told while it is so",
+        (f"{_FAULTS}::test_a_host_that_can_be_reached_says_nothing_of_one_that_cannot",),
+    ),
+    Mutation(
+        "senders are counted by one lane",
+        "workers/outbound_sender/watch.py",
+        "for queue in LANES]",
+        "for queue in list(LANES)[:1]]",
+        "9 without Redis the rate is divided by the consumers of the queue",
+        (f"{_FAULTS}::test_senders_are_counted_though_one_lane_of_theirs_stands_still",),
+    ),
+    Mutation(
         "a redirect takes the token along",
         _API,
         "allow_redirects=False",
