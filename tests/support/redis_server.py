@@ -10,6 +10,8 @@ import time
 from pathlib import Path
 from typing import Final
 
+from tests.support.checkers import checker
+
 _START_S: Final = 10.0
 
 
@@ -31,7 +33,7 @@ class RedisServer:
         """Start it, empty, and wait until it answers."""
         options = {"port": str(self.port), "bind": "127.0.0.1", "save": "", "appendonly": "no"}
         command = [
-            "redis-server",
+            str(checker("redis-server")),
             *(part for name, value in options.items() for part in (f"--{name}", value)),
         ]
         self._process = subprocess.Popen(

@@ -13,6 +13,7 @@ from redis.asyncio import Redis
 
 from shared.coordination.client import RedisClient, RedisUnavailable
 from shared.durations import DURATIONS, Durations
+from tests.support.checkers import checker
 from tests.support.proxy import proxied
 from tests.support.redis_server import RedisServer
 from tests.support.waiting import until
@@ -95,7 +96,8 @@ class Sentinels:
                 f"port {server.port}\nbind 127.0.0.1\nsentinel monitor main 127.0.0.1 {primary.port} 2\n"
                 "sentinel down-after-milliseconds main 500\nsentinel failover-timeout main 2000\n"
             )
-            command = ["redis-sentinel", str(folder / f"{number}.conf"), "--dir", str(folder)]
+            conf = str(folder / f"{number}.conf")
+            command = [str(checker("redis-server")), conf, "--sentinel", "--dir", str(folder)]
             process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
             self._processes.append(process)
             self.ports.append(server.port)
