@@ -6,8 +6,9 @@ Owns schemes, hosts and paths; parameters are `shared.url_parameters`'. Their us
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from ipaddress import AddressValueError, IPv6Address
 from typing import Final, TypeAlias
-from urllib.parse import unquote, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 from pydantic import AfterValidator, SecretStr
 
@@ -36,6 +37,8 @@ _KINDS: Final[Mapping[str, str]] = {
     "rediss+sentinel": "redis",
 }
 _HOST: Final = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]*)(?::(\d{0,5}))?")
+#: Up to the hosts, then these.
+_HOSTS: Final = re.compile(r"([A-Za-z+]+://(?:[^/?#]*@)?)([^/?#@]*)")
 #: libpq's way to name a folder of sockets: `postgresql://%2Frun%2Fpostgresql/wabus`.
 _SOCKET_FOLDER: Final = re.compile(r"(%2[Ff][A-Za-z0-9._%-]*)(?::(\d{0,5}))?")
 
@@ -55,7 +58,7 @@ class ServerUrl:
 def check_url(url: str, schemes: tuple[str, ...]) -> str:
     """`url`, where it has one of the schemes and a host. Raises ValueError with the rule, never the URL."""
     try:
-        parts = urlsplit(url)
+        parts = _split(url)
     except ValueError:  # its text quotes the host's part, with the password
         raise ValueError("must be a URL") from None
     if parts.scheme not in schemes:
@@ -69,7 +72,7 @@ def check_url(url: str, schemes: tuple[str, ...]) -> str:
 
 def read_server_url(url: str) -> ServerUrl:
     """A URL that `check_server_url` took, in its parts. Raises ValueError with the rule."""
-    parts = urlsplit(url)
+    parts = _split(url)
     if "#" in url:
         raise ValueError("must not hold a # (write %23)")
     login, at, named = parts.netloc.rpartition("@")
@@ -99,7 +102,7 @@ def current_url(url: str | UrlSource) -> str:
 
 def with_host(url: str, host: str, port: int) -> str:
     """`url` with one host in place of those that it names."""
-    parts = urlsplit(url)
+    parts = _split(url)
     login, at, _ = parts.netloc.rpartition("@")
     shown = f"[{host}]" if ":" in host else host
     return parts._replace(netloc=f"{login}{at}{shown}:{port}").geturl()
@@ -133,6 +136,15 @@ def sentinel_service(url: ServerUrl) -> tuple[str, str]:
     return service, db or "0"
 
 
+def _split(url: str) -> SplitResult:
+    """`url` in its parts. Newer Pythons' `urlsplit` takes no second host in brackets, so it is given none."""
+    begun = _HOSTS.match(url)
+    if begun is None:
+        return urlsplit(url)
+    parts = urlsplit(begun[1] + url[begun.end() :])
+    return parts._replace(netloc=parts.netloc + begun[2])
+
+
 def _hosts_behind(parameters: Mapping[str, str], default_port: int) -> tuple[Host, ...]:
     """libpq's other way to name them: `?host=a,b&port=1,2`."""
     named = parameters.get("host", "").split(",")
@@ -160,6 +172,11 @@ def _read_host(text: str, default_port: int, *, may_be_folder: bool) -> Host:
     if named is None or int(named[2] or 0) > _LAST_PORT:
         raise ValueError("must name a host and, after a colon, a port number")
     host = unquote(named[1]).strip("[]")
+    if named[1].startswith("["):
+        try:
+            IPv6Address(host)
+        except AddressValueError:
+            raise ValueError("must name an IPv6 address in its brackets") from None
     if "\0" in host:
         raise ValueError("must not hold a %00")
     return host, int(named[2] or default_port)

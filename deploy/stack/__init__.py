@@ -5,7 +5,7 @@ into them: schema and topology are prepared by `wabus migrate` and `wabus topolo
 """
 
 from deploy.stack.control import control_rabbitmq, end_server, start_server
-from deploy.stack.lifecycle import StatusRow, down, status, up
+from deploy.stack.lifecycle import StatusRow, down, missing_servers, status, up
 from deploy.stack.machine import Machine
 from deploy.stack.records import Kind, ServerRecord, Source, StackState
 
@@ -19,6 +19,7 @@ __all__ = [
     "control_rabbitmq",
     "down",
     "end_server",
+    "missing_servers",
     "start_server",
     "status",
     "up",

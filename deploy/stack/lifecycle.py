@@ -9,12 +9,13 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from deploy.stack import native, probes
+from deploy.stack import docker, native, probes
 from deploy.stack.lock import locked
 from deploy.stack.machine import Machine
 from deploy.stack.parallel import act_on_all
 from deploy.stack.records import Kind, ServerRecord, StackState, load
 from deploy.stack.starter import Progress, Starter, stop
+from shared.environment import read_variable
 from shared.masking import mask_url
 
 
@@ -44,6 +45,14 @@ def up(
         Starter(state, environ, progress, machine or Machine(path=environ.get("PATH", os.defpath))).run()
         state.write_env()
         return state
+
+
+def missing_servers(environ: Mapping[str, str], machine: Machine) -> list[Kind]:
+    """The servers that `up` would have to install: not named, not in Docker, not on the machine."""
+    if docker.find_engine(environ) is not None:
+        return []
+    unnamed = [kind for kind in Kind if not read_variable(environ, kind.variable, secret=True)]
+    return [kind for kind in unnamed if not native.is_installed(kind, machine)]
 
 
 def down(root: Path, progress: Progress, environ: Mapping[str, str] | None = None) -> None:

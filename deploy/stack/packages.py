@@ -45,8 +45,8 @@ class PackageManager:
     needs_root: bool = True
 
     def packages_for(self, wanted: Sequence[str]) -> list[str]:
-        """Package names for servers (rabbitmq, postgres, redis) and programs (promtool, ps and so on)."""
-        return [self.packages[name] for name in wanted]
+        """Packages of servers (rabbitmq, postgres, redis) and programs (promtool, ps, initdb), each once."""
+        return list(dict.fromkeys(self.packages[name] for name in wanted))
 
     def command_line(self, packages: Sequence[str]) -> str:
         """The command a person would type."""
@@ -86,6 +86,9 @@ APT = PackageManager(
         "docker-compose": "docker-compose",
         "promtool": "prometheus",
         "ps": "procps",
+        "initdb": "postgresql",
+        "pgbouncer": "pgbouncer",
+        "redis-server": "redis-server",
     },
     script=_APT,
 )
@@ -98,6 +101,9 @@ DNF = PackageManager(
         "docker-compose": "docker-compose",
         "promtool": "golang-github-prometheus",
         "ps": "procps-ng",
+        "initdb": "postgresql-server",
+        "pgbouncer": "pgbouncer",
+        "redis-server": "redis",
     },
     script='exec dnf -q -y --setopt=install_weak_deps=False install "$@"',
 )
@@ -109,6 +115,9 @@ BREW = PackageManager(
         "redis": "redis",
         "docker-compose": "docker-compose",
         "promtool": "prometheus",
+        "initdb": "postgresql@17",
+        "pgbouncer": "pgbouncer",
+        "redis-server": "redis",
     },
     script='exec brew install --quiet "$@"',
     needs_root=False,

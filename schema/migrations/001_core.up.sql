@@ -285,7 +285,8 @@ create table outbox_events (
 ) with (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_insert_scale_factor = 0.05);
 create index outbox_events_unmarked on outbox_events (destination, created_at, id) where published_at is null;
 create index outbox_events_age on outbox_events (created_at);
-create index outbox_events_trace on outbox_events (correlation_id) where aggregate_type = 'message';
+-- A hash: each event is marked once, which writes a second entry, and a btree's cost a quarter of an event.
+create index outbox_events_trace on outbox_events using hash (correlation_id) where aggregate_type = 'message';
 
 create table deferred_messages (
     id              uuid primary key default time_ordered_uuid(),

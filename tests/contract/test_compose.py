@@ -13,9 +13,9 @@ import pytest
 import yaml
 
 from deploy.stack.images import IMAGES
-from deploy.stack.machine import Machine
 from shared.observability.metrics import Metrics
 from shared.settings import METRICS_PORTS, SECRETS, Settings
+from tests.support.checkers import checker
 from workers.cli.sandbox import sandbox
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -46,10 +46,9 @@ def environment_of(name: str) -> dict[str, str]:
 
 def complaints_of(*command: str) -> str:
     """What a checker says against a file; a checker that is not installed is told as not run."""
-    checker = Machine().find(command[0])
-    if checker is None:
-        pytest.skip(f"not run: {command[0]} is not installed")
-    done = subprocess.run([checker, *command[1:]], check=False, cwd=ROOT, capture_output=True, text=True)
+    done = subprocess.run(
+        [checker(command[0]), *command[1:]], check=False, cwd=ROOT, capture_output=True, text=True
+    )
     return "" if done.returncode == 0 else f"exit code {done.returncode}: {done.stdout}{done.stderr}"
 
 

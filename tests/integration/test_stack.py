@@ -29,6 +29,9 @@ from tests.support import stand_in_docker
 from tests.support.servers import Servers
 
 WABUS_STACK = [sys.executable, "-c", "from workers.cli.stack import stack; stack()"]
+#: Of Linux' table of TCP sockets: the state, and 127.0.0.1 and ::1 as little-endian words.
+_LISTENS = "0A"
+_LOOPBACK = {"0100007F", "00000000000000000000000001000000"}
 BARE_PATH = "/usr/bin:/bin:/usr/sbin:/sbin"
 
 
@@ -151,11 +154,12 @@ def test_status_tells_where_each_server_is_without_its_password(checkout: Path) 
 
 def test_servers_listen_on_loopback_only(checkout: Path) -> None:
     ports = {port for server in load(checkout, fresh_password="").servers.values() for port in server.ports}
-    listening = subprocess.run(["ss", "-ltnH"], capture_output=True, text=True, check=True).stdout
-    addresses = [line.split()[3].rpartition(":") for line in listening.splitlines()]
-    hosts = {host for host, _, port in addresses if int(port) in ports}
-    assert hosts <= {"127.0.0.1", "[::1]"}
-    assert {int(port) for _, _, port in addresses} >= ports
+    tables = "".join(Path("/proc/net", family).read_text() for family in ("tcp", "tcp6"))
+    sockets = [line.split() for line in tables.splitlines()]
+    addresses = [fields[1].split(":") for fields in sockets if fields[3] == _LISTENS]
+    hosts = {host for host, port in addresses if int(port, 16) in ports}
+    assert hosts <= _LOOPBACK
+    assert {int(port, 16) for _, port in addresses} >= ports
 
 
 def test_servers_that_were_killed_come_back_with_their_data_and_urls(checkout: Path) -> None:

@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit, urlunsplit
 
-_BINARIES: Final = sorted(Path("/usr/lib/postgresql").glob("*/bin"))[-1]
+from tests.support.checkers import checker
+
 _START_S: Final = 30.0
 _ACCOUNT: Final[dict[str, Any]] = {"user": "postgres", "group": "postgres"} if os.geteuid() == 0 else {}
 _SETTINGS: Final = (
@@ -77,6 +78,7 @@ def pgbouncer(server_url: str, logins: dict[str, str], ignored: str = "") -> Ite
 
     `ignored`: settings of a session that it passes over; it refuses others.
     """
+    program = checker("pgbouncer")
     parts = urlsplit(server_url)
     port = _free_port()
     with _folder() as folder:
@@ -91,7 +93,7 @@ def pgbouncer(server_url: str, logins: dict[str, str], ignored: str = "") -> Ite
         )
         with (folder / "log").open("wb") as log:
             running = subprocess.Popen(
-                ["pgbouncer", str(settings)], stdin=subprocess.DEVNULL, stdout=log, stderr=log, **_ACCOUNT
+                [program, str(settings)], stdin=subprocess.DEVNULL, stdout=log, stderr=log, **_ACCOUNT
             )
         try:
             _wait_for_port(port)
@@ -115,7 +117,7 @@ def _folder() -> Iterator[Path]:
 
 def _run(program: str, *words: str | Path | int) -> None:
     done = subprocess.run(
-        [_BINARIES / program, *map(str, words)],
+        [checker("initdb").with_name(program), *map(str, words)],
         check=False,
         cwd="/",
         stdin=subprocess.DEVNULL,

@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 from typing import Final
 
+from tests.support.checkers import checker
 from tests.support.tls import Authority
 
 _START_S: Final = 10.0
@@ -57,7 +58,7 @@ class RedisServer:
         """Start it, empty, and wait until it answers."""
         options = [*self.listening, ("save", ""), ("appendonly", "no"), ("replica-announce-ip", self.host)]
         command = [
-            "redis-server",
+            str(checker("redis-server")),
             *(part for name, value in options for part in (f"--{name}", value)),
         ]
         self._process = subprocess.Popen(

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from redis.asyncio import Redis
 
+from tests.support.checkers import checker
 from tests.support.redis_server import RedisServer
 from tests.support.tls import Authority
 
@@ -36,7 +37,8 @@ class Sentinels:
                 "sentinel failover-timeout main 2000",
             ]
             (folder / f"{number}.conf").write_text("\n".join(lines))
-            command = ["redis-sentinel", str(folder / f"{number}.conf"), "--dir", str(folder)]
+            conf = str(folder / f"{number}.conf")
+            command = [str(checker("redis-server")), conf, "--sentinel", "--dir", str(folder)]
             self._processes.append(
                 subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
             )

@@ -52,6 +52,7 @@ def refusal(name: str, url: str) -> str:
         ("RABBITMQ_URL", "amqp://h/?connection_timeout=3", "has an unknown parameter 'connection_timeout'"),
         ("RABBITMQ_URL", "amqp://h/?heartbeat=often", "heartbeat must be a number"),
         ("RABBITMQ_URL", "amqp://a:1,b:99999/", "must name a host and, after a colon, a port number"),
+        ("RABBITMQ_URL", "amqp://a,[::1],[:::]/", "must name an IPv6 address in its brackets"),
         ("RABBITMQ_URL", "amqps://h/?cadata=eA==", "cadata must be certificates"),
         ("RABBITMQ_URL", "amqp://h/#x", "must not hold a #"),
         ("REDIS_URL", "redis://a,b/0", "must name one host; for several use redis+sentinel://"),

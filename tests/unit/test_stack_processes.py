@@ -1,7 +1,6 @@
 """Processes of the stack: known by pid and start time, ended with all their children."""
 
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -14,6 +13,7 @@ import pytest
 from deploy.stack import processes
 from deploy.stack.processes import Command, ProcessRef
 from shared.errors import StackError
+from tests.support.checkers import checker
 
 #: Ignores SIGTERM, has a child that does too, says when both are ready.
 STUBBORN = (
@@ -76,7 +76,8 @@ def test_what_cannot_be_started_says_why(tmp_path: Path) -> None:
         processes.spawn(nowhere)
 
 
-@pytest.mark.skipif(shutil.which("ps") is None, reason="not run: ps is not installed")
 def test_ps_tells_the_same_as_proc() -> None:
+    checker("ps")
+
     rows = {row.ref.pid: row.parent for row in processes._table_of_ps(None)}
     assert rows[os.getpid()] == os.getppid()

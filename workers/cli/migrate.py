@@ -6,7 +6,6 @@ Owns options and output; the work is `schema.migrator`'s. Settings errors are le
 import asyncio
 from collections.abc import Sequence
 from dataclasses import asdict
-from urllib.parse import unquote, urlsplit
 
 import click
 import orjson
@@ -16,6 +15,7 @@ from schema.migrator import MigrationError, Step, UnreachedDatabaseError, latest
 from schema.migrator import migrate as carry_out
 from shared.addresses import Unreached
 from shared.postgres.connecting import Connector, ServerConnection
+from shared.server_urls import read_server_url
 from workers.cli.confirmation import demand_consent, yes_option
 from workers.cli.operation import by_option, json_option, read_settings, unreached_database
 from workers.cli.printing import open_console
@@ -72,7 +72,7 @@ async def _connect(dsn: str) -> ServerConnection:
 
 def _demand_consent(steps: Sequence[Step], dsn: str, *, yes: bool, as_json: bool) -> None:
     if any(step.direction == "down" for step in steps):
-        name = unquote(urlsplit(dsn).path[1:]) or "postgres"
+        name = read_server_url(dsn).path[1:] or "postgres"
         deed = f"Database {name} would lose what {len(steps)} migrations made, its data too"
         demand_consent(deed, name, yes=yes, as_json=as_json)
 

@@ -139,4 +139,12 @@ MUTATIONS: Final = (
         "INTERFACE 1 rediss:// for TLS",
         (f"{_URLS}::test_every_redis_url_is_refused_or_leads_to_a_server_that_is_away",),
     ),
+    Mutation(
+        "brackets hold anything",
+        "shared/server_urls.py",
+        '    if named[1].startswith("["):\n',
+        "    if False:\n",
+        "a URL that no client could use is one line at start",
+        (f"{_URLS}::test_what_no_client_could_use_is_one_line_at_start",),
+    ),
 )

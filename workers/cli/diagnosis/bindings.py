@@ -6,12 +6,13 @@ Asked only where RABBITMQ_MANAGEMENT_URL says where it answers. Nothing is chang
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import quote
 
 import aiohttp
 
 from shared.amqp.topology import Topology
 from shared.masking import mask_secrets, mask_url
+from shared.server_urls import read_server_url
 from shared.settings import Settings
 
 _ANSWER_S: Final = 5.0
@@ -32,7 +33,7 @@ async def look_at_bindings(settings: Settings, wanted: Topology) -> Bindings:
     if settings.rabbitmq_management_url is None:
         return Bindings((), _NOT_ASKED, is_seen=False)
     url = settings.rabbitmq_management_url.get_secret_value().rstrip("/")
-    host = unquote(urlsplit(settings.rabbitmq_url.get_secret_value()).path[1:]) or "/"
+    host = read_server_url(settings.rabbitmq_url.get_secret_value()).path[1:] or "/"
     try:
         there = await _ask(url, host)
     except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:

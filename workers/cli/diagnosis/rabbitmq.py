@@ -10,7 +10,6 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
-from urllib.parse import unquote, urlsplit
 
 from aio_pika.abc import AbstractConnection
 from aiormq.connection import Connection as WireConnection
@@ -23,6 +22,7 @@ from shared.amqp.topology import DLQ_HANDLER, ENRICHED, WORK_QUEUES, build_topol
 from shared.durations import DURATIONS
 from shared.errors import BrokerUnavailable, WabusError
 from shared.masking import mask_secrets, mask_url
+from shared.server_urls import read_server_url
 from shared.settings import Settings
 from workers.cli.diagnosis.bindings import Bindings, look_at_bindings
 from workers.cli.diagnosis.finding import Finding, Level, within_patience
@@ -202,7 +202,7 @@ def _unreached(error: BaseException, url: str) -> Finding:
     text = mask_secrets(" ".join(f"{type(error).__name__}: {error}".split()))[:300].rstrip(": ")
     mend = _START
     if "Connection.OpenOk" in text:  # so the client tells that the server closed instead of opening
-        host = unquote(urlsplit(url).path[1:]) or "/"
+        host = read_server_url(url).path[1:] or "/"
         text = f"the virtual host {host} is not there, or not for this user"
         mend = f"rabbitmqctl add_vhost {host}; rabbitmqctl set_permissions -p {host} USER '.*' '.*' '.*'"
     elif "ACCESS_REFUSED" in text:
