@@ -58,22 +58,40 @@ async def store_events(database: Database, events: Sequence[StatusEvent]) -> lis
     ]
 
 
-async def find_waiting(database: Database, references: Sequence[str]) -> list[StoredEvent]:
-    """Unsettled events that name one of these wamids, callback data or genesys ids."""
-    return [_stored(row) for row in await database.fetch(QUERIES["find_waiting"], list(references))]
+async def find_waiting(database: Database, references: Sequence[str]) -> Sequence[asyncpg.Record]:
+    """Rows of unsettled events that name one of these wamids, callback data or genesys ids."""
+    return await database.fetch(QUERIES["find_waiting"], list(references))
 
 
 async def find_matchable(
     database: Database, after: Place | None, not_older_than_h: float, limit: int
-) -> tuple[list[StoredEvent], Place | None]:
-    """Of a page of events that wait, oldest first, those whose message is there now; and where it ended.
+) -> tuple[list[asyncpg.Record], Place | None]:
+    """Of a page of events that wait, oldest first, the rows of those whose message is there; where it ended.
 
     The page begins after a place, with events of at most that age; after the last one there is no place.
     """
     age = timedelta(hours=not_older_than_h)
     rows = await database.fetch(QUERIES["find_matchable"], *(after or (None, None)), age, limit)
     place = (rows[-1]["received_at"], rows[-1]["id"]) if rows else None
-    return [_stored(row) for row in rows if row["is_there"]], place
+    return [row for row in rows if row["is_there"]], place
+
+
+def read_waiting(row: asyncpg.Record) -> StoredEvent:
+    """The event of a row; TypeError or ValueError where somebody wrote it in another shape."""
+    details = dict(row["details"] or {})
+    trace_id = details.pop("trace_id", None)
+    event = StatusEvent(
+        source=row["source"],
+        status=row["status"],
+        occurred_at=row["occurred_at"],
+        wamid=row["wamid"],
+        callback_data=row["callback_data"],
+        genesys_message_id=row["genesys_message_id"],
+        errors=row["errors"] or (),
+        details=details or None,
+        trace_id=trace_id,
+    )
+    return StoredEvent(row["id"], event)
 
 
 async def match_events(connection: Connection, events: Sequence[StoredEvent]) -> Mapping[int, UUID]:
@@ -121,23 +139,6 @@ def _row(event: StatusEvent) -> tuple[Any, ...]:
         json.dumps(event.errors) if event.errors else None,
         json.dumps(details) if details else None,
     )
-
-
-def _stored(row: asyncpg.Record) -> StoredEvent:
-    details = dict(row["details"] or {})
-    trace_id = details.pop("trace_id", None)
-    event = StatusEvent(
-        source=row["source"],
-        status=row["status"],
-        occurred_at=row["occurred_at"],
-        wamid=row["wamid"],
-        callback_data=row["callback_data"],
-        genesys_message_id=row["genesys_message_id"],
-        errors=row["errors"] or (),
-        details=details or None,
-        trace_id=trace_id,
-    )
-    return StoredEvent(row["id"], event)
 
 
 def _outcome(row: asyncpg.Record) -> StatusOutcome | None:

@@ -11,6 +11,8 @@ from datetime import datetime
 from typing import Final
 from uuid import UUID
 
+import asyncpg
+
 from shared.coordination.client import RedisUnavailable
 from shared.coordination.rate_shared import SharedRates
 from shared.durations import Durations
@@ -29,6 +31,7 @@ from shared.tracking.event_store import (
     find_waiting,
     insert_events,
     match_events,
+    read_waiting,
     settle_events,
     store_events,
 )
@@ -119,10 +122,11 @@ class Tracker:
     async def apply_stored(self, references: Sequence[str]) -> int:
         """Apply events that wait under these references (wamids, callback data), and publish.
 
-        For whoever has just committed what they name. Returns how many were settled. Idempotent.
+        For whoever has just committed what they name. Returns how many were settled. Idempotent. One that
+        cannot be applied is set aside for the scheduler, and keeps no other waiting.
         """
         waiting = await find_waiting(self._database, references) if references else []
-        return await self._apply_waiting(waiting)
+        return await self._work_waiting(waiting)
 
     async def match_waiting(self) -> int:
         """Apply waiting events, not older than `status_unmatched_h`, whose message is there by now.
@@ -134,14 +138,14 @@ class Tracker:
         place: Place | None = None
         while True:
             found, place = await find_matchable(self._database, place, _LATELY_H, _PAGE)
-            settled += await self._aside.work(JOB, found, lambda item: item.id, self._apply_waiting)
+            settled += await self._work_waiting(found)
             if place is None:
                 break
         for _ in range(_PAGES_OF_OLD):
             found, self._swept = await find_matchable(
                 self._database, self._swept, self._durations.status_unmatched_h, _PAGE
             )
-            settled += await self._aside.work(JOB, found, lambda item: item.id, self._apply_waiting)
+            settled += await self._work_waiting(found)
             if self._swept is None:
                 break
         return settled
@@ -216,8 +220,11 @@ class Tracker:
         traces = (item.event.trace_id for item in sightings if item.event.trace_id)
         return Case(message, sightings, background, judgement, next(traces, str(message.id)))
 
-    async def _apply_waiting(self, waiting: Sequence[StoredEvent]) -> int:
-        outcomes = await self.apply(waiting, in_hand=False)
+    async def _work_waiting(self, rows: Sequence[asyncpg.Record]) -> int:
+        return await self._aside.work(JOB, rows, lambda row: row["id"], self._apply_waiting)
+
+    async def _apply_waiting(self, rows: Sequence[asyncpg.Record]) -> int:
+        outcomes = await self.apply([read_waiting(row) for row in rows], in_hand=False)
         return sum(outcome is not StatusOutcome.UNMATCHED for outcome in outcomes.values())
 
     def _count(self, outcomes: Iterable[StatusOutcome], consequences: Consequences) -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from shared.payloads import InvalidPayload, StatusUpdate, decode
 from shared.postgres.database import Database
 from shared.tracking import StatusEvent, event_of
-from shared.tracking.event_store import find_waiting, store_events
+from shared.tracking.event_store import find_waiting, read_waiting, store_events
 from shared.tracking.sightings import Sighting
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1, max_size=120)
@@ -67,7 +67,7 @@ async def _through_the_store(database_url: str, event: StatusEvent) -> StatusEve
             await connection.execute("delete from status_events")
         await store_events(database, [event])
         [found] = await find_waiting(database, [event.reference])
-        return found.event
+        return read_waiting(found).event
     finally:
         await database.close()
 

@@ -199,6 +199,12 @@ class ResultStore:
                 error,
                 extra=fields(operation=Operation.STATUS_MATCHING),
             )
+        except Exception:  # the sends are recorded: a status fails none of them
+            logger.exception(
+                "statuses of %d messages are left to the scheduler",
+                len(wamids),
+                extra=fields(operation=Operation.STATUS_MATCHING),
+            )
 
 
 async def _close(connection: Connection, pending: Sequence[Ending]) -> set[UUID]:

@@ -229,4 +229,24 @@ MUTATIONS: Final = (
         "4.5 a class has the same consequence whichever way it comes",
         ("tests/integration/test_status_retry.py",),
     ),
+    Mutation(
+        "a status that cannot be applied fails the send that it came for",
+        "shared/tracking/tracker.py",
+        "        return await self._work_waiting(waiting)\n",
+        "        return await self._apply_waiting(waiting)\n",
+        "5.1 every job that works a page sets the culprit aside",
+        (
+            "tests/integration/test_answers_recorded.py::test_a_status_that_cannot_be_applied_takes_no_answer_along",
+        ),
+    ),
+    Mutation(
+        "a status that cannot be read fails the send that it came for",
+        "workers/outbound_sender/results.py",
+        "        except Exception:  # the sends are recorded: a status fails none of them\n",
+        "        except ZeroDivisionError:\n",
+        "4.2 the outcome is written with the answer",
+        (
+            "tests/integration/test_answers_recorded.py::test_a_status_that_cannot_be_read_takes_no_answer_along",
+        ),
+    ),
 )
