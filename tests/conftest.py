@@ -1,5 +1,7 @@
 """Fixtures that every suite may use, and how property tests run."""
 
+import signal
+
 import pytest
 from hypothesis import HealthCheck, settings
 
@@ -41,5 +43,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Take the patience of this run."""
+    """Take the patience of this run, and Ctrl-C, which a script's background job and its children ignore."""
     Patience.seconds = config.getoption("--patience") or Patience.seconds
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -136,7 +136,7 @@ MUTATIONS: Final = (
         "shared/server_urls.py",
         '    if named[1].startswith("["):\n',
         "    if False:\n",
-        "a URL that no client could use is one line at start",
+        "INTERFACE 1 a URL that no client could use is one line at start",
         (f"{_URLS}::test_what_no_client_could_use_is_one_line_at_start",),
     ),
 )
