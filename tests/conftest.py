@@ -43,6 +43,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Take the patience of this run. A shell's background job ignores Ctrl-C: what tests start must not."""
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+    """Take the patience of this run, and Ctrl-C, which a script's background job and its children ignore."""
     Patience.seconds = config.getoption("--patience") or Patience.seconds
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -22,11 +22,14 @@ import pytest
 from deploy import stack
 from deploy.stack import docker
 from deploy.stack.processes import ProcessRef, identify, is_alive
-from deploy.stack.records import Kind
+from deploy.stack.records import Kind, ServerRecord
 from tests.support import containers
 
 _ROOTS = Path(__file__).resolve().parents[2] / ".stack-tests"
 _OWNER = "owner.json"
+#: Where files are kept in memory, and the room there that the databases of all test processes never need.
+_MEMORY = Path("/dev/shm")
+_ROOM_BYTES = 1_000_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +59,7 @@ def running_stack(environ: Mapping[str, str]) -> Iterator[Mapping[str, str]]:
         state = stack.up(root, environ, progress=_say_nothing)
         if state.servers[Kind.POSTGRES].is_ours:
             asyncio.run(_ignore_power_cuts(state.servers[Kind.POSTGRES].url))
+            _keep_in_memory(state.servers[Kind.POSTGRES], _memory_of(root))
         yield state.urls()
 
 
@@ -99,6 +103,32 @@ async def _ignore_power_cuts(database_url: str) -> None:
         await connection.close()
 
 
+def _keep_in_memory(server: ServerRecord, folder: Path) -> None:
+    """A database is 300 files, and each test makes one: on a disk that costs more than most tests.
+
+    Copies of `template1` lie where it lies. Those of `template0` stay on the disk: what is big is made of it.
+    """
+    if server.data is None or not _MEMORY.is_dir() or shutil.disk_usage(_MEMORY).free < _ROOM_BYTES:
+        return
+    account = Path(server.data).stat()
+    folder.mkdir(mode=0o700)
+    os.chown(folder, account.st_uid, account.st_gid)
+    asyncio.run(_keep_template(server.url, folder))
+
+
+async def _keep_template(database_url: str, folder: Path) -> None:
+    connection = await asyncpg.connect(database_url)
+    try:
+        await connection.execute(f"create tablespace memory location '{folder}'")
+        await connection.execute("alter database template1 set tablespace memory")
+    finally:
+        await connection.close()
+
+
+def _memory_of(root: Path) -> Path:
+    return _MEMORY / f"wabus-tests-{root.name}"
+
+
 def _end_orphans() -> None:
     for root in _ROOTS.glob("*"):
         try:
@@ -112,6 +142,7 @@ def _end_orphans() -> None:
 
 def _end(root: Path) -> None:
     stack.down(root, progress=_say_nothing)
+    shutil.rmtree(_memory_of(root), ignore_errors=True)
     shutil.rmtree(root)
 
 
