@@ -35,13 +35,13 @@ MUTATIONS: Final = (
         (f"{_RESOLVER}::test_one_message_of_a_mapping_is_new",),
     ),
     Mutation(
-        "what was published is claimed again",
+        "what another replica is publishing is claimed",
         _SQL,
         "where wamid = any($1::text[]) and published_at is null\n"
         "  and (publish_claimed_until is null or publish_claimed_until < now() or publish_claimed_by = $3)",
         "where wamid = any($1::text[]) and published_at is null",
         "3.2 publication is claimed",
-        (f"{_PUBLICATION}::test_twenty_replicas_with_the_same_message_publish_it_once",),
+        (f"{_PUBLICATION}::test_a_copy_waits_for_its_publisher_and_does_not_die",),
     ),
     Mutation(
         "a dead publisher's claim is never taken over",
