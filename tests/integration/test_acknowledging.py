@@ -1,8 +1,10 @@
 """Acknowledgements of many hands at once: each counts once, and none costs the channel."""
 
 import asyncio
-import random
+from collections.abc import Sequence
 from dataclasses import replace
+
+from aiormq.connection import Connection
 
 from shared.amqp.delivery import Delivery, Inlet
 from tests.integration.test_publishing import broker, publication
@@ -11,26 +13,31 @@ from tests.support.proxy import proxied
 from tests.support.waiting import until
 
 _QUEUE = "test.acknowledging"
-_MESSAGES = 3000
+#: So many writes wait in the client; the next one waits for its turn, and may be overtaken.
+_WRITES = Connection.FRAME_BUFFER_SIZE
 
 
 async def test_hands_that_acknowledge_at_once_never_answer_twice(cluster: Cluster) -> None:
-    """More acks at once than the client's write queue holds, so that they wait for one another."""
+    """The ack of the lowest tag waits; another hand fills the room it waits for, and goes on.
+
+    With its next ack that hand answers for all below, the lowest included, whose own then costs the channel.
+    """
     cluster.durations = replace(cluster.durations, consumer_watch_s=60.0)
     queue = await cluster.channel.declare_queue(_QUEUE)
-    shuffled = random.Random(7)
+    messages = 2 + 2 * _WRITES
     async with broker(cluster, cluster.rabbitmq_url) as opened:
-        await opened.publisher.publish([publication(number, _QUEUE) for number in range(_MESSAGES)])
-        inlet = await opened.inlet(_QUEUE, prefetch=_MESSAGES)
-        taken: list[Delivery] = []
-        while len(taken) < _MESSAGES:
-            taken += await inlet.next_batch(500, 0.05)
-        shuffled.shuffle(taken)
-        hands = [taken[start : start + 7] for start in range(0, _MESSAGES, 7)]
+        await opened.publisher.publish([publication(number, _QUEUE) for number in range(messages)])
+        inlet = await opened.inlet(_QUEUE, prefetch=messages)
+        lowest, next_lowest, *others = await _take(inlet, messages)
+        first_to_write = [[item] for item in others[:_WRITES]]
+        first_to_wait = [*others[_WRITES:], next_lowest]
+
+        hands = [*first_to_write, first_to_wait, [lowest]]
         await asyncio.gather(*(_acknowledge(inlet, hand) for hand in hands))
-        await opened.publisher.publish([publication(_MESSAGES, _QUEUE)])
+
+        await opened.publisher.publish([publication(messages, _QUEUE)])
         (last,) = await _take(inlet, 1)
-        assert last.generation == taken[0].generation, "the channel was lost"
+        assert last.generation == lowest.generation, "the channel was lost"
         await inlet.acknowledge([last])
         await inlet.close()
         await until(lambda: _is_deep(cluster, 0))
@@ -69,17 +76,16 @@ async def _take(inlet: Inlet, count: int) -> list[Delivery]:
     taken: list[Delivery] = []
 
     async def are_taken() -> bool:
-        taken.extend(await inlet.next_batch(count, 0))
+        taken.extend(await inlet.next_batch(count - len(taken), 0))
         return len(taken) == count
 
     await until(are_taken)
     return taken
 
 
-async def _acknowledge(inlet: Inlet, hand: list[Delivery]) -> None:
-    for item in hand[:3]:
+async def _acknowledge(inlet: Inlet, hand: Sequence[Delivery]) -> None:
+    for item in hand:
         await inlet.acknowledge([item])
-    await inlet.acknowledge(hand[3:])
 
 
 async def _is_deep(cluster: Cluster, depth: int) -> bool:

@@ -145,8 +145,13 @@ async def test_a_template_that_a_status_calls_paused_pauses_the_campaign(sender:
     assert await sender.attempts(f"campaign:spring:{wa_id}") == [("failed", "132015"), ("sent", None)]
 
 
-async def test_marketing_is_held_for_every_replica_also_one_that_starts_later(sender: Sender) -> None:
+@pytest.mark.parametrize("is_known", [False, True], ids=["a new number", "a known number"])
+async def test_marketing_is_held_for_every_replica_also_one_that_starts_later(
+    sender: Sender, is_known: bool
+) -> None:
     sender.cluster.durations = STILL
+    if is_known:
+        await insert(sender.cluster.conn, "business_numbers", phone_number_id=NUMBER)
     await sender.sandbox.change(fault={"code": 131048, "http_status": 400, "times": 1})
     async with sender.running():
         await sender.ask(text(), "bulk")

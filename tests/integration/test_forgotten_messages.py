@@ -99,6 +99,8 @@ async def test_the_attempts_and_the_body_of_what_is_under_way_are_kept(cluster: 
     sent = await add_outbound(conn, "sent", wamid="wamid.3", wa_id="491700000003")
     await defer(cluster, waiting, "number_paused")
     await defer(cluster, retried, "status_retry")
+    coming = await add_outbound(conn, "queued", attempts=[("failed", None)], wa_id="491700000004")
+    await cluster.publish("wa.outbound", "reply.491700000004", b"{}")  # it lies in its queue
     await forget(cluster, 31)
     async with cluster.running("scheduler"):
         gone = "select not exists (select from outbound_bodies where message_id = $1)"
@@ -107,7 +109,7 @@ async def test_the_attempts_and_the_body_of_what_is_under_way_are_kept(cluster: 
         await until(lambda: conn.fetchval(gone, sent))
     for table in ("outbound_bodies", "send_attempts"):
         rows = await conn.fetch(f"select message_id from {table}")
-        assert {row["message_id"] for row in rows} == {waiting, retried}
+        assert {row["message_id"] for row in rows} == {waiting, retried, coming}
     assert cluster.told("outbound.failed") == []
 
 

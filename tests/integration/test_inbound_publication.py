@@ -93,10 +93,11 @@ async def test_a_claim_of_a_dead_publisher_is_taken_over_without_a_retry(
 
 
 async def test_a_publisher_keeps_its_claim_however_long_rabbitmq_takes(cluster: Cluster) -> None:
-    cluster.durations = replace(cluster.durations, publish_confirm_s=60.0)
+    """On a connection that is not given up meanwhile: what is published anew is claimed anew."""
+    cluster.durations = replace(cluster.durations, publish_confirm_s=600.0)
     async with (
         proxied(cluster.rabbitmq_url) as proxy,
-        cluster.running("inbound-resolver", RABBITMQ_URL=proxy.url(cluster.rabbitmq_url)),
+        cluster.running("inbound-resolver", RABBITMQ_URL=f"{proxy.url(cluster.rabbitmq_url)}?heartbeat=600"),
     ):
         async with cluster.conn.transaction():
             await cluster.conn.execute("lock table message_tracking")

@@ -110,7 +110,10 @@ async def test_messages_of_a_batch_leave_the_locked_one_behind(cluster: Cluster)
     assert all(wamids == sorted(wamids) for wamids in told_of(cluster).values())
 
 
-async def test_a_stopping_worker_gives_back_what_waits_for_a_lock(cluster: Cluster) -> None:
+async def test_a_stopping_worker_gives_back_what_waits_for_a_lock(
+    cluster: Cluster, caplog: pytest.LogCaptureFixture
+) -> None:
+    """By itself, not because its time to drain is over."""
     await add_mapping(cluster.conn, wa_id=LOCKED, phone_number_id="1001")
     for number in (1, 2):
         await cluster.publish("wa.inbound", LOCKED, inbound(LOCKED, number))
@@ -118,6 +121,7 @@ async def test_a_stopping_worker_gives_back_what_waits_for_a_lock(cluster: Clust
     async with locked(cluster, "select from conversation_mappings where wa_id = $1", LOCKED):
         async with cluster.running("inbound-resolver"):
             await until(is_told(cluster, OTHERS[0], 1))
+        assert "not done within DRAIN_SECONDS" not in caplog.text
         assert await cluster.depth("inbound-resolver") == 2
     async with cluster.running("inbound-resolver"):
         await until(is_told(cluster, LOCKED, 2))

@@ -35,6 +35,23 @@ async def test_idle_conversations_expire_and_others_do_not(cluster: Cluster) -> 
     assert [row["status"] for row in statuses] == ["expired", "active"]
 
 
+async def test_of_the_hour_in_which_idling_begins_only_what_is_idle_expires(cluster: Cluster) -> None:
+    """The index knows the hour of the last activity."""
+    row = await cluster.conn.fetchrow(
+        """select begins, extract(epoch from now() - begins)::float8 / 3600
+           from (select date_trunc('hour', now()) - interval '23 hours 30 minutes' as begins) as half_past"""
+    )
+    assert row is not None
+    begins, ttl_hours = row
+    for wa_id, minutes in (("491700000001", -15), ("491700000002", 15)):
+        last = begins + timedelta(minutes=minutes)
+        await add_mapping(cluster.conn, wa_id=wa_id, last_activity_at=last)
+    async with cluster.running("scheduler", CONVERSATION_TTL_HOURS=str(ttl_hours)):
+        await until(lambda: bool(cluster.told("conversation.expired")))
+    statuses = await cluster.conn.fetch("select wa_id, status from conversation_mappings order by wa_id")
+    assert [row["status"] for row in statuses] == ["expired", "active"]
+
+
 async def test_one_run_expires_all_that_is_idle_page_by_page(cluster: Cluster) -> None:
     cluster.durations = replace(cluster.durations, expiry_rows=3)
     for number in range(8):

@@ -1,16 +1,19 @@
 """Two schedulers in the same statement: what one has in its hands the other passes over, at once.
 
 They meet there when a lease runs out under a job. The other one is this test's transaction, which holds the
-lock of one row as a job's statement does.
+lock of one row as a job's statement does. Nobody may wait for it: a page that a lock keeps is split, so that
+in the end its other rows are worked all the same, one wait after the other.
 """
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Final
 from uuid import uuid4
 
+import asyncpg
 import pytest
 
 from shared.errors import StoreMisconfigured
@@ -26,6 +29,11 @@ from tests.support.waiting import until
 from workers.scheduler.clock import Clock, Job
 
 _AGO: Final = timedelta(minutes=10)
+#: So long may a scheduler wait for a row: whoever waits once is seen waiting.
+_NEVER_S: Final = 600.0
+_WAITING: Final = """
+select query from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock' limit 1
+"""
 #: Makes two rows that a job works off; gives what selects those that it has not.
 Work = Callable[[Cluster], Awaitable[str]]
 
@@ -116,9 +124,10 @@ WORKS: Final[list[Work]] = [
 async def test_what_another_scheduler_has_in_its_hands_holds_up_nothing_else(
     cluster: Cluster, work: Work
 ) -> None:
+    cluster.durations = replace(cluster.durations, lock_wait_s=_NEVER_S)
     rows = await work(cluster)
     async with in_hand(cluster, rows), cluster.running("scheduler"):
-        await until(lambda: _are_left(cluster, rows, 1))
+        await until(lambda: _are_left_without_waiting(cluster, rows, 1))
 
     async with cluster.running("scheduler"):
         await until(lambda: _are_left(cluster, rows, 0))
@@ -127,9 +136,19 @@ async def test_what_another_scheduler_has_in_its_hands_holds_up_nothing_else(
 @asynccontextmanager
 async def in_hand(cluster: Cluster, rows: str) -> AsyncIterator[None]:
     """One of the rows is locked until the block ends."""
-    async with cluster.conn.transaction():
-        await cluster.conn.execute(f"select from {rows} limit 1 for update")
-        yield
+    connection = await asyncpg.connect(cluster.database_url)
+    try:
+        async with connection.transaction():
+            await connection.execute(f"select from {rows} limit 1 for update")
+            yield
+    finally:
+        await connection.close()
+
+
+async def _are_left_without_waiting(cluster: Cluster, rows: str, left: int) -> bool:
+    waiting = await cluster.conn.fetchval(_WAITING)
+    assert waiting is None, f"waits for what another has in its hands: {waiting}"
+    return await _are_left(cluster, rows, left)
 
 
 async def _are_left(cluster: Cluster, rows: str, left: int) -> bool:

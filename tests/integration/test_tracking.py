@@ -300,8 +300,27 @@ async def test_a_skipped_recipient_stays_skipped(tracked: Tracking, conn: Connec
         status="skipped",
         wamid="wamid.1",
     )
+    skipped = await recipient(conn)
     await tracked.hear(happened("read"))
-    assert (await recipient(conn))["status"] == "skipped"
+    assert await recipient(conn) == skipped
+
+
+async def test_a_recipient_that_a_first_message_reached_does_not_go_back_with_its_replay(
+    tracked: Tracking, conn: Connection
+) -> None:
+    campaign_id = await add_campaign(conn)
+    first = await add_outbound(conn, campaign_id=campaign_id)
+    replay = await add_outbound(conn, wamid="wamid.2", campaign_id=campaign_id, replay_of=first)
+    link = {"message_id": replay, "wamid": "wamid.1"}
+    await insert(
+        conn, "broadcast_recipients", campaign_id="spring", wa_id="491700000001", status="sent", **link
+    )
+    await tracked.hear(happened("read", 3))
+
+    await tracked.hear(happened("delivered", 5, wamid="wamid.2"))
+
+    assert (await row_of(conn, replay))["status"] == "delivered"
+    assert (await recipient(conn))["status"] == "read"
 
 
 async def test_our_own_word_is_an_event_like_any_other(tracked: Tracking, conn: Connection) -> None:

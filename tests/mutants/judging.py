@@ -12,7 +12,7 @@ from tests.mutants.place import Place
 
 #: pytest's exit codes.
 _PASSED: Final = 0
-_NOTICED: Final = re.compile(r"^(?:FAILED|ERROR) (.+?)(?: - .*)?$", re.MULTILINE)
+_NOTICED: Final = re.compile(r"^(?:FAILED|ERROR) (tests/.+?)(?: - .*)?$", re.MULTILINE)
 _SHOWN: Final = 1500
 
 

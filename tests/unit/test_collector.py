@@ -7,12 +7,12 @@ from contextlib import asynccontextmanager
 import pytest
 
 from shared.consuming.collector import Collector
-from shared.errors import StoreConflict, StoreDataError
+from shared.errors import StoreConflict, StoreDataError, StoreLocked
 from tests.support.waiting import until
 
 
 class Doubler:
-    """Doubles numbers, keeps what it was called with; negative ones are bad data."""
+    """Doubles numbers, keeps what it was called with; negative ones are bad data, 14's row is locked."""
 
     def __init__(self) -> None:
         self.flushed: list[list[int]] = []
@@ -26,6 +26,8 @@ class Doubler:
             raise StoreDataError("a negative number")
         if 13 in items:
             raise StoreConflict("deadlock")
+        if 14 in items:
+            raise StoreLocked("a row is locked")
         return [item * 2 for item in items]
 
 
@@ -76,6 +78,14 @@ async def test_bad_data_fails_its_own_submitter_only() -> None:
         results = await asyncio.gather(*map(collector.submit, (1, -1, 2)), return_exceptions=True)
     assert results[0] == 2
     assert isinstance(results[1], StoreDataError)
+    assert results[2] == 4
+
+
+async def test_a_locked_row_keeps_its_own_submitter_only() -> None:
+    async with collecting(Doubler()) as collector:
+        results = await asyncio.gather(*map(collector.submit, (1, 14, 2)), return_exceptions=True)
+    assert results[0] == 2
+    assert isinstance(results[1], StoreLocked)
     assert results[2] == 4
 
 

@@ -1,5 +1,7 @@
 """Times and customers' ids, in every form that gateways send."""
 
+import time
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
@@ -38,6 +40,23 @@ zones = st.integers(-14 * 60, 14 * 60).map(lambda minutes: timezone(timedelta(mi
 def test_every_form_of_one_instant_is_that_instant_in_utc(value: object) -> None:
     assert parse_event_time(value) == WHEN
     assert parse_event_time(value).tzinfo is UTC
+    assert parse_planned_time(value) == WHEN
+
+
+@pytest.fixture
+def far_from_utc(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A machine whose own zone is another one."""
+    with monkeypatch.context() as patched:
+        patched.setenv("TZ", "XYZ-9")
+        time.tzset()
+        yield
+    time.tzset()
+
+
+@pytest.mark.usefixtures("far_from_utc")
+@pytest.mark.parametrize("value", ["2024-05-06T07:08:09.250", WHEN.replace(tzinfo=None)])
+def test_no_zone_means_utc_whatever_zone_the_machine_is_in(value: object) -> None:
+    assert parse_event_time(value) == WHEN
     assert parse_planned_time(value) == WHEN
 
 

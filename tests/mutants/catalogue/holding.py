@@ -311,11 +311,19 @@ MUTATIONS: Final = (
     ),
     Mutation(
         "a locked one keeps its whole batch",
+        _LINES,
+        "return item.tag if key is None else key",
+        "return None",
+        "2.10 one locked row keeps nobody else waiting",
+        (f"{_LOCKS}::test_messages_of_a_batch_leave_the_locked_one_behind",),
+    ),
+    Mutation(
+        "a locked one fails those whose rows are written with it",
         "shared/consuming/collector.py",
         "except (StoreDataError, StoreLocked) as error:",
         "except StoreDataError as error:",
         "2.10 one locked row keeps nobody else waiting",
-        (f"{_LOCKS}::test_messages_of_a_batch_leave_the_locked_one_behind",),
+        ("tests/unit/test_collector.py",),
     ),
     Mutation(
         "a stopping worker waits for a lock",
@@ -494,10 +502,11 @@ MUTATIONS: Final = (
     Mutation(
         "what is under way is pruned",
         _SCHEDULER,
-        "where created_at < now() - $1::interval and status <> 'queued'\n",
-        "where created_at < now() - $1::interval\n",
+        " and status <> 'queued'\n",
+        "\n",
         "4.4 every accepted message ends in sent or failed",
-        (_FORGOTTEN,),
+        (f"{_FORGOTTEN}::test_an_attempt_of_today_is_not_given_up",),
+        count=2,
     ),
     Mutation(
         "attempts and bodies of what is under way are pruned",

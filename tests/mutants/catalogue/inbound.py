@@ -53,13 +53,13 @@ MUTATIONS: Final = (
         ("tests/integration/test_cli_message.py::test_a_trace_is_looked_up_without_reading_all_messages",),
     ),
     Mutation(
-        "what was published is claimed again",
+        "what another replica is publishing is claimed",
         _SQL,
         "where wamid = any($1::text[]) and published_at is null\n"
         "  and (publish_claimed_until is null or publish_claimed_until < now() or publish_claimed_by = $3)",
         "where wamid = any($1::text[]) and published_at is null",
         "3.2 publication is claimed",
-        (f"{_PUBLICATION}::test_twenty_replicas_with_the_same_message_publish_it_once",),
+        (f"{_PUBLICATION}::test_a_copy_waits_for_its_publisher_and_does_not_die",),
     ),
     Mutation(
         "a dead publisher's claim is never taken over",

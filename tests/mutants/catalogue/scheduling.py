@@ -95,7 +95,7 @@ MUTATIONS: Final = (
         "last_activity_at < now() - $1::interval",
         "$1::interval is not null",
         "8 expiry of idle conversations",
-        (_SCHEDULER,),
+        (f"{_SCHEDULER}::test_of_the_hour_in_which_idling_begins_only_what_is_idle_expires",),
         count=2,
     ),
     Mutation(

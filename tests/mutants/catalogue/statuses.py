@@ -181,11 +181,7 @@ MUTATIONS: Final = (
         "array_position(ladder.states, row.status) > array_position(ladder.states, recipient.status)",
         "array_position(ladder.states, row.status) > 0",
         "5.2 it never goes back",
-        (
-            _TRACKING,
-            "tests/integration/test_tracking_races.py",
-            "tests/integration/test_tracking_failures.py",
-        ),
+        (f"{_TRACKING}::test_a_recipient_that_a_first_message_reached_does_not_go_back_with_its_replay",),
     ),
     Mutation(
         "unmatched events are matched for ever",
