@@ -108,6 +108,7 @@ create table broadcast_campaigns (
     control_at       timestamptz,
     fields_hash      bytea,
     correlation_id   text,
+    metadata         jsonb,
     started_at       timestamptz,
     finished_at      timestamptz,
     created_at       timestamptz not null default now(),

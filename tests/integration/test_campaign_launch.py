@@ -1,5 +1,6 @@
 """Launching campaigns on real servers, and what is no message about a campaign."""
 
+import json
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -43,6 +44,24 @@ async def test_a_launch_stores_the_campaign_and_its_recipients_once(cluster: Clu
     [event] = told_of(cluster)
     assert event["new_status"] == "running"
     assert "old_status" not in event
+
+
+async def test_a_launch_with_odd_characters_is_stored_and_keeps_its_raw_body(cluster: Cluster) -> None:
+    told = campaign([{"wa_id": customer(0), "variables": {"1": "\ud83d Ana"}}, customers(2)[1]], name="a\0b")
+    raw = json.dumps(told).encode()
+
+    async with cluster.running(BATCHER):
+        await cluster.publish("wa.broadcast", "campaign.launch", raw)
+        await until(lambda: is_state(cluster, "running"))
+
+    row = await cluster.conn.fetchrow(
+        """select name, metadata #>> '{mended,replaced_characters}' as replaced,
+                  decode(metadata #>> '{mended,raw_body_base64}', 'base64') as raw
+           from broadcast_campaigns"""
+    )
+    assert row is not None
+    assert tuple(row) == ("a\ufffdb", "2", raw)
+    assert await cluster.conn.fetchval("select count(*) from broadcast_recipients") == 2
 
 
 async def test_other_content_under_the_same_id_is_dead(cluster: Cluster) -> None:

@@ -129,6 +129,29 @@ async def test_erasing_a_person_leaves_the_database_as_if_they_had_never_been(
     assert sorted(outcome.json["addresses"]) == sorted([PHONE, ANA.user_id])
 
 
+async def test_an_erasure_takes_the_raw_body_of_a_launch_that_named_the_person(
+    conn: Connection, environ: dict[str, str]
+) -> None:
+    mended = {"mended": {"replaced_characters": 2, "raw_body_base64": "eyJ9"}}
+    for campaign, phone in (("spring", PHONE), ("summer", BEN.phone)):
+        await add_campaign(conn, id=campaign)
+        await conn.execute(
+            "update broadcast_campaigns set metadata = $2::text::jsonb where id = $1",
+            campaign,
+            json.dumps(mended),
+        )
+        await insert(conn, "broadcast_recipients", campaign_id=campaign, wa_id=phone)
+
+    done = await run(environ, "erase", PHONE, "--yes")
+
+    assert done.code == 0, done.err
+    rows = await conn.fetch("select id, metadata::text from broadcast_campaigns order by id")
+    assert {row["id"]: json.loads(row["metadata"]) for row in rows} == {
+        "spring": {"mended": {"replaced_characters": 2}},
+        "summer": mended,
+    }
+
+
 async def test_an_erasure_is_audited_with_counts_and_without_the_person(
     conn: Connection, environ: dict[str, str]
 ) -> None:

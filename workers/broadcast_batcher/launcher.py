@@ -3,6 +3,8 @@
 Owns the key `campaign.launch`. All of a launch is one transaction: there is no half of it.
 """
 
+from typing import Any
+
 from shared.amqp.delivery import Delivery
 from shared.campaigns.events import Change, campaign_updated
 from shared.campaigns.messages import DEFAULT_CATEGORY
@@ -34,7 +36,7 @@ class Launcher:
     async def launch(self, delivery: Delivery, decoded: Decoded[BroadcastCampaign]) -> Disposition:
         """Store a campaign; raises InvalidPayload where it has no recipients, here or in the database."""
         count_repairs(self._metrics, self._worker, decoded.replaced, len(decoded.dropped))
-        campaign = decoded.payload
+        campaign, mending = decoded.payload, decoded.mending(delivery.body)
         fields_hash, trace_id = campaign.fields_hash(), correlation_of(delivery)
         events: list[OutboxEvent] = []
         async with self._database.transaction() as connection:
@@ -50,7 +52,7 @@ class Launcher:
                     self._duplicates.inc()
                 case Launch.FIRST:
                     events = await self._store(
-                        connection, campaign, fields_hash, standing, trace_id, is_new=is_new
+                        connection, campaign, fields_hash, standing, trace_id, mending, is_new=is_new
                     )
                     await self._outbox.record(connection, events)
         if standing.status == "cancelled":
@@ -65,11 +67,12 @@ class Launcher:
         fields_hash: bytes,
         standing: Standing,
         trace_id: str,
+        mending: dict[str, Any] | None,
         *,
         is_new: bool,
     ) -> list[OutboxEvent]:
         change = launched(standing, campaign.scheduled_at)
-        await self._fill(connection, campaign, fields_hash, change, trace_id)
+        await self._fill(connection, campaign, fields_hash, change, trace_id, mending)
         rows = ((recipient.wa_id, recipient.variables) for recipient in campaign.recipients or ())
         added = await add_recipients(connection, campaign.campaign_id, rows)
         if not added and not await connection.fetchval(QUERIES["has_recipients"], campaign.campaign_id):
@@ -99,6 +102,7 @@ class Launcher:
         fields_hash: bytes,
         change: NextState,
         trace_id: str,
+        mending: dict[str, Any] | None,
     ) -> None:
         await connection.execute(
             QUERIES["launch"],
@@ -116,4 +120,5 @@ class Launcher:
             change.status,
             change.next_batch_at,
             campaign.on_ambiguous,
+            None if mending is None else {"mended": mending},
         )

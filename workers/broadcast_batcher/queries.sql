@@ -13,7 +13,7 @@ for no key update;
 update broadcast_campaigns
 set fields_hash = $2, phone_number_id = $3, name = $4, template = $5::text::jsonb, message_text = $6, category = $7,
     batch_size = $8, batch_delay_ms = $9, scheduled_at = $10, correlation_id = $11, status = $12,
-    next_batch_at = $13, on_ambiguous = $14, updated_at = now()
+    next_batch_at = $13, on_ambiguous = $14, metadata = $15, updated_at = now()
 where id = $1;
 
 -- name: control

@@ -184,7 +184,7 @@ class _Eraser:
         rows = {
             "deferred_messages": await self._run("delete_deferred", found.deferred),
             "status_events": await self._run("delete_unmatched_events", found.unmatched),
-            "broadcast_recipients": await self._run("delete_recipients", found.recipients),
+            "broadcast_recipients": await self._remove_recipients(found.recipients),
             "dead_letter_queue": await self._run("delete_dead_letters", letters),
             "outbox_events": await self._run("delete_events", found.events),
         }
@@ -208,7 +208,7 @@ class _Eraser:
         recipients = await self._find_recipients(person)
         erasure = await self.remove_messages(person, person.message_ids)
         rows = {
-            "broadcast_recipients": await self._run("delete_recipients", recipients),
+            "broadcast_recipients": await self._remove_recipients(recipients),
             "conversation_aliases": await self._run("delete_aliases", person.mapping_ids),
             "conversation_mappings": await self._run("delete_mappings", person.mapping_ids),
             "customer_profiles": await self._run("delete_profiles", person.addresses),
@@ -238,6 +238,11 @@ class _Eraser:
             "outbox_events": await self._run("delete_events_of", [str(letter) for letter in alone]),
         }
         return Erasure(person, rows, len(shortened))
+
+    async def _remove_recipients(self, recipients: Sequence[int]) -> int:
+        """And the raw bodies of the launches that named them."""
+        await self._run("forget_launches", recipients)
+        return await self._run("delete_recipients", recipients)
 
     async def _find_recipients(self, person: Person) -> list[int]:
         return await self._column("find_recipients", person.addresses, person.message_ids)

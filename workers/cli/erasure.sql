@@ -120,6 +120,13 @@ delete from outbound_bodies where message_id = any($1::uuid[]);
 -- name: find_recipients
 select id from broadcast_recipients where wa_id = any($1::text[]) or message_id = any($2::uuid[]);
 
+-- name: forget_launches
+-- The raw bodies of launches in which these recipients stood.
+update broadcast_campaigns
+set metadata = metadata #- '{mended,raw_body_base64}'
+where id in (select campaign_id from broadcast_recipients where id = any($1::bigint[]))
+  and metadata #> '{mended,raw_body_base64}' is not null;
+
 -- name: delete_recipients
 delete from broadcast_recipients where id = any($1::bigint[]);
 

@@ -286,6 +286,7 @@ PER_MESSAGE: Final = (
         "running",
         None,
         None,
+        None,
         rows=4,
     ),
     _measured(_BATCHER, "control", "giant", "paused", None, _LATER, "text", rows=4),

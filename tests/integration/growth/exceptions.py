@@ -58,6 +58,7 @@ EXCEPTIONS: Final[Mapping[str, str]] = {
                 "find_recipients",
                 "find_unmatched_events",
                 "delete_events_of",
+                "forget_launches",
             ),
             *("delete_status_events", "delete_unmatched_events", "delete_attempts", "delete_bodies"),
             *(

@@ -16,6 +16,22 @@ _SHARED: Final = "shared/campaigns/queries.sql"
 
 MUTATIONS: Final = (
     Mutation(
+        "a mended launch keeps no raw body",
+        "workers/broadcast_batcher/launcher.py",
+        'None if mending is None else {"mended": mending}',
+        "None",
+        "2.6 what was replaced is counted, raw bytes kept",
+        ("tests/integration/test_campaign_launch.py",),
+    ),
+    Mutation(
+        "an erasure leaves the raw bodies of launches",
+        "workers/cli/erasure.py",
+        '        await self._run("forget_launches", recipients)\n',
+        "",
+        "INTERFACE 6 profile erase leaves nothing of the person",
+        ("tests/integration/test_cli_profile.py",),
+    ),
+    Mutation(
         "a launch with other content is a repetition",
         _DECISIONS,
         "standing.fields_hash == fields_hash else Launch.CONTRADICTION",
