@@ -13,6 +13,8 @@ MEASUREMENTS = {
     "status_updater": "one status-updater: goal 2,500 events/s",
     "outbound_sender": "one outbound-sender, a Cloud API that answers in 20 ms: goal 400 sends/s",
     "fairness": "what one number's trouble costs another's replies: goal p95 below 1 s",
+    "sick_replica": "how soon a healthy resolver has the work of a sick one: goal 15 s",
+    "row_lock": "what a locked row of one customer costs all others: goal a wait below 1 s",
     "erasure": "what erasing a customer of 100,000 messages costs others: goal a wait below 1 s",
     "relay": "the yardstick: aio-pika consumes, publishes with confirm and acknowledges, nothing else",
 }

@@ -93,11 +93,11 @@ async def measure_latency(place: Ground, rate: float, seconds: float, customers:
 
         await (await consuming.get_queue(ENRICHED)).consume(note, no_ack=True)
         async with worker(place, "inbound-resolver") as process:
-            await _offer(publishing, rate, 3, customers)
+            await offer(publishing, rate, 3, customers)
             waits_ms.clear()
             memory = [memory_mb(process.pid)]
             watching = asyncio.create_task(_watch(process, memory))
-            offered = await _offer(publishing, rate, seconds, customers)
+            offered = await offer(publishing, rate, seconds, customers)
             await time_when(lambda: _all(waits_ms, offered), 30)
             watching.cancel()
             memory.append(memory_mb(process.pid))
@@ -120,7 +120,7 @@ async def fill(channel: AbstractChannel, messages: int, customers: int) -> None:
         await asyncio.gather(*(_publish(target, *body(run, number, customers)) for number in numbers))
 
 
-async def _offer(channel: AbstractChannel, rate: float, seconds: float, customers: int) -> int:
+async def offer(channel: AbstractChannel, rate: float, seconds: float, customers: int) -> int:
     """Publish in time, each message due at its own moment; returns how many."""
     target = await channel.get_exchange(INBOUND, ensure=False)
     run, started = uuid4().hex[:8], time.monotonic()
