@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import signal
 import sys
 from pathlib import Path
 from typing import Any
@@ -94,14 +95,19 @@ async def test_a_definition_of_another_template_is_refused(folder: Path, databas
     assert "no template welcome in language en" in outcome.err
 
 
+async def watch(database_url: str) -> asyncio.subprocess.Process:
+    return await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "workers", "campaign", "status", "spring", "--watch", "--json"),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        env={"PATH": os.environ["PATH"], "DATABASE_URL": database_url},
+    )
+
+
 async def test_a_watch_shows_the_campaign_anew_until_it_is_over(conn: Connection, database_url: str) -> None:
     # Given a campaign that runs, and somebody who watches it
     await add_campaign(conn, id="spring", status="running")
-    watching = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "workers", "campaign", "status", "spring", "--watch", "--json"),
-        stdout=asyncio.subprocess.PIPE,
-        env={"PATH": os.environ["PATH"], "DATABASE_URL": database_url},
-    )
+    watching = await watch(database_url)
     assert watching.stdout is not None
     first = orjson.loads(await watching.stdout.readline())
 
@@ -113,3 +119,15 @@ async def test_a_watch_shows_the_campaign_anew_until_it_is_over(conn: Connection
     assert await watching.wait() == 0
     assert first["campaigns"][0]["status"] == "running"
     assert orjson.loads(rest[-1])["campaigns"][0]["status"] == "done"
+
+
+async def test_a_watch_is_ended_by_ctrl_c_without_a_word(conn: Connection, database_url: str) -> None:
+    await add_campaign(conn, id="spring", status="running")
+    watching = await watch(database_url)
+    assert watching.stdout is not None
+    await watching.stdout.readline()
+
+    watching.send_signal(signal.SIGINT)
+
+    _, err = await watching.communicate()
+    assert (watching.returncode, err) == (0, b"")

@@ -6,6 +6,7 @@ the controls `campaign_control`'s, what is shown `campaign_status`'.
 
 import sys
 import time
+from contextlib import nullcontext, suppress
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
@@ -191,18 +192,19 @@ def launch(
 @campaign.command(epilog="\b\nExample:\n  wabus campaign status\n  wabus campaign status spring --json")
 @click.argument("campaign_id", metavar="[ID]", required=False)
 @click.option("--limit", type=click.IntRange(1), default=20, show_default=True, help="Campaigns listed.")
-@click.option("--watch", is_flag=True, help="Show it anew every two seconds, until it is over.")
+@click.option("--watch", is_flag=True, help="Show it anew every two seconds, until it is over or Ctrl-C.")
 @json_option
 def status(campaign_id: str | None, limit: int, watch: bool, as_json: bool) -> None:
     """Show how far campaigns are: recipients by status, messages a second, time left, what holds them."""
     settings = read_settings()
-    while True:
-        statuses = _show_statuses(settings, campaign_id, limit, as_json)
-        if not watch or all(item.status in ("done", "cancelled") for item in statuses):
-            return
-        time.sleep(_WATCH_S)
-        if sys.stdout.isatty():
-            click.clear()
+    with suppress(KeyboardInterrupt) if watch else nullcontext():  # so ends it whoever watches
+        while True:
+            statuses = _show_statuses(settings, campaign_id, limit, as_json)
+            if not watch or all(item.status in ("done", "cancelled") for item in statuses):
+                return
+            time.sleep(_WATCH_S)
+            if sys.stdout.isatty():
+                click.clear()
 
 
 def _show_statuses(
