@@ -14,7 +14,7 @@ import aio_pika
 import orjson
 from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractIncomingMessage
 
-from shared.amqp.pika_link import BROKER_ERRORS
+from shared.amqp.pika_link import BROKER_ERRORS, closing_as_connection_error
 
 _PAUSE_S: Final = 0.25
 _CONNECT_S: Final = 5.0
@@ -76,7 +76,7 @@ class SteadyWire:
                 group.create_task(_work(take, message))
 
             while True:
-                with suppress(*BROKER_ERRORS):
+                with suppress(*BROKER_ERRORS), closing_as_connection_error():
                     async with await self._connect() as connection:
                         await _consume(connection, queue, begin)
                 await asyncio.sleep(_PAUSE_S)
@@ -99,8 +99,9 @@ class SteadyWire:
         message = aio_pika.Message(body, delivery_mode=aio_pika.DeliveryMode.PERSISTENT)
         self._users[channel] += 1
         try:
-            target = await channel.get_exchange(exchange, ensure=False)
-            await target.publish(message, routing_key, timeout=_CONFIRM_S)
+            with closing_as_connection_error():  # else a task of ours ends with it, and its message is lost
+                target = await channel.get_exchange(exchange, ensure=False)
+                await target.publish(message, routing_key, timeout=_CONFIRM_S)
         except aio_pika.exceptions.DeliveryError:
             if channel is self._channel:
                 self._channel = None
@@ -128,10 +129,15 @@ class SteadyWire:
         async with self._connecting:
             if self._channel is None or self._channel.is_closed:
                 try:
-                    if self._channel is not None or self._connection is None or self._connection.is_closed:
-                        await self._drop()
-                        self._connection = await self._connect()
-                    self._channel = await self._connection.channel()
+                    with closing_as_connection_error():
+                        if (
+                            self._channel is not None
+                            or self._connection is None
+                            or self._connection.is_closed
+                        ):
+                            await self._drop()
+                            self._connection = await self._connect()
+                        self._channel = await self._connection.channel()
                 except BROKER_ERRORS:
                     await self._drop()
                     await asyncio.sleep(_PAUSE_S)  # whoever waits for the lock comes next, not at once

@@ -16,7 +16,7 @@ ELSEWHERE = {
     "DATABASE_URL": "postgresql://h/x",
     "REDIS_URL": "redis://h/0",
 }
-PACKAGES = "docker-compose prometheus procps postgresql pgbouncer redis-server"
+PACKAGES = "docker-compose prometheus procps postgresql pgbouncer redis-server curl"
 ROOT = Path(__file__).resolve().parents[2]
 #: Takes Debian's names of packages, and puts each one's program into the folder that the machine searches.
 INSTALLING = """
@@ -52,9 +52,10 @@ def test_missing_checkers_are_installed_by_their_packages(tmp_path: Path, said: 
         "postgresql",
         "pgbouncer",
         "redis-server",
+        "curl",
     ]
     assert said == [
-        "installing docker-compose prometheus postgresql pgbouncer redis-server with apt-get"
+        "installing docker-compose prometheus postgresql pgbouncer redis-server curl with apt-get"
         " (system services stay off)"
     ]
 
@@ -115,6 +116,7 @@ def test_missing_servers_are_installed_with_the_checkers(tmp_path: Path, said: l
         "procps",
         "postgresql",
         "pgbouncer",
+        "curl",
     ]
     assert not can_run
     assert said[-1] == "no test is run: their packages do not hold them"
@@ -131,7 +133,7 @@ def test_without_a_server_that_may_not_be_installed_no_test_is_run(
     assert len(said) == 1
     assert said[0].startswith("no test is run: ")
     servers = "rabbitmq-server postgresql redis-server"
-    assert said[0].endswith(f"sudo apt-get install {servers} docker-compose prometheus procps pgbouncer")
+    assert said[0].endswith(f"sudo apt-get install {servers} docker-compose prometheus procps pgbouncer curl")
 
 
 @pytest.mark.parametrize("target", ["test", "check"])
