@@ -45,7 +45,8 @@ def _campaign_recipient(body: bytes) -> str | None:
         return None
     if not isinstance(message, dict) or "campaign_id" not in message:
         return None
-    return message.get("wa_id")
+    recipient = message.get("wa_id")
+    return recipient if isinstance(recipient, str) else None
 
 
 def all_marked(evidence: Evidence) -> Verdict:
