@@ -29,7 +29,7 @@ REPLAY_OF = "x-replay-of"
 DELIVERY_COUNT = "x-delivery-count"
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, weakref_slot=True, eq=False)
 class Delivery:
     """One message in hand. `tag` counts only on the channel of `generation`; `received_at` is monotonic."""
 

@@ -9,12 +9,13 @@ import asyncio
 import time
 from collections.abc import Callable, Sequence
 from contextlib import aclosing
+from functools import partial
 from math import inf
 from random import Random
 
 from shared.amqp.delivery import Delivery, Inlet
 from shared.consuming.arrangement import Arrangement, OrderKey, arrange
-from shared.consuming.disposition import Dead, Disposition, Retry, Undone
+from shared.consuming.disposition import Dead, Disposition, Retry, sort_out
 from shared.consuming.gate import StoreGate
 from shared.consuming.handling import ConsumerOptions, Handler, observe_wait
 from shared.consuming.hands import Hands
@@ -147,7 +148,7 @@ class Consumer:
             parts = [arranged.fresh] if arranged.fresh else []
         for part in parts:
             await self._slots.acquire()
-            work.create_task(self._work(part), name=f"work {self._inlet.queue}")
+            work.create_task(self._work(part, self._slots.release), name=f"work {self._inlet.queue}")
 
     async def _overlap(self, work: asyncio.TaskGroup) -> None:
         """Take a batch and begin it beside another: a full one, or where nothing is in hand, what is there.
@@ -170,31 +171,23 @@ class Consumer:
         begun, self._aside = hands.split(arranged.fresh)
         if begun:
             hands.begin(begun)
-            work.create_task(self._work_beside(begun), name=f"work {self._inlet.queue}")
+            work.create_task(self._work(begun, partial(hands.end, begun)), name=f"work {self._inlet.queue}")
         elif self._aside:
             await hands.empty.wait()
 
     async def _work_redelivered(self, arranged: Arrangement) -> None:
         """Alone, in a queue whose batches are worked one by one: a killer among them takes none along."""
         once, often = arranged.once_redelivered, arranged.often_redelivered
-        if len(once) > 1:
-            await self._work_chains(once)
-        else:
-            often = [*once, *often]
-        for chain in often:
-            for item in chain:
-                await self._work_part([item])
+        # after a crash they are everything that was in hand, each with a commit and a confirm of its own: one
+        # after the other would hold up the queue for many seconds
+        await self._work_chains(once, _CHAINS_AT_ONCE)
+        await self._work_chains(often, 1)
 
-    async def _work_chains(self, chains: Sequence[Sequence[Delivery]]) -> None:
-        """Messages of several keys redelivered for the first time at once, where batches go one by one.
-
-        After a crash they are everything that was in hand: each with a commit and a confirm of its own, one
-        after the other would hold up the queue for many seconds.
-        """
-        at_once = asyncio.Semaphore(_CHAINS_AT_ONCE)
+    async def _work_chains(self, chains: Sequence[Sequence[Delivery]], at_once: int) -> None:
+        slots = asyncio.Semaphore(at_once)
 
         async def work(chain: Sequence[Delivery]) -> None:
-            async with at_once:
+            async with slots:
                 for item in chain:
                     await self._work_part([item])
 
@@ -202,17 +195,11 @@ class Consumer:
             for chain in chains:
                 group.create_task(work(chain), name=f"work {self._inlet.queue}")
 
-    async def _work(self, part: Sequence[Delivery]) -> None:
+    async def _work(self, part: Sequence[Delivery], end: Callable[[], None]) -> None:
         try:
             await self._work_part(part)
         finally:
-            self._slots.release()
-
-    async def _work_beside(self, part: Sequence[Delivery]) -> None:
-        try:
-            await self._work_part(part)
-        finally:
-            self._hands.end(part)
+            end()
 
     async def _work_part(self, part: Sequence[Delivery], *, is_try: bool = False) -> None:
         part = self.standing.begin(part, is_try=is_try)
@@ -295,15 +282,26 @@ class Consumer:
     async def _handle(self, pending: dict[int, Delivery]) -> None:
         async with aclosing(self._handler.handle(list(pending.values()))) as groups:  # type: ignore[type-var]
             async for group in groups:
-                done = [(delivery, told) for delivery, told in group if not isinstance(told, Undone)]
+                done, away, locked = sort_out(group)
                 if done:
                     await self._settle(pending, done)
-                undone = [(delivery, told.error) for delivery, told in group if isinstance(told, Undone)]
-                if undone:
-                    self._gate.shut(undone[0][1])
-                    await self._put_back([pending.pop(id(delivery)) for delivery, _ in undone])
+                if away:
+                    self._gate.shut(away[0][1])
+                    await self._put_back([pending.pop(id(delivery)) for delivery, _ in away])
+                if locked:
+                    self._set_aside(pending, locked)
         if pending:
             raise RuntimeError(f"{len(pending)} deliveries got no disposition")
+
+    def _set_aside(
+        self, pending: dict[int, Delivery], locked: Sequence[tuple[Delivery, StoreLocked]]
+    ) -> None:
+        """They get lines at once, since their batch may last. Raises StoreLocked where nobody else is left:
+        a single one may stand in its line already.
+        """
+        if len(locked) == len(pending):
+            raise locked[0][1]
+        self._lines.open([pending.pop(id(delivery)) for delivery, _ in locked], self._tasks)
 
     async def _blame(self, pending: dict[int, Delivery], verdict: Disposition) -> None:
         """One of several is to blame: work each alone. A single one is the culprit."""

@@ -1,11 +1,13 @@
 """What becomes of a delivery: exactly one of four, given by a handler, carried out by the settlement."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeAlias
 from uuid import UUID
 
-from shared.errors import StoreUnavailable
+from shared.amqp.delivery import Delivery
+from shared.errors import StoreLocked, StoreUnavailable
 from shared.reasons import DeadReason
 
 
@@ -55,9 +57,38 @@ class Dead:
 
 @dataclass(frozen=True, slots=True)
 class Undone:
-    """No disposition: the store went away before anything was done for it. It comes again, here or not."""
+    """No disposition, and nothing was done for it. It comes again: here or not, where the store went away;
 
-    error: StoreUnavailable
+    here, alone and before all that came after it, where its row is locked.
+    """
+
+    error: StoreUnavailable | StoreLocked
 
 
 Disposition: TypeAlias = Ack | Retry | Defer | Dead
+
+
+#: What a handler says of a delivery.
+Told = tuple[Delivery, Disposition | Undone]
+
+
+def sort_out(
+    group: Iterable[Told],
+) -> tuple[
+    list[tuple[Delivery, Disposition]],
+    list[tuple[Delivery, StoreUnavailable]],
+    list[tuple[Delivery, StoreLocked]],
+]:
+    """Part what a handler told: what has a disposition, whose store is away, whose row is locked."""
+    done: list[tuple[Delivery, Disposition]] = []
+    away: list[tuple[Delivery, StoreUnavailable]] = []
+    locked: list[tuple[Delivery, StoreLocked]] = []
+    for delivery, told in group:
+        match told:
+            case Undone(StoreLocked() as error):
+                locked.append((delivery, error))
+            case Undone(StoreUnavailable() as error):
+                away.append((delivery, error))
+            case Ack() | Retry() | Defer() | Dead() as disposition:
+                done.append((delivery, disposition))
+    return done, away, locked

@@ -6,16 +6,14 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from shared.amqp.delivery import Delivery
-from shared.consuming.disposition import Disposition, Undone
+from shared.consuming.disposition import Told
 from shared.observability.metrics import Metrics
 
 
 class Handler(Protocol):
     """Decides what becomes of a batch. Effects are committed before a disposition is given."""
 
-    def handle(
-        self, batch: Sequence[Delivery]
-    ) -> AsyncIterator[Sequence[tuple[Delivery, Disposition | Undone]]]:
+    def handle(self, batch: Sequence[Delivery]) -> AsyncIterator[Sequence[Told]]:
         """Give each delivery of the batch exactly one disposition, in groups, as they are done.
 
         May be called again with those that got none, after an error of a server; so it is idempotent. It may

@@ -12,6 +12,8 @@ SERVER_GOAL_S: Final = 10.0
 #: The goal after a Cloud API that failed: a number's breaker stays open for 30 s (rule 4.7), then it probes,
 #: and what was deferred meanwhile goes first.
 BREAKER_GOAL_S: Final = 45.0
+#: … and so long what a number has to send is held back after it.
+BREAKER_HOLDS_S: Final = 30.0
 #: The way of the messages that show whether a cluster has recovered.
 Probe = Literal["chat", "campaign", "scheduled campaign", "dead letter"]
 #: What an untouched customer waits for: `inbound` from a message's publish until it is told enriched, `reply`
@@ -46,6 +48,7 @@ class FaultKind:
     the strike (another replica goes on); with `ends_all` there is none, and the supervisor's restart counts.
     `spares`: the waits of untouched customers that it must not lengthen; a server that is away touches all.
     `held_s`: how long a replica that cannot work may hold what it had in hand when it noticed.
+    `lingers_s`: how long after its end it may still hold messages back.
     `needs_two`: whether it strikes one replica beside another.
     """
 
@@ -58,4 +61,5 @@ class FaultKind:
     ends_all: bool = False
     spares: frozenset[Wait] = frozenset()
     held_s: float = 0.0
+    lingers_s: float = 0.0
     needs_two: bool = False

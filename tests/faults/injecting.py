@@ -54,6 +54,7 @@ async def _inject_one(strike: Strike, fault: Fault, place: Place, prober: Prober
         in_force=in_force,
         spares=kind.spares,
         held_s=kind.held_s,
+        lingers_s=kind.lingers_s,
     )
 
 

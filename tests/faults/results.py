@@ -15,7 +15,7 @@ class Injected:
 
     `since` and `until`: epoch seconds, from the strike to the end of the recovery; `in_force`: since when it
     was all there. `not_run`: why it cannot be had here. `error`: what went wrong with the fault itself, a
-    failure of the rig. `spares` and `held_s`: its kind's.
+    failure of the rig. `spares`, `held_s` and `lingers_s`: its kind's.
     """
 
     name: str
@@ -28,6 +28,7 @@ class Injected:
     in_force: float = 0.0
     spares: frozenset[Wait] = frozenset()
     held_s: float = 0.0
+    lingers_s: float = 0.0
 
     @property
     def is_slow(self) -> bool:

@@ -101,7 +101,8 @@ def _beside(proof: Proof) -> Iterator[tuple[Injected, Sequence[Waited]]]:
 def _cut(waited: Waited, others: Iterable[Injected]) -> Waited | None:
     """The part of a wait before the next fault that may lengthen it; None of one that began during such."""
     for other in others:
-        if waited.kind in other.spares or not _falls_into(waited, other):
+        lasting = replace(other, until=other.until + other.lingers_s)
+        if waited.kind in other.spares or not _falls_into(waited, lasting):
             continue
         if waited.since >= other.since:
             return None

@@ -1,8 +1,8 @@
 """A row that another session keeps locked: whoever needs it waits alone, everybody else goes on in order."""
 
 import asyncio
-from collections import defaultdict
-from collections.abc import AsyncIterator, Callable
+from collections import Counter, defaultdict
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
@@ -10,12 +10,23 @@ from typing import Any
 import asyncpg
 import orjson
 import pytest
+from redis.asyncio import Redis
 
+from schema.migrator import latest_version
+from shared.amqp.delivery import Delivery
+from shared.consuming.disposition import Ack, Told, Undone
+from shared.consuming.handling import Handler
+from shared.coordination.locks import mapping_lock_key
+from shared.errors import StoreLocked
+from shared.running.kit import Kit, Worker, WorkerSpec
+from shared.running.process import WorkerProcess
 from tests.support.campaigns import campaign, launch, nudge
 from tests.support.cluster import Cluster
+from tests.support.leftovers import lock_waiters
 from tests.support.rows import add_campaign, add_mapping, add_message
 from tests.support.sending import Sender, text
 from tests.support.waiting import until
+from workers.inbound_resolver.worker import SPEC as RESOLVER
 
 LOCKED = "491700000001"
 OTHERS = [f"4917000001{number:02}" for number in range(10)]
@@ -236,3 +247,71 @@ async def test_replies_to_others_pass_a_locked_customer(sender: Sender, table: s
             for number, _ in enumerate(OTHERS):
                 await sender.until_status("sent", f"o{number}")
         await sender.until_status("sent", "c2")
+
+
+async def test_replies_to_others_pass_a_customer_whose_tries_last_for_ever(sender: Sender) -> None:
+    """One reply of it is in a try, and more come: none of these holds up the intake of the others."""
+
+    async def is_tried() -> bool:
+        return await lock_waiters(sender.cluster.conn) > 0
+
+    sender.cluster.durations = replace(sender.cluster.durations, lock_wait_s=NEVER_S)
+    await add_mapping(sender.cluster.conn, wa_id=LOCKED, phone_number_id="1001")
+    async with Redis.from_url(sender.cluster.redis_url) as redis, sender.running():
+        async with locked(sender.cluster, "select from conversation_mappings"):
+            await redis.set(mapping_lock_key("1001", LOCKED), "somebody", px=600_000)
+            for round_number in (1, 2, 3):
+                await sender.ask(text(f"c{round_number}", LOCKED))
+                for number, customer in enumerate(OTHERS):
+                    await sender.ask(text(f"o{round_number}.{number}", customer))
+                for number, _ in enumerate(OTHERS):
+                    await sender.until_status("sent", f"o{round_number}.{number}")
+                await until(is_tried)
+        for round_number in (1, 2, 3):
+            await sender.until_status("sent", f"c{round_number}")
+    rows = await sender.cluster.conn.fetch(
+        "select client_message_id from message_tracking where client_message_id like 'c%' order by id"
+    )
+    assert [row[0] for row in rows] == ["c1", "c2", "c3"]
+
+
+class LockedTwice(Handler):
+    """Finds each message of one customer locked at its first two looks; `done` in order."""
+
+    def __init__(self) -> None:
+        self.looks: Counter[str] = Counter()
+        self.done: list[str] = []
+
+    async def handle(self, batch: Sequence[Delivery]) -> AsyncIterator[Sequence[Told]]:
+        yield [(item, self._look(item)) for item in batch]
+
+    def _look(self, item: Delivery) -> Ack | Undone:
+        wamid = orjson.loads(item.body)["wamid"]
+        self.looks[wamid] += 1
+        if LOCKED in wamid and self.looks[wamid] <= 2:
+            return Undone(StoreLocked("locked"))
+        self.done.append(wamid)
+        return Ack()
+
+
+async def test_what_is_locked_again_in_its_line_stays_the_first_of_it(cluster: Cluster) -> None:
+    """Who says of a message that its row is locked says it of its batch, or of the first in a line."""
+    handler = LockedTwice()
+
+    def compose(kit: Kit) -> Worker:
+        worker = RESOLVER.compose(kit)
+        return replace(worker, routes=[replace(route, handler=handler) for route in worker.routes])
+
+    for number in (1, 2, 3):
+        for customer in (OTHERS[0], LOCKED, OTHERS[1]):
+            await cluster.publish("wa.inbound", customer, inbound(customer, number))
+    spec = WorkerSpec(RESOLVER.name, compose)
+    process = WorkerProcess(RESOLVER.name, [spec], cluster.settings(), latest_version(), cluster.durations)
+    async with asyncio.TaskGroup() as group:
+        group.create_task(process.run())
+        await until(lambda: len(handler.done) == 9)
+        process.stop()
+    for customer in (OTHERS[0], LOCKED, OTHERS[1]):
+        assert [wamid for wamid in handler.done if customer in wamid] == [
+            inbound(customer, number)["wamid"] for number in (1, 2, 3)
+        ]

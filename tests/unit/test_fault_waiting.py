@@ -91,6 +91,17 @@ def test_a_server_that_is_away_touches_everybody_and_no_other_fault_pays_for_it(
     assert not untouched_wait_for_nobody(proof("reply", before, FAULT, SERVER)).is_kept
 
 
+def test_what_a_breaker_holds_after_the_cloud_api_is_back_is_not_the_next_faults() -> None:
+    refused = Injected("cloud api refuses", 20.0, 28.0, 0.4, 45.0, in_force=20.0)
+    held = proof("reply", [*QUIET[:15], (29.0, 28.0)], refused, FAULT)
+
+    assert not untouched_wait_for_nobody(held).is_kept
+    lingering = replace(held, injected=(replace(refused, lingers_s=30.0), FAULT))
+    assert untouched_wait_for_nobody(lingering).is_kept
+    late = proof("reply", [*QUIET[:15], (40.0, 9.0)], replace(refused, lingers_s=10.0), FAULT)
+    assert not untouched_wait_for_nobody(late).is_kept
+
+
 def test_a_replica_that_cannot_work_may_hold_only_what_it_had_in_hand_when_it_noticed() -> None:
     sick = replace(FAULT, held_s=15.0)
 

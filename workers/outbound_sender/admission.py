@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from typing import TypeAlias
 from uuid import UUID
 
-from shared.consuming.disposition import Ack, Dead, Defer, Retry
+from shared.consuming.disposition import Ack, Dead, Defer, Retry, Undone
 from shared.consuming.headers import correlation_of
 from shared.coordination.cache import CachedMapping, MappingCache, conversation_key
 from shared.coordination.locks import LockManager, mapping_lock_key
-from shared.errors import StoreConflict
+from shared.errors import StoreConflict, StoreLocked
 from shared.observability.logs import Operation, fields, get_logger
 from shared.observability.metrics import Metrics
 from shared.reasons import DeadReason
@@ -29,6 +29,7 @@ from workers.outbound_sender.intake_store import (
     Replayed,
     new_message,
 )
+from workers.outbound_sender.left_behind import LeftBehind
 from workers.outbound_sender.message import Outgoing
 from workers.outbound_sender.reactions import reason_of
 from workers.outbound_sender.shares import Taking
@@ -43,7 +44,9 @@ _NO_MAPPING = Retry(
 #: Tracked and put off in one transaction.
 _PUT_OFF = Defer(EARLIER_MESSAGE, 0, is_stored=True)
 
-Admitted: TypeAlias = Outgoing | Ack | Dead | Retry | Defer
+_LOCKED = "another session or process keeps its customer locked"
+
+Admitted: TypeAlias = Outgoing | Ack | Dead | Retry | Defer | Undone
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +55,9 @@ class _Wanted:
 
     candidate: Candidate
     replay_of: Replayed | None = None
+
+
+_Addressed: TypeAlias = tuple[_Wanted, Address | tuple[str, str]]
 
 
 class Admission:
@@ -70,9 +76,16 @@ class Admission:
         self._cache = cache
         self._metrics = metrics
         self._default_number = default_number
+        self.left = LeftBehind()
 
-    async def admit(self, candidates: Sequence[Candidate], hands: Taking) -> dict[Candidate, Admitted]:
-        """Each candidate as a message to send, with a hand, or its disposition. Raises StoreError."""
+    async def admit(
+        self, candidates: Sequence[Candidate], hands: Taking, *, patiently: bool = False
+    ) -> dict[Candidate, Admitted]:
+        """Each candidate as a message to send, with a hand, or its disposition. Raises StoreError.
+
+        Whose customer is locked, or who comes after one left so, is Undone: nobody waits for another's
+        customer. `patiently`: they were left, and are waited for, beside other calls; StoreLocked if in vain.
+        """
         admitted: dict[Candidate, Admitted] = {}
         for _ in range(_LOOKS):
             left = [item for item in candidates if item not in admitted]
@@ -80,7 +93,7 @@ class Admission:
                 return admitted
             wanted = await self._look_up(left, admitted, hands)
             addressed = await self._address(wanted, admitted)
-            await self._track(addressed, admitted, hands)
+            await self._track(addressed, admitted, hands, patiently=patiently)
         if len(admitted) < len(candidates):
             raise StoreConflict("other replicas track these messages at the same time")
         return admitted
@@ -120,7 +133,7 @@ class Admission:
 
     async def _address(
         self, wanted: Sequence[_Wanted], admitted: dict[Candidate, Admitted]
-    ) -> list[tuple[_Wanted, Address | tuple[str, str]]]:
+    ) -> list[_Addressed]:
         """To whom each goes: a mapping, or (number, customer) where any active mapping will do."""
         payloads = [item.candidate.payload for item in wanted]
         conversations = await self._find_conversations(
@@ -129,7 +142,7 @@ class Admission:
         numbers = await self._store.find_numbers(
             payload.wa_id for payload in payloads if payload.wa_id and payload.phone_number_id is None
         )
-        addressed: list[tuple[_Wanted, Address | tuple[str, str]]] = []
+        addressed: list[_Addressed] = []
         for item in wanted:
             payload = item.candidate.payload
             if payload.conversation_id is None:
@@ -166,32 +179,51 @@ class Admission:
 
     async def _track(
         self,
-        addressed: Sequence[tuple[_Wanted, Address | tuple[str, str]]],
+        addressed: Sequence[_Addressed],
         admitted: dict[Candidate, Admitted],
         hands: Taking,
+        *,
+        patiently: bool,
     ) -> None:
-        by_key: dict[str, list[tuple[_Wanted, Address | tuple[str, str]]]] = {}
+        by_key: dict[str, list[_Addressed]] = {}
         for item, target in addressed:
             by_key.setdefault(mapping_lock_key(*_pair(target)), []).append((item, target))
-        if not by_key:
+        if patiently:
+            async with aclosing(self._locks.rounds(tuple(by_key))) as rounds:
+                async for lock_round in rounds:
+                    ready = [entry for key in by_key if key in lock_round.keys for entry in by_key[key]]
+                    await self._insert(await self._make(ready), admitted, hands)
             return
-        async with aclosing(self._locks.rounds(tuple(by_key))) as rounds:
-            async for lock_round in rounds:
-                ready = [entry for key in by_key if key in lock_round.keys for entry in by_key[key]]
-                await self._insert(ready, admitted, hands)
+        left = by_key.keys() & self.left.customers
+        async with self._locks.hold([key for key in by_key if key not in left]) as held:
+            left |= held.taken
+            ready = [entry for key, entries in by_key.items() if key not in left for entry in entries]
+            left |= await self._insert_free(await self._make(ready), admitted, hands)
+        for key in left:
+            for item, _ in by_key[key]:
+                self.left.add(item.candidate.deliveries, key)
+                admitted[item.candidate] = Undone(StoreLocked(_LOCKED))
 
-    async def _insert(
-        self,
-        ready: Sequence[tuple[_Wanted, Address | tuple[str, str]]],
-        admitted: dict[Candidate, Admitted],
-        hands: Taking,
-    ) -> None:
-        """Make the rows, and put off who finds no hand. One that is not made is looked up again, or its hint
-        was stale."""
+    async def _insert_free(
+        self, messages: Sequence[Fresh], admitted: dict[Candidate, Admitted], hands: Taking
+    ) -> set[str]:
+        """Make the rows of customers whose mapping nobody keeps locked; the keys of the others."""
+        try:
+            await self._insert(messages, admitted, hands)
+        except StoreLocked:
+            locked = await self._store.find_locked({item.address.mapping_id for item in messages})
+            if not locked:
+                raise
+            free = [item for item in messages if item.address.mapping_id not in locked]
+            await self._insert(free, admitted, hands)
+            return {_key(item.address) for item in messages if item.address.mapping_id in locked}
+        return set()
+
+    async def _make(self, ready: Sequence[_Addressed]) -> list[Fresh]:
         pairs = [target for _, target in ready if isinstance(target, tuple)]
         active, opened = await self._store.find_or_open(pairs)
         self._count_opened(opened)
-        messages = [
+        return [
             new_message(
                 item.candidate,
                 active[target] if isinstance(target, tuple) else target,
@@ -199,8 +231,22 @@ class Admission:
             )
             for item, target in ready
         ]
+
+    async def _insert(
+        self, messages: Sequence[Fresh], admitted: dict[Candidate, Admitted], hands: Taking
+    ) -> None:
+        """Make the rows, and put off who finds no hand. One that is not made is looked up again, or its hint
+        was stale."""
+        if not messages:
+            return
         going = {message.id for message in messages if hands.take(message)}
-        tracked = await self._store.track(messages, [item for item in messages if item.id not in going])
+        try:
+            tracked = await self._store.track(messages, [item for item in messages if item.id not in going])
+        except StoreLocked:
+            for message in messages:
+                if message.id in going:
+                    hands.give_back(message)
+            raise
         for message in messages:
             if message.id in tracked.stored:
                 admitted[message.candidate] = _PUT_OFF
@@ -292,6 +338,10 @@ def _hint(mapping: CachedMapping) -> Address:
     return Address(
         mapping.mapping_id, mapping.phone_number_id, mapping.wa_id, mapping.conversation_id, hinted=True
     )
+
+
+def _key(address: Address) -> str:
+    return mapping_lock_key(*_pair(address))
 
 
 def _pair(target: Address | tuple[str, str]) -> tuple[str, str]:

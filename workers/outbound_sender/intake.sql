@@ -88,6 +88,15 @@ order by 1, 2
 on conflict (phone_number_id, wa_id) where status = 'active' do nothing
 returning id as mapping_id, phone_number_id as number, wa_id as customer, conversation_id;
 
+-- name: find_locked
+-- Mappings that somebody else keeps locked now: no message can refer to them before. Waits for nobody.
+with free as (
+    select id from conversation_mappings where id = any($1::uuid[]) for key share skip locked
+)
+select mapping.id
+from conversation_mappings as mapping
+where mapping.id = any($1::uuid[]) and not exists (select from free where free.id = mapping.id);
+
 -- name: track
 -- A row for each new message, in their order, with the original body until the message is final. Not
 -- returned: another replica was first, or a mapping known from the cache is not active any more. A recipient

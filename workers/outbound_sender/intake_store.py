@@ -167,6 +167,11 @@ class IntakeStore:
                 missing = [pair for pair in missing if pair not in found]
         return found, opened
 
+    async def find_locked(self, mapping_ids: Iterable[UUID]) -> set[UUID]:
+        """Those of the mappings that another session keeps locked; asks without waiting."""
+        rows = await self._database.fetch(_QUERIES["find_locked"], list(mapping_ids))
+        return {row["id"] for row in rows}
+
     async def track(self, messages: Sequence[Fresh], without_hand: Sequence[Fresh]) -> Tracked:
         """Insert rows and bodies, and put off those of them that have no hand, as far as that is simple.
 

@@ -13,10 +13,10 @@ from uuid import UUID
 
 from shared.amqp.delivery import Delivery
 from shared.consuming.collector import Collector
-from shared.consuming.disposition import Ack, Defer, Disposition, Retry, Undone
+from shared.consuming.disposition import Ack, Defer, Disposition, Retry, Told, Undone
 from shared.consuming.handling import Handler
 from shared.consuming.settlement import Settled
-from shared.errors import StoreUnavailable
+from shared.errors import StoreLocked, StoreUnavailable
 from shared.observability.metrics import Metrics, count_repairs
 from workers.outbound_sender.admission import Admission, Admitted
 from workers.outbound_sender.chains import Chains, Turn
@@ -42,9 +42,9 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """What the intake made of a batch: what is settled already, and who stands in line."""
+    """What the intake made of a batch: what is settled already or was left, and who stands in line."""
 
-    settled: list[Settled]
+    settled: list[Told]
     places: list[Place]
 
 
@@ -66,11 +66,23 @@ class Line:
         self._shares = shares
         self._metrics = metrics
 
+    def has_left(self, delivery: Delivery) -> bool:
+        """Whether it was left, since its customer was locked."""
+        return delivery in self._admission.left
+
+    async def take_left(self, delivery: Delivery, batch: Sequence[Candidate]) -> Taken:
+        """As `take`, one that was left, beside calls for others: it waits. Raises StoreLocked if in vain."""
+        with self._admission.left.admitting([delivery]):
+            return (await self._take([batch], patiently=True))[0]
+
     async def take(self, batches: Sequence[Sequence[Candidate]]) -> list[Taken]:
         """Admit the candidates of several batches together and give each message its place, or none."""
+        return await self._take(batches, patiently=False)
+
+    async def _take(self, batches: Sequence[Sequence[Candidate]], *, patiently: bool) -> list[Taken]:
         candidates = [candidate for batch in batches for candidate in batch]
         with self._shares.taking() as hands:
-            admitted = await self._admission.admit(candidates, hands)
+            admitted = await self._admission.admit(candidates, hands, patiently=patiently)
             placed = [item for item in admitted.values() if isinstance(item, Outgoing)]
             going = await self._claims.screen(placed) if placed else set[UUID]()
         return [self._place(batch, admitted, going) for batch in batches]
@@ -84,6 +96,8 @@ class Line:
                 case Outgoing() as message:
                     turn = self._chains.join(message.chain)
                     taken.places.append(Place(message, turn, message.id in going))
+                case Undone() as undone:
+                    taken.settled.extend((delivery, undone) for delivery in candidate.deliveries)
                 case disposition:
                     taken.settled.extend(_settle(candidate.deliveries, disposition))
                     repeated = len(candidate.deliveries) - (not isinstance(disposition, Ack))
@@ -92,10 +106,11 @@ class Line:
 
 
 class OutboundSender(Handler):
-    """Handles one of the three queues. `intake` is a `Line.take` that is fed in the order of coming."""
+    """Handles one of the three queues. `intake` is the `Line.take` of `line`, fed in the order of coming."""
 
     def __init__(
         self,
+        line: Line,
         intake: Collector[Sequence[Candidate], Taken],
         sending: Sending,
         shares: Shares,
@@ -103,6 +118,7 @@ class OutboundSender(Handler):
         *,
         allowed_hosts: tuple[str, ...],
     ) -> None:
+        self._line = line
         self._intake = intake
         self._sending = sending
         self._shares = shares
@@ -110,9 +126,7 @@ class OutboundSender(Handler):
         self._allowed_hosts = allowed_hosts
         self._suspects = asyncio.Lock()
 
-    async def handle(
-        self, batch: Sequence[Delivery]
-    ) -> AsyncIterator[Sequence[tuple[Delivery, Disposition | Undone]]]:
+    async def handle(self, batch: Sequence[Delivery]) -> AsyncIterator[Sequence[Told]]:
         """Send a batch; see `shared.consuming.consumer.Handler`."""
         async with AsyncExitStack() as stack:
             if any(delivery.deliveries_before >= _SUSPECT for delivery in batch):
@@ -127,18 +141,21 @@ class OutboundSender(Handler):
             )
             taken = Taken([], [])
             if intake.candidates:
-                taken = await self._intake.submit(intake.candidates)
+                if len(batch) == 1 and self._line.has_left(batch[0]):
+                    taken = await self._line.take_left(batch[0], intake.candidates)
+                else:
+                    taken = await self._intake.submit(intake.candidates)
             settled = [*intake.dead, *taken.settled]
             groups = await stack.enter_async_context(aclosing(self._send_all(settled, taken.places)))
             async for group in groups:
                 yield group
 
     async def _send_all(
-        self, settled: Sequence[Settled], places: Sequence[Place]
-    ) -> AsyncGenerator[Sequence[tuple[Delivery, Disposition | Undone]], None]:
+        self, settled: Sequence[Told], places: Sequence[Place]
+    ) -> AsyncGenerator[Sequence[Told], None]:
         """Give dispositions as they come; an error of one is raised when all others are done.
 
-        Who finds the store away need not wait for others, whose answers are kept until it is back.
+        Who finds the store away or a row locked need not wait for others.
         """
         done: asyncio.Queue[_Outcome] = asyncio.Queue()
         tasks = [
@@ -154,10 +171,10 @@ class OutboundSender(Handler):
                 while not done.empty():
                     outcomes.append(done.get_nowait())
                 left -= len(outcomes)
-                group: list[tuple[Delivery, Disposition | Undone]] = []
+                group: list[Told] = []
                 for item in outcomes:
                     match item.result:
-                        case StoreUnavailable() as error:
+                        case StoreUnavailable() | StoreLocked() as error:
                             group += [(delivery, Undone(error)) for delivery in _deliveries(item.message)]
                         case Exception() as error:
                             errors.append(error)

@@ -83,14 +83,15 @@ def compose(kit: Kit) -> Worker:
     results = Collector(stores.results.record, size=_COLLECT, linger_s=linger_s, flushes=3)
     api = CloudApi(settings, durations, kit.state.degraded)
     sending = Sending(pacer, claims, api, results, metrics, durations)
-    intakes = _intakes(kit, stores.claims, shares)
+    lines = _lines(kit, stores.claims, shares)
+    intakes = {queue: _in_order(line) for queue, line in lines.items()}
     watch = Watch(kit.database, kit.broker.queue_state, limiter, kit.state, metrics, durations)
     hosts = settings.media_url_allowed_hosts
     return Worker(
         routes=tuple(
             Route(
                 queue,
-                OutboundSender(intake, sending, shares[queue], metrics, allowed_hosts=hosts),
+                OutboundSender(lines[queue], intake, sending, shares[queue], metrics, allowed_hosts=hosts),
                 kit.consumer_options(batch_size=100, linger_ms=2, batches=prefetch),
                 prefetch=prefetch,
                 order_key=_key,
@@ -107,21 +108,16 @@ def compose(kit: Kit) -> Worker:
     )
 
 
-def _intakes(kit: Kit, claims: ClaimStore, shares: Mapping[str, Shares]) -> dict[str, _Intake]:
+def _lines(kit: Kit, claims: ClaimStore, shares: Mapping[str, Shares]) -> dict[str, Line]:
     """One for each queue, over one admission and one set of chains."""
     number = kit.settings.whatsapp_phone_number_id
     admission = Admission(IntakeStore(kit.database), kit.locks, kit.cache, kit.metrics, number)
     chains = Chains()
-    return {
-        queue: Collector(
-            Line(admission, claims, chains, shares[queue], kit.metrics).take,
-            size=_BATCHES,
-            linger_s=lambda: _COLLECT_S,
-            flushes=1,
-            ordered=True,
-        )
-        for queue in shares
-    }
+    return {queue: Line(admission, claims, chains, shares[queue], kit.metrics) for queue in shares}
+
+
+def _in_order(line: Line) -> _Intake:
+    return Collector(line.take, size=_BATCHES, linger_s=lambda: _COLLECT_S, flushes=1, ordered=True)
 
 
 def _check_settings(settings: Settings) -> None:

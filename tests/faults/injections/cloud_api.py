@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import aiohttp
 
-from tests.faults.fault import BREAKER_GOAL_S, Fault, FaultKind
+from tests.faults.fault import BREAKER_GOAL_S, BREAKER_HOLDS_S, Fault, FaultKind
 from tests.faults.place import Place
 from tests.support.program import run_wabus
 
@@ -102,7 +102,11 @@ def _kinds() -> Iterator[FaultKind]:
     )
     for make in makers:
         yield FaultKind(
-            make().name, partial(_make, make), lasts_s=(2.0, 8.0), recovers_within_s=BREAKER_GOAL_S
+            make().name,
+            partial(_make, make),
+            lasts_s=(2.0, 8.0),
+            recovers_within_s=BREAKER_GOAL_S,
+            lingers_s=BREAKER_HOLDS_S,
         )
 
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import Final, get_args
 
-from tests.faults.fault import BREAKER_GOAL_S, SERVER_GOAL_S, FaultKind
+from tests.faults.fault import BREAKER_GOAL_S, BREAKER_HOLDS_S, SERVER_GOAL_S, FaultKind
 from tests.faults.place import Place, ServerName
 
 BYTES_PER_S: Final = 10_000
@@ -85,8 +85,10 @@ def _kind(fault: type[Cut | HalfOpen | Slow | Latency], server: ServerName) -> F
         return fault(server)
 
     lasts_s = (0.5, 1.0) if fault is Cut else (3.0, 12.0)
-    goal_s = BREAKER_GOAL_S if server == "cloud_api" else SERVER_GOAL_S
-    return FaultKind(fault(server).name, make, lasts_s, recovers_within_s=goal_s)
+    name = fault(server).name
+    if server != "cloud_api":
+        return FaultKind(name, make, lasts_s, recovers_within_s=SERVER_GOAL_S)
+    return FaultKind(name, make, lasts_s, recovers_within_s=BREAKER_GOAL_S, lingers_s=BREAKER_HOLDS_S)
 
 
 KINDS: Final = tuple(_kind(fault, server) for server in SERVERS for fault in (Cut, HalfOpen, Slow, Latency))

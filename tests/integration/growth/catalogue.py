@@ -71,6 +71,7 @@ JSON: Final = ["{}"] * 10
 BODIES: Final = [b"{}"] * 10
 PLACES: Final = list(range(1, 11))
 TIMES: Final = [_LONG_AGO] * 10
+MAPPINGS: Final = [row_id(n) for n in range(50_001, 50_011)]
 FIRST_OF_ALL: Final = UUID(int=0)
 
 _SCHEDULER: Final = "workers/scheduler/queries.sql"
@@ -319,6 +320,7 @@ PER_MESSAGE: Final = (
     _measured(_INTAKE, "find_unburied", SENT, rows=60),
     _measured(_INTAKE, "find_replayed", PLACES, SENT, NEW, NEW, rows=80),
     _measured(_INTAKE, "find_conversations", CONVERSATIONS, rows=60),
+    _measured(_INTAKE, "find_locked", MAPPINGS, rows=60),
     _measured(_INTAKE, "find_active", NUMBERS, CUSTOMERS, rows=30),
     _measured(_INTAKE, "open_mappings", NUMBERS, NEW_CUSTOMERS, rows=0),
     _measured(

@@ -27,7 +27,58 @@ _OF_ONE_CUSTOMER_AND_LANE: Final = (
     f"{_DUE}::test_of_a_customer_and_lane_the_first_is_due_and_the_end_of_each_lets_the_next_go"
 )
 
+_LEFT: Final = "tests/integration/test_left_behind.py"
+_ADMISSION: Final = "workers/outbound_sender/admission.py"
+
 MUTATIONS: Final = (
+    Mutation(
+        "who waits for a locked row keeps the intake from all others",
+        "workers/outbound_sender/sender.py",
+        "if len(batch) == 1 and self._line.has_left(batch[0]):",
+        "if False:",
+        "2.10 whose row is locked waits alone",
+        (f"{_LOCKS}::test_replies_to_others_pass_a_customer_whose_tries_last_for_ever",),
+    ),
+    Mutation(
+        "a locked row fails the whole intake",
+        _ADMISSION,
+        "        except StoreLocked:\n            locked = await",
+        "        except ZeroDivisionError:\n            locked = await",
+        "2.10 whose row is locked waits alone",
+        (f"{_LEFT}::test_a_locked_row_leaves_only_its_customer_behind",),
+    ),
+    Mutation(
+        "who comes later passes a message that waits for a locked row",
+        _ADMISSION,
+        "left = by_key.keys() & self.left.customers",
+        "left = set[str]()",
+        "2.4 a customer's messages are worked in order",
+        (f"{_LEFT}::test_nobody_overtakes_a_message_that_was_left",),
+    ),
+    Mutation(
+        "the intake waits for a customer whom another process has",
+        _ADMISSION,
+        "left |= held.taken",
+        "left |= set[str]()",
+        "2.10 nobody waits for another's customer",
+        (f"{_LEFT}::test_a_customer_whom_another_process_has_is_left_at_once",),
+    ),
+    Mutation(
+        "who is left keeps a hand",
+        _ADMISSION,
+        "hands.give_back(message)\n            raise",
+        "pass\n            raise",
+        "2.10 what is done makes room",
+        (f"{_LEFT}::test_who_is_left_holds_no_hand",),
+    ),
+    Mutation(
+        "what is locked again in its line goes to the end of it",
+        "shared/consuming/consumer.py",
+        "if len(locked) == len(pending):",
+        "if False:",
+        "2.4 a customer's messages are worked in order",
+        (f"{_LOCKS}::test_what_is_locked_again_in_its_line_stays_the_first_of_it",),
+    ),
     Mutation(
         "hands of a batch that failed stay taken",
         _SHARES,
