@@ -79,6 +79,7 @@ class Scene:
     conn: "asyncpg.Connection[asyncpg.Record]"
     caller: SandboxCaller
     publisher: PikaPublisher
+    database_url: str
     scale: float
 
     def sized(self, count: int) -> int:
@@ -152,6 +153,26 @@ async def one_by_one(scene: Scene) -> int:
     return count
 
 
+async def locked_row(scene: Scene) -> int:
+    """Another session keeps a customer of number B locked, who is sent a reply each second meanwhile."""
+    customer, count = 495555557000, scene.sized(30)
+    await scene.conn.execute(
+        "insert into conversation_mappings (wa_id, phone_number_id) values ($1, $2)", str(customer), B
+    )
+    holder = await asyncpg.connect(scene.database_url)
+    try:
+        async with holder.transaction():
+            await holder.execute(
+                "select from conversation_mappings where wa_id = $1 for update", str(customer)
+            )
+            for place in range(count):
+                await scene.pour([reply(B, f"locked-{place}", customer)])
+                await asyncio.sleep(1.0)
+    finally:
+        await holder.close()
+    return count
+
+
 async def paused(scene: Scene) -> int:
     """60,000 replies behind number A, which is paused."""
     count = scene.sized(60_000)
@@ -190,7 +211,7 @@ async def refused(scene: Scene) -> int:
 _LASTS_S = {"burst": 140.0}
 Trouble = Callable[[Scene], Coroutine[None, None, int]]
 #: In this order: what one leaves, the next has beside it.
-TROUBLES: tuple[Trouble, ...] = (quiet, burst, one_customer, one_by_one, refused, paused, resumed)
+TROUBLES: tuple[Trouble, ...] = (quiet, burst, one_customer, one_by_one, locked_row, refused, paused, resumed)
 
 
 async def measure(
@@ -210,7 +231,7 @@ async def measure(
         link = Link(place.rabbitmq_url, "bench", DURATIONS)
         connected = asyncio.create_task(link.run())
         stack.callback(connected.cancel)
-        scene = Scene(channel, conn, caller, PikaPublisher(link, DURATIONS), scale)
+        scene = Scene(channel, conn, caller, PikaPublisher(link, DURATIONS), place.database_url, scale)
         print(
             f"{'trouble':14} {'replies':>8} {'p50':>9} {'p95':>9} {'longest':>9} {'first 10 s':>10}"
             "  writes for each of A"
