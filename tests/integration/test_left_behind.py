@@ -146,8 +146,9 @@ async def test_one_that_is_given_up_costs_its_followers_a_second_look(
 
 
 async def test_who_is_left_holds_no_hand(cluster: Cluster, intake: Intake) -> None:
-    for number in range(PAIR_BURST):
-        async with row_lock(cluster):
-            assert is_left((await intake.admit(reply(f"c{number}", LOCKED)))[0])
+    intake.shares = Shares(100, 100, lambda _: 1000.0, replace(cluster.durations, pair_burst=1))
+    first = reply("c1", LOCKED)
+    async with row_lock(cluster):
+        assert is_left((await intake.admit(first))[0])
 
-    assert isinstance(await intake.admit_left(reply("last", LOCKED)), Outgoing)
+    assert isinstance(await intake.admit_left(first), Outgoing)
