@@ -146,11 +146,14 @@ async def test_which_servers_let_a_worker_work(cluster: Cluster, caplog: pytest.
 
 async def test_whether_the_cloud_api_answers(sender: Sender, caplog: pytest.LogCaptureFixture) -> None:
     async with worker(sender.cluster, caplog, "outbound-sender", WHATSAPP_API_URL=sender.url) as url:
-        for customer, is_up in ((CUSTOMER, 1.0), (CUSTOMER[:-3] + "904", 0.0), (CUSTOMER[:-3] + "906", 1.0)):
+
+        async def send(customer: str, is_up: float) -> None:
             await sender.ask(text(f"to {customer}", customer))
-            await until_scraped(
-                url, lambda seen, is_up=is_up: seen.values("dependency_up").get("cloud_api") == is_up
-            )
+            await until_scraped(url, lambda seen: seen.values("dependency_up").get("cloud_api") == is_up)
+
+        await send(CUSTOMER, 1.0)
+        await send(CUSTOMER[:-3] + "904", 0.0)  # the connection is closed
+        await send(CUSTOMER[:-3] + "906", 1.0)  # refused, which is an answer
 
 
 async def test_retries_by_reason(cluster: Cluster, caplog: pytest.LogCaptureFixture) -> None:
