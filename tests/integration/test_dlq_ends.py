@@ -220,6 +220,19 @@ async def test_two_deaths_that_go_back_until_both_are_over_tell_one_failure(clus
     assert await status_of(cluster, message_id) == "failed"
 
 
+@pytest.mark.parametrize("time", ["0044-03-15 12:00:00+00 BC", "290000-01-01 00:00:00+00"])
+async def test_the_end_of_a_dead_letter_of_an_impossible_time_is_told(cluster: Cluster, time: str) -> None:
+    message_id = await add_queued(cluster)
+    await die(cluster, reason="database_error")
+    await dismiss_all(cluster)
+    await cluster.conn.execute(f"update dead_letter_queue set created_at = '{time}'")
+
+    async with cluster.running("dlq-handler"):
+        await until(partial(has_told, cluster))
+
+    assert await status_of(cluster, message_id) == "failed"
+
+
 async def test_an_automatic_replay_that_succeeds_is_sent_and_nothing_is_told_as_failed(
     sender: Sender,
 ) -> None:

@@ -87,6 +87,7 @@ order by letter.id
 limit $1;
 
 -- name: claim_untold
+-- No time is read: of one that a client cannot hold, the end would never be told.
 update dead_letter_queue as letter
 set untold = false
 from (select id from dead_letter_queue
@@ -95,4 +96,5 @@ from (select id from dead_letter_queue
         and (status <> 'replaying' or claimed_until < now())
       order by id for update skip locked) as over
 where letter.id = over.id
-returning letter.*;
+returning letter.id, letter.source_queue, letter.exchange, letter.routing_key, letter.reason, letter.error_message,
+          letter.raw_body, letter.headers, letter.attempts, letter.metadata, letter.message_id;

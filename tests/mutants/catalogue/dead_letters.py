@@ -157,6 +157,14 @@ MUTATIONS: Final = (
         _UNIT,
     ),
     Mutation(
+        "the end of a dead letter of an impossible time is never told",
+        "workers/dlq_handler/queries.sql",
+        "letter.metadata, letter.message_id;",
+        "letter.metadata, letter.message_id, letter.created_at;",
+        "2.10 one unreadable row keeps no other waiting",
+        (f"{_ENDS}::test_the_end_of_a_dead_letter_of_an_impossible_time_is_told",),
+    ),
+    Mutation(
         "a failure is told while another death of the message goes back",
         "workers/dlq_handler/messages.py",
         "for message_id in await _going_back(connection, list(failing)):",
