@@ -186,10 +186,13 @@ async def test_a_death_for_good_tells_nothing_while_another_goes_back(cluster: C
     assert await status_of(cluster, message_id) == "queued"
 
 
-async def test_a_replay_under_way_is_waited_for_until_it_dies(cluster: Cluster) -> None:
+@pytest.mark.parametrize("automatic", [True, False], ids=["by itself", "an operator's"])
+async def test_a_replay_under_way_is_waited_for_until_it_dies(cluster: Cluster, automatic: bool) -> None:
     message_id, first, second = await die_twice(cluster)
     await cluster.conn.execute(
-        "update dead_letter_queue set status = 'replayed', replayed_at = now() where id = $1", second
+        "update dead_letter_queue set status = 'replayed', replayed_at = now(), automatic = $2 where id = $1",
+        second,
+        automatic,
     )
     await dismiss(cluster, first)
     async with cluster.running("dlq-handler"):
