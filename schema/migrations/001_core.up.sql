@@ -214,7 +214,10 @@ create table status_events (
     outcome            text check (
         outcome in ('applied', 'implied', 'duplicate', 'late', 'rejected', 'unmatched', 'ignored')),
     errors             jsonb,
-    details            jsonb
+    details            jsonb,
+    -- Of one that waits for its message: should it never apply, it dies as it was published.
+    raw_body           bytea,
+    raw_headers        jsonb
 ) with (fillfactor = 85,
         autovacuum_vacuum_scale_factor = 0.02, autovacuum_analyze_scale_factor = 0.02,
         autovacuum_vacuum_insert_scale_factor = 0.05);

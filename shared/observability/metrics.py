@@ -19,6 +19,8 @@ from prometheus_client import (
 )
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
+from shared.version import VERSION
+
 CONTENT_TYPE: Final = CONTENT_TYPE_PLAIN_0_0_4
 
 #: Values of `wabus_circuit_state`.
@@ -43,6 +45,7 @@ class Metrics:
         ProcessCollector(registry=self.registry)
         tasks = Gauge("asyncio_tasks", "Tasks of the event loop that asks.", registry=self.registry)
         tasks.set_function(_count_tasks)
+        self._tell_of_itself()
         self._count_deliveries()
         self._count_conversations()
         self._count_sending()
@@ -51,6 +54,17 @@ class Metrics:
     def expose(self) -> bytes:
         """All metrics in Prometheus' text format."""
         return generate_latest(self.registry)
+
+    def _tell_of_itself(self) -> None:
+        """This program, and the servers that it needs."""
+        self.build_info = self._gauge("build_info", "1, with the version of this program.", "version")
+        self.build_info.labels(VERSION).set(1)
+        self.dependency_up = self._gauge(
+            "dependency_up",
+            "1 where a server lets this worker work, else 0: database, redis and rabbitmq are asked at each"
+            " scrape, of cloud_api (sender) the latest request tells.",
+            "dependency",
+        )
 
     def _count_deliveries(self) -> None:
         """What every worker counts: its deliveries."""
@@ -144,9 +158,7 @@ class Metrics:
         self.rate_limit_wait = self._histogram(
             "rate_limit_wait_seconds", "Waiting for a number's shared rate.", _WAIT_S, "lane"
         )
-        self.circuit_state = self._gauge(
-            "circuit_state", "0 closed, 1 half open, 2 open; one service per business number.", "service"
-        )
+        self.circuit_state = self._gauge("circuit_state", "0 closed, 1 half open, 2 open.", "phone_number_id")
         self.number_paused = self._gauge("number_paused", "Business numbers that are paused.")
 
     def _count_waiting(self) -> None:

@@ -6,7 +6,7 @@ Owns the listening socket and the answers' codes. What is healthy is decided in 
 import socket
 from collections.abc import Sequence
 from types import TracebackType
-from typing import Self
+from typing import Final, Self
 
 import orjson
 from aiohttp import web
@@ -17,6 +17,8 @@ from shared.observability.logs import Operation, fields, get_logger
 from shared.observability.metrics import CONTENT_TYPE, Metrics
 
 logger = get_logger(__name__)
+#: Checks that tell of `wabus_dependency_up`.
+_SERVERS: Final = frozenset({"database", "redis", "rabbitmq"})
 
 
 class HealthServer:
@@ -67,6 +69,9 @@ class HealthServer:
         await self.close()
 
     async def _show_metrics(self, _: web.Request) -> web.Response:
+        verdict = await judge(self._state, self._probes)
+        for name in _SERVERS & verdict.checks.keys():
+            self._metrics.dependency_up.labels(name).set(verdict.checks[name].status == "ok")
         return web.Response(body=self._metrics.expose(), headers={"Content-Type": CONTENT_TYPE})
 
     async def _show_health(self, _: web.Request) -> web.Response:

@@ -43,6 +43,7 @@ returning row.id, row.aggregate_id, row.aggregate_type, row.event_type, row.payl
           row.correlation_id, row.exchange, row.routing_key;
 
 -- name: oldest_unmarked_s
+-- Seconds are subtracted, not times: of one that is infinite PostgreSQL takes no difference.
 with recursive found (destination, created_at) as (
     (select destination, created_at from outbox_events
      where published_at is null order by destination, created_at limit 1)
@@ -56,7 +57,7 @@ with recursive found (destination, created_at) as (
          limit 1
      ) as next)
 )
-select coalesce(extract(epoch from now() - min(created_at)), 0)::float8 from found;
+select coalesce(extract(epoch from now()) - extract(epoch from min(created_at)), 0)::float8 from found;
 
 -- name: prune
 delete from outbox_events

@@ -5,22 +5,25 @@ Owns reading and writing `status_events`, and finding the message that an event 
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
 import asyncpg
+import orjson
 
+from shared.consuming.headers import carried_headers
 from shared.postgres.database import Connection, Database
+from shared.postgres.deadletters import clean_headers
 from shared.postgres.queries import Queries
 from shared.states import StatusOutcome
 from shared.tracking.values import EventKey, StatusEvent, StoredEvent, read_callback_data
 
 QUERIES = Queries("shared.tracking")
-#: An event's id, the message it belongs to, and its outcome.
-Settled = tuple[int, UUID | None, StatusOutcome]
-#: When an event was received, and its id: the order in which events wait.
-Place = tuple[datetime, int]
+#: An event, the message it belongs to, and its outcome.
+Settled = tuple[StoredEvent, UUID | None, StatusOutcome]
+#: When an event was received, as PostgreSQL writes it, and its id: the order in which events wait.
+Place = tuple[str, int]
 _KEY = ("reference", "status", "occurred_at", "source")
 
 
@@ -78,6 +81,8 @@ async def find_matchable(
 
 def read_waiting(row: asyncpg.Record) -> StoredEvent:
     """The event of a row; TypeError or ValueError where somebody wrote it in another shape."""
+    if row["occurred_at"] is None:
+        raise ValueError("its time is out of range")
     details = dict(row["details"] or {})
     trace_id = details.pop("trace_id", None)
     event = StatusEvent(
@@ -114,10 +119,26 @@ async def match_events(connection: Connection, events: Sequence[StoredEvent]) ->
 
 async def settle_events(connection: Connection, settled: Iterable[Settled]) -> set[int]:
     """Give events their outcome; gives the ids of those that had none before."""
-    rows = sorted(settled, key=lambda row: row[0])
+    rows = sorted((item.id, message_id, what, *_kept(item, what)) for item, message_id, what in settled)
     if not rows:
         return set()
     return {row["id"] for row in await connection.fetch(QUERIES["settle_events"], *columns_of(rows))}
+
+
+async def read_originals(
+    connection: Connection, event_ids: Sequence[int]
+) -> dict[int, tuple[bytes, dict[str, Any]]]:
+    """Body and headers of events that waited until now."""
+    rows = await connection.fetch(QUERIES["read_originals"], list(event_ids))
+    return {row["id"]: (row["raw_body"], row["raw_headers"]) for row in rows}
+
+
+def _kept(item: StoredEvent, outcome: StatusOutcome) -> tuple[bytes | None, str | None]:
+    """Body and headers of one that has to wait, for then its delivery is done."""
+    if item.delivery is None or outcome is not StatusOutcome.UNMATCHED:
+        return None, None
+    headers = clean_headers(carried_headers(item.delivery))
+    return item.delivery.body, orjson.dumps(headers).decode()
 
 
 def _named(event: StatusEvent) -> UUID | None:

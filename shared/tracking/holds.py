@@ -57,6 +57,12 @@ async def read_evidence(
     }
 
 
+async def read_templates(connection: Connection, ids: Sequence[UUID]) -> dict[UUID, object]:
+    """The template of each message's campaign, unfilled, as it is stored; of others nothing."""
+    rows = await connection.fetch(_QUERIES["read_templates"], list(ids)) if ids else []
+    return {row["id"]: row["template"] for row in rows}
+
+
 async def carry_out(
     connection: Connection, held: Sequence[Held], durations: Durations, *, by: str
 ) -> CarriedOut:

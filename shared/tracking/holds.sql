@@ -46,6 +46,13 @@ select asked.id, fitting.campaign_id is not null as template_fits,
 from asked
 left join fitting on fitting.campaign_id = asked.campaign_id;
 
+-- name: read_templates
+-- Of the campaigns of these messages, with the placeholders as they were launched.
+select tracked.id, campaign.template
+from message_tracking as tracked
+join broadcast_campaigns as campaign on campaign.id = tracked.campaign_id
+where tracked.id = any($1::uuid[]) and campaign.template is not null;
+
 -- name: pause_numbers
 -- Not where somebody has set the number going since the attempt began.
 insert into business_numbers as number (phone_number_id, state, reason, since, changed_by)

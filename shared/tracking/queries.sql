@@ -18,25 +18,29 @@ join status_events as known
  and known.occurred_at = asked.occurred_at and known.source = asked.source;
 
 -- name: find_waiting
--- Events not settled yet that name one of these references first, or in their callback data.
-select id, source, wamid, callback_data, genesys_message_id, status, occurred_at, errors, details
+-- Events not settled yet that name one of these references first, or in their callback data. A time that no client
+-- can hold comes as none: with it nothing of the page could be read.
+select id, source, wamid, callback_data, genesys_message_id, status,
+       case when occurred_at between '0001-01-02' and '9999-12-30' then occurred_at end as occurred_at, errors, details
 from status_events
 where reference = any($1::text[]) and (outcome is null or outcome = 'unmatched')
 union
-select id, source, wamid, callback_data, genesys_message_id, status, occurred_at, errors, details
+select id, source, wamid, callback_data, genesys_message_id, status,
+       case when occurred_at between '0001-01-02' and '9999-12-30' then occurred_at end as occurred_at, errors, details
 from status_events
 where callback_data = any($1::text[]) and message_id is null and (outcome is null or outcome = 'unmatched');
 
 -- name: find_matchable
 -- A page of what waits, after a place ($1, $2) in the order of arrival: the events whose message is there by now,
 -- and the last of the page, so that the next one begins there. Lateral, so that each is looked up in an index.
+-- Times as in `find_waiting`.
 with page as materialized (
     select id, received_at, wamid, callback_data, genesys_message_id,
            case when callback_data ~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}:[0-9]+$'
                 then left(callback_data, 36)::uuid end as named,
            outcome is null or outcome = 'unmatched' as is_open
     from status_events
-    where message_id is null and (received_at, id) > (coalesce($1::timestamptz, '-infinity'), coalesce($2::bigint, 0))
+    where message_id is null and (received_at, id) > (coalesce($1::text::timestamptz, '-infinity'), coalesce($2::bigint, 0))
       and received_at > now() - $3::interval
       and not exists (select from rows_set_aside where job = 'unmatched statuses' and row_key = status_events.id::text)
     order by received_at, id
@@ -58,8 +62,9 @@ with page as materialized (
         limit 1
     ) as known on true
 )
-select event.id, source, wamid, callback_data, genesys_message_id, status, occurred_at, errors, details,
-       event.received_at, looked_up.is_there
+select event.id, source, wamid, callback_data, genesys_message_id, status,
+       case when occurred_at between '0001-01-02' and '9999-12-30' then occurred_at end as occurred_at, errors, details,
+       event.received_at::text as received_at, looked_up.is_there
 from looked_up
 cross join lateral (select * from status_events where id = looked_up.id limit 1) as event
 where looked_up.is_there or looked_up.id = (select id from page order by received_at desc, id desc limit 1)
@@ -182,13 +187,19 @@ from unnest($1::uuid[], $2::integer[], $3::text[], $4::text[], $5::text[], $6::t
 where attempt.message_id = row.message_id and attempt.attempt = row.number;
 
 -- name: settle_events
--- Whoever settled an event first has settled it.
+-- Whoever settled an event first has settled it. What waits on keeps the message that it came as.
 update status_events as event
-set outcome = row.outcome, message_id = row.message_id
-from unnest($1::bigint[], $2::uuid[], $3::text[]) as row (id, message_id, outcome)
+set outcome = row.outcome, message_id = row.message_id, raw_body = row.raw_body, raw_headers = row.raw_headers::jsonb
+from unnest($1::bigint[], $2::uuid[], $3::text[], $4::bytea[], $5::text[])
+     as row (id, message_id, outcome, raw_body, raw_headers)
 where event.id = row.id and (event.outcome is null or event.outcome = 'unmatched')
   and (event.outcome is distinct from row.outcome or row.message_id is not null)
 returning event.id;
+
+-- name: read_originals
+-- Of events that are not settled yet, as far as they are kept.
+select id, raw_body, raw_headers from status_events
+where id = any($1::bigint[]) and outcome = 'unmatched' and raw_body is not null;
 
 -- name: resettle_events
 -- Failures that came before and count now.

@@ -88,13 +88,12 @@ class Tracker:
         """
         return await store_events(self._database, events) if events else []
 
-    async def apply(
-        self, stored: Sequence[StoredEvent], *, in_hand: bool = True
-    ) -> Mapping[int, StatusOutcome]:
+    async def apply(self, stored: Sequence[StoredEvent]) -> Mapping[int, StatusOutcome]:
         """Match stored events to messages and move them, in a transaction of its own; publish what follows.
 
-        Gives the outcome of each event by id. Idempotent: events that are settled meanwhile stay so. Whoever
-        has their deliveries in hand makes dead letters of rejected ones; else they are stored here.
+        Gives the outcome of each event by id. Idempotent: events that are settled meanwhile stay so. A
+        rejected one that waited until now is made a dead letter here; of any other the delivery is not done
+        yet, and whoever has it makes the dead letter.
         """
         events = [item for item in stored if item.outcome in _UNSETTLED]
         outcomes = {item.id: item.outcome for item in stored if item.outcome is not None}
@@ -104,16 +103,22 @@ class Tracker:
             matched = await match_events(connection, events)
             consequences, found = await self._apply_matched(connection, events, matched)
             lost = {item.id: _without_message(item) for item in events if item.id not in found}
-            settled: list[Settled] = [(event_id, matched[event_id], what) for event_id, what in found.items()]
-            settled += [(event_id, None, what) for event_id, what in lost.items()]
+            rejected = [item for item in events if found.get(item.id) is StatusOutcome.REJECTED]
+            buried = await bury_events(connection, [item for item in rejected if item.delivery is None])
+            consequences.events.extend(buried)
+            consequences.dead.extend(DeadReason.STATE_VIOLATION for _ in buried)
+            settled: list[Settled] = [
+                (item, matched[item.id], found[item.id]) for item in events if item.id in found
+            ]
+            # what nobody has in hand waits on as it is: whoever has it settles it, and keeps what it came as
+            settled += [
+                (item, None, lost[item.id])
+                for item in events
+                if item.id in lost and item.delivery is not None
+            ]
             new = await settle_events(connection, settled)
-            if not in_hand:
-                rejected = [item for item in events if found.get(item.id) is StatusOutcome.REJECTED]
-                buried = await bury_events(connection, [item for item in rejected if item.id in new])
-                consequences.events.extend(buried)
-                consequences.dead.extend(DeadReason.STATE_VIOLATION for _ in buried)
             await self._outbox.record(connection, consequences.events)
-        self._count([what for event_id, _, what in settled if event_id in new], consequences)
+        self._count([what for item, _, what in settled if item.id in new], consequences)
         if self._rates is not None:
             await _slow(self._rates, consequences.slowed)
         await self._outbox.publish(consequences.events)
@@ -224,7 +229,7 @@ class Tracker:
         return await self._aside.work(JOB, rows, lambda row: row["id"], self._apply_waiting)
 
     async def _apply_waiting(self, rows: Sequence[asyncpg.Record]) -> int:
-        outcomes = await self.apply([read_waiting(row) for row in rows], in_hand=False)
+        outcomes = await self.apply([read_waiting(row) for row in rows])
         return sum(outcome is not StatusOutcome.UNMATCHED for outcome in outcomes.values())
 
     def _count(self, outcomes: Iterable[StatusOutcome], consequences: Consequences) -> None:

@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Any, Final, Literal
 from uuid import UUID
 
+from shared.amqp.delivery import Delivery
 from shared.payloads import SendError, StatusUpdate
 from shared.postgres.outbox import OutboxEvent
 from shared.states import MessageStatus, StatusOutcome
@@ -57,11 +58,12 @@ EventKey = tuple[str, str, datetime, str]
 
 @dataclass(frozen=True, slots=True)
 class StoredEvent:
-    """An event in `status_events`. `outcome` is None until it is settled."""
+    """An event in `status_events`. `outcome` is None until it is settled; `delivery`: where it is in hand."""
 
     id: int
     event: StatusEvent
     outcome: StatusOutcome | None = None
+    delivery: Delivery | None = None
 
 
 @dataclass(frozen=True, slots=True)

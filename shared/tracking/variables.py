@@ -1,13 +1,15 @@
 """Which variable of a template an error is about, as far as that can be told. Pure.
 
 Owns the words in which a person finds it: component and place, or the parameter's name, with the length of
-its value. Never the value: it is the message's text.
+its value, and of a campaign the column of its list. Never the value: it is the message's text.
 """
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
+
+from shared.campaigns.rendering import names_used
 
 #: The text became too long: the longest value is named where the details name none.
 _TOO_LONG: Final = "132005"
@@ -21,22 +23,34 @@ _PLACE: Final = re.compile(r"(?i)\b(?:param(?:eter)?|variable)\W{1,4}(\d{1,4})\b
 
 @dataclass(frozen=True, slots=True)
 class Variable:
-    """One parameter of a template. `component` and `place` count from 0."""
+    """One parameter of a template. `component` and `place` count from 0; `columns`: what filled it."""
 
     kind: str
     component: int
     place: int
     name: str | None
     length: int
+    columns: Sequence[str] = ()
 
     def __str__(self) -> str:
         which = self.name[:_NAME_CHARACTERS] if self.name else self.place + 1
-        return f"{self.kind} variable {which} ({self.length:,} characters)"
+        columns = " and ".join(column[:_NAME_CHARACTERS] for column in self.columns[:_NAMED_AT_MOST])
+        source = f" from column {columns}" if columns else ""
+        return f"{self.kind} variable {which}{source} ({self.length:,} characters)"
 
 
-def name_variables(code: str, details: str, components: Sequence[Mapping[str, Any]]) -> str:
-    """The variable that the error is about; where that is open, all of them, the first few. Empty: none."""
-    variables = list(_variables(components))
+def name_variables(
+    code: str, details: str, components: Sequence[Mapping[str, Any]], unfilled: object = None
+) -> str:
+    """The variable that the error is about; where that is open, all of them, the first few. Empty: none.
+
+    `unfilled`: the template of the campaign, whose placeholders are columns; in whatever shape it is stored.
+    """
+    placeholders = _placeholders(unfilled)
+    variables = [
+        replace(item, columns=placeholders.get((item.component, item.place), ()))
+        for item in _variables(components)
+    ]
     named = _named(details, variables)
     if named is None and code == _TOO_LONG:
         named = max(variables, key=lambda item: item.length, default=None)
@@ -63,15 +77,32 @@ def _named(details: str, variables: Sequence[Variable]) -> Variable | None:
 
 def _variables(components: Sequence[Mapping[str, Any]]) -> Iterator[Variable]:
     for number, component in enumerate(components):
-        parameters = component.get("parameters")
         kind = str(component.get("type", "component")).lower()[:_NAME_CHARACTERS]
         if kind == "button":
             kind = f"button {str(component.get('index', number))[:4]}"
-        for place, parameter in enumerate(parameters if isinstance(parameters, list) else ()):
+        for place, parameter in enumerate(_list(component.get("parameters"))):
             if isinstance(parameter, Mapping):
                 name = parameter.get("parameter_name")
                 length = len(_value(parameter))
                 yield Variable(kind, number, place, name if isinstance(name, str) else None, length)
+
+
+def _placeholders(template: object) -> dict[tuple[int, int], list[str]]:
+    """The columns of each parameter, by component and place in the filled template.
+
+    There a component whose list of parameters is empty is left out (`shared.campaigns.rendering`).
+    """
+    components = template.get("components") if isinstance(template, Mapping) else None
+    parts = [part for part in _list(components) if isinstance(part, Mapping) and part.get("parameters") != []]
+    return {
+        (number, place): sorted(names_used(parameter))
+        for number, part in enumerate(parts)
+        for place, parameter in enumerate(_list(part.get("parameters")))
+    }
+
+
+def _list(value: object) -> Sequence[Any]:
+    return value if isinstance(value, list) else ()
 
 
 def _value(parameter: Mapping[str, Any]) -> str:

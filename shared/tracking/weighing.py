@@ -12,7 +12,7 @@ import orjson
 from shared.graph_errors import ErrorClass
 from shared.postgres.database import Connection
 from shared.states import Direction
-from shared.tracking.holds import read_evidence
+from shared.tracking.holds import read_evidence, read_templates
 from shared.tracking.judgement import Background, Message
 from shared.tracking.message_store import find_addressing
 from shared.tracking.scopes import WEIGHED
@@ -34,10 +34,11 @@ async def weigh(connection: Connection, heard: Sequence[Heard]) -> list[Heard]:
     parameters = [item.message_id for item in failures if item.error_class is ErrorClass.PARAMETER]
     addressing = await find_addressing(connection, parameters)
     bodies = {message_id: to.body for message_id, to in addressing.items()}
+    templates = await read_templates(connection, parameters)
     return [
         (
             message,
-            [_name(item, bodies.get(message.id)) for item in sightings],
+            [_name(item, bodies.get(message.id), templates.get(message.id)) for item in sightings],
             replace(background, evidence=evidence.get(message.id, background.evidence)),
         )
         for message, sightings, background in heard
@@ -57,11 +58,11 @@ def _weighed(heard: Heard) -> Sighting | None:
     return max(failed, key=lambda item: item.attempt, default=None)
 
 
-def _name(item: Sighting, body: bytes | None) -> Sighting:
+def _name(item: Sighting, body: bytes | None, unfilled: object) -> Sighting:
     """With the variable that a refused parameter is about."""
     if body is None or not item.is_failure or item.error_class is not ErrorClass.PARAMETER:
         return item
-    named = name_variables(item.error_code or "", item.error_message or "", _components(body))
+    named = name_variables(item.error_code or "", item.error_message or "", _components(body), unfilled)
     return replace(item, variable=named)
 
 

@@ -139,6 +139,103 @@ async def test_a_dismissal_tells_the_failure(cluster: Cluster) -> None:
     assert len(await told_failed(cluster)) == 1
 
 
+async def dismiss(cluster: Cluster, letter_id: UUID) -> None:
+    database = Database(cluster.database_url)
+    await DeadLetterStore(database).dismiss([letter_id], by="ana", why="not worth it")
+    await database.close()
+
+
+async def die_twice(cluster: Cluster) -> tuple[UUID, UUID, UUID]:
+    """A queued message and two dead letters of it, each of which goes back by itself."""
+    message_id = await add_queued(cluster)
+    await die(cluster, reason="database_error")
+    await die(cluster, reason="lock_timeout")
+    first, second = await letters(cluster)
+    assert (first["untold"], second["untold"]) == (True, True)
+    return message_id, first["id"], second["id"]
+
+
+async def _is_looked_at(cluster: Cluster, letter_id: UUID) -> bool:
+    query = "select not untold from dead_letter_queue where id = $1"
+    return bool(await cluster.conn.fetchval(query, letter_id))
+
+
+async def test_a_dismissal_tells_nothing_while_another_death_of_the_message_goes_back(
+    cluster: Cluster,
+) -> None:
+    message_id, first, second = await die_twice(cluster)
+    await dismiss(cluster, first)
+    async with cluster.running("dlq-handler"):
+        await until(partial(_is_looked_at, cluster, first))
+    assert await told_failed(cluster) == []
+    assert await status_of(cluster, message_id) == "queued"
+
+    await dismiss(cluster, second)
+    async with cluster.running("dlq-handler"):
+        await until(partial(has_told, cluster))
+    [event] = await told_failed(cluster)
+    assert event["error"]["code"] == "lock_timeout"
+    assert await status_of(cluster, message_id) == "failed"
+
+
+async def test_a_death_for_good_tells_nothing_while_another_goes_back(cluster: Cluster) -> None:
+    message_id = await add_queued(cluster)
+    await die(cluster, reason="database_error")
+    await die(cluster, reason="unexpected_error")
+    assert await told_failed(cluster) == []
+    assert await status_of(cluster, message_id) == "queued"
+
+
+@pytest.mark.parametrize("automatic", [True, False], ids=["by itself", "an operator's"])
+async def test_a_replay_under_way_is_waited_for_until_it_dies(cluster: Cluster, automatic: bool) -> None:
+    message_id, first, second = await die_twice(cluster)
+    await cluster.conn.execute(
+        "update dead_letter_queue set status = 'replayed', replayed_at = now(), automatic = $2 where id = $1",
+        second,
+        automatic,
+    )
+    await dismiss(cluster, first)
+    async with cluster.running("dlq-handler"):
+        await until(partial(_is_looked_at, cluster, first))
+    assert await told_failed(cluster) == []
+
+    await die(cluster, reason="unexpected_error", x_replay_of=str(second))
+    [event] = await told_failed(cluster)
+    assert event["error"]["code"] == "unexpected_error"
+    assert await status_of(cluster, message_id) == "failed"
+
+
+async def test_two_deaths_that_go_back_until_both_are_over_tell_one_failure(cluster: Cluster) -> None:
+    """Neither waits for the other for ever."""
+    message_id, _, _ = await die_twice(cluster)
+
+    async def is_told() -> bool:
+        for copy in await cluster.take("outbound-sender"):
+            replay_of = str(copy.headers["x-replay-of"])
+            await publish_dead(
+                cluster, RAW, queue="outbound-sender", reason="database_error", x_replay_of=replay_of
+            )
+        return await has_told(cluster)
+
+    async with cluster.running("dlq-handler", "scheduler"):
+        await until(is_told)
+    assert await count_letters(cluster) == 8
+    assert await status_of(cluster, message_id) == "failed"
+
+
+@pytest.mark.parametrize("time", ["0044-03-15 12:00:00+00 BC", "290000-01-01 00:00:00+00"])
+async def test_the_end_of_a_dead_letter_of_an_impossible_time_is_told(cluster: Cluster, time: str) -> None:
+    message_id = await add_queued(cluster)
+    await die(cluster, reason="database_error")
+    await dismiss_all(cluster)
+    await cluster.conn.execute(f"update dead_letter_queue set created_at = '{time}'")
+
+    async with cluster.running("dlq-handler"):
+        await until(partial(has_told, cluster))
+
+    assert await status_of(cluster, message_id) == "failed"
+
+
 async def test_an_automatic_replay_that_succeeds_is_sent_and_nothing_is_told_as_failed(
     sender: Sender,
 ) -> None:
@@ -148,6 +245,23 @@ async def test_an_automatic_replay_that_succeeds_is_sent_and_nothing_is_told_as_
 
     async with cluster.running("dlq-handler", "scheduler"), sender.running():
         await publish_dead(cluster, RAW, queue="outbound-sender", reason="database_error")
+        await sender.until_status("sent")
+        await until(lambda: len(cluster.told("outbound.sent")) == 1)
+
+    assert await status_of(cluster, message_id) == "sent"
+    assert await told_failed(cluster) == []
+
+
+async def test_one_dismissed_and_another_sent_by_itself_is_sent_and_not_told_as_failed(
+    sender: Sender,
+) -> None:
+    cluster = sender.cluster
+    message_id, first, _ = await die_twice(cluster)
+    await dismiss(cluster, first)
+
+    async with cluster.running("dlq-handler"):
+        await until(partial(_is_looked_at, cluster, first))
+    async with cluster.running("dlq-handler", "scheduler"), sender.running():
         await sender.until_status("sent")
         await until(lambda: len(cluster.told("outbound.sent")) == 1)
 

@@ -19,6 +19,18 @@ TEMPLATE = {
         {"type": "body", "parameters": [{"type": "text", "text": "Ana"}, {"type": "text", "text": "x" * 900}]}
     ],
 }
+#: As its campaign was launched: each placeholder is a column of the list.
+UNFILLED = {
+    "name": "welcome",
+    "language": "en",
+    "components": [
+        {"type": "header", "parameters": []},
+        {
+            "type": "body",
+            "parameters": [{"type": "text", "text": "{{name}}"}, {"type": "text", "text": "{{ offer }}"}],
+        },
+    ],
+}
 
 
 def customer(place: int, digits: str = "000") -> str:
@@ -28,7 +40,8 @@ def customer(place: int, digits: str = "000") -> str:
 async def launch(sender: Sender, customers: list[str], status: str = "running") -> None:
     """A campaign whose recipients are all queued."""
     conn = sender.cluster.conn
-    await add_campaign(conn, id="spring", status=status, phone_number_id=NUMBER)
+    template = orjson.dumps(UNFILLED).decode()
+    await add_campaign(conn, id="spring", status=status, phone_number_id=NUMBER, template=template)
     for wa_id in customers:
         await insert(conn, "broadcast_recipients", campaign_id="spring", wa_id=wa_id, status="queued")
 
@@ -179,7 +192,7 @@ async def test_a_value_too_long_fails_its_recipient_once_somebody_was_accepted(s
     row = await sender.row(f"campaign:spring:{bad}")
     assert (row["error_code"], row["error_message"]) == (
         "132005",
-        "Translated text too long. [body variable 2 (900 characters)]",
+        "Translated text too long. [body variable 2 from column offer (900 characters)]",
     )
     assert await recipients(sender) == {good: "sent", bad: "failed"}
     assert (await campaign(sender))["status"] == "running"
@@ -202,7 +215,7 @@ async def test_three_recipients_refused_before_anybody_is_accepted_pause_the_cam
     row = await campaign(sender)
     assert (row["status"], row["status_reason"]) == (
         "paused",
-        "132005: Translated text too long. [body variable 2 (900 characters)]",
+        "132005: Translated text too long. [body variable 2 from column offer (900 characters)]",
     )
     assert await sender.dead() == []
 
@@ -251,7 +264,7 @@ async def test_of_parameters_that_statuses_refuse_only_a_delivery_clears_the_tem
         await report(sender, people[2], error)
         await until(lambda: has_status(sender, people[2], "failed"))
     row = await sender.row(f"campaign:spring:{people[2]}")
-    said = "body: parameter 1 mismatch [body variable 1 (3 characters)]"
+    said = "body: parameter 1 mismatch [body variable 1 from column name (3 characters)]"
     assert (row["error_code"], row["error_message"]) == ("132012", said)
     [failed] = sender.cluster.told("outbound.failed")
     assert failed["error"] == {"code": "132012", "message": said}

@@ -136,6 +136,26 @@ async def test_deliveries_conversations_and_their_cache(
     assert (seen.count("publish_confirm_seconds") or 0) >= 2  # what is told, and the dead
 
 
+async def test_which_servers_let_a_worker_work(cluster: Cluster, caplog: pytest.LogCaptureFixture) -> None:
+    all_up = {"database": 1.0, "redis": 1.0, "rabbitmq": 1.0}
+    async with worker(cluster, caplog, "inbound-resolver") as url:
+        await until_scraped(url, lambda seen: seen.values("dependency_up") == all_up)
+    async with worker(cluster, caplog, "inbound-resolver", REDIS_URL="redis://127.0.0.1:1/0") as url:
+        await until_scraped(url, lambda seen: seen.values("dependency_up") == all_up | {"redis": 0.0})
+
+
+async def test_whether_the_cloud_api_answers(sender: Sender, caplog: pytest.LogCaptureFixture) -> None:
+    async with worker(sender.cluster, caplog, "outbound-sender", WHATSAPP_API_URL=sender.url) as url:
+
+        async def send(customer: str, is_up: float) -> None:
+            await sender.ask(text(f"to {customer}", customer))
+            await until_scraped(url, lambda seen: seen.values("dependency_up").get("cloud_api") == is_up)
+
+        await send(CUSTOMER, 1.0)
+        await send(CUSTOMER[:-3] + "904", 0.0)  # the connection is closed
+        await send(CUSTOMER[:-3] + "906", 1.0)  # refused, which is an answer
+
+
 async def test_retries_by_reason(cluster: Cluster, caplog: pytest.LogCaptureFixture) -> None:
     told = {"conversation_id": "conv-1", "communication_id": "c", "whatsapp_message_id": "unknown"}
     await cluster.publish("wa.correlation", "genesys", told)

@@ -8,8 +8,10 @@ from uuid import UUID
 import asyncpg
 import pytest
 
-from tests.support.cluster import Cluster
+from shared.postgres.outbox import Outbox
+from tests.support.cluster import FAST, Cluster
 from tests.support.rows import add_campaign, add_mapping, add_message, insert
+from tests.support.tracking import AbsentBroker, tracking
 from tests.support.waiting import until
 
 KEPT: Final = '{"x-attempt": 1, "correlation_id": "trace-1", "idempotency_key": "key-1"}'
@@ -19,6 +21,7 @@ DEEP: Final = f'{{"deep": {"[" * 5000}{"]" * 5000}}}'
 LONG: Final = "n" * 256
 #: A time that PostgreSQL keeps and Python has no value for.
 BEFORE_CHRIST: Final = "0044-03-15 12:00:00+00 BC"
+IMPOSSIBLE: Final = (BEFORE_CHRIST, "infinity", "290000-01-01 00:00:00+00")
 
 
 async def count(cluster: Cluster, rows: str, wanted: int, *arguments: object) -> bool:
@@ -92,6 +95,78 @@ async def ambiguous(cluster: Cluster, body: bytes) -> UUID:
     )
     await put_off(cluster, "ambiguous", message_id=message, lane="bulk", body=body)
     return message
+
+
+async def sent_with_status(cluster: Cluster, number: int, **event: object) -> int:
+    """A message that was sent, and a status of it that waits."""
+    await add_message(cluster.conn, status="sent", wamid=f"wamid.{number}")
+    event_id: int = await insert(
+        cluster.conn, "status_events", wamid=f"wamid.{number}", status="delivered", **event
+    )
+    return event_id
+
+
+async def add_statuses(cluster: Cluster, column: str, time: str) -> int:
+    """Three statuses, the second of them with this time; its id."""
+    ids = [await sent_with_status(cluster, number) for number in range(3)]
+    await cluster.conn.execute(f"update status_events set {column} = '{time}' where id = $1", ids[1])
+    return ids[1]
+
+
+@pytest.mark.parametrize("time", IMPOSSIBLE)
+async def test_a_status_of_an_impossible_time(cluster: Cluster, time: str) -> None:
+    bad = await add_statuses(cluster, "occurred_at", time)
+    async with cluster.running("scheduler"):
+        await until_aside(cluster, "unmatched statuses", bad)
+        await until(partial(count, cluster, "message_tracking where status = 'delivered'", 2))
+
+
+@pytest.mark.parametrize("time", IMPOSSIBLE)
+async def test_a_status_of_an_impossible_time_found_by_whoever_commits_its_message(
+    cluster: Cluster, time: str
+) -> None:
+    bad = await add_statuses(cluster, "occurred_at", time)
+    async with tracking(cluster.database_url) as tracked:
+        assert await tracked.tracker.apply_stored([f"wamid.{number}" for number in range(3)]) == 2
+    assert await set_aside(cluster) == {"unmatched statuses": [str(bad)]}
+
+
+@pytest.mark.parametrize("time", IMPOSSIBLE[1:])
+async def test_a_status_received_at_an_impossible_time(cluster: Cluster, time: str) -> None:
+    """It is worked as any other: when it came decides nothing."""
+    await add_statuses(cluster, "received_at", time)
+    async with cluster.running("scheduler"):
+        await until(partial(count, cluster, "message_tracking where status = 'delivered'", 3))
+    assert await set_aside(cluster) == {}
+
+
+@pytest.mark.parametrize("time", IMPOSSIBLE)
+async def test_an_ambiguous_send_of_an_impossible_time(cluster: Cluster, time: str) -> None:
+    ids = [await ambiguous(cluster, b"{}") for _ in range(3)]
+    await insert(
+        cluster.conn,
+        "status_events",
+        wamid="wamid.1",
+        message_id=ids[1],
+        callback_data=f"{ids[1]}:1",
+        status="sent",
+    )
+    await cluster.conn.execute(
+        f"update send_attempts set started_at = '{time}', finished_at = '{time}' where message_id = $1",
+        ids[1],
+    )
+    async with cluster.running("scheduler"):
+        await until_aside(cluster, "ambiguous sends", ids[1])
+        await until(lambda: len(cluster.told("outbound.failed")) == 2)
+
+
+async def test_an_event_recorded_at_an_infinite_time(cluster: Cluster) -> None:
+    """The gauges go on: how long the oldest waits is an infinite number."""
+    event = await record(cluster, exchange="gone")
+    await cluster.conn.execute("update outbox_events set created_at = '-infinity' where id = $1", event)
+    async with tracking(cluster.database_url) as tracked:
+        outbox = Outbox(tracked.database, AbsentBroker(), FAST)
+        assert await outbox.oldest_unmarked_s() == float("inf")
 
 
 async def test_an_ambiguous_send_whose_body_is_no_json(cluster: Cluster) -> None:

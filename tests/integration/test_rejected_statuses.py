@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from functools import partial
 from typing import Any
 
+import orjson
 import pytest
 
 from shared.amqp.pika_link import Link
@@ -14,10 +15,13 @@ from shared.postgres.database import Database
 from shared.running.ending import end_tasks
 from tests.support.cluster import Cluster
 from tests.support.dead_letters import count_letters, letters, publish_dead
-from tests.support.rows import add_mapping, add_message
-from tests.support.tracking import at
+from tests.support.rows import add_mapping, add_message, insert
+from tests.support.tracking import Tracking, at, happened, tracking
 from tests.support.waiting import until
 
+ODD_BODY = b' { "wamid":"wamid.in" ,"status": "delivered","timestamp":  "%s", "extra":1.50 } ' % (
+    at(1).isoformat().encode()
+)
 #: Delivered is no state of a message that came in.
 IMPOSSIBLE = {"status": "delivered", "timestamp": at(1).isoformat(), "wamid": "wamid.in"}
 
@@ -33,9 +37,20 @@ async def replayer(cluster: Cluster) -> AsyncIterator[Replayer]:
     await database.close()
 
 
+@pytest.fixture
+async def tracked(database_url: str) -> AsyncIterator[Tracking]:
+    async with tracking(database_url) as value:
+        yield value
+
+
 async def report(cluster: Cluster, **fields: Any) -> None:
     """The webhook, each time another AMQP message."""
     await cluster.publish("wa.status", "whatsapp", IMPOSSIBLE | fields)
+
+
+async def report_oddly(cluster: Cluster) -> None:
+    """The same event in JSON that nobody who wrote it anew would write so, with a header of its own."""
+    await cluster.publish("wa.status", "whatsapp", ODD_BODY, headers={"x-own": "kept"})
 
 
 async def add_inbound(cluster: Cluster) -> None:
@@ -86,6 +101,44 @@ async def test_what_came_before_its_message_and_comes_again_is_one(cluster: Clus
     async with cluster.running("dlq-handler"):
         await until_worked(cluster)
     assert await count_letters(cluster) == 1
+
+
+async def test_what_came_before_its_message_dies_as_it_was_published(cluster: Cluster) -> None:
+    async with cluster.running("status-updater"):
+        await report_oddly(cluster)
+        await until(lambda: _is_event(cluster, "unmatched"))
+    await add_inbound(cluster)
+    async with cluster.running("scheduler"):
+        await until(lambda: _is_event(cluster, "rejected"))
+    [letter] = await letters(cluster)
+    assert letter["raw_body"] == ODD_BODY
+    assert orjson.loads(letter["headers"])["x-own"] == "kept"
+    assert await cluster.conn.fetchval("select raw_body is null and raw_headers is null from status_events")
+
+
+async def test_what_is_found_out_while_a_worker_has_it_in_hand_dies_as_it_was_published(
+    cluster: Cluster,
+) -> None:
+    """An updater has stored the event, and ends before it has applied it: its delivery comes again."""
+    await add_inbound(cluster)
+    fields = {"wamid": "wamid.in", "occurred_at": at(1), "status": "delivered"}
+    await insert(cluster.conn, "status_events", **fields)
+    async with cluster.running("scheduler"):
+        await until(lambda: _is_event(cluster, "rejected"))
+    async with cluster.running("status-updater", "dlq-handler"):
+        await report_oddly(cluster)
+        await until(lambda: _are_letters(cluster, 1))
+    [letter] = await letters(cluster)
+    assert letter["raw_body"] == ODD_BODY
+    assert orjson.loads(letter["headers"])["x-own"] == "kept"
+
+
+async def test_a_lost_look_of_another_takes_nothing_of_what_must_wait(tracked: Tracking) -> None:
+    """Whoever applies events and finds no message, without a delivery in hand, leaves them to the updater."""
+    [stored] = await tracked.tracker.store([happened("delivered")])
+    await tracked.tracker.apply([stored])
+    async with tracked.database.connection() as connection:
+        assert await connection.fetchval("select outcome is null from status_events")
 
 
 async def test_what_died_in_hand_and_is_found_out_again_is_one(cluster: Cluster) -> None:

@@ -100,6 +100,8 @@ async def _add_events(conn: Connection, person: Person, message: UUID) -> None:
         {"callback_data": f"{message}:1"},
         {"genesys_message_id": f"genesys-{tag}", "source": "genesys"},
         {"wamid": f"wamid.unknown.{tag}", "details": said},
+        {"wamid": f"wamid.raw.{tag}", "raw_body": b'{"recipient_id": %s}' % person.phone.encode()},
+        {"wamid": f"wamid.sent.{tag}", "raw_headers": json.dumps({"x-customer": person.phone})},
     ]
     for event in events:
         await insert(conn, "status_events", status="sent", occurred_at=NOON, **event)

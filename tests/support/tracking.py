@@ -2,14 +2,14 @@
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
 import orjson
 
-from shared.amqp.delivery import Publication
+from shared.amqp.delivery import Delivery, Publication
 from shared.errors import BrokerUnavailable, WabusError
 from shared.observability.metrics import Metrics
 from shared.postgres.database import Database
@@ -22,6 +22,22 @@ BEGAN = datetime(2026, 1, 15, 12, tzinfo=UTC)
 TRANSIENT = 131000
 FINAL = 131026
 BODY = {"wa_id": "491700000001", "client_message_id": "c1", "message_text": "hello", "colour": "blue"}
+
+#: What an updater has in hand while it applies the events of these tests.
+IN_HAND = Delivery(
+    queue="status-updater",
+    exchange="wa.status",
+    routing_key="whatsapp",
+    body=b"{}",
+    headers={},
+    correlation_id=None,
+    message_id=None,
+    published_at=None,
+    redelivered=False,
+    tag=1,
+    generation=1,
+    received_at=0.0,
+)
 
 
 class AbsentBroker:
@@ -42,7 +58,7 @@ class Tracking:
     async def hear(self, *events: StatusEvent) -> list[str]:
         """Store and apply events as one batch; gives their outcomes in their order."""
         stored = await self.tracker.store(list({item.key: item for item in events}.values()))
-        outcomes = await self.tracker.apply(stored)
+        outcomes = await self.tracker.apply([replace(item, delivery=IN_HAND) for item in stored])
         by_key = {item.event.key: outcomes[item.id].value for item in stored}
         return [by_key[item.key] for item in events]
 

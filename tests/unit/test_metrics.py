@@ -1,14 +1,19 @@
 """The metrics are those that dashboards depend on, with exactly their labels."""
 
 import asyncio
+import tomllib
+from pathlib import Path
 
 from prometheus_client import Counter, Gauge, Histogram
 from prometheus_client.parser import text_string_to_metric_families
 
 from shared.observability.metrics import Metrics, replace_values
 
+ROOT = Path(__file__).resolve().parents[2]
 #: The interface: name and labels.
 PROMISED = {
+    "wabus_build_info": {"version"},
+    "wabus_dependency_up": {"dependency"},
     "wabus_messages_processed_total": {"worker", "outcome"},
     "wabus_message_duration_seconds": {"worker"},
     "wabus_queue_wait_seconds": {"worker"},
@@ -33,7 +38,7 @@ PROMISED = {
     "wabus_sends_total": {"outcome", "error_class"},
     "wabus_send_duration_seconds": set(),
     "wabus_rate_limit_wait_seconds": {"lane"},
-    "wabus_circuit_state": {"service"},
+    "wabus_circuit_state": {"phone_number_id"},
     "wabus_number_paused": set(),
     "wabus_rows_set_aside": {"job"},
     "wabus_scheduler_lease": set(),
@@ -66,6 +71,12 @@ def test_every_promised_metric_is_exposed_with_its_labels_and_no_other() -> None
     fill(metrics)
 
     assert exposed(metrics) == PROMISED
+
+
+def test_the_version_is_that_of_the_distribution() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+
+    assert f'wabus_build_info{{version="{project["version"]}"}} 1.0' in Metrics().expose().decode()
 
 
 def test_two_sets_of_metrics_in_one_process_do_not_meet() -> None:

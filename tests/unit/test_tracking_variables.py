@@ -60,6 +60,41 @@ def test_the_variable_is_named_by_place_or_name_and_length(
     assert name_variables(code, details, components) == named
 
 
+def filled_by(*texts: str) -> dict[str, Any]:
+    return {"components": [{"type": "header", "parameters": []}, body(*({"text": text} for text in texts))]}
+
+
+@pytest.mark.parametrize(
+    ("unfilled", "named"),
+    [
+        (filled_by("{{name}}", "{{ city }}"), "body variable 2 from column city (2,000 characters)"),
+        (
+            filled_by("{{name}}", "{{street}}, {{city}}"),
+            "body variable 2 from column city and street (2,000 characters)",
+        ),
+        (filled_by("{{name}}", "the same for all"), "body variable 2 (2,000 characters)"),
+        ({"name": "welcome"}, "body variable 2 (2,000 characters)"),
+        ({"components": [None, {"parameters": "x"}]}, "body variable 2 (2,000 characters)"),
+        ({"components": 7}, "body variable 2 (2,000 characters)"),
+        ("written by hand", "body variable 2 (2,000 characters)"),
+    ],
+)
+def test_of_a_campaign_the_column_is_named(unfilled: object, named: str) -> None:
+    assert name_variables("132005", "Translated text too long", [body(TEXT, LONG)], unfilled) == named
+
+
+def test_the_column_of_a_button_and_of_a_header_is_named() -> None:
+    header = {"type": "header", "parameters": [{"type": "image", "image": {"link": "{{picture}}"}}]}
+    unfilled = {"components": [header, {**BUTTON, "parameters": [{"payload": "{{code}}"}]}]}
+    sent = [{"type": "header", "parameters": [{"type": "image", "image": {"link": "https://x/1"}}]}, BUTTON]
+    assert name_variables("132018", "button: parameter 1", sent, unfilled) == (
+        "button 1 variable 1 from column code (6 characters)"
+    )
+    assert name_variables("132012", "header: parameter 1", sent, unfilled).startswith(
+        "header variable 1 from column picture "
+    )
+
+
 def test_a_value_is_never_repeated_and_many_variables_are_cut() -> None:
     named = name_variables("132012", "", [body(*[TEXT] * 9)])
     assert "Ana" not in named

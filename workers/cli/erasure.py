@@ -249,7 +249,12 @@ class _Eraser:
 
     async def _find_unmatched(self, person: Person) -> list[int]:
         return await self._column(
-            "find_unmatched_events", person.variables, person.message_ids, person.wamids, person.other_ids
+            "find_unmatched_events",
+            person.variables,
+            person.message_ids,
+            person.wamids,
+            person.other_ids,
+            person.mention,
         )
 
     async def _shorten(self, person: Person, letters: Mapping[UUID, bool]) -> tuple[list[UUID], list[UUID]]:

@@ -101,12 +101,15 @@ where aggregate_id = any($3::text[])
 delete from status_events where message_id = any($1::uuid[]);
 
 -- name: find_unmatched_events
+-- The message that an event came as has more than was read of it: its bytes are searched ($5).
 select id from status_events
 where message_id is null
   and (wamid = any($3::text[])
        or genesys_message_id = any($4::text[])
        or split_part(callback_data, ':', 1) = any($2::uuid[]::text[])
-       or jsonb_path_exists(details, '$.** ? (@ == $addresses[*])', $1::jsonb));
+       or jsonb_path_exists(details, '$.** ? (@ == $addresses[*])', $1::jsonb)
+       or jsonb_path_exists(raw_headers, '$.** ? (@ == $addresses[*])', $1::jsonb)
+       or encode(raw_body, 'escape') ~ $5);
 
 -- name: delete_unmatched_events
 delete from status_events where id = any($1::bigint[]);

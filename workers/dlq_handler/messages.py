@@ -84,10 +84,18 @@ class MessageEnder:
                     assert row is not None
                     if (delivery := deliveries.get(item.letter.id)) is not None:
                         await self._reconcile(connection, item.letter, delivery, row)
-        if waiting:
-            await connection.execute(QUERIES["keep_untold"], waiting)
+        await self._keep_untold(connection, dead, waiting)
+        for message_id in await _going_back(connection, list(failing)):
+            del failing[message_id]  # it has not failed yet, and whoever ends that one tells it
         recorded = await self._tracker.record_own(connection, list(failing.values())) if failing else None
         return [*(recorded.events if recorded else ()), *await self._tell(connection, untracked)]
+
+    async def _keep_untold(
+        self, connection: Connection, dead: Sequence[DeadOutbound], waiting: Sequence[UUID]
+    ) -> None:
+        replayed = [item.letter.replay_of for item in dead if item.letter.replay_of is not None]
+        if waiting or replayed:
+            await connection.execute(QUERIES["keep_untold"], waiting, replayed)
 
     async def _tell(self, connection: Connection, dead: Sequence[DeadOutbound]) -> list[OutboxEvent]:
         """What died before it became a row has failed, and so has its campaign's recipient."""
@@ -133,6 +141,13 @@ class MessageEnder:
             row["lane"],
             deferred_id(delivery),
         )
+
+
+async def _going_back(connection: Connection, message_ids: Sequence[UUID]) -> list[UUID]:
+    """Of these messages those that another dead letter may still send."""
+    if not message_ids:
+        return []
+    return [row["message_id"] for row in await connection.fetch(QUERIES["find_going_back"], message_ids)]
 
 
 def _wanted(dead: Sequence[DeadOutbound]) -> tuple[list[Any], ...]:

@@ -64,7 +64,17 @@ left join dead_letter_queue as first on first.id = letter.replay_of
 where letter.id = any($1::uuid[]);
 
 -- name: keep_untold
-update dead_letter_queue set untold = true where id = any($1::uuid[]);
+-- Of a replay that died the end is its new dead letter's: to be told ($1), or told ($2 names what it replayed).
+update dead_letter_queue set untold = id = any($1::uuid[])
+where id = any($1::uuid[]) or (id = any($2::uuid[]) and untold);
+
+-- name: find_going_back
+-- Messages of which another dead letter goes back, by itself or by an operator at work, or has gone back and not
+-- died again.
+select distinct message_id from dead_letter_queue
+where message_id = any($1::uuid[]) and untold
+  and (status = 'replayed' or (automatic and status <> 'dismissed')
+       or (status = 'replaying' and claimed_until >= now()));
 
 -- name: find_untold
 -- Whose message goes back no more, by itself or by an operator at work.
@@ -77,6 +87,7 @@ order by letter.id
 limit $1;
 
 -- name: claim_untold
+-- No time is read: of one that a client cannot hold, the end would never be told.
 update dead_letter_queue as letter
 set untold = false
 from (select id from dead_letter_queue
@@ -85,4 +96,5 @@ from (select id from dead_letter_queue
         and (status <> 'replaying' or claimed_until < now())
       order by id for update skip locked) as over
 where letter.id = over.id
-returning letter.*;
+returning letter.id, letter.source_queue, letter.exchange, letter.routing_key, letter.reason, letter.error_message,
+          letter.raw_body, letter.headers, letter.attempts, letter.metadata, letter.message_id;

@@ -21,8 +21,9 @@ from shared.postgres.database import Connection, Database
 from shared.postgres.outbox import Outbox, OutboxEvent
 from shared.postgres.queries import Queries
 from shared.tracking import OwnEvent, Tracker, record_opt_outs
-from shared.tracking.holds import carry_out, read_evidence
+from shared.tracking.holds import carry_out, read_evidence, read_templates
 from shared.tracking.scopes import Failure, Held, Hold, hold_for
+from shared.tracking.variables import name_variables
 from workers.outbound_sender.circuit import Health
 from workers.outbound_sender.circuit_store import CircuitStore
 from workers.outbound_sender.message import Outgoing
@@ -74,13 +75,14 @@ class Written:
     """What stands after it. `status` of a message that is over; `was_open`: the attempt was ours to close.
 
     Of a weighed ending: `hold` is what the message waits for (None: it is over), `is_returned` that its
-    recipient is its campaign's again.
+    recipient is its campaign's again, `text` what is said of it with the variable named.
     """
 
     status: str | None
     was_open: bool
     hold: Hold | None = None
     is_returned: bool = False
+    text: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,8 +144,9 @@ class ResultStore:
             await asyncio.sleep(min(0.01 * conflicts, pause_s) if conflicts else pause_s)
 
     async def _write(self, endings: Sequence[Ending]) -> tuple[list[Written], list[OutboxEvent]]:
-        pending = [item for item in endings if not item.is_over and item.attempt is not None]
         async with self._database.transaction() as connection:
+            endings = await _name(connection, endings)
+            pending = [item for item in endings if not item.is_over and item.attempt is not None]
             if pending:
                 ids = sorted({ending.message.id for ending in endings})
                 await connection.execute(_QUERIES["lock_messages"], ids)
@@ -161,6 +164,7 @@ class ResultStore:
                 ending.message.id in closed,
                 weighed.holds.get(ending.message.id),
                 ending.message.id in weighed.returned,
+                ending.text,
             )
             for ending in endings
         ]
@@ -205,6 +209,26 @@ class ResultStore:
                 len(wamids),
                 extra=fields(operation=Operation.STATUS_MATCHING),
             )
+
+
+async def _name(connection: Connection, endings: Sequence[Ending]) -> Sequence[Ending]:
+    """With the variable that each refused parameter is about."""
+    refused = [item.message.id for item in endings if item.weighed is ErrorClass.PARAMETER]
+    if not refused:
+        return endings
+    templates = await read_templates(connection, refused)
+    return [
+        _naming(item, templates.get(item.message.id)) if item.weighed is ErrorClass.PARAMETER else item
+        for item in endings
+    ]
+
+
+def _naming(ending: Ending, unfilled: object) -> Ending:
+    template = ending.message.payload.template
+    if template is None:
+        return ending
+    named = name_variables(ending.code or "", ending.text or "", template.components, unfilled)
+    return replace(ending, text=f"{ending.text} [{named}]") if named else ending
 
 
 async def _close(connection: Connection, pending: Sequence[Ending]) -> set[UUID]:

@@ -21,7 +21,6 @@ from shared.reasons import DeadReason
 from shared.tracking import callback_data
 from shared.tracking.scopes import Hold as Wait
 from shared.tracking.scopes import wait_for
-from shared.tracking.variables import name_variables
 from workers.outbound_sender.answer import Accepted, Answer, Lost, Refused, TooLate, Unable, Unreachable
 from workers.outbound_sender.claims import Ask, Claimed, NeedsPermit, Verdict
 from workers.outbound_sender.gate import CAMPAIGN_CANCELLED, Done, Fail, Hold, Withdraw
@@ -163,6 +162,8 @@ class Sending:
     def _report(self, message: Outgoing, answer: Answer, duration_s: float) -> None:
         outcome, error_class = _labels(answer)
         self._metrics.sends.labels(outcome, error_class).inc()
+        if (health := health_of(answer, message.id)) is not None:
+            self._metrics.dependency_up.labels("cloud_api").set(health.answered)
         if not isinstance(answer, TooLate):
             self._metrics.send_duration.observe(duration_s)
         level = logging.DEBUG if isinstance(answer, Accepted) else logging.WARNING
@@ -236,7 +237,7 @@ def end(message: Outgoing, attempt: int, answer: Answer, reaction: Reaction) -> 
         is_over=isinstance(reaction, Reject),
         http_status=refusal.http_status,
         code=refusal.code,
-        text=_describe(message, refusal),
+        text=refusal.text,
         page=refusal.page,
         health=health,
         effect=Effect.OPT_OUT if isinstance(reaction, Reject) and reaction.opts_out else None,
@@ -288,7 +289,7 @@ def _wait(message: Outgoing, ending: Ending, written: Written, durations: Durati
     """
     hold = written.hold
     if hold is None:
-        return _bury(message, written, DeadReason.SEND_REJECTED, f"{ending.code}: {ending.text}")
+        return _bury(message, written, DeadReason.SEND_REJECTED, f"{ending.code}: {written.text}")
     if written.is_returned and not message.is_status_retry:
         return Ack()
     assert ending.attempt is not None
@@ -301,14 +302,6 @@ def _bury(message: Outgoing, written: Written, dead: DeadReason | None, text: st
     if dead is None or written.status != "failed":
         return Ack()
     return Dead(dead, text, message_id=message.id)
-
-
-def _describe(message: Outgoing, refusal: Refused) -> str:
-    """What the attempt says of it: the platform's words, and of a parameter which variable it is about."""
-    if refusal.error_class is not ErrorClass.PARAMETER or message.payload.template is None:
-        return refusal.text
-    named = name_variables(refusal.code, refusal.text, message.payload.template.components)
-    return f"{refusal.text} [{named}]" if named else refusal.text
 
 
 def _labels(answer: Answer) -> tuple[str, str]:

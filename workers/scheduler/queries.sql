@@ -61,12 +61,12 @@ for update of row skip locked;
 
 -- name: reached_by_statuses
 -- How far the updaters have come: the latest start of an attempt of which the platform's word is stored. When an
--- event was stored says nothing of that: behind a backlog it came long before.
+-- event was stored says nothing of that: behind a backlog it came long before. An impossible time tells nothing.
 select max(attempt.started_at)
 from (select message_id, source, wamid, callback_data from status_events order by id desc limit 2000) as seen
 join send_attempts as attempt on attempt.message_id = seen.message_id
      and (attempt.wamid = seen.wamid or seen.callback_data = attempt.message_id || ':' || attempt.attempt)
-where seen.source <> 'wabus';
+where seen.source <> 'wabus' and attempt.started_at between '0001-01-02' and now();
 
 -- name: postpone
 update deferred_messages set not_before = now() + $2::interval where id = any($1::uuid[]);

@@ -4,7 +4,7 @@ Owns the order of its steps: an event is stored before anything else, then appli
 is a delivery done. What an event means is `shared.tracking`.
 """
 
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from shared.amqp.delivery import Delivery
@@ -14,7 +14,7 @@ from shared.consuming.settlement import Settled
 from shared.observability.metrics import Metrics, count_repairs
 from shared.reasons import DeadReason
 from shared.states import StatusOutcome
-from shared.tracking import StoredEvent, Tracker, describe_rejection
+from shared.tracking import EventKey, StoredEvent, Tracker, describe_rejection
 from workers.status_updater.intake import Reported, take_in
 
 
@@ -35,9 +35,7 @@ class StatusUpdater(Handler):
         if not intake.reports:
             return
         stored = await self._tracker.store([report.event for report in intake.reports.values()])
-        outcomes = await self._tracker.apply(
-            [_reopened(item) if intake.reports[item.event.key].is_replay else item for item in stored]
-        )
+        outcomes = await self._tracker.apply([_in_hand(item, intake.reports) for item in stored])
         self._count_repetitions(intake.reports.values(), stored)
         yield [
             (delivery, disposition)
@@ -53,9 +51,11 @@ class StatusUpdater(Handler):
         self._metrics.status_events.labels(StatusOutcome.DUPLICATE.value).inc(repeated)
 
 
-def _reopened(item: StoredEvent) -> StoredEvent:
+def _in_hand(item: StoredEvent, reports: Mapping[EventKey, Reported]) -> StoredEvent:
     """A rejected event that is replayed is judged again; what was applied is not applied twice."""
-    return replace(item, outcome=None) if item.outcome is StatusOutcome.REJECTED else item
+    report = reports[item.event.key]
+    is_again = report.is_replay and item.outcome is StatusOutcome.REJECTED
+    return replace(item, delivery=report.deliveries[0], outcome=None if is_again else item.outcome)
 
 
 def _dispose(report: Reported, outcome: StatusOutcome) -> list[Settled]:

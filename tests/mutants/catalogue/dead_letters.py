@@ -6,6 +6,7 @@ from tests.mutants.mutation import Mutation
 
 _SQL: Final = "shared/deadletters/queries.sql"
 _REPLAY: Final = "tests/integration/test_dlq_replay.py"
+_ENDS: Final = "tests/integration/test_dlq_ends.py"
 _OUTBOUND: Final = "workers/dlq_handler/outbound.py"
 _UNIT: Final = ("tests/unit/test_dlq_outbound.py",)
 
@@ -154,5 +155,37 @@ MUTATIONS: Final = (
         "return Verdict.LEAVE",
         "4.4 every accepted message ends in sent or failed, wherever it dies",
         _UNIT,
+    ),
+    Mutation(
+        "the end of a dead letter of an impossible time is never told",
+        "workers/dlq_handler/queries.sql",
+        "letter.metadata, letter.message_id;",
+        "letter.metadata, letter.message_id, letter.created_at;",
+        "2.10 one unreadable row keeps no other waiting",
+        (f"{_ENDS}::test_the_end_of_a_dead_letter_of_an_impossible_time_is_told",),
+    ),
+    Mutation(
+        "a failure is told while another death of the message goes back",
+        "workers/dlq_handler/messages.py",
+        "for message_id in await _going_back(connection, list(failing)):",
+        "for message_id in await _going_back(connection, []):",
+        "4.4 what the cluster will try again by itself has not failed yet",
+        (f"{_ENDS}::test_a_dismissal_tells_nothing_while_another_death_of_the_message_goes_back",),
+    ),
+    Mutation(
+        "a failure is told while a replay of another death is under way",
+        "workers/dlq_handler/queries.sql",
+        "and (status = 'replayed' or (automatic and",
+        "and (false or (automatic and",
+        "4.4 fails only when no attempt of it can still succeed",
+        (f"{_ENDS}::test_a_replay_under_way_is_waited_for_until_it_dies",),
+    ),
+    Mutation(
+        "a replay that died is waited for",
+        "workers/dlq_handler/queries.sql",
+        "or (id = any($2::uuid[]) and untold);",
+        "or (id = any($2::uuid[]) and false);",
+        "4.4 every accepted message ends in sent or failed, wherever it dies",
+        (f"{_ENDS}::test_a_replay_under_way_is_waited_for_until_it_dies",),
     ),
 )

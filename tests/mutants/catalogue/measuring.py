@@ -210,4 +210,20 @@ MUTATIONS: Final = (
         "INTERFACE 7 live fails when consuming has stalled without a known reason",
         _HEALTH,
     ),
+    Mutation(
+        "a server that is away is up",
+        "shared/observability/server.py",
+        '.set(verdict.checks[name].status == "ok")',
+        ".set(True)",
+        _COUNTS,
+        (f"{_WORK}::test_which_servers_let_a_worker_work",),
+    ),
+    Mutation(
+        "a Cloud API that does not answer is up",
+        "workers/outbound_sender/sending.py",
+        ".set(health.answered)",
+        ".set(True)",
+        _COUNTS,
+        (f"{_WORK}::test_whether_the_cloud_api_answers",),
+    ),
 )

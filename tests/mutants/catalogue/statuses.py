@@ -8,6 +8,9 @@ _STATES: Final = ("tests/unit/test_states.py",)
 _JUDGEMENT: Final = ("tests/unit/test_judgement.py",)
 _TRACKING: Final = "tests/integration/test_tracking.py"
 _FAILURES: Final = "tests/integration/test_tracking_failures.py"
+_REJECTED: Final = "tests/integration/test_rejected_statuses.py"
+_ERRORS: Final = "tests/integration/test_error_scopes.py"
+_POISON: Final = "tests/integration/test_poisonous_rows.py"
 _SQL: Final = "shared/tracking/queries.sql"
 _JUDGE: Final = "shared/tracking/judgement.py"
 
@@ -244,5 +247,78 @@ MUTATIONS: Final = (
         (
             "tests/integration/test_answers_recorded.py::test_a_status_that_cannot_be_read_takes_no_answer_along",
         ),
+    ),
+    Mutation(
+        "a status that waits is not kept as it came",
+        "shared/tracking/event_store.py",
+        "if item.delivery is None or outcome is not StatusOutcome.UNMATCHED:",
+        "if item.delivery is not None:",
+        "7.1 a dead letter is the original body byte for byte",
+        (f"{_REJECTED}::test_what_came_before_its_message_dies_as_it_was_published",),
+    ),
+    Mutation(
+        "whoever finds no message settles what another has in hand",
+        "shared/tracking/tracker.py",
+        "if item.id in lost and item.delivery is not None",
+        "if item.id in lost",
+        "7.1 a dead letter is the original body byte for byte",
+        (f"{_REJECTED}::test_a_lost_look_of_another_takes_nothing_of_what_must_wait",),
+    ),
+    Mutation(
+        "an erasure leaves what a waiting status came as",
+        "workers/cli/erasure.sql",
+        "or encode(raw_body, 'escape') ~ $5);",
+        "or (encode(raw_body, 'escape') ~ $5 and false));",
+        "INTERFACE 6 erase: everything stored of a person",
+        ("tests/integration/test_cli_profile.py",),
+    ),
+    Mutation(
+        "the column of a refused value is not named",
+        "shared/tracking/variables.py",
+        "{which}{source} (",
+        "{which} (",
+        "4.5 a parameter error with the variable named",
+        ("tests/unit/test_tracking_variables.py",),
+    ),
+    Mutation(
+        "the column of a value that a status refuses is not named",
+        "shared/tracking/weighing.py",
+        "templates.get(message.id)) for item",
+        "None) for item",
+        "4.5 a parameter error with the variable named",
+        (f"{_ERRORS}::test_of_parameters_that_statuses_refuse_only_a_delivery_clears_the_template",),
+    ),
+    Mutation(
+        "the column of a value that an answer refuses is not named",
+        "workers/outbound_sender/results.py",
+        "_naming(item, templates.get(item.message.id))",
+        "_naming(item, None)",
+        "4.5 a parameter error with the variable named",
+        (f"{_ERRORS}::test_a_value_too_long_fails_its_recipient_once_somebody_was_accepted",),
+    ),
+    Mutation(
+        "a status of an impossible time fails its page",
+        _SQL,
+        "case when occurred_at between '0001-01-02' and '9999-12-30' then occurred_at end as occurred_at",
+        "occurred_at",
+        "2.10 one unreadable row keeps no other waiting",
+        (f"{_POISON}::test_a_status_of_an_impossible_time",),
+        count=3,
+    ),
+    Mutation(
+        "an attempt of an impossible time fails all that is ambiguous",
+        "workers/scheduler/queries.sql",
+        " and attempt.started_at between '0001-01-02' and now();",
+        ";",
+        "2.10 one unreadable row keeps no other waiting",
+        (f"{_POISON}::test_an_ambiguous_send_of_an_impossible_time",),
+    ),
+    Mutation(
+        "an event recorded at an infinite time fails the gauges",
+        "shared/postgres/outbox.sql",
+        "extract(epoch from now()) - extract(epoch from min(created_at))",
+        "extract(epoch from now() - min(created_at))",
+        "2.10 one unreadable row keeps no other waiting",
+        (f"{_POISON}::test_an_event_recorded_at_an_infinite_time",),
     ),
 )
