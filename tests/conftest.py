@@ -6,13 +6,14 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from tests.support.cluster import cluster, redis_url, virtual_host
-from tests.support.databases import conn, database_url, empty_database, migrated_template
+from tests.support.databases import administrator, conn, database_url, empty_database, migrated_template
 from tests.support.own_rabbitmq import own_rabbitmq
 from tests.support.sending import sender
-from tests.support.servers import servers
+from tests.support.servers import servers, session_stack
 from tests.support.waiting import Patience
 
 __all__ = [
+    "administrator",
     "cluster",
     "conn",
     "database_url",
@@ -22,6 +23,7 @@ __all__ = [
     "redis_url",
     "sender",
     "servers",
+    "session_stack",
     "virtual_host",
 ]
 
