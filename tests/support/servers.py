@@ -27,9 +27,9 @@ from tests.support import containers
 
 _ROOTS = Path(__file__).resolve().parents[2] / ".stack-tests"
 _OWNER = "owner.json"
-#: Where files are kept in memory, and the room there that the servers of all test processes never need.
+#: Where files are kept in memory, and the room there that those of all test processes never need.
 _MEMORY = Path("/dev/shm")
-_ROOM_BYTES = 4_000_000_000
+_ROOM_BYTES = {Kind.POSTGRES: 1_000_000_000, Kind.RABBITMQ: 4_000_000_000}
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +119,7 @@ def keep_rabbitmq_in_memory(root: Path) -> None:
 
     Its directory is a link, which the stack takes for the directory that it would make.
     """
-    folder = _make_memory(root, "rabbitmq")
+    folder = _make_memory(root, Kind.RABBITMQ)
     if folder is not None:
         (root / ".stack").mkdir(mode=0o711)
         (root / ".stack" / Kind.RABBITMQ).symlink_to(folder)
@@ -131,7 +131,7 @@ def keep_postgres_in_memory(root: Path, server: ServerRecord) -> None:
     Copies of `template1` lie where it lies. Those of `template0` stay on the disk: what is big is made of it.
     """
     asyncio.run(_ignore_power_cuts(server.url))
-    folder = None if server.data is None else _make_memory(root, "postgres")
+    folder = None if server.data is None else _make_memory(root, Kind.POSTGRES)
     if server.data is not None and folder is not None:
         account = Path(server.data).stat()
         os.chown(folder, account.st_uid, account.st_gid)
@@ -158,11 +158,11 @@ async def _keep_template(database_url: str, folder: Path) -> None:
         await connection.close()
 
 
-def _make_memory(root: Path, name: str) -> Path | None:
-    """A folder in memory, which is gone with `root`; None where there is no room."""
-    if not _MEMORY.is_dir() or shutil.disk_usage(_MEMORY).free < _ROOM_BYTES:
+def _make_memory(root: Path, kind: Kind) -> Path | None:
+    """A server's folder in memory, which is gone with `root`; None where there is no room."""
+    if not _MEMORY.is_dir() or shutil.disk_usage(_MEMORY).free < _ROOM_BYTES[kind]:
         return None
-    folder = _memory_of(root) / name
+    folder = _memory_of(root) / kind
     folder.parent.mkdir(mode=0o711, exist_ok=True)
     folder.mkdir(mode=0o700)
     return folder
