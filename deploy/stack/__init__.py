@@ -4,7 +4,7 @@ Owns where the servers come from, their ports, data, processes and `.stack/env`.
 into them: schema and topology are prepared by `wabus migrate` and `wabus topology declare`.
 """
 
-from deploy.stack.control import control_rabbitmq, end_server, start_server
+from deploy.stack.control import end_server, evaluate_in_rabbitmq, start_server
 from deploy.stack.lifecycle import StatusRow, down, missing_servers, status, up
 from deploy.stack.machine import Machine
 from deploy.stack.records import Kind, ServerRecord, Source, StackState
@@ -16,9 +16,9 @@ __all__ = [
     "Source",
     "StackState",
     "StatusRow",
-    "control_rabbitmq",
     "down",
     "end_server",
+    "evaluate_in_rabbitmq",
     "missing_servers",
     "start_server",
     "status",

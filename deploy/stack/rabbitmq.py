@@ -16,8 +16,8 @@ from deploy.stack.processes import Command
 PROGRAMS = ("rabbitmq-server", "epmd")
 #: AMQP, management, Prometheus, Erlang distribution, epmd.
 PORTS = 5
-#: The place of epmd's among them.
-EPMD = 4
+#: The place of the distribution's among them.
+DISTRIBUTION = 3
 
 _USER = "wabus"
 _NODE = "wabus@localhost"
@@ -31,7 +31,11 @@ def prepare(home: Path, ports: Sequence[int], password: str, machine: Machine) -
     _write(home / ".erlang.cookie", password)
     (home / ".erlang.cookie").chmod(0o400)
     environment = {
-        **control_environment(home, epmd, machine),
+        **machine.server_environment(home),
+        "RABBITMQ_NODENAME": _NODE,
+        "RABBITMQ_CONF_ENV_FILE": os.devnull,
+        "ERL_EPMD_PORT": str(epmd),
+        "ERL_EPMD_ADDRESS": "127.0.0.1",
         **_paths(home),
         "RABBITMQ_DIST_PORT": str(distribution),
     }
@@ -48,17 +52,6 @@ def prepare(home: Path, ports: Sequence[int], password: str, machine: Machine) -
         log=log,
         data=home,
     )
-
-
-def control_environment(home: Path, epmd_port: int, machine: Machine) -> dict[str, str]:
-    """What `rabbitmqctl` needs to find this broker and no other."""
-    return {
-        **machine.server_environment(home),
-        "RABBITMQ_NODENAME": _NODE,
-        "RABBITMQ_CONF_ENV_FILE": os.devnull,
-        "ERL_EPMD_PORT": str(epmd_port),
-        "ERL_EPMD_ADDRESS": "127.0.0.1",
-    }
 
 
 def _configuration(amqp: int, management: int, prometheus: int, password: str) -> str:

@@ -13,7 +13,7 @@ import pytest
 
 from shared.durations import DURATIONS
 from tests.bench.fairness import fill
-from tests.support.cluster import FAST
+from tests.support.paces import FAST
 from tests.support.sending import Sender
 from tests.support.waiting import until
 

@@ -31,7 +31,7 @@ from shared.running.process import WorkerProcess
 from shared.settings import Settings
 from tests.faults.fault import Fault
 from tests.faults.place import Place, ServerName
-from tests.support.cluster import FAST
+from tests.support.paces import FAST
 from tests.support.proxy import Proxy, proxied
 from tests.support.servers import Servers
 from tests.support.waiting import until

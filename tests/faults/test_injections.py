@@ -15,7 +15,7 @@ import pytest
 
 from deploy import stack
 from deploy.demo.processes import Fleet
-from deploy.stack import Source
+from deploy.stack import Kind, Source
 from schema.migrator import migrate
 from shared.amqp.delivery import QueueState
 from shared.amqp.pika import PikaBroker
@@ -29,6 +29,7 @@ from shared.amqp.topology import (
     Topology,
 )
 from shared.durations import DURATIONS
+from shared.errors import StackError
 from shared.running.ending import end_tasks
 from tests.faults.fault import Fault
 from tests.faults.injections import cloud_api, network, numbers, postgres, rabbitmq, redis
@@ -36,7 +37,13 @@ from tests.faults.injections.locked_row import LockedRow
 from tests.faults.place import Place
 from tests.faults.scene import NUMBER, Scene, prepare
 from tests.support.databases import new_database
-from tests.support.servers import Servers, servers_of, stack_root
+from tests.support.servers import (
+    Servers,
+    keep_postgres_in_memory,
+    keep_rabbitmq_in_memory,
+    servers_of,
+    stack_root,
+)
 from tests.support.waiting import until
 
 
@@ -51,9 +58,11 @@ class Ground:
 @pytest.fixture(scope="module")
 def ground() -> Iterator[Ground]:
     with stack_root() as root:
+        keep_rabbitmq_in_memory(root)
         state = stack.up(root, {}, progress=lambda _: None)
         if any(server.source is not Source.NATIVE for server in state.servers.values()):
             pytest.skip("not run: servers in Docker cannot be ended one by one")
+        keep_postgres_in_memory(root, state.servers[Kind.POSTGRES])
         yield Ground(servers_of(state.urls()), root)
 
 
@@ -82,7 +91,7 @@ async def test_a_queue_that_does_not_answer_rabbitmq_is_not_taken_for_an_empty_o
 
     async def tell(expression: str) -> None:
         call = f"{expression}('%2F_{name}')."
-        await asyncio.to_thread(stack.control_rabbitmq, ground.root, "eval", call)
+        await asyncio.to_thread(stack.evaluate_in_rabbitmq, ground.root, call)
 
     async with await aio_pika.connect(url) as connection:
         channel = await connection.channel()
@@ -98,6 +107,11 @@ async def test_a_queue_that_does_not_answer_rabbitmq_is_not_taken_for_an_empty_o
             assert await broker.queue_state(name) == QueueState(1, 0)
             await end_tasks(broker.tasks)
         await queue.delete(if_unused=False, if_empty=False)
+
+
+def test_what_rabbitmq_cannot_evaluate_is_an_error(ground: Ground) -> None:
+    with pytest.raises(StackError, match="undef"):
+        stack.evaluate_in_rabbitmq(ground.root, "nobody:knows().")
 
 
 BLOCKED = "resolved messages wait to be published"

@@ -8,10 +8,16 @@ import pytest
 from tests.support.own_rabbitmq import OwnRabbitMQ
 from tests.support.program import run_wabus
 
-#: How each alarm is raised and ended.
-ALARMS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
-    "low on memory": (("set_vm_memory_high_watermark", "0.00001"), ("set_vm_memory_high_watermark", "0.4")),
-    "low on disk": (("set_disk_free_limit", "900000GB"), ("set_disk_free_limit", "50MB")),
+#: Erlang that raises each alarm, and that ends it.
+ALARMS: dict[str, tuple[str, str]] = {
+    "low on memory": (
+        "vm_memory_monitor:set_vm_memory_high_watermark(0.00001).",
+        "vm_memory_monitor:set_vm_memory_high_watermark(0.4).",
+    ),
+    "low on disk": (
+        'rabbit_disk_monitor:set_disk_free_limit("900000GB").',
+        'rabbit_disk_monitor:set_disk_free_limit("50MB").',
+    ),
 }
 
 
@@ -19,7 +25,7 @@ ALARMS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
 def environ(own_rabbitmq: OwnRabbitMQ, database_url: str, redis_url: str) -> Iterator[dict[str, str]]:
     yield {"RABBITMQ_URL": own_rabbitmq.url, "DATABASE_URL": database_url, "REDIS_URL": redis_url}
     for _, end in ALARMS.values():
-        own_rabbitmq.control(*end)
+        own_rabbitmq.evaluate(end)
 
 
 @pytest.mark.parametrize("alarm", ALARMS)
@@ -29,9 +35,9 @@ async def test_publishers_that_an_alarm_holds_are_an_error_that_names_it(
     start, end = ALARMS[alarm]
     assert (await publishing(environ))["level"] == "ok"
 
-    own_rabbitmq.control(*start)
+    own_rabbitmq.evaluate(start)
     held = await publishing(environ)
-    own_rabbitmq.control(*end)
+    own_rabbitmq.evaluate(end)
 
     assert held["level"] == "error"
     assert alarm in held["detail"]

@@ -18,8 +18,8 @@ from shared.observability.metrics import Metrics
 from shared.payloads import OutboundMessage
 from shared.postgres.database import Database
 from shared.postgres.outbox import Outbox
-from tests.support.cluster import FAST
 from tests.support.leftovers import lock_waiters
+from tests.support.paces import FAST
 from tests.support.rows import Connection, add_campaign, add_mapping, add_message, insert
 from tests.support.sending import CUSTOMER, NUMBER, text
 from tests.support.tracking import AbsentBroker, tracking

@@ -13,9 +13,10 @@ import pytest
 from shared.amqp.delivery import Delivery
 from shared.running.ending import end_tasks
 from shared.running.kit import Kit
-from tests.support.cluster import FAST, Cluster
+from tests.support.cluster import Cluster
 from tests.support.dead_letters import count_letters, kill, letters, publish_dead, publish_raw
 from tests.support.leftovers import has_in_hand
+from tests.support.paces import FAST
 from tests.support.waiting import until
 from workers.dlq_handler.worker import compose
 

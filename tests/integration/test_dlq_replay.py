@@ -20,8 +20,9 @@ from shared.deadletters.store import DeadLetterStore
 from shared.errors import WabusError
 from shared.postgres.database import Database
 from shared.running.ending import end_tasks
-from tests.support.cluster import FAST, Cluster
+from tests.support.cluster import Cluster
 from tests.support.dead_letters import count_letters, insert_letter, letters, publish_dead
+from tests.support.paces import FAST
 from tests.support.rows import add_campaign, add_mapping, add_message, insert
 from tests.support.sending import CUSTOMER, Sender, text
 from tests.support.waiting import until

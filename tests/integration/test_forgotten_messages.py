@@ -13,7 +13,8 @@ import pytest
 
 from shared.running.ending import end_tasks
 from shared.running.kit import Kit
-from tests.support.cluster import FAST, Cluster
+from tests.support.cluster import Cluster
+from tests.support.paces import FAST
 from tests.support.rows import add_campaign, insert
 from tests.support.sending import CUSTOMER, NUMBER, Sender, text
 from tests.support.tracking import add_outbound

@@ -20,8 +20,9 @@ from shared.observability.health import WorkerState
 from shared.observability.metrics import Metrics
 from shared.payloads import OutboundMessage
 from shared.postgres.database import Database
-from tests.support.cluster import FAST, Cluster
+from tests.support.cluster import Cluster
 from tests.support.leftovers import has_in_hand
+from tests.support.paces import FAST
 from tests.support.proxy import proxied
 from tests.support.redis_server import RedisServer
 from tests.support.rows import add_mapping, insert

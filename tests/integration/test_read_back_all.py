@@ -25,8 +25,8 @@ from shared.payloads import (
 from shared.running.process import WorkerProcess
 from shared.settings import Settings
 from tests.integration.test_read_back import VALUE
-from tests.support.cluster import FAST
 from tests.support.databases import WORKER, with_login
+from tests.support.paces import FAST
 from tests.support.servers import Servers
 from tests.support.waiting import until
 from workers.cli.campaign import campaign as campaign_command

@@ -27,8 +27,9 @@ from shared.running.kit import Kit, Worker, WorkerSpec
 from shared.running.process import WorkerProcess
 from tests.integration.test_inbound_resolver import enriched, message
 from tests.integration.test_status_updater import report, update
-from tests.support.cluster import FAST, Cluster
+from tests.support.cluster import Cluster
 from tests.support.http import get
+from tests.support.paces import FAST
 from tests.support.proxy import Proxy, proxied
 from tests.support.rows import add_mapping
 from tests.support.sending import Sender, sender, text

@@ -11,7 +11,8 @@ import orjson
 import pytest
 from redis.asyncio import Redis
 
-from tests.support.cluster import FAST, Cluster
+from tests.support.cluster import Cluster
+from tests.support.paces import FAST
 from tests.support.proxy import proxied
 from tests.support.rows import add_mapping, add_message, insert
 from tests.support.waiting import until

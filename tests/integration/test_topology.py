@@ -16,7 +16,6 @@ from shared.amqp.topology import DLQ_HANDLER, ENRICHED, INBOUND, INBOUND_RESOLVE
 from shared.errors import TopologyMissing
 from shared.running.ending import end_tasks
 from tests.support.cluster import (
-    FAST,
     Cluster,
     drop_virtual_host,
     limited_user,
@@ -24,6 +23,7 @@ from tests.support.cluster import (
     new_virtual_host,
 )
 from tests.support.dead_letters import publish_raw
+from tests.support.paces import FAST
 from tests.support.program import run_wabus
 from tests.support.servers import Servers
 from tests.support.waiting import until

@@ -28,7 +28,8 @@ from shared.payloads import InboundMessage, InvalidPayload, OutboundMessage, dec
 from shared.payloads.decoding import BODY_LIMIT_BYTES
 from shared.running.ending import end_tasks
 from shared.settings import Settings
-from tests.support.cluster import FAST, Cluster
+from tests.support.cluster import Cluster
+from tests.support.paces import FAST
 from tests.support.waiting import until
 from workers.cli.campaign_file import FileError, check_file
 from workers.outbound_sender.answer import Lost, Refused, read_answer

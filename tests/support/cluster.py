@@ -7,7 +7,7 @@ import asyncio
 import os
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, Final
 from urllib.parse import urlsplit, urlunsplit
 from uuid import uuid4
@@ -23,55 +23,14 @@ from redis.asyncio import Redis
 from schema.migrator import latest_version
 from shared.amqp.declare import declare_topology
 from shared.amqp.topology import EVENTS, build_topology
-from shared.durations import DURATIONS, Durations
+from shared.durations import Durations
 from shared.running.process import WorkerProcess
 from shared.settings import Settings
 from tests.support.databases import WORKER, with_login
+from tests.support.paces import FAST
 from tests.support.servers import Servers
 from tests.support.waiting import until
 from workers.registry import load_worker
-
-#: Production's rules at a test's pace. What a machine that stalls for a second must not pass stays long.
-FAST: Final = replace(
-    DURATIONS,
-    redis_call_s=2.0,
-    lock_waits_s=(0.02, 0.04, 0.08),
-    retry_tier_s=(0.1, 0.2, 0.3, 0.4),
-    held_in_hand_s=2.0,
-    brake_probe_s=0.2,
-    give_back_s=5.0,
-    hold_when_store_away_s=20.0,
-    store_probe_s=0.05,
-    store_probe_max_s=0.2,
-    reconnect_s=0.05,
-    reconnect_max_s=0.3,
-    consumer_restore_s=30.0,
-    consumer_watch_s=0.2,
-    publish_confirm_s=5.0,
-    publish_claim_s=2.0,
-    claim_start_s=5.0,
-    http_timeout_s=5.0,
-    attempt_abandoned_s=1.0,
-    ambiguous_wait_s=0.8,
-    ambiguous_max_s=3.0,
-    pair_interval_s=0.2,
-    rate_backoff_s=0.1,
-    spam_hold_s=1.0,
-    breaker_open_s=0.5,
-    breaker_probe_lease_s=0.5,
-    status_match_s=0.3,
-    auto_replay_s=0.3,
-    replay_claim_s=1.0,
-    scheduler_tick_s=0.05,
-    scheduler_lease_s=1.0,
-    scheduler_lease_stale_s=1.5,
-    unmarked_after_s=2.0,
-    deferred_claim_s=2.0,
-    deferred_look_s=0.02,
-    refused_pause_max_s=0.4,
-    retention_s=0.5,
-    gauges_s=0.2,
-)
 
 _STAT_S: Final = 0.25
 
@@ -198,9 +157,9 @@ async def cluster(
     async with connection:
         channel = await connection.channel()
         for queue in reversed(build_topology(FAST).queues):  # the tiers first: they flow into the work
-            await (await channel.get_queue(queue.name, ensure=False)).purge()
+            await (await channel.get_queue(queue.name, ensure=False)).purge(no_wait=True)
         events: list[AbstractIncomingMessage] = []
-        listener = await channel.declare_queue(exclusive=True)
+        listener = await channel.declare_queue(exclusive=True)  # answered once all are purged
         await listener.bind(EVENTS, "#")
 
         cluster = Cluster(virtual_host, database_url, redis_url, channel, events, conn, listener.name)

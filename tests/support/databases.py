@@ -6,7 +6,8 @@ Workers of tests sign in as operators' do: by a login of the role of `schema/rol
 import asyncio
 import os
 from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit, urlunsplit
@@ -39,22 +40,29 @@ def migrated_template(servers: Servers) -> Iterator[str]:
     """The name of a database at the latest schema, to be copied, with its grants, and not connected to."""
     with worker_login(servers.database_url), new_database(servers.database_url) as url:
         asyncio.run(migrate(url))
-        asyncio.run(_execute(url, ROLES.read_text()))
-        asyncio.run(_execute(url, f"grant wabus_worker to {WORKER}"))
+        _execute_at(url, ROLES.read_text())
+        _execute_at(url, f"grant wabus_worker to {WORKER}")
         yield urlsplit(url).path[1:]
 
 
+@pytest.fixture(scope="session")
+def administrator(servers: Servers) -> Iterator["Administrator"]:
+    """Who makes and drops the databases of this session's tests."""
+    with closing(Administrator(servers.database_url)) as administrator:
+        yield administrator
+
+
 @pytest.fixture
-def empty_database(servers: Servers) -> Iterator[str]:
+def empty_database(servers: Servers, administrator: "Administrator") -> Iterator[str]:
     """The URL of a database with nothing in it."""
-    with new_database(servers.database_url) as url:
+    with new_database(servers.database_url, None, administrator) as url:
         yield url
 
 
 @pytest.fixture
-def database_url(servers: Servers, migrated_template: str) -> Iterator[str]:
+def database_url(servers: Servers, migrated_template: str, administrator: "Administrator") -> Iterator[str]:
     """The URL of a database at the latest schema, without rows."""
-    with new_database(servers.database_url, template=migrated_template) as url:
+    with new_database(servers.database_url, migrated_template, administrator) as url:
         yield url
 
 
@@ -71,25 +79,52 @@ async def conn(database_url: str) -> AsyncIterator["asyncpg.Connection[asyncpg.R
 @contextmanager
 def worker_login(server_url: str) -> Iterator[None]:
     """The login WORKER; it and a role that is nobody's are gone at the end."""
-    asyncio.run(_execute(server_url, f"create role {WORKER} login password '{WORKER}'"))
+    _execute_at(server_url, f"create role {WORKER} login password '{WORKER}'")
     try:
         yield
     finally:
-        asyncio.run(_execute(server_url, f"drop role {WORKER}"))
+        _execute_at(server_url, f"drop role {WORKER}")
         with suppress(asyncpg.DependentObjectsStillExistError):
-            asyncio.run(_execute(server_url, "drop role if exists wabus_worker"))
+            _execute_at(server_url, "drop role if exists wabus_worker")
+
+
+class Administrator:
+    """One connection to a server, for whoever is in no event loop: to open one takes as long as its work."""
+
+    def __init__(self, server_url: str) -> None:
+        self._runner = asyncio.Runner()
+        self._connection = self._runner.run(asyncpg.connect(server_url))
+
+    def execute(self, sql: str) -> None:
+        """Run one statement."""
+        self._runner.run(self._connection.execute(sql))
+
+    def close(self) -> None:
+        """The connection is of no use afterwards."""
+        self._runner.run(self._connection.close())
+        self._runner.close()
 
 
 @contextmanager
-def new_database(server_url: str, template: str | None = None) -> Iterator[str]:
-    """The URL of a new database on the server of `server_url`, dropped at the end whoever uses it still."""
+def new_database(
+    server_url: str, template: str | None = None, administrator: Administrator | None = None
+) -> Iterator[str]:
+    """The URL of a new database on the server of `server_url`, dropped at the end whoever uses it still.
+
+    Without an administrator of that server each of the two statements opens a connection.
+    """
     name = f"test_{os.getpid()}_{uuid4().hex[:12]}"
     copied = f" template {template}" if template else ""
-    asyncio.run(_execute(server_url, f"create database {name}{copied}"))
+    execute = administrator.execute if administrator else partial(_execute_at, server_url)
+    execute(f"create database {name}{copied}")
     try:
         yield with_database(server_url, name)
     finally:
-        asyncio.run(_execute(server_url, f"drop database {name} with (force)"))
+        execute(f"drop database {name} with (force)")
+
+
+def _execute_at(url: str, sql: str) -> None:
+    asyncio.run(_execute(url, sql))
 
 
 async def _execute(server_url: str, sql: str) -> None:

@@ -1,7 +1,8 @@
 """What a cluster at rest must not have: waiting messages, dead ones, events nobody published."""
 
 from shared.amqp.topology import ENRICHED, build_topology
-from tests.support.cluster import FAST, Cluster
+from tests.support.cluster import Cluster
+from tests.support.paces import FAST
 from tests.support.rows import Connection
 from tests.support.waiting import until
 

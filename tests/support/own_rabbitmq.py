@@ -1,12 +1,13 @@
-"""A RabbitMQ of the session's own, to be set and raised alarms on as no neighbour of a test would bear.
+"""A RabbitMQ to be set and raised alarms on: whoever does that undoes it, since tests that follow share it.
 
-Started once, when the first test asks for it. `control` is `rabbitmqctl`.
+The session's, where it is a process of this machine; else one that starts when the first test asks for it.
 """
 
 import asyncio
 import os
 import subprocess
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,11 +15,11 @@ import aio_pika
 import pytest
 
 from deploy import stack
-from deploy.stack import Kind, ServerRecord, docker
+from deploy.stack import Kind, ServerRecord, Source, docker
 from shared.amqp.declare import declare_topology
 from shared.amqp.topology import build_topology
-from tests.support.cluster import FAST
-from tests.support.servers import Servers, stack_root
+from tests.support.paces import FAST
+from tests.support.servers import Servers, SessionStack, stack_root
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,18 +34,19 @@ class OwnRabbitMQ:
         """Its AMQP URL, as its administrator."""
         return self.server.url
 
-    def control(self, *arguments: str) -> str:
-        """What `rabbitmqctl` says. Raises where it fails."""
+    def evaluate(self, expression: str) -> None:
+        """Have it evaluate Erlang, which ends with a full stop. Raises where it fails."""
         if self.server.container is None:
-            return stack.control_rabbitmq(self.root, *arguments)
+            stack.evaluate_in_rabbitmq(self.root, expression)
+            return
         engine = docker.find_engine(os.environ)
         assert engine is not None
-        command = [engine.program, "exec", self.server.container, "rabbitmqctl", *arguments]
-        return subprocess.run(command, check=True, capture_output=True, text=True, timeout=120).stdout
+        command = [engine.program, "exec", self.server.container, "rabbitmqctl", "eval", expression]
+        subprocess.run(command, check=True, capture_output=True, timeout=120)
 
     def set_frame_max(self, size: int) -> None:
         """As `frame_max` in its configuration; for connections that are opened from now on."""
-        self.control("eval", f"application:set_env(rabbit, frame_max, {size}).")
+        self.evaluate(f"application:set_env(rabbit, frame_max, {size}).")
 
     def declare(self) -> None:
         """Everything that wabus needs, at a test's pace."""
@@ -52,15 +54,23 @@ class OwnRabbitMQ:
 
 
 @pytest.fixture(scope="session")
-def own_rabbitmq(servers: Servers) -> Iterator[OwnRabbitMQ]:
-    """Beside the servers of the session, with our topology on it."""
-    others = {"DATABASE_URL": servers.database_url, "REDIS_URL": servers.redis_url}
-    environ = {name: value for name, value in os.environ.items() if not name.startswith("RABBITMQ_")}
-    with stack_root() as root:
-        state = stack.up(root, environ | others, progress=lambda _: None)
-        own = OwnRabbitMQ(root, state.servers[Kind.RABBITMQ])
+def own_rabbitmq(session_stack: SessionStack, servers: Servers) -> Iterator[OwnRabbitMQ]:
+    """With our topology on its first virtual host."""
+    with ExitStack() as cleanup:
+        root, server = session_stack.root, session_stack.state.servers[Kind.RABBITMQ]
+        if server.source is not Source.NATIVE:
+            root = cleanup.enter_context(stack_root())
+            server = _start(root, servers)
+        own = OwnRabbitMQ(root, server)
         own.declare()
         yield own
+
+
+def _start(root: Path, servers: Servers) -> ServerRecord:
+    """Beside the servers of the session."""
+    others = {"DATABASE_URL": servers.database_url, "REDIS_URL": servers.redis_url}
+    environ = {name: value for name, value in os.environ.items() if not name.startswith("RABBITMQ_")}
+    return stack.up(root, environ | others, progress=lambda _: None).servers[Kind.RABBITMQ]
 
 
 async def _declare(url: str) -> None:

@@ -10,7 +10,48 @@ from dataclasses import replace
 from typing import Final
 
 from shared.durations import DURATIONS, Durations
-from tests.support.cluster import FAST
+
+#: Production's rules at a test's pace. What a machine that stalls for a second must not pass stays long.
+FAST: Final = replace(
+    DURATIONS,
+    redis_call_s=2.0,
+    lock_waits_s=(0.02, 0.04, 0.08),
+    retry_tier_s=(0.1, 0.2, 0.3, 0.4),
+    held_in_hand_s=2.0,
+    brake_probe_s=0.2,
+    give_back_s=5.0,
+    hold_when_store_away_s=20.0,
+    store_probe_s=0.05,
+    store_probe_max_s=0.2,
+    reconnect_s=0.05,
+    reconnect_max_s=0.3,
+    consumer_restore_s=30.0,
+    consumer_watch_s=0.2,
+    publish_confirm_s=5.0,
+    publish_claim_s=2.0,
+    claim_start_s=5.0,
+    http_timeout_s=5.0,
+    attempt_abandoned_s=1.0,
+    ambiguous_wait_s=0.8,
+    ambiguous_max_s=3.0,
+    pair_interval_s=0.2,
+    rate_backoff_s=0.1,
+    spam_hold_s=1.0,
+    breaker_open_s=0.5,
+    breaker_probe_lease_s=0.5,
+    status_match_s=0.3,
+    auto_replay_s=0.3,
+    replay_claim_s=1.0,
+    scheduler_tick_s=0.05,
+    scheduler_lease_s=1.0,
+    scheduler_lease_stale_s=1.5,
+    unmarked_after_s=2.0,
+    deferred_claim_s=2.0,
+    deferred_look_s=0.02,
+    refused_pause_max_s=0.4,
+    retention_s=0.5,
+    gauges_s=0.2,
+)
 
 #: A worker is back within three or four seconds: retries, leases and claims must outlast that, not much more.
 BRISK: Final = replace(

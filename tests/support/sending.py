@@ -16,7 +16,8 @@ from shared.amqp.topology import LANES
 from shared.postgres.database import Database
 from shared.postgres.deferral import DeferralStore, Window
 from shared.running.process import WorkerProcess
-from tests.support.cluster import FAST, Cluster
+from tests.support.cluster import Cluster
+from tests.support.paces import FAST
 from tests.support.sandbox import SandboxCaller
 from tests.support.waiting import until
 

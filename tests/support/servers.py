@@ -22,14 +22,14 @@ import pytest
 from deploy import stack
 from deploy.stack import docker
 from deploy.stack.processes import ProcessRef, identify, is_alive
-from deploy.stack.records import Kind, ServerRecord
+from deploy.stack.records import Kind, ServerRecord, StackState
 from tests.support import containers
 
 _ROOTS = Path(__file__).resolve().parents[2] / ".stack-tests"
 _OWNER = "owner.json"
-#: Where files are kept in memory, and the room there that the databases of all test processes never need.
+#: Where files are kept in memory, and the room there that those of all test processes never need.
 _MEMORY = Path("/dev/shm")
-_ROOM_BYTES = 1_000_000_000
+_ROOM_BYTES = {Kind.POSTGRES: 1_000_000_000, Kind.RABBITMQ: 4_000_000_000}
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,25 +42,47 @@ class Servers:
     redis_url: str
 
 
+@dataclass(frozen=True, slots=True)
+class SessionStack:
+    """The stack of this session: those of its servers that nobody else provides."""
+
+    root: Path
+    state: StackState
+
+
 @pytest.fixture(scope="session")
-def servers() -> Iterator[Servers]:
+def session_stack() -> Iterator[SessionStack]:
     """RabbitMQ, PostgreSQL and Redis for this session, ended with it however it ends (short of SIGKILL)."""
     with _interrupted_by_sigterm(), ExitStack() as cleanup:
         environ = dict(os.environ)
         if docker.find_engine(environ) is not None:
             environ |= containers.start_missing(environ, cleanup)
-        yield servers_of(cleanup.enter_context(running_stack(environ)))
+        root = cleanup.enter_context(stack_root())
+        keep_rabbitmq_in_memory(root)
+        yield SessionStack(root, _start(root, environ))
+
+
+@pytest.fixture(scope="session")
+def servers(session_stack: SessionStack) -> Servers:
+    """Where the session's servers answer."""
+    return servers_of(session_stack.state.urls())
 
 
 @contextmanager
 def running_stack(environ: Mapping[str, str]) -> Iterator[Mapping[str, str]]:
-    """The URLs of a stack in a root of its own; servers that `environ` names are used and left alone."""
+    """The URLs of a stack in a root of its own; servers that `environ` names are used and left alone.
+
+    RabbitMQ writes to its disk, as where something is measured it must.
+    """
     with stack_root() as root:
-        state = stack.up(root, environ, progress=_say_nothing)
-        if state.servers[Kind.POSTGRES].is_ours:
-            asyncio.run(_ignore_power_cuts(state.servers[Kind.POSTGRES].url))
-            _keep_in_memory(state.servers[Kind.POSTGRES], _memory_of(root))
-        yield state.urls()
+        yield _start(root, environ).urls()
+
+
+def _start(root: Path, environ: Mapping[str, str]) -> StackState:
+    state = stack.up(root, environ, progress=_say_nothing)
+    if state.servers[Kind.POSTGRES].is_ours:
+        keep_postgres_in_memory(root, state.servers[Kind.POSTGRES])
+    return state
 
 
 @contextmanager
@@ -92,6 +114,30 @@ def servers_of(urls: Mapping[str, str]) -> Servers:
     )
 
 
+def keep_rabbitmq_in_memory(root: Path) -> None:
+    """Before the stack of `root` is up: a queue's log is written for each message, and waits for its disk.
+
+    Its directory is a link, which the stack takes for the directory that it would make.
+    """
+    folder = _make_memory(root, Kind.RABBITMQ)
+    if folder is not None:
+        (root / ".stack").mkdir(mode=0o711)
+        (root / ".stack" / Kind.RABBITMQ).symlink_to(folder)
+
+
+def keep_postgres_in_memory(root: Path, server: ServerRecord) -> None:
+    """After the stack of `root` is up: a database is 300 files, and each test makes one.
+
+    Copies of `template1` lie where it lies. Those of `template0` stay on the disk: what is big is made of it.
+    """
+    asyncio.run(_ignore_power_cuts(server.url))
+    folder = None if server.data is None else _make_memory(root, Kind.POSTGRES)
+    if server.data is not None and folder is not None:
+        account = Path(server.data).stat()
+        os.chown(folder, account.st_uid, account.st_gid)
+        asyncio.run(_keep_template(server.url, folder))
+
+
 async def _ignore_power_cuts(database_url: str) -> None:
     """A commit outlives its server, not the machine: each test makes a database, which waits for disks."""
     connection = await asyncpg.connect(database_url)
@@ -103,19 +149,6 @@ async def _ignore_power_cuts(database_url: str) -> None:
         await connection.close()
 
 
-def _keep_in_memory(server: ServerRecord, folder: Path) -> None:
-    """A database is 300 files, and each test makes one: on a disk that costs more than most tests.
-
-    Copies of `template1` lie where it lies. Those of `template0` stay on the disk: what is big is made of it.
-    """
-    if server.data is None or not _MEMORY.is_dir() or shutil.disk_usage(_MEMORY).free < _ROOM_BYTES:
-        return
-    account = Path(server.data).stat()
-    folder.mkdir(mode=0o700)
-    os.chown(folder, account.st_uid, account.st_gid)
-    asyncio.run(_keep_template(server.url, folder))
-
-
 async def _keep_template(database_url: str, folder: Path) -> None:
     connection = await asyncpg.connect(database_url)
     try:
@@ -123,6 +156,16 @@ async def _keep_template(database_url: str, folder: Path) -> None:
         await connection.execute("alter database template1 set tablespace memory")
     finally:
         await connection.close()
+
+
+def _make_memory(root: Path, kind: Kind) -> Path | None:
+    """A server's folder in memory, which is gone with `root`; None where there is no room."""
+    if not _MEMORY.is_dir() or shutil.disk_usage(_MEMORY).free < _ROOM_BYTES[kind]:
+        return None
+    folder = _memory_of(root) / kind
+    folder.parent.mkdir(mode=0o711, exist_ok=True)
+    folder.mkdir(mode=0o700)
+    return folder
 
 
 def _memory_of(root: Path) -> Path:

@@ -15,7 +15,7 @@ from shared.observability.metrics import Metrics
 from shared.postgres.database import Database
 from shared.postgres.outbox import Outbox
 from shared.tracking import OwnEvent, Recorded, StatusEvent, Tracker, callback_data
-from tests.support.cluster import FAST
+from tests.support.paces import FAST
 from tests.support.rows import Connection, add_mapping, insert
 
 BEGAN = datetime(2026, 1, 15, 12, tzinfo=UTC)

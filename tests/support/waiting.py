@@ -9,8 +9,8 @@ from tests.support.witness import describe, witness
 
 Condition = Callable[[], bool | Awaitable[bool]]
 
-#: Pause between two looks: at first, and at most. It grows with the wait, of which it is a small part: looks
-#: take time from what they wait for.
+#: Pause between two looks: at first, and at most. It grows with the wait, of which it is a small part, and is
+#: as long as the look before it: looks take time from what they wait for.
 _PAUSE_S: Final = 0.005
 _PAUSE_MAX_S: Final = 0.1
 _PAUSE_SHARE: Final = 0.05
@@ -35,8 +35,13 @@ async def until(condition: Condition, timeout_s: float | None = None) -> None:
     began = clock()
     try:
         async with asyncio.timeout(patience_s) as patience:
-            while not await _holds(condition):  # noqa: ASYNC110 - conditions of other processes too
-                await asyncio.sleep(min(max(_PAUSE_S, _PAUSE_SHARE * (clock() - began)), _PAUSE_MAX_S))
+            while True:
+                looked = clock()
+                if await _holds(condition):
+                    return
+                now = clock()
+                pause_s = max(_PAUSE_S, _PAUSE_SHARE * (now - began), now - looked)
+                await asyncio.sleep(min(pause_s, _PAUSE_MAX_S))
     except TimeoutError as error:
         if not patience.expired():  # it is the condition's own
             raise

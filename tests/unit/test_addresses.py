@@ -25,14 +25,15 @@ async def listening() -> AsyncIterator[int]:
 
 
 def name_service(monkeypatch: pytest.MonkeyPatch, names: dict[str, list[str]]) -> None:
-    """The system's resolver knows these names, too."""
-    asked = socket.getaddrinfo
+    """The resolver of the loop knows these names, too."""
+    loop = asyncio.get_running_loop()
+    asked = loop.getaddrinfo
 
-    def look_up(host: Any, port: Any, *args: Any, **options: Any) -> Any:
-        found = [asked(address, port, *args, **options) for address in names.get(host, [host])]
+    async def look_up(host: Any, port: Any, **options: Any) -> Any:
+        found = [await asked(address, port, **options) for address in names.get(host, [host])]
         return [entry for answer in found for entry in answer]
 
-    monkeypatch.setattr(socket, "getaddrinfo", look_up)
+    monkeypatch.setattr(loop, "getaddrinfo", look_up)
 
 
 async def greeting(address: ServerAddress) -> tuple[str, bytes]:

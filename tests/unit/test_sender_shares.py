@@ -12,6 +12,8 @@ from workers.outbound_sender.shares import Shares
 
 HANDS = 200
 PREFETCH = 1000
+#: More of one number than a process ever has.
+BURST = 2 * PREFETCH
 
 
 def message(number: str = "1001", customer: int = 0) -> Outgoing:
@@ -29,13 +31,13 @@ def take(of: Shares, number: str, count: int) -> int:
 
 
 def test_a_burst_of_one_number_takes_half_of_the_hands() -> None:
-    assert take(shares(), "1001", 10_000) == HANDS / 2
+    assert take(shares(), "1001", BURST) == HANDS / 2
 
 
 def test_each_of_several_bursts_leaves_as_much_as_it_takes() -> None:
     of = shares()
 
-    took = [take(of, f"{number}", 10_000) for number in range(20)]
+    took = [take(of, f"{number}", BURST) for number in range(20)]
 
     assert took[:3] == [100, 50, 25]
     assert of.take(message("the first one of another"))
@@ -47,7 +49,7 @@ def test_a_number_has_no_more_in_hand_than_it_sends_while_one_may_wait() -> None
 
 
 def test_a_number_that_sends_as_fast_as_hands_come_free_is_not_put_off() -> None:
-    assert take(shares(rate=900.0), "1001", 10_000) == PREFETCH
+    assert take(shares(rate=900.0), "1001", BURST) == PREFETCH
 
 
 def test_a_customer_has_no_more_in_hand_than_one_burst() -> None:
@@ -59,7 +61,7 @@ def test_a_customer_has_no_more_in_hand_than_one_burst() -> None:
 
 def test_a_hand_that_is_given_back_is_free() -> None:
     of = shares()
-    take(of, "1001", 10_000)
+    take(of, "1001", BURST)
     assert not of.take(message())
 
     of.give_back(message(customer=3))
@@ -74,7 +76,7 @@ def test_of_a_batch_that_fails_no_hand_stays_taken() -> None:
         assert sum(hands.take(message("1001", customer)) for customer in range(1_000)) == HANDS / 2
         raise ConnectionError
 
-    assert take(of, "1001", 10_000) == HANDS / 2
+    assert take(of, "1001", BURST) == HANDS / 2
 
 
 def test_a_hand_that_a_batch_gives_back_is_given_back_once() -> None:
@@ -87,7 +89,7 @@ def test_a_hand_that_a_batch_gives_back_is_given_back_once() -> None:
         hands.give_back(again)
         raise ConnectionError
 
-    assert take(of, "1001", 10_000) == HANDS / 2 - 1
+    assert take(of, "1001", BURST) == HANDS / 2 - 1
 
 
 def test_hands_are_many_from_a_part_of_them_on() -> None:

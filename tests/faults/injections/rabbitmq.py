@@ -24,10 +24,16 @@ STOPPED: Final = Stopped(Kind.RABBITMQ, signal.SIGTERM)
 KILLED: Final = Stopped(Kind.RABBITMQ, signal.SIGKILL)
 
 _TIMEOUT_S: Final = 10
-#: `rabbitmqctl` arguments that raise each alarm, and those that end it (RabbitMQ's defaults).
+#: Erlang that raises each alarm, and that ends it (RabbitMQ's defaults).
 _ALARMS: Final = {
-    "memory": (("set_vm_memory_high_watermark", "0.000001"), ("set_vm_memory_high_watermark", "0.4")),
-    "disk": (("set_disk_free_limit", "1000000GB"), ("set_disk_free_limit", "50MB")),
+    "memory": (
+        "vm_memory_monitor:set_vm_memory_high_watermark(0.000001).",
+        "vm_memory_monitor:set_vm_memory_high_watermark(0.4).",
+    ),
+    "disk": (
+        'rabbit_disk_monitor:set_disk_free_limit("1000000GB").',
+        'rabbit_disk_monitor:set_disk_free_limit("50MB").',
+    ),
 }
 
 
@@ -72,8 +78,8 @@ class Alarm:
         await self._tell(place, _ALARMS[self.resource][1])
         await _wait_for_alarm(place, self.resource, is_on=False)
 
-    async def _tell(self, place: Place, arguments: tuple[str, ...]) -> None:
-        await asyncio.to_thread(stack.control_rabbitmq, place.stack_root, *arguments)
+    async def _tell(self, place: Place, expression: str) -> None:
+        await asyncio.to_thread(stack.evaluate_in_rabbitmq, place.stack_root, expression)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +113,7 @@ class FullQueue:
 
     async def _tell(self, place: Place, queue: str) -> None:
         expression = _CONFIGURE.format(queue=queue, pattern=self.pattern.replace("\\", "\\\\"))
-        await asyncio.to_thread(stack.control_rabbitmq, place.stack_root, "eval", expression)
+        await asyncio.to_thread(stack.evaluate_in_rabbitmq, place.stack_root, expression)
 
 
 async def _wait_for_alarm(place: Place, resource: str, *, is_on: bool) -> None:

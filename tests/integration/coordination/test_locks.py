@@ -84,11 +84,8 @@ def test_keys_are_named_as_operators_know_them() -> None:
 async def test_of_two_owners_the_first_has_the_key_until_it_releases_it(
     client: RedisClient, manager: LockManager, observed: Observed
 ) -> None:
-    clock = asyncio.get_running_loop().time
-    started_at = clock()
     first = await manager.acquire([TAKEN])
     second = await manager.acquire([TAKEN, FREE])
-    took_s = clock() - started_at
 
     assert first.owned == {TAKEN}
     assert not first.taken
@@ -98,8 +95,17 @@ async def test_of_two_owners_the_first_has_the_key_until_it_releases_it(
     third = await manager.acquire([TAKEN])
     assert third.owned == {TAKEN}
     assert observed.outcomes == ["acquired", "contended", "acquired"]
-    assert min(observed.took_s) > 0
-    assert sum(observed.took_s[:2]) <= took_s
+
+
+async def test_what_acquiring_takes_is_observed(manager: LockManager, observed: Observed) -> None:
+    clock = asyncio.get_running_loop().time
+    started_at = clock()
+    for _ in range(100):  # the loop's clock goes by milliseconds
+        lock = await manager.acquire([FREE])
+        await manager.release(lock.token, lock.owned)
+
+    assert min(observed.took_s) >= 0
+    assert 0 < sum(observed.took_s) <= clock() - started_at
 
 
 async def test_a_foreign_release_does_nothing(client: RedisClient, manager: LockManager) -> None:

@@ -51,6 +51,9 @@ _LOOSEN: Final = """
     select format('alter table %s set unlogged', oid::regclass) from pg_class
     where relkind = 'r' and relnamespace = 'public'::regnamespace
     union all
+    select format('alter table %s drop constraint %I', conrelid::regclass, conname) from pg_constraint
+    where contype = 'c' and conrelid <> 0 and connamespace = 'public'::regnamespace
+    union all
     select format('alter domain %s drop constraint %I', contypid::regtype, conname) from pg_constraint
     where contypid <> 0 and connamespace = 'public'::regnamespace
 """

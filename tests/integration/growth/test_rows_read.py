@@ -3,6 +3,8 @@
 import ast
 import re
 from collections import Counter
+from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -42,7 +44,8 @@ SMALL_BY_NATURE: Final = {
 SQL: Final = re.compile(r"\s*(select\s|insert into|update\s|delete from|with\s\w+ as)")
 
 
-def statements() -> dict[str, str]:
+@cache
+def statements() -> Mapping[str, str]:
     """Every named statement of shipped code, by file and name."""
     return {
         f"{path.relative_to(ROOT)}:{name}": statement
