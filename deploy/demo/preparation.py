@@ -9,8 +9,8 @@ import asyncpg
 from deploy.demo.reading import ALL_QUEUES, QUERIES
 from deploy.demo.wire import Wire
 from schema.migrator import MigrationError, migrate
-from shared.amqp.declare import declare_topology
-from shared.amqp.pika_link import BROKER_ERRORS
+from shared.amqp.pika.declare import declare_topology
+from shared.amqp.pika.link import BROKER_ERRORS
 from shared.amqp.topology import build_topology
 from shared.durations import DURATIONS, Durations
 from shared.errors import BrokerUnavailable, StackError

@@ -13,7 +13,7 @@ import aio_pika
 import orjson
 from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractExchange, AbstractQueue
 
-from shared.amqp.pika_link import BROKER_ERRORS
+from shared.amqp.pika.link import BROKER_ERRORS
 from shared.errors import BrokerUnavailable
 from shared.masking import mask_url
 

@@ -29,9 +29,9 @@ from shared.amqp.delivery import (
     Publication,
     Publisher,
 )
+from shared.amqp.headers import bounded_key, plain
 from shared.amqp.payload_names import payload_name
 from shared.amqp.topology import DLQ_HANDLER, is_bound
-from shared.consuming.headers import bounded_key, plain
 from shared.deadletters.store import QUERIES
 from shared.durations import Durations
 from shared.errors import PublishRefused, Unpublishable, WabusError

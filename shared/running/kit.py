@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Self, TypeAlias
 
-from shared.amqp.pika import PikaBroker
+from shared.amqp.pika.broker import PikaBroker
 from shared.amqp.publisher_health import Destination
 from shared.amqp.topology import build_topology
 from shared.consuming.arrangement import OrderKey

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Sequence
 
-from shared.amqp.pika import PikaBroker
+from shared.amqp.pika.broker import PikaBroker
 from shared.coordination.checking import check_redis
 from shared.coordination.client import RedisClient
 from shared.observability.health import Check

@@ -22,8 +22,8 @@ import orjson
 from aio_pika.abc import AbstractChannel
 
 from shared.amqp.delivery import Publication
-from shared.amqp.pika_link import Link
-from shared.amqp.pika_publisher import PikaPublisher
+from shared.amqp.pika.link import Link
+from shared.amqp.pika.publisher import PikaPublisher
 from shared.durations import DURATIONS
 from shared.payloads import OutboundMessage
 from tests.bench.ground import Ground, ground, publish, worker

@@ -14,7 +14,7 @@ import aio_pika
 from aio_pika.abc import AbstractChannel
 
 from schema.migrator import migrate
-from shared.amqp.declare import declare_topology
+from shared.amqp.pika.declare import declare_topology
 from shared.amqp.topology import build_topology
 from tests.support.cluster import new_virtual_host
 from tests.support.databases import new_database

@@ -10,7 +10,7 @@ import time
 from collections.abc import Sequence
 
 from shared.amqp.delivery import Delivery, Publication
-from shared.amqp.pika import PikaBroker
+from shared.amqp.pika.broker import PikaBroker
 from shared.amqp.topology import ENRICHED, EVENTS, INBOUND_RESOLVER, build_topology
 from shared.durations import DURATIONS
 from tests.bench.ground import Ground, ground

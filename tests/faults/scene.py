@@ -25,7 +25,7 @@ from deploy.sandbox.server import Sandbox
 from deploy.sandbox.settings import SandboxSettings
 from deploy.stack.ports import choose
 from schema.migrator import latest_version
-from shared.amqp.declare import declare_topology
+from shared.amqp.pika.declare import declare_topology
 from shared.amqp.topology import ENRICHED, build_topology
 from shared.running.process import WorkerProcess
 from shared.settings import Settings

@@ -9,8 +9,8 @@ from functools import partial
 
 import orjson
 
-from shared.amqp.pika_link import Link
-from shared.amqp.pika_publisher import PikaPublisher
+from shared.amqp.pika.link import Link
+from shared.amqp.pika.publisher import PikaPublisher
 from shared.campaigns import finish_campaigns
 from shared.postgres.database import Database
 from shared.postgres.outbox import Outbox

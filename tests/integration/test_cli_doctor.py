@@ -17,7 +17,7 @@ import pytest
 from aio_pika.abc import AbstractIncomingMessage
 from redis.asyncio import Redis
 
-from shared.amqp.declare import declare_topology
+from shared.amqp.pika.declare import declare_topology
 from shared.amqp.topology import DLQ_HANDLER, ENRICHED, WORK_QUEUES, build_topology
 from shared.coordination.client import RedisClient
 from shared.observability.health import Health, WorkerState, judge

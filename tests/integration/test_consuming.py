@@ -10,7 +10,7 @@ import asyncpg
 import pytest
 from aio_pika.abc import AbstractIncomingMessage
 
-from shared.amqp.declare import declare_topology
+from shared.amqp.pika.declare import declare_topology
 from shared.amqp.topology import DLX, build_topology
 from shared.errors import StoreUnavailable
 from shared.postgres.database import Database

@@ -13,8 +13,8 @@ import orjson
 import pytest
 
 from shared.amqp.delivery import REPLAY_OF, Publication
-from shared.amqp.pika_link import Link
-from shared.amqp.pika_publisher import PikaPublisher
+from shared.amqp.pika.link import Link
+from shared.amqp.pika.publisher import PikaPublisher
 from shared.deadletters.replay import Replayer, ReplayReport
 from shared.deadletters.store import DeadLetterStore
 from shared.errors import WabusError

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 
 from shared.amqp.delivery import Publication
-from shared.amqp.pika import PikaBroker
+from shared.amqp.pika.broker import PikaBroker
 from shared.amqp.topology import build_topology
 from shared.errors import BrokerUnavailable, PublishFailed, PublishRefused
 from tests.support.cluster import Cluster

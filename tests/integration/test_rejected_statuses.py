@@ -8,8 +8,8 @@ from typing import Any
 import orjson
 import pytest
 
-from shared.amqp.pika_link import Link
-from shared.amqp.pika_publisher import PikaPublisher
+from shared.amqp.pika.link import Link
+from shared.amqp.pika.publisher import PikaPublisher
 from shared.deadletters.replay import Replayer
 from shared.postgres.database import Database
 from shared.running.ending import end_tasks

@@ -10,8 +10,8 @@ import aio_pika
 import pytest
 from aio_pika.abc import AbstractChannel, AbstractConnection
 
-from shared.amqp.declare import check_topology, compare_topology, declare_topology, find_missing
-from shared.amqp.pika import PikaBroker
+from shared.amqp.pika.broker import PikaBroker
+from shared.amqp.pika.declare import check_topology, compare_topology, declare_topology, find_missing
 from shared.amqp.topology import DLQ_HANDLER, ENRICHED, INBOUND, INBOUND_RESOLVER, Queue, build_topology
 from shared.errors import TopologyMissing
 from shared.running.ending import end_tasks

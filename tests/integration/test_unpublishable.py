@@ -3,7 +3,7 @@
 import pytest
 
 from shared.amqp.delivery import Publication
-from shared.amqp.fitting import DROPPED_HEADERS
+from shared.amqp.properties import DROPPED_HEADERS
 from shared.amqp.topology import EVENTS
 from shared.errors import Unpublishable
 from tests.integration.test_publishing import broker

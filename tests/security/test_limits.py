@@ -13,10 +13,10 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from shared.amqp.pika import PikaBroker
-from shared.amqp.pika_decoding import read_table
-from shared.amqp.pika_inlet import PikaInlet, weigh
-from shared.amqp.pika_link import Link
+from shared.amqp.decoding import read_table
+from shared.amqp.pika.broker import PikaBroker
+from shared.amqp.pika.inlet import PikaInlet, weigh
+from shared.amqp.pika.link import Link
 from shared.amqp.topology import build_topology
 from shared.durations import DURATIONS
 from shared.masking import mask_secrets

@@ -21,7 +21,7 @@ from aio_pika.abc import AbstractChannel, AbstractIncomingMessage, AbstractQueue
 from redis.asyncio import Redis
 
 from schema.migrator import latest_version
-from shared.amqp.declare import declare_topology
+from shared.amqp.pika.declare import declare_topology
 from shared.amqp.topology import EVENTS, build_topology
 from shared.durations import DURATIONS, Durations
 from shared.running.process import WorkerProcess

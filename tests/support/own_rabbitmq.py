@@ -15,7 +15,7 @@ import pytest
 
 from deploy import stack
 from deploy.stack import Kind, ServerRecord, docker
-from shared.amqp.declare import declare_topology
+from shared.amqp.pika.declare import declare_topology
 from shared.amqp.topology import build_topology
 from tests.support.cluster import FAST
 from tests.support.servers import Servers, stack_root

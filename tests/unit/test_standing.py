@@ -3,8 +3,8 @@
 import pytest
 
 from shared.amqp.delivery import Delivery, Publication
-from shared.amqp.pika_inlet import PikaInlet
-from shared.amqp.pika_link import Link
+from shared.amqp.pika.inlet import PikaInlet
+from shared.amqp.pika.link import Link
 from shared.amqp.publisher_health import PublisherHealth
 from shared.consuming.standing import BRAKE_REASON, PUBLISHING_REASON, Standing
 from shared.durations import DURATIONS

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from uuid import UUID
 
 from shared.amqp.opening import open_connection
-from shared.amqp.pika_link import BROKER_ERRORS, Link
-from shared.amqp.pika_publisher import PikaPublisher
+from shared.amqp.pika.link import BROKER_ERRORS, Link
+from shared.amqp.pika.publisher import PikaPublisher
 from shared.deadletters.replay import CHUNK, NOWHERE, Replayer, ReplayReport
 from shared.durations import DURATIONS
 from shared.postgres.database import Database

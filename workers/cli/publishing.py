@@ -6,8 +6,8 @@ from contextlib import asynccontextmanager
 
 from shared.amqp.delivery import Publisher
 from shared.amqp.opening import open_connection
-from shared.amqp.pika_link import BROKER_ERRORS, Link
-from shared.amqp.pika_publisher import PikaPublisher
+from shared.amqp.pika.link import BROKER_ERRORS, Link
+from shared.amqp.pika.publisher import PikaPublisher
 from shared.durations import DURATIONS, Durations
 from shared.settings import Settings
 from workers.cli.operation import unreached_broker

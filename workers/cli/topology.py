@@ -8,9 +8,9 @@ import click
 import orjson
 from aio_pika.abc import AbstractConnection
 
-from shared.amqp.declare import Comparison, compare_topology, declare_topology
 from shared.amqp.opening import open_connection
-from shared.amqp.pika_link import BROKER_ERRORS
+from shared.amqp.pika.declare import Comparison, compare_topology, declare_topology
+from shared.amqp.pika.link import BROKER_ERRORS
 from shared.amqp.topology import Topology, build_topology
 from shared.settings import Settings
 from workers.cli.diagnosis.bindings import Bindings, look_at_bindings

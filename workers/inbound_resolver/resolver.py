@@ -11,10 +11,10 @@ from collections.abc import AsyncIterator, Collection, Iterator, Sequence
 from contextlib import aclosing, asynccontextmanager, contextmanager
 
 from shared.amqp.delivery import Delivery, Publication, Publisher
+from shared.amqp.headers import trace_headers
 from shared.amqp.topology import ENRICHED, EVENTS
 from shared.consuming.disposition import Ack, Retry
 from shared.consuming.handling import Handler
-from shared.consuming.headers import trace_headers
 from shared.consuming.patience import Patience
 from shared.consuming.settlement import Settled
 from shared.coordination.cache import CachedMapping, MappingCache

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import asyncpg
 
-from shared.amqp.pika import PikaBroker
+from shared.amqp.pika.broker import PikaBroker
 from shared.amqp.topology import BROADCAST_BATCHER
 from shared.campaigns import due_campaigns, finish_campaigns, nudge
 from shared.campaigns.clock import JOB as CAMPAIGNS

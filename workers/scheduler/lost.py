@@ -12,7 +12,7 @@ from uuid import UUID
 
 import asyncpg
 
-from shared.amqp.pika import PikaBroker
+from shared.amqp.pika.broker import PikaBroker
 from shared.amqp.topology import tier_queue
 from shared.durations import RETRY_TIER_NAMES, Durations
 from shared.observability.logs import Operation, fields, get_logger

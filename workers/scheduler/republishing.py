@@ -7,7 +7,7 @@ one that refuses is left alone for a while, longer each time.
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 
-from shared.amqp.pika import PikaBroker
+from shared.amqp.pika.broker import PikaBroker
 from shared.amqp.topology import LANES
 from shared.coordination.permits import rate_of
 from shared.durations import Durations

@@ -105,7 +105,7 @@ MUTATIONS: Final = (
     ),
     Mutation(
         "the broker's history of deaths travels along",
-        "shared/consuming/headers.py",
+        "shared/amqp/headers.py",
         '("x-death", "x-first-death-", "x-last-death-")',
         '("x-first-death-", "x-last-death-")',
         "2.3 x-death does not travel",
@@ -113,7 +113,7 @@ MUTATIONS: Final = (
     ),
     Mutation(
         "where a copy first came from is forgotten",
-        "shared/consuming/headers.py",
+        "shared/amqp/headers.py",
         "kept[ROUTING_KEY] = delivery.origin_routing_key",
         "kept[ROUTING_KEY] = delivery.routing_key",
         "2.3 origin exchange and routing key travel along",
@@ -121,7 +121,7 @@ MUTATIONS: Final = (
     ),
     Mutation(
         "headers may burst a frame of the size that the server allows",
-        "shared/amqp/pika_publisher.py",
+        "shared/amqp/pika/publisher.py",
         "excess = len(frame) - _FRAME_BYTES - largest",
         "excess = len(frame) - _FRAME_BYTES - 131_064",
         "7.1 what is dead reaches the dead letters",
@@ -129,15 +129,15 @@ MUTATIONS: Final = (
     ),
     Mutation(
         "what is ours goes with the foreign headers",
-        "shared/amqp/fitting.py",
+        "shared/amqp/properties.py",
         "(name in _KEPT and size < _KEPT_BYTES)",
         "(name in _KEPT and size < 0)",
         "2.3 origin exchange and routing key travel along",
-        ("tests/unit/test_fitting.py",),
+        ("tests/unit/test_properties.py",),
     ),
     Mutation(
         "the idempotency key of a copy is a new one",
-        "shared/consuming/headers.py",
+        "shared/amqp/headers.py",
         "given = bounded_key(delivery.headers.get(IDEMPOTENCY_KEY)) or",
         "given = None and",
         "INTERFACE 2 the same key for each repetition",
@@ -145,7 +145,7 @@ MUTATIONS: Final = (
     ),
     Mutation(
         "a trace of its own for each copy",
-        "shared/consuming/headers.py",
+        "shared/amqp/headers.py",
         "delivery.headers.get(TRACEPARENT), seed + delivery.body",
         "delivery.headers.get(TRACEPARENT), str(uuid4()).encode()",
         "INTERFACE 2 the trace id is carried through",
@@ -161,7 +161,7 @@ MUTATIONS: Final = (
     ),
     Mutation(
         "two hands acknowledge at once",
-        "shared/amqp/pika_inlet.py",
+        "shared/amqp/pika/inlet.py",
         "    async def acknowledge(self, deliveries: Sequence[Delivery]) -> None:\n"
         '        """Acknowledge; see `shared.amqp.delivery.Inlet`."""\n'
         "        async with self._answering:\n",
@@ -173,7 +173,7 @@ MUTATIONS: Final = (
     ),
     Mutation(
         "a tag of a lost channel answers on the next one",
-        "shared/amqp/pika_inlet.py",
+        "shared/amqp/pika/inlet.py",
         "{item.tag for item in deliveries if item.generation == self._generation}",
         "{item.tag for item in deliveries}",
         "2.2 what is acknowledged is what was worked",
@@ -181,7 +181,7 @@ MUTATIONS: Final = (
     ),
     Mutation(
         "bytes in hand without a bound",
-        "shared/amqp/pika_inlet.py",
+        "shared/amqp/pika/inlet.py",
         "> self._inflight_bytes and self._bytes:",
         "> 1000 * self._inflight_bytes and self._bytes:",
         "2.6 the bytes in flight are bounded",
@@ -189,7 +189,7 @@ MUTATIONS: Final = (
     ),
     Mutation(
         "an unroutable message counts as published",
-        "shared/amqp/pika_publisher.py",
+        "shared/amqp/pika/publisher.py",
         "        case aiormq.exceptions.PublishError():\n            return PublishRefused(",
         "        case aiormq.exceptions.PublishError():\n            return None and PublishRefused(",
         "2.2 returned is failed",
@@ -197,7 +197,7 @@ MUTATIONS: Final = (
     ),
     Mutation(
         "a confirm that never came counts as one",
-        "shared/amqp/pika_publisher.py",
+        "shared/amqp/pika/publisher.py",
         "    if confirm.cancelled():\n        return PublishFailed(",
         "    if confirm.cancelled():\n        return None and PublishFailed(",
         "2.2 publishes are confirmed",
@@ -208,7 +208,7 @@ MUTATIONS: Final = (
     ),
     Mutation(
         "published messages do not survive a restart",
-        "shared/amqp/pika_publisher.py",
+        "shared/amqp/pika/publisher.py",
         "delivery_mode=2",
         "delivery_mode=1",
         "INTERFACE 2 what the cluster sets on all that it publishes",
@@ -218,7 +218,7 @@ MUTATIONS: Final = (
     ),
     Mutation(
         "a start compares names only",
-        "shared/amqp/declare.py",
+        "shared/amqp/pika/declare.py",
         "    try:\n        await declare_topology(connection, topology)\n",
         "    try:\n        pass\n",
         "INTERFACE 10 an unprepared server is refused at start",
@@ -226,7 +226,7 @@ MUTATIONS: Final = (
     ),
     Mutation(
         "a check compares names only",
-        "shared/amqp/declare.py",
+        "shared/amqp/pika/declare.py",
         "confirms=False) as channel:\n            await _declare(channel, item)",
         "confirms=False) as channel:\n            pass",
         "INTERFACE 6 topology check: what is there is as it must be",

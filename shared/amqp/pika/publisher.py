@@ -20,8 +20,7 @@ from pamqp.frame import marshal
 from pamqp.header import ContentHeader
 
 from shared.amqp.delivery import ATTEMPT, IDEMPOTENCY_KEY, TRACEPARENT, Publication
-from shared.amqp.fitting import shortened, without
-from shared.amqp.pika_link import (
+from shared.amqp.pika.link import (
     BROKER_ERRORS,
     Link,
     closing_as_connection_error,
@@ -29,6 +28,7 @@ from shared.amqp.pika_link import (
     open_channel,
     underlay,
 )
+from shared.amqp.properties import shortened, without
 from shared.amqp.publisher_health import PublisherHealth
 from shared.durations import Durations
 from shared.errors import BrokerUnavailable, PublishFailed, PublishRefused, Unpublishable, WabusError
@@ -220,7 +220,7 @@ def _frame(channel: Channel, item: Publication, message_id: str, now: datetime) 
 
 
 def header_frame(number: int, largest: int, item: Publication, message_id: str, now: datetime) -> bytes:
-    """The frame of a publication's properties, with as many of its headers as it takes. See `fitting`.
+    """The frame of a publication's properties, with as many of its headers as it takes: see `properties`.
 
     Raises Unpublishable where what is ours does not fit.
     """

@@ -16,7 +16,7 @@ from aio_pika.abc import AbstractChannel, AbstractConnection
 from aiormq.abc import FieldTable
 from aiormq.exceptions import ChannelAccessRefused, ChannelNotFoundEntity, ChannelPreconditionFailed
 
-from shared.amqp.pika_link import open_channel
+from shared.amqp.pika.link import open_channel
 from shared.amqp.topology import Exchange, Queue, Topology
 from shared.errors import TopologyForbidden, TopologyMissing
 

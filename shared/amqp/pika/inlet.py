@@ -17,9 +17,9 @@ from pamqp.commands import Basic
 
 from shared.amqp.acknowledgement import plan_acknowledgement
 from shared.amqp.arrivals import Arrivals
+from shared.amqp.decoding import HeaderTable
 from shared.amqp.delivery import Delivery
-from shared.amqp.pika_decoding import HeaderTable
-from shared.amqp.pika_link import (
+from shared.amqp.pika.link import (
     BROKER_ERRORS,
     Link,
     closing_as_connection_error,

@@ -25,8 +25,8 @@ from shared.amqp.delivery import (
     TRACEPARENT,
     Publication,
 )
-from shared.amqp.fitting import DROPPED_HEADERS
-from shared.amqp.pika_publisher import header_frame
+from shared.amqp.pika.publisher import header_frame
+from shared.amqp.properties import DROPPED_HEADERS
 from shared.errors import Unpublishable
 
 NOW: Final = datetime(2026, 11, 26, tzinfo=UTC)

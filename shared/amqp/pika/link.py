@@ -13,8 +13,8 @@ from aio_pika.abc import AbstractChannel, AbstractConnection
 from aiormq.channel import Channel
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_random_exponential
 
+from shared.amqp.decoding import survive_any_publisher
 from shared.amqp.opening import ServerConnection, open_connection
-from shared.amqp.pika_decoding import survive_any_publisher
 from shared.durations import Durations
 from shared.masking import mask_url
 from shared.server_urls import UrlSource, current_url

@@ -9,11 +9,11 @@ from collections.abc import Callable, Sequence
 from aio_pika.abc import AbstractConnection
 from aiormq.exceptions import ChannelNotFoundEntity
 
-from shared.amqp.declare import check_topology, restore_topology
 from shared.amqp.delivery import QueueState
-from shared.amqp.pika_inlet import PikaInlet
-from shared.amqp.pika_link import BROKER_ERRORS, Link, heed_cancellation, open_channel
-from shared.amqp.pika_publisher import PikaPublisher
+from shared.amqp.pika.declare import check_topology, restore_topology
+from shared.amqp.pika.inlet import PikaInlet
+from shared.amqp.pika.link import BROKER_ERRORS, Link, heed_cancellation, open_channel
+from shared.amqp.pika.publisher import PikaPublisher
 from shared.amqp.topology import Topology
 from shared.durations import Durations
 from shared.server_urls import UrlSource
