@@ -13,17 +13,8 @@ from functools import partial
 from typing import TypeVar
 from uuid import UUID
 
-from shared.amqp.delivery import (
-    ATTEMPTS,
-    ERROR,
-    MESSAGE_ID,
-    REASON,
-    SOURCE_QUEUE,
-    Delivery,
-    Inlet,
-    Publication,
-    Publisher,
-)
+from shared.amqp.broker import Inlet, Publisher
+from shared.amqp.delivery import ATTEMPTS, ERROR, MESSAGE_ID, REASON, SOURCE_QUEUE, Delivery, Publication
 from shared.amqp.headers import carried_headers, correlation_of, idempotency_key_of
 from shared.amqp.payload_names import payload_name
 from shared.amqp.topology import DLX, RETRY, tier_queue

@@ -17,7 +17,7 @@ from deploy import stack
 from deploy.demo.processes import Fleet
 from deploy.stack import Source
 from schema.migrator import migrate
-from shared.amqp.delivery import QueueState
+from shared.amqp.broker import QueueState
 from shared.amqp.pika.broker import PikaBroker
 from shared.amqp.topology import (
     DLQ_HANDLER,

@@ -6,7 +6,8 @@ from dataclasses import replace
 
 from aiormq.connection import Connection
 
-from shared.amqp.delivery import Delivery, Inlet
+from shared.amqp.broker import Inlet
+from shared.amqp.delivery import Delivery
 from tests.integration.test_publishing import broker, publication
 from tests.support.cluster import Cluster
 from tests.support.proxy import proxied

@@ -9,7 +9,8 @@ from uuid import uuid4
 
 import pytest
 
-from shared.amqp.delivery import DEFERRED_ID, Delivery, Inlet
+from shared.amqp.broker import Inlet
+from shared.amqp.delivery import DEFERRED_ID, Delivery
 from shared.consuming.disposition import Ack, Dead, Defer, Disposition, Retry
 from shared.consuming.settlement import Settlement
 from shared.errors import StoreUnavailable

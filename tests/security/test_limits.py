@@ -14,8 +14,9 @@ import pytest
 from aiohttp import web
 
 from shared.amqp.decoding import read_table
+from shared.amqp.in_hand import weigh
 from shared.amqp.pika.broker import PikaBroker
-from shared.amqp.pika.inlet import PikaInlet, weigh
+from shared.amqp.pika.inlet import PikaInlet
 from shared.amqp.pika.link import Link
 from shared.amqp.topology import build_topology
 from shared.durations import DURATIONS
@@ -178,7 +179,7 @@ async def test_the_queues_of_one_process_have_the_bytes_in_flight_between_them(c
         await broker.run(group)
         inlets = [await broker.inlet(queue, 200, len(queues)) for queue in queues]
         for inlet in inlets:
-            await until(lambda inlet=inlet: inlet._throttled)  # type: ignore[misc]
+            await until(lambda inlet=inlet: inlet._in_hand.is_throttled)  # type: ignore[misc]
         in_hand = [item for inlet in inlets for item in inlet.empty()]
         assert 2 * MIB < sum(map(weigh, in_hand)) <= 3 * MIB
         assert {item.queue for item in in_hand} == set(queues)

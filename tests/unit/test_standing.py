@@ -45,8 +45,7 @@ class Scene:
         """Deliveries of the channel as it is, in the buffer."""
         items = [delivery(tag, generation=0) for tag in tags]
         for item in items:
-            self.inlet._outstanding[item.tag] = 0
-            self.inlet._arrivals.put(item)
+            self.inlet._in_hand.add(item)
         return items
 
     async def take(self, size: int) -> list[Delivery]:

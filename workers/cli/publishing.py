@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from shared.amqp.delivery import Publisher
+from shared.amqp.broker import Publisher
 from shared.amqp.opening import open_connection
 from shared.amqp.pika.link import BROKER_ERRORS, Link
 from shared.amqp.pika.publisher import PikaPublisher

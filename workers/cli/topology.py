@@ -8,8 +8,9 @@ import click
 import orjson
 from aio_pika.abc import AbstractConnection
 
+from shared.amqp.broker import Comparison
 from shared.amqp.opening import open_connection
-from shared.amqp.pika.declare import Comparison, compare_topology, declare_topology
+from shared.amqp.pika.declare import compare_topology, declare_topology
 from shared.amqp.pika.link import BROKER_ERRORS
 from shared.amqp.topology import Topology, build_topology
 from shared.settings import Settings

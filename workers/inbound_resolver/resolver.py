@@ -10,7 +10,8 @@ import time
 from collections.abc import AsyncIterator, Collection, Iterator, Sequence
 from contextlib import aclosing, asynccontextmanager, contextmanager
 
-from shared.amqp.delivery import Delivery, Publication, Publisher
+from shared.amqp.broker import Publisher
+from shared.amqp.delivery import Delivery, Publication
 from shared.amqp.headers import trace_headers
 from shared.amqp.topology import ENRICHED, EVENTS
 from shared.consuming.disposition import Ack, Retry

@@ -121,9 +121,9 @@ MUTATIONS: Final = (
     ),
     Mutation(
         "headers may burst a frame of the size that the server allows",
-        "shared/amqp/pika/publisher.py",
-        "excess = len(frame) - _FRAME_BYTES - largest",
-        "excess = len(frame) - _FRAME_BYTES - 131_064",
+        "shared/amqp/properties.py",
+        "excess = len(frame) - frame_max",
+        "excess = len(frame) - 131_072",
         "7.1 what is dead reaches the dead letters",
         ("tests/integration/test_small_frames.py",),
     ),
@@ -163,27 +163,27 @@ MUTATIONS: Final = (
         "two hands acknowledge at once",
         "shared/amqp/pika/inlet.py",
         "    async def acknowledge(self, deliveries: Sequence[Delivery]) -> None:\n"
-        '        """Acknowledge; see `shared.amqp.delivery.Inlet`."""\n'
+        '        """Acknowledge; see `shared.amqp.broker.Inlet`."""\n'
         "        async with self._answering:\n",
         "    async def acknowledge(self, deliveries: Sequence[Delivery]) -> None:\n"
-        '        """Acknowledge; see `shared.amqp.delivery.Inlet`."""\n'
+        '        """Acknowledge; see `shared.amqp.broker.Inlet`."""\n'
         "        if True:\n",
         "2.5 a tag is answered once",
         (_ACKS,),
     ),
     Mutation(
         "a tag of a lost channel answers on the next one",
-        "shared/amqp/pika/inlet.py",
-        "{item.tag for item in deliveries if item.generation == self._generation}",
+        "shared/amqp/in_hand.py",
+        "{item.tag for item in deliveries if item.generation == self.generation}",
         "{item.tag for item in deliveries}",
         "2.2 what is acknowledged is what was worked",
         (_ACKS,),
     ),
     Mutation(
         "bytes in hand without a bound",
-        "shared/amqp/pika/inlet.py",
-        "> self._inflight_bytes and self._bytes:",
-        "> 1000 * self._inflight_bytes and self._bytes:",
+        "shared/amqp/in_hand.py",
+        "> self._bytes_allowed and self._bytes:",
+        "> 1000 * self._bytes_allowed and self._bytes:",
         "2.6 the bytes in flight are bounded",
         ("tests/security/test_limits.py",),
     ),
@@ -209,7 +209,7 @@ MUTATIONS: Final = (
     Mutation(
         "published messages do not survive a restart",
         "shared/amqp/pika/publisher.py",
-        "delivery_mode=2",
+        "delivery_mode=PERSISTENT",
         "delivery_mode=1",
         "INTERFACE 2 what the cluster sets on all that it publishes",
         (

@@ -14,9 +14,10 @@ from typing import Final
 from aio_pika.abc import AbstractConnection
 from aiormq.connection import Connection as WireConnection
 
+from shared.amqp.broker import Comparison
 from shared.amqp.delivery import Publication
 from shared.amqp.opening import open_connection
-from shared.amqp.pika.declare import Comparison, compare_topology
+from shared.amqp.pika.declare import compare_topology
 from shared.amqp.pika.link import BROKER_ERRORS, open_channel
 from shared.amqp.topology import DLQ_HANDLER, ENRICHED, WORK_QUEUES, build_topology
 from shared.durations import DURATIONS
