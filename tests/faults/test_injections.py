@@ -29,7 +29,7 @@ from shared.amqp.topology import (
     Topology,
 )
 from shared.durations import DURATIONS
-from shared.running.ending import end_tasks
+from shared.tasks import end_tasks
 from tests.faults.fault import Fault
 from tests.faults.injections import cloud_api, network, numbers, postgres, rabbitmq, redis
 from tests.faults.injections.locked_row import LockedRow

@@ -19,7 +19,7 @@ from shared.deadletters.replay import Replayer, ReplayReport
 from shared.deadletters.store import DeadLetterStore
 from shared.errors import WabusError
 from shared.postgres.database import Database
-from shared.running.ending import end_tasks
+from shared.tasks import end_tasks
 from tests.support.cluster import FAST, Cluster
 from tests.support.dead_letters import count_letters, insert_letter, letters, publish_dead
 from tests.support.rows import add_campaign, add_mapping, add_message, insert

@@ -12,7 +12,7 @@ from shared.amqp.pika.link import Link
 from shared.amqp.pika.publisher import PikaPublisher
 from shared.deadletters.replay import Replayer
 from shared.postgres.database import Database
-from shared.running.ending import end_tasks
+from shared.tasks import end_tasks
 from tests.support.cluster import Cluster
 from tests.support.dead_letters import count_letters, letters, publish_dead
 from tests.support.rows import add_mapping, add_message, insert

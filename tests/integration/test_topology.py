@@ -14,7 +14,7 @@ from shared.amqp.pika.broker import PikaBroker
 from shared.amqp.pika.declare import check_topology, compare_topology, declare_topology, find_missing
 from shared.amqp.topology import DLQ_HANDLER, ENRICHED, INBOUND, INBOUND_RESOLVER, Queue, build_topology
 from shared.errors import TopologyMissing
-from shared.running.ending import end_tasks
+from shared.tasks import end_tasks
 from tests.support.cluster import (
     FAST,
     Cluster,

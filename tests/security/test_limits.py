@@ -27,8 +27,8 @@ from shared.observability.metrics import Metrics
 from shared.observability.server import HealthServer
 from shared.payloads import InboundMessage, InvalidPayload, OutboundMessage, decode
 from shared.payloads.decoding import BODY_LIMIT_BYTES
-from shared.running.ending import end_tasks
 from shared.settings import Settings
+from shared.tasks import end_tasks
 from tests.support.cluster import FAST, Cluster
 from tests.support.waiting import until
 from workers.cli.campaign_file import FileError, check_file

@@ -12,8 +12,8 @@ from shared.amqp.pika.publisher import PikaPublisher
 from shared.deadletters.replay import CHUNK, NOWHERE, Replayer, ReplayReport
 from shared.durations import DURATIONS
 from shared.postgres.database import Database
-from shared.running.ending import end_tasks
 from shared.settings import Settings
+from shared.tasks import end_tasks
 from workers.cli.operation import unreached_broker
 
 

@@ -25,7 +25,7 @@ from shared.errors import StoreError
 from shared.observability.logs import Operation, fields, get_logger
 from shared.observability.metrics import Metrics, count_repairs
 from shared.payloads import EnrichedInboundMessage, encode
-from shared.running.ending import end_tasks
+from shared.tasks import end_tasks
 from workers.inbound_resolver.intake import Inbound, take_in
 from workers.inbound_resolver.store import MessageStore, Resolved
 
