@@ -11,7 +11,6 @@ from typing import Protocol
 
 from shared.amqp.delivery import Delivery, Publication
 from shared.amqp.publisher_health import PublisherHealth
-from shared.amqp.topology import Topology
 from shared.errors import WabusError
 
 
@@ -21,15 +20,6 @@ class QueueState:
 
     messages: int
     consumers: int
-
-
-@dataclass(frozen=True, slots=True)
-class Comparison:
-    """What the server lacks, what it has otherwise than we need it, and what we may not compare."""
-
-    missing: Sequence[str]
-    different: Sequence[str]
-    forbidden: Sequence[str]
 
 
 class Publisher(Protocol):
@@ -192,36 +182,4 @@ class Broker(Protocol):
 
         A queue that does not answer RabbitMQ in time is asked again. Blocks for two seconds at most.
         """
-        ...
-
-
-class Session(Protocol):
-    """One connection for one errand, not restored: once it is lost, every method raises BrokerUnavailable.
-
-    The client's own error is its `__cause__`.
-    """
-
-    @property
-    def server_version(self) -> str:
-        """RabbitMQ's, as it says at the greeting."""
-        ...
-
-    async def ping(self) -> None:
-        """A round trip."""
-        ...
-
-    async def declare(self, topology: Topology) -> None:
-        """Declare all of it; idempotent.
-
-        Raises TopologyMissing where the server holds something else under a name of ours, TopologyForbidden
-        where the user lacks a right.
-        """
-        ...
-
-    async def compare(self, topology: Topology) -> Comparison:
-        """Look at each exchange and queue; nothing is changed. Bindings are not looked at."""
-        ...
-
-    async def queue_state(self, queue: str) -> QueueState | None:
-        """Depth and consumers; None where the queue does not exist."""
         ...
