@@ -18,7 +18,7 @@ from shared.observability.metrics import Metrics
 from shared.postgres.database import Database
 from shared.postgres.deferral import DeferralStore
 from shared.reasons import DeadReason
-from tests.integration.test_publishing import broker
+from tests.integration.amqp.test_publishing import broker
 from tests.support.cluster import Cluster
 from tests.support.proxy import Proxy, proxied
 from tests.support.waiting import until

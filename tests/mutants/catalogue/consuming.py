@@ -6,7 +6,7 @@ from tests.mutants.mutation import Mutation
 
 _UNIT: Final = "tests/unit/test_consuming.py"
 _TOPOLOGY: Final = "tests/integration/test_topology.py"
-_ACKS: Final = "tests/integration/test_acknowledging.py"
+_ACKS: Final = "tests/integration/amqp/test_acknowledging.py"
 _SAFE: Final = (
     "tests/integration/test_settlement.py::"
     "test_what_is_not_safe_yet_is_still_in_the_queue_when_its_worker_dies"
@@ -193,7 +193,7 @@ MUTATIONS: Final = (
         "        case aiormq.exceptions.PublishError():\n            return PublishRefused(",
         "        case aiormq.exceptions.PublishError():\n            return None and PublishRefused(",
         "2.2 returned is failed",
-        ("tests/integration/test_publishing.py::test_only_what_no_queue_takes_fails",),
+        ("tests/integration/amqp/test_publishing.py::test_only_what_no_queue_takes_fails",),
     ),
     Mutation(
         "a confirm that never came counts as one",
@@ -202,7 +202,7 @@ MUTATIONS: Final = (
         "    if confirm.cancelled():\n        return None and PublishFailed(",
         "2.2 publishes are confirmed",
         (
-            "tests/integration/test_publishing.py::"
+            "tests/integration/amqp/test_publishing.py::"
             "test_without_confirms_a_publish_fails_in_time_and_the_next_one_goes_through",
         ),
     ),

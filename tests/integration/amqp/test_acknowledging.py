@@ -8,7 +8,7 @@ from aiormq.connection import Connection
 
 from shared.amqp.broker import Inlet
 from shared.amqp.delivery import Delivery
-from tests.integration.test_publishing import broker, publication
+from tests.integration.amqp.test_publishing import broker, publication
 from tests.support.cluster import Cluster
 from tests.support.proxy import proxied
 from tests.support.waiting import until

@@ -6,7 +6,7 @@ from shared.amqp.delivery import Publication
 from shared.amqp.properties import DROPPED_HEADERS
 from shared.amqp.topology import EVENTS
 from shared.errors import Unpublishable
-from tests.integration.test_publishing import broker
+from tests.integration.amqp.test_publishing import broker
 from tests.support.cluster import Cluster
 from tests.support.waiting import until
 
