@@ -164,9 +164,9 @@ class Broker(Protocol):
     async def run(self, tasks: asyncio.TaskGroup) -> None:
         """Keep the connections up in `tasks`; returns when the first ones are there. To be called once.
 
-        Waits for a broker that is away for as long as it takes. Raises TopologyMissing on an unprepared
-        server; on one that lost its topology later all of it is declared anew. A consumer that cannot be
-        restored though the connection is up ends its task, and so the group, with ConsumerLost.
+        Waits for a broker that is away for as long as it takes. The group ends with TopologyMissing on an
+        unprepared server; on one that loses its topology later, all of it is declared anew. It ends with
+        ConsumerLost where a consumer cannot be restored in time though the connection is up.
         """
         ...
 

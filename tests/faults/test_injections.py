@@ -18,7 +18,7 @@ from deploy.demo.processes import Fleet
 from deploy.stack import Source
 from schema.migrator import migrate
 from shared.amqp.broker import QueueState
-from shared.amqp.pika.broker import PikaBroker
+from shared.amqp.client import build_broker
 from shared.amqp.topology import (
     DLQ_HANDLER,
     ENRICHED,
@@ -88,7 +88,7 @@ async def test_a_queue_that_does_not_answer_rabbitmq_is_not_taken_for_an_empty_o
         channel = await connection.channel()
         queue = await channel.declare_queue(name, durable=True, arguments={"x-queue-type": "quorum"})
         await channel.default_exchange.publish(aio_pika.Message(b"{}"), routing_key=name)
-        broker = PikaBroker(url, "test", Topology(()), DURATIONS)
+        broker = build_broker(url, "test", Topology(()), DURATIONS)
         async with asyncio.TaskGroup() as tasks:
             await broker.run(tasks)
             assert await broker.queue_state(name) == QueueState(1, 0)

@@ -10,12 +10,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import aio_pika
 import pytest
 
 from deploy import stack
 from deploy.stack import Kind, ServerRecord, docker
-from shared.amqp.pika.declare import declare_topology
+from shared.amqp.client import open_session
 from shared.amqp.topology import build_topology
 from tests.support.cluster import FAST
 from tests.support.servers import Servers, stack_root
@@ -64,5 +63,5 @@ def own_rabbitmq(servers: Servers) -> Iterator[OwnRabbitMQ]:
 
 
 async def _declare(url: str) -> None:
-    async with await aio_pika.connect(url) as connection:
-        await declare_topology(connection, build_topology(FAST))
+    async with open_session(url) as session:
+        await session.declare(build_topology(FAST))

@@ -185,7 +185,7 @@ MUTATIONS: Final = (
         "> self._bytes_allowed and self._bytes:",
         "> 1000 * self._bytes_allowed and self._bytes:",
         "2.6 the bytes in flight are bounded",
-        ("tests/security/test_limits.py",),
+        ("tests/integration/amqp/test_bytes_in_hand.py",),
     ),
     Mutation(
         "an unroutable message counts as published",
