@@ -18,6 +18,7 @@ from pamqp.commands import Basic
 from pamqp.frame import marshal
 from pamqp.header import ContentHeader
 
+from shared.amqp import outcomes
 from shared.amqp.delivery import Publication
 from shared.amqp.pika.link import (
     BROKER_ERRORS,
@@ -30,7 +31,7 @@ from shared.amqp.pika.link import (
 from shared.amqp.properties import APP_ID, CONTENT_TYPE, PERSISTENT, UNWRITABLE, write_header
 from shared.amqp.publisher_health import PublisherHealth
 from shared.durations import Durations
-from shared.errors import BrokerUnavailable, PublishFailed, PublishRefused, Unpublishable, WabusError
+from shared.errors import Unpublishable, WabusError
 from shared.ids import random_uuid
 
 log = logging.getLogger(__name__)
@@ -63,14 +64,14 @@ class PikaPublisher:
 
     async def publish(self, batch: Sequence[Publication]) -> list[WabusError | None]:
         """Publish in order; see `shared.amqp.broker.Publisher`."""
-        outcomes: list[WabusError | None] = []
+        told: list[WabusError | None] = []
         for start in range(0, len(batch), _WINDOW):
             window = batch[start : start + _WINDOW]
             started = time.monotonic()
-            told = await self._publish_window(window)
-            self.health.note(window, told, started, time.monotonic())
-            outcomes += told
-        return outcomes
+            part = await self._publish_window(window)
+            self.health.note(window, part, started, time.monotonic())
+            told += part
+        return told
 
     async def check(self) -> None:
         """Open a new confirm channel; see `shared.amqp.broker.WatchedPublisher`."""
@@ -82,7 +83,7 @@ class PikaPublisher:
                     self.health.note_answer(time.monotonic())
         except BROKER_ERRORS as error:
             heed_cancellation()
-            raise _away(error) from error
+            raise outcomes.away(error) from error
 
     async def _publish_window(self, batch: Sequence[Publication]) -> list[WabusError | None]:
         started = time.monotonic()
@@ -96,7 +97,7 @@ class PikaPublisher:
             _, late = await asyncio.wait(confirms, timeout=self._confirm_s)
         except BROKER_ERRORS as error:
             heed_cancellation()
-            return [_away(error)] * len(batch)
+            return [outcomes.away(error)] * len(batch)
         finally:
             for confirm in confirms:
                 confirm.cancel()
@@ -252,10 +253,6 @@ def _publish_frame(channel: int, exchange: str, routing_key: str, mandatory: boo
     return marshal(Basic.Publish(exchange=exchange, routing_key=routing_key, mandatory=mandatory), channel)
 
 
-def _away(error: BaseException) -> BrokerUnavailable:
-    return BrokerUnavailable(f"RabbitMQ is away: {str(error) or type(error).__name__}")
-
-
 def _is_refused(confirm: "asyncio.Future[object]") -> bool:
     error = None if confirm.cancelled() else confirm.exception()
     refused, returned = aiormq.exceptions.DeliveryError, aiormq.exceptions.PublishError
@@ -264,21 +261,15 @@ def _is_refused(confirm: "asyncio.Future[object]") -> bool:
 
 def _outcome(confirm: "asyncio.Future[object]", item: Publication) -> WabusError | None:
     if confirm.cancelled():
-        return PublishFailed(f"no confirm for a publish to {item.exchange or item.routing_key} in time")
+        return outcomes.unconfirmed(item)
     match confirm.exception():
         case None:
             return None
         case Unpublishable() as error:
             return error
         case aiormq.exceptions.PublishError():
-            return PublishRefused(
-                f"no queue took the message published to {item.exchange or item.routing_key}"
-            )
+            return outcomes.returned(item)
         case aiormq.exceptions.DeliveryError():
-            return PublishRefused(
-                f"RabbitMQ refused a publish to {item.exchange or item.routing_key} (queue full?)"
-            )
+            return outcomes.refused(item)
         case error:
-            return BrokerUnavailable(
-                f"the publish to {item.exchange or item.routing_key} was cut off: {error!r}"
-            )
+            return outcomes.cut_off(item, error)

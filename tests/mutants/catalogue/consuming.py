@@ -190,16 +190,16 @@ MUTATIONS: Final = (
     Mutation(
         "an unroutable message counts as published",
         "shared/amqp/pika/publisher.py",
-        "        case aiormq.exceptions.PublishError():\n            return PublishRefused(",
-        "        case aiormq.exceptions.PublishError():\n            return None and PublishRefused(",
+        "            return outcomes.returned(item)",
+        "            return None",
         "2.2 returned is failed",
         ("tests/integration/amqp/test_publishing.py::test_only_what_no_queue_takes_fails",),
     ),
     Mutation(
         "a confirm that never came counts as one",
         "shared/amqp/pika/publisher.py",
-        "    if confirm.cancelled():\n        return PublishFailed(",
-        "    if confirm.cancelled():\n        return None and PublishFailed(",
+        "        return outcomes.unconfirmed(item)",
+        "        return None",
         "2.2 publishes are confirmed",
         (
             "tests/integration/amqp/test_publishing.py::"
