@@ -15,8 +15,8 @@ from random import Random
 
 from shared.amqp.broker import Inlet
 from shared.amqp.delivery import Delivery
+from shared.amqp.disposition import Dead, Disposition, Retry, sort_out
 from shared.consuming.arrangement import Arrangement, OrderKey, arrange
-from shared.consuming.disposition import Dead, Disposition, Retry, sort_out
 from shared.consuming.gate import StoreGate
 from shared.consuming.handling import ConsumerOptions, Handler, observe_wait
 from shared.consuming.hands import Hands

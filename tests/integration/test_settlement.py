@@ -12,8 +12,8 @@ import pytest
 from shared.amqp.broker import Broker, Inlet
 from shared.amqp.client import build_broker
 from shared.amqp.delivery import DEFERRED_ID, Delivery
+from shared.amqp.disposition import Ack, Dead, Defer, Disposition, Retry
 from shared.amqp.topology import build_topology
-from shared.consuming.disposition import Ack, Dead, Defer, Disposition, Retry
 from shared.consuming.settlement import Settlement
 from shared.errors import StoreUnavailable
 from shared.observability.metrics import Metrics

@@ -12,9 +12,9 @@ from contextlib import aclosing, asynccontextmanager, contextmanager
 
 from shared.amqp.broker import Publisher
 from shared.amqp.delivery import Delivery, Publication
+from shared.amqp.disposition import Ack, Retry
 from shared.amqp.headers import trace_headers
 from shared.amqp.topology import ENRICHED, EVENTS
-from shared.consuming.disposition import Ack, Retry
 from shared.consuming.handling import Handler
 from shared.consuming.patience import Patience
 from shared.consuming.settlement import Settled
