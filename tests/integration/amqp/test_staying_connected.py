@@ -1,6 +1,5 @@
 """A broker that is kept connected: through cuts, alarms, lost consumers, and servers that lost everything."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -148,7 +147,7 @@ async def test_a_consumer_that_cannot_be_restored_ends_all(bench: Bench) -> None
             await broker.inlet(bench.queue, prefetch=10)
             await until(bench.is_consumed)
             await bench.channel.queue_delete(bench.queue)
-            await asyncio.Event().wait()
+            await until(lambda: False)
 
     with pytest.raises(ExceptionGroup) as ended:
         await consume_what_is_deleted()
