@@ -32,8 +32,7 @@ class Echo:
 
     async def run(self, wire: Wire) -> None:
         """Hear events until cancelled."""
-        queue = await wire.listen(EVENTS, _SUBJECTS)
-        async with queue.iterator(no_ack=True) as messages:
+        async with wire.heard(EVENTS, _SUBJECTS) as messages:
             self.is_listening.set()
             async for message in messages:
                 self.hear(message.routing_key or "", message.body)

@@ -10,12 +10,12 @@ from collections.abc import Callable
 from uuid import uuid4
 
 import orjson
-from aio_pika.abc import AbstractIncomingMessage
 
 from deploy.demo.invariants.evidence import Correlated, EnrichedSeen
 from deploy.demo.record import Record, now_s
 from deploy.demo.wire import Publishing, Wire
 from shared.amqp.delivery import IDEMPOTENCY_KEY
+from shared.amqp.session import Arrived
 from shared.amqp.topology import CORRELATION, ENRICHED, STATUS
 
 #: Called with a new conversation, the customer's `wa_id` and the wamid that opened it.
@@ -33,12 +33,11 @@ class AgentGateway:
 
     async def run(self, wire: Wire) -> None:
         """Consume until cancelled."""
-        queue = await wire.queue(ENRICHED)
-        async with asyncio.TaskGroup() as group, queue.iterator() as messages:
+        async with asyncio.TaskGroup() as group, wire.consumed(ENRICHED) as messages:
             async for message in messages:
                 group.create_task(self.take(message))
 
-    async def take(self, message: AbstractIncomingMessage) -> None:
+    async def take(self, message: Arrived) -> None:
         """Note it, answer it if it is new, acknowledge it.
 
         Nothing is awaited before it is noted: the order of notes is the order of arrival.

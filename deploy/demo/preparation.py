@@ -3,14 +3,12 @@
 from collections.abc import Mapping
 from typing import Any
 
-import aio_pika
 import asyncpg
 
 from deploy.demo.reading import ALL_QUEUES, QUERIES
 from deploy.demo.wire import Wire
 from schema.migrator import MigrationError, migrate
-from shared.amqp.declare import declare_topology
-from shared.amqp.pika_link import BROKER_ERRORS
+from shared.amqp.client import open_session
 from shared.amqp.topology import build_topology
 from shared.durations import DURATIONS, Durations
 from shared.errors import BrokerUnavailable, StackError
@@ -25,9 +23,9 @@ async def prepare(urls: Mapping[str, str], durations: Durations = DURATIONS) -> 
         raise StackError(str(error)) from error
     broker = urls["RABBITMQ_URL"]
     try:
-        async with await aio_pika.connect(broker) as connection:
-            await declare_topology(connection, build_topology(durations))
-    except BROKER_ERRORS as error:
+        async with open_session(broker) as session:
+            await session.declare(build_topology(durations))
+    except BrokerUnavailable as error:
         raise BrokerUnavailable(f"cannot reach RabbitMQ at {mask_url(broker)}: {error}") from error
 
 

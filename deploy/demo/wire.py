@@ -1,19 +1,18 @@
 """The demo's own connection to RabbitMQ: it publishes and consumes as gateways outside the cluster do.
 
-Owns the connection and its channels. A body is all that it publishes, as INTERFACE 2 asks of a publisher.
+Owns the connection. A body is all that it publishes, as INTERFACE 2 asks of a publisher.
 """
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Iterable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from typing import Any, Protocol, Self
 
-import aio_pika
 import orjson
-from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractExchange, AbstractQueue
 
-from shared.amqp.pika_link import BROKER_ERRORS
+from shared.amqp.client import open_session
+from shared.amqp.session import Arrived, Session
 from shared.errors import BrokerUnavailable
 from shared.masking import mask_url
 
@@ -33,56 +32,44 @@ class Publishing(Protocol):
 class Wire:
     """Made by `connected`. `published` counts by exchange."""
 
-    def __init__(
-        self, connection: AbstractConnection, channel: AbstractChannel, published: Counter[str]
-    ) -> None:
-        self._connection = connection
-        self._channel = channel
+    def __init__(self, session: Session, published: Counter[str]) -> None:
+        self._session = session
         self._published = published
-        self._exchanges: dict[str, AbstractExchange] = {}
         self._window = asyncio.Semaphore(_WINDOW)
 
     @classmethod
     @asynccontextmanager
     async def connected(cls, url: str, published: Counter[str]) -> AsyncIterator[Self]:
         """A connection for the length of the block. Raises BrokerUnavailable."""
-        try:
-            connection = await aio_pika.connect(url, client_properties={"connection_name": "wabus demo"})
-        except BROKER_ERRORS as error:
-            raise BrokerUnavailable(f"cannot reach RabbitMQ at {mask_url(url)}: {error}") from error
-        async with connection:
-            yield cls(connection, await connection.channel(), published)
+        async with AsyncExitStack() as stack:
+            try:
+                session = await stack.enter_async_context(open_session(url, "wabus demo"))
+            except BrokerUnavailable as error:
+                raise BrokerUnavailable(f"cannot reach RabbitMQ at {mask_url(url)}: {error}") from error
+            yield cls(session, published)
 
     async def publish(self, exchange: str, routing_key: str, payload: Mapping[str, Any] | bytes) -> bytes:
         """Publish and wait for the confirm; returns the body."""
         body = payload if isinstance(payload, bytes) else orjson.dumps(payload)
-        if exchange not in self._exchanges:
-            self._exchanges[exchange] = await self._channel.get_exchange(exchange, ensure=False)
         async with self._window:
-            await self._exchanges[exchange].publish(aio_pika.Message(body), routing_key)
+            await self._session.publish(exchange, routing_key, body, bare=True)
         self._published[exchange] += 1
         return body
 
-    async def queue(self, name: str) -> AbstractQueue:
-        """A queue that is there, on a channel of its own."""
-        channel = await self._connection.channel()
-        await channel.set_qos(_PREFETCH)
-        return await channel.get_queue(name, ensure=False)
+    @asynccontextmanager
+    async def consumed(self, queue: str) -> AsyncIterator[AsyncGenerator[Arrived, None]]:
+        """What comes by a queue that is there."""
+        async with aclosing(self._session.deliveries(queue, _PREFETCH)) as messages:
+            yield messages
 
-    async def listen(self, exchange: str, keys: Iterable[str]) -> AbstractQueue:
-        """A queue of our own for these keys, gone with the connection."""
-        channel = await self._connection.channel()
-        await channel.set_qos(_PREFETCH)
-        queue = await channel.declare_queue(exclusive=True)
-        for key in keys:
-            await queue.bind(exchange, key)
-        return queue
+    @asynccontextmanager
+    async def heard(self, exchange: str, keys: Iterable[str]) -> AsyncIterator[AsyncGenerator[Arrived, None]]:
+        """What is published with these keys from now on."""
+        queue = await self._session.listen(exchange, keys)
+        async with aclosing(self._session.deliveries(queue, _PREFETCH, no_ack=True)) as messages:
+            yield messages
 
     async def depths(self, queues: Iterable[str]) -> dict[str, int]:
         """Messages ready in each of these queues."""
-        found = {}
-        async with await self._connection.channel() as channel:
-            for name in queues:
-                declared = await channel.declare_queue(name, passive=True)
-                found[name] = declared.declaration_result.message_count or 0
-        return found
+        states = {name: await self._session.queue_state(name) for name in queues}
+        return {name: state.messages for name, state in states.items() if state is not None}

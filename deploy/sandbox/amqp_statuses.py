@@ -5,17 +5,15 @@ Owns its connection and the payload. The exchange is declared by `wabus topology
 
 import asyncio
 import logging
-import uuid
 from collections.abc import Sequence
+from contextlib import AsyncExitStack
 
 import orjson
-from aio_pika.abc import AbstractConnection
-from aio_pika.exceptions import CONNECTION_EXCEPTIONS
-from aiormq.channel import Channel
-from pamqp.commands import Basic
 
 from deploy.sandbox.status_plan import StatusEvent, describe_conversation, describe_pricing, error_title
-from shared.amqp.opening import open_connection
+from shared.amqp.client import open_session
+from shared.amqp.session import Session
+from shared.errors import BrokerUnavailable
 
 EXCHANGE = "wa.status"
 ROUTING_KEY = "whatsapp"
@@ -54,65 +52,51 @@ class AmqpStatuses:
 
     def __init__(self, url: str) -> None:
         self._url = url
-        self._connection: AbstractConnection | None = None
-        self._channel: Channel | None = None
+        self._session: Session | None = None
+        self._cleanup = AsyncExitStack()
         self._connecting = asyncio.Lock()
         self._warned = False
 
     async def deliver(self, events: Sequence[StatusEvent]) -> Sequence[StatusEvent]:
         try:
-            channel = await self._open_channel()
-        except CONNECTION_EXCEPTIONS as error:
-            self._warn_once(type(error).__name__)
+            session = await self._open_session()
+        except (BrokerUnavailable, TimeoutError) as error:
+            self._warn_once(error)
             await self.close()
             return events
         self._warned = False
-        confirmed = await asyncio.gather(*(self._publish(channel, event) for event in events))
+        confirmed = await asyncio.gather(*(_publish(session, event) for event in events))
         if not all(confirmed):
             await self.close()
         return [event for event, arrived in zip(events, confirmed, strict=True) if not arrived]
 
     async def close(self) -> None:
-        connection, self._connection, self._channel = self._connection, None, None
-        if connection is None:
-            return
-        try:
-            async with asyncio.timeout(TIMEOUT_S):
-                await connection.close()
-        except CONNECTION_EXCEPTIONS:
-            _log.debug("the connection was already gone")
+        cleanup, self._cleanup, self._session = self._cleanup, AsyncExitStack(), None
+        await cleanup.aclose()
 
-    def _warn_once(self, reason: str) -> None:
+    def _warn_once(self, error: BrokerUnavailable | TimeoutError) -> None:
         if not self._warned:
             self._warned = True
-            _log.warning("statuses wait: RabbitMQ or its exchange %s is away (%s)", EXCHANGE, reason)
-
-    async def _open_channel(self) -> Channel:
-        async with self._connecting:
-            if self._channel is None:
-                async with asyncio.timeout(TIMEOUT_S):
-                    self._connection = await open_connection(self._url, CONNECTION_NAME)
-                    channel = await self._connection.channel()
-                    await channel.get_exchange(EXCHANGE, ensure=True)
-                    underlay = await channel.get_underlay_channel()
-                    assert isinstance(underlay, Channel)
-                    self._channel = underlay
-            return self._channel
-
-    async def _publish(self, channel: Channel, event: StatusEvent) -> bool:
-        properties = Basic.Properties(
-            content_type="application/json", delivery_mode=2, message_id=str(uuid.uuid4())
-        )
-        try:
-            # below aio-pika, which costs half as much again for a status
-            await channel.basic_publish(
-                encode_update(event),
-                exchange=EXCHANGE,
-                routing_key=ROUTING_KEY,
-                properties=properties,
-                timeout=TIMEOUT_S,
-                wait=False,
+            _log.warning(
+                "statuses wait: RabbitMQ or its exchange %s is away (%s)",
+                EXCHANGE,
+                str(error) or type(error).__name__,
             )
-        except CONNECTION_EXCEPTIONS:
-            return False
-        return True
+
+    async def _open_session(self) -> Session:
+        async with self._connecting:
+            if self._session is None:
+                async with asyncio.timeout(TIMEOUT_S), AsyncExitStack() as stack:
+                    session = await stack.enter_async_context(open_session(self._url, CONNECTION_NAME))
+                    if not await session.has_exchange(EXCHANGE):
+                        raise BrokerUnavailable("it is not declared")
+                    self._session, self._cleanup = session, stack.pop_all()
+            return self._session
+
+
+async def _publish(session: Session, event: StatusEvent) -> bool:
+    try:
+        await session.publish(EXCHANGE, ROUTING_KEY, encode_update(event), timeout_s=TIMEOUT_S)
+    except BrokerUnavailable:
+        return False
+    return True

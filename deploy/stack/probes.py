@@ -12,11 +12,11 @@ from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 import redis.asyncio
-from aio_pika.exceptions import AMQPError
 
 from deploy.stack.records import Kind, ServerRecord
-from shared.amqp.opening import open_connection
+from shared.amqp.client import open_session
 from shared.coordination.reaching import Pool
+from shared.errors import BrokerUnavailable
 from shared.postgres.connecting import Connector
 from shared.server_urls import read_server_url
 
@@ -34,12 +34,13 @@ def failure(server: ServerRecord) -> str | None:
         OSError,
         ValueError,
         TimeoutError,
-        AMQPError,
+        BrokerUnavailable,
         asyncpg.PostgresError,
         asyncpg.InterfaceError,
         redis.RedisError,
     ) as error:
-        return f"{type(error).__name__}: {str(error) or 'no answer'}".splitlines()[0]
+        said = error.__cause__ if isinstance(error, BrokerUnavailable) else error
+        return f"{type(said).__name__}: {str(said) or 'no answer'}".splitlines()[0]
     return None
 
 
@@ -53,8 +54,8 @@ def _open_port(url: str) -> None:
 async def _ask(kind: Kind, url: str) -> None:
     match kind:
         case Kind.RABBITMQ:
-            connection = await open_connection(url)
-            await connection.close()
+            async with open_session(url):
+                pass
         case Kind.POSTGRES:
             session = await Connector(url, {}).open(_TIMEOUT_S)
             try:

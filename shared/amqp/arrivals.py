@@ -51,7 +51,7 @@ class Arrivals:
         self._full.set()
 
     async def next_batch(self, size: int, linger_s: float) -> list[Delivery]:
-        """See `shared.amqp.delivery.Inlet`."""
+        """See `shared.amqp.broker.Inlet`."""
         self._size = size
         if not self._items and not self._closed:
             self._any.clear()
@@ -70,7 +70,7 @@ class Arrivals:
         return self._take(size)
 
     async def full_batch(self, size: int, enough: asyncio.Event) -> list[Delivery]:
-        """See `shared.amqp.delivery.Inlet`."""
+        """See `shared.amqp.broker.Inlet`."""
         self._size = size
         if len(self._items) < size and not self._closed and not enough.is_set():
             self._full.clear()

@@ -1,7 +1,7 @@
 """The exchanges, queues and bindings of wabus, as values.
 
-Owns names and arguments, valid on RabbitMQ 3.10 to 4.x, and refuses illegal combinations when built;
-`shared.amqp.declare` carries them to a server. Length limits are not here: operators set them by policy.
+Owns names and arguments, valid on RabbitMQ 3.10 to 4.x, and refuses illegal combinations when built; a broker
+carries them to a server. Length limits are not here: operators set them by policy.
 """
 
 from dataclasses import dataclass, field

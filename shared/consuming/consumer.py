@@ -13,9 +13,10 @@ from functools import partial
 from math import inf
 from random import Random
 
-from shared.amqp.delivery import Delivery, Inlet
+from shared.amqp.broker import Inlet
+from shared.amqp.delivery import Delivery
+from shared.amqp.disposition import Dead, Disposition, Retry, sort_out
 from shared.consuming.arrangement import Arrangement, OrderKey, arrange
-from shared.consuming.disposition import Dead, Disposition, Retry, sort_out
 from shared.consuming.gate import StoreGate
 from shared.consuming.handling import ConsumerOptions, Handler, observe_wait
 from shared.consuming.hands import Hands
@@ -332,8 +333,7 @@ class Consumer:
             self.standing.put_back(deliveries)
 
     async def _settle_all(self, pending: dict[int, Delivery], verdict: Disposition) -> None:
-        group = [(delivery, verdict) for delivery in pending.values()]
-        late = await self._settlement.settle(self._inlet, group)
+        late = await self._settlement.settle(self._inlet, [(item, verdict) for item in pending.values()])
         pending.clear()
         self._late.see_through(late, self._tasks)
 

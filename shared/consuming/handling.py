@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from shared.amqp.delivery import Delivery
-from shared.consuming.disposition import Told
+from shared.amqp.disposition import Told
 from shared.observability.metrics import Metrics
 
 

@@ -8,7 +8,8 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from prometheus_client import Gauge
 
-from shared.amqp.delivery import Delivery, Inlet
+from shared.amqp.broker import Inlet
+from shared.amqp.delivery import Delivery
 from shared.consuming.gate import StoreGate
 from shared.consuming.settlement import Settled, Settlement
 from shared.errors import BrokerError, StoreUnavailable

@@ -13,21 +13,12 @@ from functools import partial
 from typing import TypeVar
 from uuid import UUID
 
-from shared.amqp.delivery import (
-    ATTEMPTS,
-    ERROR,
-    MESSAGE_ID,
-    REASON,
-    SOURCE_QUEUE,
-    Delivery,
-    Inlet,
-    Publication,
-    Publisher,
-)
+from shared.amqp.broker import Inlet, Publisher
+from shared.amqp.delivery import ATTEMPTS, ERROR, MESSAGE_ID, REASON, SOURCE_QUEUE, Delivery, Publication
+from shared.amqp.disposition import Ack, Dead, Defer, Disposition, Retry
+from shared.amqp.headers import carried_headers, correlation_of, idempotency_key_of
 from shared.amqp.payload_names import payload_name
 from shared.amqp.topology import DLX, RETRY, tier_queue
-from shared.consuming.disposition import Ack, Dead, Defer, Disposition, Retry
-from shared.consuming.headers import carried_headers, correlation_of, idempotency_key_of
 from shared.consuming.patience import Patience
 from shared.durations import Durations
 from shared.errors import BrokerError, StoreConflict, StoreDataError, StoreUnavailable, WabusError

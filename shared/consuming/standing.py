@@ -8,7 +8,8 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from shared.amqp.delivery import Delivery, Inlet
+from shared.amqp.broker import Inlet
+from shared.amqp.delivery import Delivery
 from shared.consuming.brake import Brake
 from shared.durations import Durations
 from shared.observability.health import WorkerState

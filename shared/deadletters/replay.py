@@ -13,6 +13,7 @@ from uuid import UUID
 
 import asyncpg
 
+from shared.amqp.broker import Publisher
 from shared.amqp.delivery import (
     ATTEMPT,
     ATTEMPTS,
@@ -27,11 +28,10 @@ from shared.amqp.delivery import (
     ROUTING_KEY,
     SOURCE_QUEUE,
     Publication,
-    Publisher,
 )
+from shared.amqp.headers import bounded_key, plain
 from shared.amqp.payload_names import payload_name
 from shared.amqp.topology import DLQ_HANDLER, is_bound
-from shared.consuming.headers import bounded_key, plain
 from shared.deadletters.store import QUERIES
 from shared.durations import Durations
 from shared.errors import PublishRefused, Unpublishable, WabusError

@@ -16,9 +16,9 @@ from uuid import UUID
 import orjson
 
 from shared.amqp.delivery import ATTEMPT, DEFERRED_ID, EXCHANGE, ROUTING_KEY, Delivery, Publication
+from shared.amqp.disposition import Defer
+from shared.amqp.headers import carried_headers, correlation_of, idempotency_key_of
 from shared.amqp.payload_names import payload_name
-from shared.consuming.disposition import Defer
-from shared.consuming.headers import carried_headers, correlation_of, idempotency_key_of
 from shared.durations import Durations
 from shared.errors import StoreDataError
 from shared.ids import read_uuid

@@ -10,7 +10,8 @@ from datetime import timedelta
 from typing import Final
 from uuid import UUID
 
-from shared.amqp.delivery import Publication, Publisher
+from shared.amqp.broker import Publisher
+from shared.amqp.delivery import Publication
 from shared.amqp.payload_names import payload_name
 from shared.amqp.topology import EVENTS
 from shared.durations import Durations

@@ -7,7 +7,8 @@ from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Self, TypeAlias
 
-from shared.amqp.pika import PikaBroker
+from shared.amqp.broker import Broker
+from shared.amqp.client import build_broker
 from shared.amqp.publisher_health import Destination
 from shared.amqp.topology import build_topology
 from shared.consuming.arrangement import OrderKey
@@ -64,7 +65,7 @@ class Kit:
     metrics: Metrics
     state: WorkerState
     database: Database
-    broker: PikaBroker
+    broker: Broker
     redis: RedisClient
     locks: LockManager
     cache: MappingCache
@@ -87,7 +88,7 @@ class Kit:
             metrics=metrics,
             state=WorkerState(worker, metrics),
             database=Database(settings.url_source("DATABASE_URL"), lock_wait_s=durations.lock_wait_s),
-            broker=PikaBroker(
+            broker=build_broker(
                 settings.url_source("RABBITMQ_URL"),
                 f"wabus {worker}",
                 build_topology(durations, enriched_queue=settings.enriched_queue),

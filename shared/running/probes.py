@@ -3,7 +3,7 @@
 import time
 from collections.abc import Sequence
 
-from shared.amqp.pika import PikaBroker
+from shared.amqp.broker import Broker
 from shared.coordination.checking import check_redis
 from shared.coordination.client import RedisClient
 from shared.observability.health import Check
@@ -47,7 +47,7 @@ class BrokerProbe:
     name = "rabbitmq"
     essential = True
 
-    def __init__(self, broker: PikaBroker, queues: Sequence[str]) -> None:
+    def __init__(self, broker: Broker, queues: Sequence[str]) -> None:
         self._broker = broker
         self._queues = queues
 

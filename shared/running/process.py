@@ -24,11 +24,11 @@ from shared.observability.logs import Operation, configure_logging, fields, get_
 from shared.observability.server import HealthServer
 from shared.postgres.database import Database
 from shared.postgres.rights import check_usable
-from shared.running.ending import end_tasks
 from shared.running.kit import Kit, Worker, WorkerSpec
 from shared.running.probes import BrokerProbe, CircuitsProbe, DatabaseProbe, RedisProbe
 from shared.running.timekeeping import Timekeeping
 from shared.settings import METRICS_PORTS, Settings
+from shared.tasks import end_tasks
 
 logger = get_logger(__name__)
 DRAINING = "draining"

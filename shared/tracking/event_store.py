@@ -12,7 +12,7 @@ from uuid import UUID
 import asyncpg
 import orjson
 
-from shared.consuming.headers import carried_headers
+from shared.amqp.headers import carried_headers
 from shared.postgres.database import Connection, Database
 from shared.postgres.deadletters import clean_headers
 from shared.postgres.queries import Queries

@@ -21,9 +21,9 @@ import asyncpg
 import orjson
 from aio_pika.abc import AbstractChannel
 
+from shared.amqp.broker import Publisher
+from shared.amqp.client import lend_publisher
 from shared.amqp.delivery import Publication
-from shared.amqp.pika_link import Link
-from shared.amqp.pika_publisher import PikaPublisher
 from shared.durations import DURATIONS
 from shared.payloads import OutboundMessage
 from tests.bench.ground import Ground, ground, publish, worker
@@ -78,7 +78,7 @@ class Scene:
     channel: AbstractChannel
     conn: "asyncpg.Connection[asyncpg.Record]"
     caller: SandboxCaller
-    publisher: PikaPublisher
+    publisher: Publisher
     database_url: str
     scale: float
 
@@ -228,10 +228,8 @@ async def measure(
         os.environ |= {"WHATSAPP_API_URL": url, "WHATSAPP_ACCESS_TOKEN": TOKEN}
         await stack.enter_async_context(worker(place, "outbound-sender"))
         await stack.enter_async_context(worker(place, "scheduler"))
-        link = Link(place.rabbitmq_url, "bench", DURATIONS)
-        connected = asyncio.create_task(link.run())
-        stack.callback(connected.cancel)
-        scene = Scene(channel, conn, caller, PikaPublisher(link, DURATIONS), place.database_url, scale)
+        publisher = await stack.enter_async_context(lend_publisher(place.rabbitmq_url, "bench", DURATIONS))
+        scene = Scene(channel, conn, caller, publisher, place.database_url, scale)
         print(
             f"{'trouble':14} {'replies':>8} {'p50':>9} {'p95':>9} {'longest':>9} {'first 10 s':>10}"
             "  writes for each of A"

@@ -14,7 +14,7 @@ import aio_pika
 from aio_pika.abc import AbstractChannel
 
 from schema.migrator import migrate
-from shared.amqp.declare import declare_topology
+from shared.amqp.client import open_session
 from shared.amqp.topology import build_topology
 from tests.support.cluster import new_virtual_host
 from tests.support.databases import new_database
@@ -59,8 +59,8 @@ def ground() -> Iterator[Ground]:
 
 async def _prepare(amqp_url: str, database_url: str) -> None:
     await migrate(database_url)
-    async with await aio_pika.connect(amqp_url) as connection:
-        await declare_topology(connection, build_topology())
+    async with open_session(amqp_url) as session:
+        await session.declare(build_topology())
 
 
 #: Publications whose confirms are out together.

@@ -9,8 +9,8 @@ import asyncio
 import time
 from collections.abc import Sequence
 
+from shared.amqp.client import build_broker
 from shared.amqp.delivery import Delivery, Publication
-from shared.amqp.pika import PikaBroker
 from shared.amqp.topology import ENRICHED, EVENTS, INBOUND_RESOLVER, build_topology
 from shared.durations import DURATIONS
 from tests.bench.ground import Ground, ground
@@ -23,7 +23,7 @@ async def measure(place: Ground, messages: int) -> float:
     """Messages relayed a second, by one process."""
     async with place.channel() as channel:
         await fill(channel, messages, customers=5_000)
-    broker = PikaBroker(place.rabbitmq_url, "relay", build_topology(), DURATIONS)
+    broker = build_broker(place.rabbitmq_url, "relay", build_topology(), DURATIONS)
     async with asyncio.TaskGroup() as group:
         await broker.run(group)
         inlet = await broker.inlet(INBOUND_RESOLVER, 2 * _BATCH)

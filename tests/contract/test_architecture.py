@@ -67,6 +67,28 @@ def test_the_innermost_parts_import_nothing_of_ours(place: str, may_know: str | 
         assert foreign == [], path
 
 
+#: Client libraries of RabbitMQ, and who may know one: whoever opens a connection, and the implementations.
+AMQP_CLIENTS = {"aio_pika", "aiormq", "pamqp"}
+KNOWS_A_CLIENT = ("shared/amqp/opening.py", "shared/amqp/pika/")
+#: Who may name an implementation of the seam: itself, and the one that hands it out.
+NAMES_AN_IMPLEMENTATION = ("shared/amqp/client.py", "shared/amqp/pika/")
+
+
+@pytest.mark.parametrize("path", files(*SHIPPED), ids=name_of)
+def test_only_an_implementation_of_the_seam_knows_an_amqp_client(path: Path) -> None:
+    if not name_of(path).startswith(KNOWS_A_CLIENT):
+        assert [name for name in imports(path) if name.partition(".")[0] in AMQP_CLIENTS] == []
+    if not name_of(path).startswith(NAMES_AN_IMPLEMENTATION):
+        assert [name for name in imports(path) if name.startswith("shared.amqp.pika")] == []
+
+
+@pytest.mark.parametrize("path", files("shared/amqp"), ids=name_of)
+def test_the_seam_knows_nothing_of_what_runs_on_it(path: Path) -> None:
+    below = ("addresses", "amqp", "durations", "errors", "ids", "masking", "observability.tracing")
+    known = tuple(f"shared.{name}." for name in (*below, "reasons", "server_urls", "tasks"))
+    assert [name for name in ours(path) if not f"{name}.".startswith(known)] == []
+
+
 @pytest.mark.parametrize("path", files(*SHIPPED), ids=name_of)
 def test_a_shipped_file_says_what_it_is_and_stays_readable(path: Path) -> None:
     text = path.read_text(encoding="utf-8")

@@ -19,7 +19,7 @@ from deploy.demo.gateway import AgentGateway
 from deploy.demo.invariants.evidence import Outage
 from deploy.demo.player import Player
 from deploy.demo.record import Record
-from shared.amqp.pika_link import BROKER_ERRORS
+from shared.amqp.pika.link import BROKER_ERRORS
 from shared.amqp.topology import ENRICHED
 from tests.faults.wire import SteadyWire
 

@@ -25,7 +25,7 @@ from deploy.sandbox.server import Sandbox
 from deploy.sandbox.settings import SandboxSettings
 from deploy.stack.ports import choose
 from schema.migrator import latest_version
-from shared.amqp.declare import declare_topology
+from shared.amqp.client import open_session
 from shared.amqp.topology import ENRICHED, build_topology
 from shared.running.process import WorkerProcess
 from shared.settings import Settings
@@ -319,8 +319,9 @@ async def _fail_if_it_ends(task: "asyncio.Task[int]") -> None:
 
 async def prepare(rabbitmq_url: str) -> None:
     """Every queue, empty."""
+    async with open_session(rabbitmq_url) as session:
+        await session.declare(build_topology(DURATIONS))
     async with await aio_pika.connect(rabbitmq_url) as connection:
-        await declare_topology(connection, build_topology(DURATIONS))
         channel = await connection.channel()
         for queue in build_topology(DURATIONS).queues:
             await (await channel.get_queue(queue.name, ensure=False)).purge()

@@ -17,8 +17,8 @@ from deploy import stack
 from deploy.demo.processes import Fleet
 from deploy.stack import Kind, Source
 from schema.migrator import migrate
-from shared.amqp.delivery import QueueState
-from shared.amqp.pika import PikaBroker
+from shared.amqp.broker import QueueState
+from shared.amqp.client import build_broker
 from shared.amqp.topology import (
     DLQ_HANDLER,
     ENRICHED,
@@ -30,7 +30,7 @@ from shared.amqp.topology import (
 )
 from shared.durations import DURATIONS
 from shared.errors import StackError
-from shared.running.ending import end_tasks
+from shared.tasks import end_tasks
 from tests.faults.fault import Fault
 from tests.faults.injections import cloud_api, network, numbers, postgres, rabbitmq, redis
 from tests.faults.injections.locked_row import LockedRow
@@ -97,7 +97,7 @@ async def test_a_queue_that_does_not_answer_rabbitmq_is_not_taken_for_an_empty_o
         channel = await connection.channel()
         queue = await channel.declare_queue(name, durable=True, arguments={"x-queue-type": "quorum"})
         await channel.default_exchange.publish(aio_pika.Message(b"{}"), routing_key=name)
-        broker = PikaBroker(url, "test", Topology(()), DURATIONS)
+        broker = build_broker(url, "test", Topology(()), DURATIONS)
         async with asyncio.TaskGroup() as tasks:
             await broker.run(tasks)
             assert await broker.queue_state(name) == QueueState(1, 0)

@@ -19,10 +19,10 @@ from pydantic import BaseModel, ValidationError
 from deploy.sandbox.graph_errors import RequestRefused
 from deploy.sandbox.send_request import parse_body
 from deploy.sandbox.settings import SandboxSettings
+from shared.amqp.decoding import read_short_text, read_table, read_time
 from shared.amqp.delivery import Delivery
-from shared.amqp.pika_decoding import read_short_text, read_table, read_time
+from shared.amqp.headers import carried_headers, correlation_of, idempotency_key_of, plain
 from shared.campaigns.rendering import MissingVariable, names_used, render_template, render_text, texts_of
-from shared.consuming.headers import carried_headers, correlation_of, idempotency_key_of, plain
 from shared.errors import SettingsError, WabusError
 from shared.masking import escape_controls, mask_secrets
 from shared.media_url import InvalidMediaUrl, check_media_url

@@ -9,8 +9,8 @@ from functools import partial
 
 import orjson
 
-from shared.amqp.pika_link import Link
-from shared.amqp.pika_publisher import PikaPublisher
+from shared.amqp.client import build_broker
+from shared.amqp.topology import Topology
 from shared.campaigns import finish_campaigns
 from shared.postgres.database import Database
 from shared.postgres.outbox import Outbox
@@ -278,7 +278,7 @@ async def finish(cluster: Cluster) -> int:
 async def make_batch_without_broker(cluster: Cluster) -> None:
     """All of a batch but its publishing: as if its replica had died after the commit."""
     durations = replace(cluster.durations, publish_confirm_s=0.01)
-    publisher = PikaPublisher(Link(cluster.rabbitmq_url, "never connected", durations), durations)
+    publisher = build_broker(cluster.rabbitmq_url, "never run", Topology(()), durations).publisher
     database = Database(cluster.database_url)
     outbox = Outbox(database, publisher, durations)
     batches = Batches(database, outbox, durations, mps_of=lambda _: 80.0, default_number="1001")

@@ -17,7 +17,7 @@ import pytest
 from aio_pika.abc import AbstractIncomingMessage
 from redis.asyncio import Redis
 
-from shared.amqp.declare import declare_topology
+from shared.amqp.client import open_session
 from shared.amqp.topology import DLQ_HANDLER, ENRICHED, WORK_QUEUES, build_topology
 from shared.coordination.client import RedisClient
 from shared.observability.health import Health, WorkerState, judge
@@ -58,8 +58,8 @@ def virtual_host(servers: Servers) -> Iterator[str]:
 
 
 async def declare(url: str) -> None:
-    async with await aio_pika.connect(url) as connection:
-        await declare_topology(connection, build_topology())
+    async with open_session(url) as session:
+        await session.declare(build_topology())
 
 
 @pytest.fixture

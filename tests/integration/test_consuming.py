@@ -10,7 +10,7 @@ import asyncpg
 import pytest
 from aio_pika.abc import AbstractIncomingMessage
 
-from shared.amqp.declare import declare_topology
+from shared.amqp.client import open_session
 from shared.amqp.topology import DLX, build_topology
 from shared.errors import StoreUnavailable
 from shared.postgres.database import Database
@@ -170,7 +170,8 @@ async def test_a_consumer_that_the_broker_cancels_is_restored(
             channel = await connection.channel()
             await channel.queue_delete("inbound-resolver")
             await until(lambda: "Cannot consume inbound-resolver" in caplog.text)
-            await declare_topology(connection, build_topology(cluster.durations))
+            async with open_session(cluster.rabbitmq_url) as session:
+                await session.declare(build_topology(cluster.durations))
         await until(lambda: _consumers(cluster, 1))
         await send(cluster, message(1))
         await until(lambda: len(enriched(cluster)) == 1)

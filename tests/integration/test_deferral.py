@@ -3,8 +3,8 @@
 from uuid import UUID, uuid4
 
 from shared.amqp.delivery import Delivery
+from shared.amqp.disposition import Defer
 from shared.amqp.topology import OUTBOUND_REPLY
-from shared.consuming.disposition import Defer
 from shared.durations import DURATIONS
 from shared.postgres.database import Database
 from shared.postgres.deferral import DeferralStore, DueMessage, Window

@@ -9,8 +9,8 @@ from uuid import UUID
 
 import pytest
 
+from shared.amqp.disposition import Defer
 from shared.amqp.topology import OUTBOUND_BULK, OUTBOUND_REPLY
-from shared.consuming.disposition import Defer
 from shared.durations import DURATIONS
 from shared.errors import StoreDataError
 from shared.postgres.database import Database

@@ -11,8 +11,8 @@ from uuid import uuid4
 import pytest
 
 from shared.amqp.delivery import Delivery
-from shared.running.ending import end_tasks
 from shared.running.kit import Kit
+from shared.tasks import end_tasks
 from tests.support.cluster import Cluster
 from tests.support.dead_letters import count_letters, kill, letters, publish_dead, publish_raw
 from tests.support.leftovers import has_in_hand

@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
@@ -12,14 +13,13 @@ from uuid import UUID, uuid4
 import orjson
 import pytest
 
+from shared.amqp.broker import Publisher
+from shared.amqp.client import lend_publisher
 from shared.amqp.delivery import REPLAY_OF, Publication
-from shared.amqp.pika_link import Link
-from shared.amqp.pika_publisher import PikaPublisher
 from shared.deadletters.replay import Replayer, ReplayReport
 from shared.deadletters.store import DeadLetterStore
 from shared.errors import WabusError
 from shared.postgres.database import Database
-from shared.running.ending import end_tasks
 from tests.support.cluster import Cluster
 from tests.support.dead_letters import count_letters, insert_letter, letters, publish_dead
 from tests.support.paces import FAST
@@ -34,23 +34,27 @@ DURATIONS: Final = replace(FAST, replay_claim_s=60.0)
 class Operator:
     """Someone who replays, with connections of their own."""
 
-    def __init__(self, cluster: Cluster) -> None:
+    def __init__(self, cluster: Cluster, publisher: Publisher) -> None:
         self.database = Database(cluster.database_url)
-        self.link = Link(cluster.rabbitmq_url, "test operator", DURATIONS)
-        self.publisher = PikaPublisher(self.link, DURATIONS)
-        self.replayer = Replayer(self.database, self.publisher, DURATIONS)
+        self.publisher = publisher
+        self.replayer = Replayer(self.database, publisher, DURATIONS)
 
     async def replay(self, *ids: UUID, by: str = "ana", accept_duplicate: bool = False) -> ReplayReport:
         return await self.replayer.replay(ids, by=by, why="fixed", accept_duplicate=accept_duplicate)
 
 
+@asynccontextmanager
+async def at_work(cluster: Cluster) -> AsyncIterator[Operator]:
+    async with lend_publisher(cluster.rabbitmq_url, "test operator", DURATIONS) as publisher:
+        operator = Operator(cluster, publisher)
+        yield operator
+        await operator.database.close()
+
+
 @pytest.fixture
 async def operator(cluster: Cluster) -> AsyncIterator[Operator]:
-    operator = Operator(cluster)
-    connecting = asyncio.create_task(operator.link.run())
-    yield operator
-    await end_tasks((connecting,))
-    await operator.database.close()
+    async with at_work(cluster) as operator:
+        yield operator
 
 
 async def test_a_replay_is_the_original_message_again(cluster: Cluster, operator: Operator) -> None:
@@ -103,15 +107,12 @@ async def test_an_unrouted_message_goes_back_to_its_exchange(cluster: Cluster, o
 
 
 async def test_two_operators_at_once_produce_one_message(cluster: Cluster, operator: Operator) -> None:
-    other = Operator(cluster)
-    connecting = asyncio.create_task(other.link.run())
     rows = [await insert_letter(cluster) for _ in range(20)]
     ids = [row["id"] for row in rows]
 
-    reports = await asyncio.gather(operator.replay(*ids), other.replay(*reversed(ids), by="ben"))
+    async with at_work(cluster) as other:
+        reports = await asyncio.gather(operator.replay(*ids), other.replay(*reversed(ids), by="ben"))
 
-    await end_tasks((connecting,))
-    await other.database.close()
     assert sorted(letter for report in reports for letter in report.replayed) == sorted(ids)
     assert sorted(letter for report in reports for letter in report.not_claimed) == sorted(ids)
     messages = await cluster.take("inbound-resolver")
@@ -142,7 +143,7 @@ async def test_an_ambiguous_send_is_replayed_only_where_a_duplicate_is_accepted(
 class DyingPublisher:
     """Publishes, and is then `kill -9`, before anything is marked."""
 
-    def __init__(self, inner: PikaPublisher) -> None:
+    def __init__(self, inner: Publisher) -> None:
         self._inner = inner
 
     async def publish(self, batch: Sequence[Publication]) -> list[WabusError | None]:

@@ -11,8 +11,8 @@ import aio_pika
 import orjson
 import pytest
 
-from shared.running.ending import end_tasks
 from shared.running.kit import Kit
+from shared.tasks import end_tasks
 from tests.support.cluster import Cluster
 from tests.support.paces import FAST
 from tests.support.rows import add_campaign, insert

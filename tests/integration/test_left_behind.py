@@ -10,7 +10,7 @@ import pytest
 from redis.asyncio import Redis
 
 from shared.amqp.delivery import Delivery
-from shared.consuming.disposition import Undone
+from shared.amqp.disposition import Undone
 from shared.coordination.locks import mapping_lock_key
 from shared.errors import StoreLocked
 from shared.running.kit import Kit

@@ -12,7 +12,7 @@ import asyncpg
 import pytest
 from aio_pika.abc import AbstractIncomingMessage
 
-from shared.amqp.delivery import QueueState
+from shared.amqp.broker import QueueState
 from shared.amqp.topology import OUTBOUND_BULK, OUTBOUND_UTILITY
 from shared.coordination.client import RedisClient
 from shared.coordination.rate import RateLimiter

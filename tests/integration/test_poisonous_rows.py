@@ -9,7 +9,8 @@ import asyncpg
 import pytest
 
 from shared.postgres.outbox import Outbox
-from tests.support.cluster import FAST, Cluster
+from tests.support.cluster import Cluster
+from tests.support.paces import FAST
 from tests.support.rows import add_campaign, add_mapping, add_message, insert
 from tests.support.tracking import AbsentBroker, tracking
 from tests.support.waiting import until

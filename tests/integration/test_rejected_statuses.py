@@ -1,6 +1,5 @@
 """A status that can never apply to its message is one dead letter, whichever way it dies, however often."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from functools import partial
 from typing import Any
@@ -8,11 +7,9 @@ from typing import Any
 import orjson
 import pytest
 
-from shared.amqp.pika_link import Link
-from shared.amqp.pika_publisher import PikaPublisher
+from shared.amqp.client import lend_publisher
 from shared.deadletters.replay import Replayer
 from shared.postgres.database import Database
-from shared.running.ending import end_tasks
 from tests.support.cluster import Cluster
 from tests.support.dead_letters import count_letters, letters, publish_dead
 from tests.support.rows import add_mapping, add_message, insert
@@ -30,10 +27,8 @@ IMPOSSIBLE = {"status": "delivered", "timestamp": at(1).isoformat(), "wamid": "w
 async def replayer(cluster: Cluster) -> AsyncIterator[Replayer]:
 
     database = Database(cluster.database_url)
-    link = Link(cluster.rabbitmq_url, "test operator", cluster.durations)
-    connecting = asyncio.create_task(link.run())
-    yield Replayer(database, PikaPublisher(link, cluster.durations), cluster.durations)
-    await end_tasks((connecting,))
+    async with lend_publisher(cluster.rabbitmq_url, "test operator", cluster.durations) as publisher:
+        yield Replayer(database, publisher, cluster.durations)
     await database.close()
 
 

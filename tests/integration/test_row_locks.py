@@ -14,7 +14,7 @@ from redis.asyncio import Redis
 
 from schema.migrator import latest_version
 from shared.amqp.delivery import Delivery
-from shared.consuming.disposition import Ack, Told, Undone
+from shared.amqp.disposition import Ack, Told, Undone
 from shared.consuming.handling import Handler
 from shared.coordination.locks import mapping_lock_key
 from shared.errors import StoreLocked

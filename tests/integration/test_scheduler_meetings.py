@@ -21,7 +21,7 @@ from shared.observability.health import WorkerState
 from shared.observability.metrics import Metrics
 from shared.postgres.database import Database
 from shared.postgres.lease import SCHEDULER, Lease
-from shared.running.ending import end_tasks
+from shared.tasks import end_tasks
 from tests.support.cluster import Cluster
 from tests.support.leftovers import count
 from tests.support.rows import add_campaign, add_mapping, add_message, insert

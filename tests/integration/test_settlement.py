@@ -9,15 +9,18 @@ from uuid import uuid4
 
 import pytest
 
-from shared.amqp.delivery import DEFERRED_ID, Delivery, Inlet
-from shared.consuming.disposition import Ack, Dead, Defer, Disposition, Retry
+from shared.amqp.broker import Broker, Inlet
+from shared.amqp.client import build_broker
+from shared.amqp.delivery import DEFERRED_ID, Delivery
+from shared.amqp.disposition import Ack, Dead, Defer, Disposition, Retry
+from shared.amqp.topology import build_topology
 from shared.consuming.settlement import Settlement
 from shared.errors import StoreUnavailable
 from shared.observability.metrics import Metrics
 from shared.postgres.database import Database
 from shared.postgres.deferral import DeferralStore
 from shared.reasons import DeadReason
-from tests.integration.test_publishing import broker
+from tests.support.brokers import running
 from tests.support.cluster import Cluster
 from tests.support.proxy import Proxy, proxied
 from tests.support.waiting import until
@@ -53,7 +56,7 @@ async def worker(cluster: Cluster, **headers: str) -> AsyncIterator[Worker]:
         postgresql = await stack.enter_async_context(proxied(cluster.database_url))
         consuming = await stack.enter_async_context(broker(cluster, cluster.rabbitmq_url))
         publishing = await stack.enter_async_context(
-            broker(cluster, rabbitmq.url(cluster.rabbitmq_url), confirm_s=0.2)
+            broker(cluster, rabbitmq.url(cluster.rabbitmq_url), publish_confirm_s=0.2)
         )
         database = Database(postgresql.url(cluster.database_url))
         stack.push_async_callback(database.close)
@@ -65,6 +68,13 @@ async def worker(cluster: Cluster, **headers: str) -> AsyncIterator[Worker]:
         deferrals = DeferralStore(database, cluster.durations)
         settlement = Settlement("test", publishing.publisher, deferrals, Metrics(), cluster.durations)
         yield Worker(settlement, inlet, taken[0], (rabbitmq, postgresql))
+
+
+@asynccontextmanager
+async def broker(cluster: Cluster, url: str, **durations: float) -> AsyncIterator[Broker]:
+    paces = replace(cluster.durations, **durations)  # type: ignore[arg-type]
+    async with running(build_broker(url, "test", build_topology(paces), paces)) as connected:
+        yield connected
 
 
 DISPOSITIONS: Final = [

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import pytest
 
-from shared.amqp.fitting import DROPPED_HEADERS
+from shared.amqp.properties import DROPPED_HEADERS
 from tests.support.cluster import Cluster
 from tests.support.dead_letters import count_letters, publish_raw
 from tests.support.own_rabbitmq import OwnRabbitMQ

@@ -11,8 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from shared.amqp.delivery import Delivery
+from shared.amqp.disposition import Ack, Dead
 from shared.amqp.topology import STATUS_UPDATER
-from shared.consuming.disposition import Ack, Dead
 from tests.support.cluster import Cluster
 from tests.support.rows import Connection, add_mapping, add_message
 from tests.support.tracking import FINAL, Tracking, add_outbound, at, row_of, tracking

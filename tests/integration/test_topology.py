@@ -10,20 +10,15 @@ import aio_pika
 import pytest
 from aio_pika.abc import AbstractChannel, AbstractConnection
 
-from shared.amqp.declare import check_topology, compare_topology, declare_topology, find_missing
-from shared.amqp.pika import PikaBroker
+from shared.amqp.pika.declare import check_topology, compare_topology, declare_topology
 from shared.amqp.topology import DLQ_HANDLER, ENRICHED, INBOUND, INBOUND_RESOLVER, Queue, build_topology
 from shared.errors import TopologyMissing
-from shared.running.ending import end_tasks
 from tests.support.cluster import (
     Cluster,
-    drop_virtual_host,
     limited_user,
-    make_virtual_host,
     new_virtual_host,
 )
 from tests.support.dead_letters import publish_raw
-from tests.support.paces import FAST
 from tests.support.program import run_wabus
 from tests.support.servers import Servers
 from tests.support.waiting import until
@@ -48,25 +43,6 @@ async def test_a_queue_without_a_limit_keeps_what_is_delivered_again_and_again(
     await until(is_refused_often)
     await until(lambda: _is_there(cluster, queue))
     assert await cluster.depth("dlq-handler") == int(queue == DLQ_HANDLER)
-
-
-async def test_a_server_that_lost_its_topology_is_given_it_again(servers: Servers) -> None:
-    topology = build_topology(FAST)
-    with new_virtual_host(servers) as url:
-        async with await aio_pika.connect(url) as connection:
-            await declare_topology(connection, topology)
-        broker = PikaBroker(url, "test", topology, FAST)
-        async with asyncio.TaskGroup() as tasks:
-            await broker.run(tasks)
-            name = urlsplit(url).path.removeprefix("/")
-            drop_virtual_host(servers, name)
-            await until(lambda: not broker.is_up)
-            make_virtual_host(servers, name)
-            await until(lambda: broker.is_up)
-            async with await aio_pika.connect(url) as connection:
-                missing = await find_missing(connection, topology)
-            await end_tasks(broker.tasks)
-    assert missing == []
 
 
 @pytest.fixture(scope="module")

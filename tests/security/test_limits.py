@@ -4,20 +4,14 @@ import asyncio
 import tracemalloc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import aio_pika
 import aiohttp
 import pytest
 from aiohttp import web
 
-from shared.amqp.pika import PikaBroker
-from shared.amqp.pika_decoding import read_table
-from shared.amqp.pika_inlet import PikaInlet, weigh
-from shared.amqp.pika_link import Link
-from shared.amqp.topology import build_topology
+from shared.amqp.decoding import read_table
 from shared.durations import DURATIONS
 from shared.masking import mask_secrets
 from shared.media_url import InvalidMediaUrl, check_media_url
@@ -26,11 +20,7 @@ from shared.observability.metrics import Metrics
 from shared.observability.server import HealthServer
 from shared.payloads import InboundMessage, InvalidPayload, OutboundMessage, decode
 from shared.payloads.decoding import BODY_LIMIT_BYTES
-from shared.running.ending import end_tasks
 from shared.settings import Settings
-from tests.support.cluster import Cluster
-from tests.support.paces import FAST
-from tests.support.waiting import until
 from workers.cli.campaign_file import FileError, check_file
 from workers.outbound_sender.answer import Lost, Refused, read_answer
 from workers.outbound_sender.cloud_api import CloudApi
@@ -138,56 +128,6 @@ def test_a_table_that_claims_more_than_is_there_is_refused(kind: bytes, length: 
         read_table(len(inner).to_bytes(4) + inner)
     with pytest.raises(ValueError, match="cut off"):
         read_table(length + inner)
-
-
-@pytest.mark.parametrize("flood", ["bodies", "headers"])
-async def test_what_a_consumer_has_in_hand_is_bounded_by_its_bytes(cluster: Cluster, flood: str) -> None:
-    body = b"x" * 100_000 if flood == "bodies" else b"{}"
-    headers: dict[str, Any] = {} if flood == "bodies" else {f"header-{n:04}": None for n in range(2000)}
-    for _ in range(60):
-        await cluster.channel.default_exchange.publish(
-            aio_pika.Message(body, headers=headers), routing_key="status-updater"
-        )
-    link = Link(cluster.rabbitmq_url, "flooded", FAST)
-    inlet = PikaInlet("status-updater", 1000, link, FAST, MIB)
-    tasks = [asyncio.create_task(link.run()), asyncio.create_task(inlet.run())]
-    try:
-        seen = 0
-        while seen < 60:
-            batch = await inlet.next_batch(1000, 0.05)
-            assert sum(map(weigh, batch)) <= MIB
-            assert len(batch) <= 12
-            seen += len(batch)
-            await inlet.acknowledge(batch)
-        assert [task for task in tasks if task.done()] == []
-    finally:
-        for task in reversed(tasks):
-            task.cancel()
-        await asyncio.wait(tasks)
-    await until(lambda: is_empty(cluster, "status-updater"))
-
-
-async def test_the_queues_of_one_process_have_the_bytes_in_flight_between_them(cluster: Cluster) -> None:
-    durations = replace(FAST, inflight_bytes=3 * MIB)
-    queues = ("outbound-sender", "outbound-sender.utility", "outbound-sender.bulk")
-    for queue in queues:
-        for _ in range(30):
-            body = aio_pika.Message(b"x" * 150_000)
-            await cluster.channel.default_exchange.publish(body, routing_key=queue)
-    broker = PikaBroker(cluster.rabbitmq_url, "flooded", build_topology(durations), durations)
-    async with asyncio.TaskGroup() as group:
-        await broker.run(group)
-        inlets = [await broker.inlet(queue, 200, len(queues)) for queue in queues]
-        for inlet in inlets:
-            await until(lambda inlet=inlet: inlet._throttled)  # type: ignore[misc]
-        in_hand = [item for inlet in inlets for item in inlet.empty()]
-        assert 2 * MIB < sum(map(weigh, in_hand)) <= 3 * MIB
-        assert {item.queue for item in in_hand} == set(queues)
-        await end_tasks(broker.tasks)
-
-
-async def is_empty(cluster: Cluster, queue: str) -> bool:
-    return await cluster.depth(queue) == 0
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ from aio_pika.abc import AbstractChannel, AbstractIncomingMessage, AbstractQueue
 from redis.asyncio import Redis
 
 from schema.migrator import latest_version
-from shared.amqp.declare import declare_topology
+from shared.amqp.client import open_session
 from shared.amqp.topology import EVENTS, build_topology
 from shared.durations import Durations
 from shared.running.process import WorkerProcess
@@ -109,17 +109,8 @@ class Cluster:
         return [orjson.loads(item.body) for item in self.events if item.routing_key == event_type]
 
     async def depth(self, queue: str) -> int:
-        """Messages ready in a queue.
-
-        A quorum queue that does not answer RabbitMQ within 0.25 s is told as empty, without consumers:
-        asked again. Source: `rabbit_quorum_queue:stat` of RabbitMQ 3.10.
-        """
-        clock = asyncio.get_running_loop().time
-        while True:
-            asked_at = clock()
-            found = (await self.channel.declare_queue(queue, passive=True)).declaration_result
-            if found.message_count or found.consumer_count or clock() - asked_at < _STAT_S:
-                return found.message_count or 0
+        """Messages ready in a queue."""
+        return await read_depth(self.channel, queue)
 
     async def take(self, queue: str) -> list[AbstractIncomingMessage]:
         """Take everything that is ready in a queue."""
@@ -128,6 +119,20 @@ class Cluster:
         while (message := await source.get(fail=False, no_ack=True)) is not None:
             taken.append(message)
         return taken
+
+
+async def read_depth(channel: AbstractChannel, queue: str) -> int:
+    """Messages ready in a queue.
+
+    A quorum queue that does not answer RabbitMQ within 0.25 s is told as empty, without consumers: asked
+    again. Source: `rabbit_quorum_queue:stat` of RabbitMQ 3.10.
+    """
+    clock = asyncio.get_running_loop().time
+    while True:
+        asked_at = clock()
+        found = (await channel.declare_queue(queue, passive=True)).declaration_result
+        if found.message_count or found.consumer_count or clock() - asked_at < _STAT_S:
+            return found.message_count or 0
 
 
 @pytest.fixture(scope="session")
@@ -218,5 +223,5 @@ def _management_api(servers: Servers) -> str:
 
 
 async def _declare(url: str, durations: Durations) -> None:
-    async with await aio_pika.connect(url) as connection:
-        await declare_topology(connection, build_topology(durations))
+    async with open_session(url) as session:
+        await session.declare(build_topology(durations))

@@ -11,12 +11,11 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-import aio_pika
 import pytest
 
 from deploy import stack
 from deploy.stack import Kind, ServerRecord, Source, docker
-from shared.amqp.declare import declare_topology
+from shared.amqp.client import open_session
 from shared.amqp.topology import build_topology
 from tests.support.paces import FAST
 from tests.support.servers import Servers, SessionStack, stack_root
@@ -74,5 +73,5 @@ def _start(root: Path, servers: Servers) -> ServerRecord:
 
 
 async def _declare(url: str) -> None:
-    async with await aio_pika.connect(url) as connection:
-        await declare_topology(connection, build_topology(FAST))
+    async with open_session(url) as session:
+        await session.declare(build_topology(FAST))

@@ -1,7 +1,7 @@
 """A TCP proxy before a server, which cuts, refuses, swallows, slows, delays or leads elsewhere what comes."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from urllib.parse import urlsplit, urlunsplit
 
@@ -111,16 +111,24 @@ class Proxy:
         pair = (writer, upstream_writer)
         self._pairs.add(pair)
         both = (
-            asyncio.create_task(self._pump(reader, upstream_writer, self._flowing)),
-            asyncio.create_task(self._pump(upstream_reader, writer, self._flowing)),
+            asyncio.create_task(self._pump(reader, upstream_writer, self._flowing, lambda data: data)),
+            asyncio.create_task(self._pump(upstream_reader, writer, self._flowing, self._downstream(writer))),
         )
         self._tasks.update(both)
         await asyncio.wait(both)
         self._tasks.difference_update(both)
         self._pairs.discard(pair)
 
+    def _downstream(self, _client: asyncio.StreamWriter) -> Callable[[bytes], bytes]:
+        """What becomes of what the server says on one connection: here it passes as it is."""
+        return lambda data: data
+
     async def _pump(
-        self, source: asyncio.StreamReader, sink: asyncio.StreamWriter, flowing: asyncio.Event
+        self,
+        source: asyncio.StreamReader,
+        sink: asyncio.StreamWriter,
+        flowing: asyncio.Event,
+        change: Callable[[bytes], bytes],
     ) -> None:
         try:
             while data := await source.read(_CHUNK if self._bytes_per_s is None else 1024):
@@ -129,7 +137,7 @@ class Proxy:
                     await asyncio.sleep(self._latency_s)
                 if self._bytes_per_s is not None:
                     await asyncio.sleep(len(data) / self._bytes_per_s)
-                sink.write(data)
+                sink.write(change(data))
                 await sink.drain()
         except (OSError, RuntimeError):  # uvloop's word for a transport that is closed
             pass

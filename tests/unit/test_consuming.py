@@ -9,13 +9,13 @@ from hypothesis import strategies as st
 
 from shared.amqp.acknowledgement import plan_acknowledgement
 from shared.amqp.delivery import Delivery
+from shared.amqp.disposition import Ack, Dead, Defer, Retry
+from shared.amqp.headers import idempotency_key_of
 from shared.amqp.payload_names import payload_name
 from shared.amqp.topology import UNLIMITED, Queue, build_topology
 from shared.consuming.arrangement import arrange
 from shared.consuming.brake import Brake
-from shared.consuming.disposition import Ack, Dead, Defer, Retry
 from shared.consuming.hands import Hands
-from shared.consuming.headers import idempotency_key_of
 from shared.consuming.settlement import copy_of, exhaust
 from shared.reasons import DeadReason
 

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.amqp.delivery import Delivery
-from shared.consuming.disposition import Dead, Retry
-from shared.consuming.headers import idempotency_key_of
+from shared.amqp.disposition import Dead, Retry
+from shared.amqp.headers import idempotency_key_of
 from shared.consuming.settlement import copy_of
 from shared.postgres.deadletters import json_of, stored_event
 from shared.reasons import DeadReason

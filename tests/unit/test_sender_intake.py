@@ -9,7 +9,7 @@ import orjson
 import pytest
 
 from shared.amqp.delivery import Delivery
-from shared.consuming.disposition import Ack, Dead
+from shared.amqp.disposition import Ack, Dead
 from workers.outbound_sender.admission import has_failed_before, judge_conversation, judge_known
 from workers.outbound_sender.chains import Chains
 from workers.outbound_sender.intake import Candidate, take_in

@@ -4,7 +4,7 @@ from uuid import UUID
 
 import pytest
 
-from shared.consuming.disposition import Ack, Dead, Disposition
+from shared.amqp.disposition import Ack, Dead, Disposition
 from shared.durations import DURATIONS
 from shared.graph_errors import ErrorClass
 from shared.payloads import OutboundMessage

@@ -3,8 +3,8 @@
 import pytest
 
 from shared.amqp.delivery import Delivery, Publication
-from shared.amqp.pika_inlet import PikaInlet
-from shared.amqp.pika_link import Link
+from shared.amqp.pika.inlet import PikaInlet
+from shared.amqp.pika.link import Link
 from shared.amqp.publisher_health import PublisherHealth
 from shared.consuming.standing import BRAKE_REASON, PUBLISHING_REASON, Standing
 from shared.durations import DURATIONS
@@ -45,8 +45,7 @@ class Scene:
         """Deliveries of the channel as it is, in the buffer."""
         items = [delivery(tag, generation=0) for tag in tags]
         for item in items:
-            self.inlet._outstanding[item.tag] = 0
-            self.inlet._arrivals.put(item)
+            self.inlet._in_hand.add(item)
         return items
 
     async def take(self, size: int) -> list[Delivery]:

@@ -8,8 +8,8 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Final
 
 from shared.amqp.delivery import Delivery
+from shared.amqp.disposition import Ack, Dead, Disposition
 from shared.campaigns import BATCH_KEY, CampaignNudge
-from shared.consuming.disposition import Ack, Dead, Disposition
 from shared.consuming.handling import Handler
 from shared.consuming.settlement import Settled
 from shared.payloads import BroadcastCampaign, CampaignControl, InvalidPayload, decode, read

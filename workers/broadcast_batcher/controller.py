@@ -5,10 +5,10 @@ are queued already is the sender's: it reads the campaign's state before each se
 """
 
 from shared.amqp.delivery import Delivery
+from shared.amqp.disposition import Ack, Disposition, Retry
+from shared.amqp.headers import correlation_of
 from shared.campaigns.events import Change, campaign_updated
 from shared.campaigns.messages import SkipReason
-from shared.consuming.disposition import Ack, Disposition, Retry
-from shared.consuming.headers import correlation_of
 from shared.observability.logs import Operation, fields, get_logger
 from shared.payloads import CampaignControl, SendError
 from shared.payloads.events import CampaignState

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Final
 from uuid import uuid4
 
-from shared.amqp.delivery import Publisher
+from shared.amqp.broker import Publisher
 from shared.amqp.topology import BROADCAST
 from shared.durations import DURATIONS
 from shared.errors import WabusError

@@ -15,7 +15,7 @@ from uuid import uuid4
 import asyncpg
 from pydantic import ValidationError
 
-from shared.amqp.delivery import Publisher
+from shared.amqp.broker import Publisher
 from shared.amqp.topology import BROADCAST
 from shared.campaigns.messages import DEFAULT_CATEGORY, Content, SkipReason, prepare
 from shared.campaigns.recipients import Row, add_recipients, read_reachability

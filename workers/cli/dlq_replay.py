@@ -6,15 +6,11 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from uuid import UUID
 
-from shared.amqp.opening import open_connection
-from shared.amqp.pika_link import BROKER_ERRORS, Link
-from shared.amqp.pika_publisher import PikaPublisher
 from shared.deadletters.replay import CHUNK, NOWHERE, Replayer, ReplayReport
 from shared.durations import DURATIONS
 from shared.postgres.database import Database
-from shared.running.ending import end_tasks
 from shared.settings import Settings
-from workers.cli.operation import unreached_broker
+from workers.cli.publishing import open_publisher
 
 
 @dataclass(slots=True)
@@ -28,18 +24,8 @@ class Tally:
 @asynccontextmanager
 async def open_replayer(settings: Settings, database: Database) -> AsyncIterator[Replayer]:
     """A replayer with a connection of its own. Raises BrokerUnavailable at once where RabbitMQ is away."""
-    url = settings.rabbitmq_url.get_secret_value()
-    try:
-        async with await open_connection(url):
-            pass
-    except BROKER_ERRORS as error:
-        raise unreached_broker(url, error) from error
-    link = Link(url, "wabus dlq", DURATIONS)
-    connecting = asyncio.create_task(link.run(), name="amqp publish")
-    try:
-        yield Replayer(database, PikaPublisher(link, DURATIONS), DURATIONS)
-    finally:
-        await end_tasks((connecting,))
+    async with open_publisher(settings, name="wabus dlq") as publisher:
+        yield Replayer(database, publisher, DURATIONS)
 
 
 async def replay_at_rate(

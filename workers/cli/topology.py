@@ -2,16 +2,17 @@
 
 import asyncio
 import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import asdict
 
 import click
 import orjson
-from aio_pika.abc import AbstractConnection
 
-from shared.amqp.declare import Comparison, compare_topology, declare_topology
-from shared.amqp.opening import open_connection
-from shared.amqp.pika_link import BROKER_ERRORS
+from shared.amqp.client import open_session
+from shared.amqp.session import Comparison, Session
 from shared.amqp.topology import Topology, build_topology
+from shared.errors import BrokerUnavailable
 from shared.settings import Settings
 from workers.cli.diagnosis.bindings import Bindings, look_at_bindings
 from workers.cli.operation import read_settings, silence_logs, unreached_broker
@@ -79,21 +80,21 @@ def check(*, as_json: bool) -> None:
 
 
 async def _declare(settings: Settings, wanted: Topology) -> None:
-    connection = await _connect(settings)
-    async with connection:
-        await declare_topology(connection, wanted)
+    async with _session(settings) as session:
+        await session.declare(wanted)
 
 
 async def _check(settings: Settings, wanted: Topology) -> tuple[Comparison, Bindings]:
-    connection = await _connect(settings)
-    async with connection:
-        compared = await compare_topology(connection, wanted)
+    async with _session(settings) as session:
+        compared = await session.compare(wanted)
     return compared, await look_at_bindings(settings, wanted)
 
 
-async def _connect(settings: Settings) -> AbstractConnection:
+@asynccontextmanager
+async def _session(settings: Settings) -> AsyncIterator[Session]:
     url = settings.rabbitmq_url.get_secret_value()
     try:
-        return await open_connection(url)
-    except BROKER_ERRORS as error:
+        async with open_session(url) as session:
+            yield session
+    except BrokerUnavailable as error:
         raise unreached_broker(url, error) from error

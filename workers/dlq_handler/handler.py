@@ -11,7 +11,7 @@ from dataclasses import replace
 from uuid import uuid4
 
 from shared.amqp.delivery import Delivery
-from shared.consuming.disposition import Ack
+from shared.amqp.disposition import Ack
 from shared.consuming.handling import Handler
 from shared.consuming.settlement import Settled
 from shared.durations import Durations

@@ -23,8 +23,8 @@ from shared.amqp.delivery import (
     SOURCE_QUEUE,
     Delivery,
 )
+from shared.amqp.headers import KEY_SEPARATOR, MADE_KEY, correlation_of
 from shared.amqp.topology import DLX, LANES, STATUS_UPDATER
-from shared.consuming.headers import KEY_SEPARATOR, MADE_KEY, correlation_of
 from shared.ids import read_uuid
 from shared.payloads import InvalidPayload, StatusUpdate, decode
 from shared.postgres.deadletters import DeadLetter, clean_text

@@ -11,9 +11,9 @@ from typing import Any, Final, TypeAlias
 import asyncpg
 
 from shared.amqp.delivery import Delivery
-from shared.consuming.disposition import Ack, Dead, Disposition, Retry
+from shared.amqp.disposition import Ack, Dead, Disposition, Retry
+from shared.amqp.headers import correlation_of
 from shared.consuming.handling import Handler
-from shared.consuming.headers import correlation_of
 from shared.consuming.settlement import Settled
 from shared.coordination.cache import CachedMapping, MappingCache, conversation_key, customer_key
 from shared.coordination.locks import LockManager, mapping_lock_key

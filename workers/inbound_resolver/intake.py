@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from shared.amqp.delivery import Delivery
-from shared.consuming.disposition import Dead
-from shared.consuming.headers import correlation_of
+from shared.amqp.disposition import Dead
+from shared.amqp.headers import correlation_of
 from shared.media_url import InvalidMediaUrl, check_media_url
 from shared.payloads import Decoded, InboundMessage, InvalidPayload, read
 from shared.reasons import DeadReason

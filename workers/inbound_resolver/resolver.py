@@ -10,11 +10,12 @@ import time
 from collections.abc import AsyncIterator, Collection, Iterator, Sequence
 from contextlib import aclosing, asynccontextmanager, contextmanager
 
-from shared.amqp.delivery import Delivery, Publication, Publisher
+from shared.amqp.broker import Publisher
+from shared.amqp.delivery import Delivery, Publication
+from shared.amqp.disposition import Ack, Retry
+from shared.amqp.headers import trace_headers
 from shared.amqp.topology import ENRICHED, EVENTS
-from shared.consuming.disposition import Ack, Retry
 from shared.consuming.handling import Handler
-from shared.consuming.headers import trace_headers
 from shared.consuming.patience import Patience
 from shared.consuming.settlement import Settled
 from shared.coordination.cache import CachedMapping, MappingCache
@@ -24,7 +25,7 @@ from shared.errors import StoreError
 from shared.observability.logs import Operation, fields, get_logger
 from shared.observability.metrics import Metrics, count_repairs
 from shared.payloads import EnrichedInboundMessage, encode
-from shared.running.ending import end_tasks
+from shared.tasks import end_tasks
 from workers.inbound_resolver.intake import Inbound, take_in
 from workers.inbound_resolver.store import MessageStore, Resolved
 

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import TypeAlias
 from uuid import UUID
 
-from shared.consuming.disposition import Ack, Dead, Defer, Retry, Undone
-from shared.consuming.headers import correlation_of
+from shared.amqp.disposition import Ack, Dead, Defer, Retry, Undone
+from shared.amqp.headers import correlation_of
 from shared.coordination.cache import CachedMapping, MappingCache, conversation_key
 from shared.coordination.locks import LockManager, mapping_lock_key
 from shared.errors import StoreConflict, StoreLocked

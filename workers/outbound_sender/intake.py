@@ -6,10 +6,10 @@ from typing import Any
 from uuid import UUID
 
 from shared.amqp.delivery import MESSAGE_ID, REPLAY_OF, Delivery
+from shared.amqp.disposition import Dead
+from shared.amqp.headers import carried_headers
 from shared.amqp.topology import LANES
 from shared.campaigns.rendering import flatten_parameters
-from shared.consuming.disposition import Dead
-from shared.consuming.headers import carried_headers
 from shared.media_url import InvalidMediaUrl, check_media_url
 from shared.payloads import Decoded, InvalidPayload, OutboundMessage, check_text, read
 from shared.reasons import DeadReason

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from shared.amqp.delivery import Delivery
-from shared.consuming.disposition import Defer
+from shared.amqp.disposition import Defer
 from shared.payloads import OutboundMessage
 
 

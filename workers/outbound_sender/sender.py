@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from shared.amqp.delivery import Delivery
+from shared.amqp.disposition import Ack, Defer, Disposition, Retry, Told, Undone
 from shared.consuming.collector import Collector
-from shared.consuming.disposition import Ack, Defer, Disposition, Retry, Told, Undone
 from shared.consuming.handling import Handler
 from shared.consuming.settlement import Settled
 from shared.errors import StoreLocked, StoreUnavailable

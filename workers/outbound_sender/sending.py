@@ -11,7 +11,7 @@ import time
 from dataclasses import replace
 from typing import Protocol, assert_never
 
-from shared.consuming.disposition import Ack, Dead, Defer, Disposition, Retry
+from shared.amqp.disposition import Ack, Dead, Defer, Disposition, Retry
 from shared.coordination.permits import LimitCause, TooLong
 from shared.durations import Durations
 from shared.graph_errors import ErrorClass

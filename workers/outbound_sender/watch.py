@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
-from shared.amqp.delivery import QueueState
+from shared.amqp.broker import QueueState
 from shared.amqp.topology import LANES
 from shared.coordination.rate import RateLimiter
 from shared.durations import Durations

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import asyncpg
 
-from shared.amqp.pika import PikaBroker
+from shared.amqp.broker import Broker
 from shared.amqp.topology import BROADCAST_BATCHER
 from shared.campaigns import due_campaigns, finish_campaigns, nudge
 from shared.campaigns.clock import JOB as CAMPAIGNS
@@ -27,7 +27,7 @@ _PILE = 100
 class CampaignsJob:
     """Nudges due campaigns and ends done ones."""
 
-    def __init__(self, database: Database, broker: PikaBroker, outbox: Outbox) -> None:
+    def __init__(self, database: Database, broker: Broker, outbox: Outbox) -> None:
         self._database = database
         self._aside = RowsAside(database)
         self._broker = broker

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from shared.amqp.pika import PikaBroker
+from shared.amqp.broker import Broker
 from shared.amqp.topology import DLQ_HANDLER, ENRICHED, WORK_QUEUES
 from shared.observability.metrics import CIRCUIT_STATES, Metrics, replace_values
 from shared.postgres.aside import RowsAside
@@ -20,7 +20,7 @@ class GaugesJob:
     def __init__(
         self,
         database: Database,
-        broker: PikaBroker,
+        broker: Broker,
         outbox: Outbox,
         metrics: Metrics,
         *,

@@ -12,7 +12,7 @@ from uuid import UUID
 
 import asyncpg
 
-from shared.amqp.pika import PikaBroker
+from shared.amqp.broker import Broker
 from shared.amqp.topology import tier_queue
 from shared.durations import RETRY_TIER_NAMES, Durations
 from shared.observability.logs import Operation, fields, get_logger
@@ -36,9 +36,7 @@ _BEGINNING: Final[_Place] = (UUID(int=0), "", 0)
 class LostJob:
     """Publishes again what its queue has lost."""
 
-    def __init__(
-        self, database: Database, broker: PikaBroker, metrics: Metrics, durations: Durations
-    ) -> None:
+    def __init__(self, database: Database, broker: Broker, metrics: Metrics, durations: Durations) -> None:
         self._database = database
         self._aside = RowsAside(database)
         self._broker = broker

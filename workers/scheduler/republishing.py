@@ -7,7 +7,7 @@ one that refuses is left alone for a while, longer each time.
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 
-from shared.amqp.pika import PikaBroker
+from shared.amqp.broker import Broker
 from shared.amqp.topology import LANES
 from shared.coordination.permits import rate_of
 from shared.durations import Durations
@@ -56,7 +56,7 @@ class DeferredJob:
     """
 
     def __init__(
-        self, deferrals: DeferralStore, broker: PikaBroker, settings: Settings, durations: Durations
+        self, deferrals: DeferralStore, broker: Broker, settings: Settings, durations: Durations
     ) -> None:
         self._deferrals = deferrals
         self._broker = broker

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from shared.amqp.delivery import REPLAY_OF, Delivery
-from shared.consuming.disposition import Dead
-from shared.consuming.headers import correlation_of
+from shared.amqp.disposition import Dead
+from shared.amqp.headers import correlation_of
 from shared.payloads import InvalidPayload, StatusUpdate, read
 from shared.reasons import DeadReason
 from shared.tracking import EventKey, StatusEvent, event_of

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from shared.amqp.delivery import Delivery
-from shared.consuming.disposition import Ack, Dead, Disposition
+from shared.amqp.disposition import Ack, Dead, Disposition
 from shared.consuming.handling import Handler
 from shared.consuming.settlement import Settled
 from shared.observability.metrics import Metrics, count_repairs

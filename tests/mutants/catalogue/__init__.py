@@ -4,6 +4,7 @@ from typing import Final
 
 from tests.mutants.catalogue import (
     attempts,
+    broker,
     campaigns,
     connecting,
     consuming,
@@ -21,6 +22,7 @@ from tests.mutants.catalogue import (
 from tests.mutants.mutation import Mutation
 
 MUTATIONS: Final[tuple[Mutation, ...]] = (
+    *broker.MUTATIONS,
     *consuming.MUTATIONS,
     *connecting.MUTATIONS,
     *inbound.MUTATIONS,

@@ -6,7 +6,7 @@ from tests.mutants.mutation import Mutation
 
 _UNIT: Final = "tests/unit/test_consuming.py"
 _TOPOLOGY: Final = "tests/integration/test_topology.py"
-_ACKS: Final = "tests/integration/test_acknowledging.py"
+_ACKS: Final = "tests/integration/amqp/test_acknowledging.py"
 _SAFE: Final = (
     "tests/integration/test_settlement.py::"
     "test_what_is_not_safe_yet_is_still_in_the_queue_when_its_worker_dies"
@@ -105,7 +105,7 @@ MUTATIONS: Final = (
     ),
     Mutation(
         "the broker's history of deaths travels along",
-        "shared/consuming/headers.py",
+        "shared/amqp/headers.py",
         '("x-death", "x-first-death-", "x-last-death-")',
         '("x-first-death-", "x-last-death-")',
         "2.3 x-death does not travel",
@@ -113,7 +113,7 @@ MUTATIONS: Final = (
     ),
     Mutation(
         "where a copy first came from is forgotten",
-        "shared/consuming/headers.py",
+        "shared/amqp/headers.py",
         "kept[ROUTING_KEY] = delivery.origin_routing_key",
         "kept[ROUTING_KEY] = delivery.routing_key",
         "2.3 origin exchange and routing key travel along",
@@ -121,23 +121,23 @@ MUTATIONS: Final = (
     ),
     Mutation(
         "headers may burst a frame of the size that the server allows",
-        "shared/amqp/pika_publisher.py",
-        "excess = len(frame) - _FRAME_BYTES - largest",
-        "excess = len(frame) - _FRAME_BYTES - 131_064",
+        "shared/amqp/properties.py",
+        "excess = len(frame) - frame_max",
+        "excess = len(frame) - 131_072",
         "7.1 what is dead reaches the dead letters",
         ("tests/integration/test_small_frames.py",),
     ),
     Mutation(
         "what is ours goes with the foreign headers",
-        "shared/amqp/fitting.py",
+        "shared/amqp/properties.py",
         "(name in _KEPT and size < _KEPT_BYTES)",
         "(name in _KEPT and size < 0)",
         "2.3 origin exchange and routing key travel along",
-        ("tests/unit/test_fitting.py",),
+        ("tests/unit/test_properties.py",),
     ),
     Mutation(
         "the idempotency key of a copy is a new one",
-        "shared/consuming/headers.py",
+        "shared/amqp/headers.py",
         "given = bounded_key(delivery.headers.get(IDEMPOTENCY_KEY)) or",
         "given = None and",
         "INTERFACE 2 the same key for each repetition",
@@ -145,7 +145,7 @@ MUTATIONS: Final = (
     ),
     Mutation(
         "a trace of its own for each copy",
-        "shared/consuming/headers.py",
+        "shared/amqp/headers.py",
         "delivery.headers.get(TRACEPARENT), seed + delivery.body",
         "delivery.headers.get(TRACEPARENT), str(uuid4()).encode()",
         "INTERFACE 2 the trace id is carried through",
@@ -161,55 +161,55 @@ MUTATIONS: Final = (
     ),
     Mutation(
         "two hands acknowledge at once",
-        "shared/amqp/pika_inlet.py",
+        "shared/amqp/pika/inlet.py",
         "    async def acknowledge(self, deliveries: Sequence[Delivery]) -> None:\n"
-        '        """Acknowledge; see `shared.amqp.delivery.Inlet`."""\n'
+        '        """Acknowledge; see `shared.amqp.broker.Inlet`."""\n'
         "        async with self._answering:\n",
         "    async def acknowledge(self, deliveries: Sequence[Delivery]) -> None:\n"
-        '        """Acknowledge; see `shared.amqp.delivery.Inlet`."""\n'
+        '        """Acknowledge; see `shared.amqp.broker.Inlet`."""\n'
         "        if True:\n",
         "2.5 a tag is answered once",
         (_ACKS,),
     ),
     Mutation(
         "a tag of a lost channel answers on the next one",
-        "shared/amqp/pika_inlet.py",
-        "{item.tag for item in deliveries if item.generation == self._generation}",
+        "shared/amqp/in_hand.py",
+        "{item.tag for item in deliveries if item.generation == self.generation}",
         "{item.tag for item in deliveries}",
         "2.2 what is acknowledged is what was worked",
         (_ACKS,),
     ),
     Mutation(
         "bytes in hand without a bound",
-        "shared/amqp/pika_inlet.py",
-        "> self._inflight_bytes and self._bytes:",
-        "> 1000 * self._inflight_bytes and self._bytes:",
+        "shared/amqp/in_hand.py",
+        "> self._bytes_allowed and self._bytes:",
+        "> 1000 * self._bytes_allowed and self._bytes:",
         "2.6 the bytes in flight are bounded",
-        ("tests/security/test_limits.py",),
+        ("tests/integration/amqp/test_bytes_in_hand.py",),
     ),
     Mutation(
         "an unroutable message counts as published",
-        "shared/amqp/pika_publisher.py",
-        "        case aiormq.exceptions.PublishError():\n            return PublishRefused(",
-        "        case aiormq.exceptions.PublishError():\n            return None and PublishRefused(",
+        "shared/amqp/pika/publisher.py",
+        "            return outcomes.returned(item)",
+        "            return None",
         "2.2 returned is failed",
-        ("tests/integration/test_publishing.py::test_only_what_no_queue_takes_fails",),
+        ("tests/integration/amqp/test_publishing.py::test_only_what_no_queue_takes_fails",),
     ),
     Mutation(
         "a confirm that never came counts as one",
-        "shared/amqp/pika_publisher.py",
-        "    if confirm.cancelled():\n        return PublishFailed(",
-        "    if confirm.cancelled():\n        return None and PublishFailed(",
+        "shared/amqp/pika/publisher.py",
+        "        return outcomes.unconfirmed(item)",
+        "        return None",
         "2.2 publishes are confirmed",
         (
-            "tests/integration/test_publishing.py::"
+            "tests/integration/amqp/test_publishing.py::"
             "test_without_confirms_a_publish_fails_in_time_and_the_next_one_goes_through",
         ),
     ),
     Mutation(
         "published messages do not survive a restart",
-        "shared/amqp/pika_publisher.py",
-        "delivery_mode=2",
+        "shared/amqp/pika/publisher.py",
+        "delivery_mode=PERSISTENT",
         "delivery_mode=1",
         "INTERFACE 2 what the cluster sets on all that it publishes",
         (
@@ -218,7 +218,7 @@ MUTATIONS: Final = (
     ),
     Mutation(
         "a start compares names only",
-        "shared/amqp/declare.py",
+        "shared/amqp/pika/declare.py",
         "    try:\n        await declare_topology(connection, topology)\n",
         "    try:\n        pass\n",
         "INTERFACE 10 an unprepared server is refused at start",
@@ -226,7 +226,7 @@ MUTATIONS: Final = (
     ),
     Mutation(
         "a check compares names only",
-        "shared/amqp/declare.py",
+        "shared/amqp/pika/declare.py",
         "confirms=False) as channel:\n            await _declare(channel, item)",
         "confirms=False) as channel:\n            pass",
         "INTERFACE 6 topology check: what is there is as it must be",

@@ -3,21 +3,15 @@
 The management plugin is asked for bindings alone, where it is named: not every server has one.
 """
 
-import asyncio
-import logging
 import re
 import time
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
-from aio_pika.abc import AbstractConnection
-from aiormq.connection import Connection as WireConnection
-
-from shared.amqp.declare import Comparison, compare_topology
+from shared.amqp.client import open_session
 from shared.amqp.delivery import Publication
-from shared.amqp.opening import open_connection
-from shared.amqp.pika_link import BROKER_ERRORS, open_channel
+from shared.amqp.session import Comparison, Session
 from shared.amqp.topology import DLQ_HANDLER, ENRICHED, WORK_QUEUES, build_topology
 from shared.durations import DURATIONS
 from shared.errors import BrokerUnavailable, WabusError
@@ -44,24 +38,21 @@ async def diagnose_rabbitmq(settings: Settings) -> list[Finding]:
     async def look(found: list[Finding]) -> None:
         url = settings.rabbitmq_url.get_secret_value()
         try:
-            connection = await open_connection(url)
-            try:
-                await _look_at_server(connection, found)
-                await _look_at_queues(connection, settings, found)
-            finally:
-                await _close(connection)
+            async with open_session(url) as session:
+                await _look_at_server(session, found)
+                await _look_at_queues(session, settings, found)
             await _look_at_publishing(settings, found)
-        except BROKER_ERRORS as error:
+        except BrokerUnavailable as error:
             found.append(_unreached(error, url))
 
     return await within_patience(SUBJECT, _START, look)
 
 
-async def _look_at_server(connection: AbstractConnection, found: list[Finding]) -> None:
+async def _look_at_server(session: Session, found: list[Finding]) -> None:
     started = time.perf_counter()
-    async with await open_channel(connection, confirms=False):
-        latency_ms = round((time.perf_counter() - started) * 1000, 1)
-    version = _version(connection)
+    await session.ping()
+    latency_ms = round((time.perf_counter() - started) * 1000, 1)
+    version = session.server_version
     old = tuple(int(part) for part in re.findall(r"\d+", version)[:2]) < _MINIMUM
     found.append(
         Finding(
@@ -76,9 +67,9 @@ async def _look_at_server(connection: AbstractConnection, found: list[Finding]) 
     )
 
 
-async def _look_at_queues(connection: AbstractConnection, settings: Settings, found: list[Finding]) -> None:
+async def _look_at_queues(session: Session, settings: Settings, found: list[Finding]) -> None:
     wanted = build_topology(enriched_queue=settings.enriched_queue)
-    compared = await compare_topology(connection, wanted)
+    compared = await session.compare(wanted)
     missing = compared.missing
     bindings = await look_at_bindings(settings, wanted)
     found.extend([*_topology(compared), _bindings(bindings)])
@@ -87,7 +78,7 @@ async def _look_at_queues(connection: AbstractConnection, settings: Settings, fo
         found.append(Finding(SUBJECT, "topology", Level.OK, detail))
     ours = [name for name in (*WORK_QUEUES, DLQ_HANDLER) if f"queue {name}" not in missing]
     others = [ENRICHED] if settings.enriched_queue and f"queue {ENRICHED}" not in missing else []
-    alone = await _queues_without_consumer(connection, [*ours, *others])
+    alone = await _queues_without_consumer(session, [*ours, *others])
     found.extend(_lonely(name, depth) for name, depth in alone)
     if ours and not alone:
         found.append(
@@ -95,17 +86,10 @@ async def _look_at_queues(connection: AbstractConnection, settings: Settings, fo
         )
 
 
-async def _queues_without_consumer(
-    connection: AbstractConnection, names: Sequence[str]
-) -> list[tuple[str, int]]:
+async def _queues_without_consumer(session: Session, names: Sequence[str]) -> list[tuple[str, int]]:
     """Names and depths."""
-    alone = []
-    async with await open_channel(connection, confirms=False) as channel:
-        for name in names:
-            state = (await channel.declare_queue(name, passive=True)).declaration_result
-            if not state.consumer_count:
-                alone.append((name, state.message_count or 0))
-    return alone
+    states = [(name, await session.queue_state(name)) for name in names]
+    return [(name, state.messages) for name, state in states if state is not None and not state.consumers]
 
 
 def _lonely(name: str, depth: int) -> Finding:
@@ -149,57 +133,24 @@ def _some(names: Sequence[str]) -> str:
 async def _look_at_publishing(settings: Settings, found: list[Finding]) -> None:
     """Publish a message to nowhere as workers do: a server with an alarm reads none and says which alarm."""
     error: WabusError | None
-    heard = _Blocked()
-    log = logging.getLogger("aiormq.connection")
-    log.addHandler(heard)
+    held_by = ""
     try:
         async with open_publisher(settings, replace(DURATIONS, publish_confirm_s=_CONFIRM_S)) as publisher:
             (error,) = await publisher.publish([_PROBE])
+            held_by = publisher.held_by
     except BrokerUnavailable as away:
         error = away
-    finally:
-        log.removeHandler(heard)
     if error is None:
         found.append(Finding(SUBJECT, "publishing", Level.OK, "confirmed"))
         return
-    detail = f"publishers are held: RabbitMQ is {heard.reason}" if heard.reason else str(error)
+    detail = f"publishers are held: RabbitMQ is {held_by}" if held_by else str(error)
     mend = "rabbitmq-diagnostics alarms; free memory or disk space on its nodes"
     found.append(Finding(SUBJECT, "publishing", Level.ERROR, detail, mend))
 
 
-async def _close(connection: AbstractConnection) -> None:
-    """A server that has stopped answering does not answer the good-bye either."""
-    try:
-        async with asyncio.timeout(1):
-            await connection.close()
-    except BROKER_ERRORS:
-        return
-
-
-class _Blocked(logging.Handler):
-    """Hears why RabbitMQ blocks the connection, such as `low on disk`: the client tells its log alone."""
-
-    def __init__(self) -> None:
-        super().__init__(logging.WARNING)
-        self.reason = ""
-
-    def emit(self, record: logging.LogRecord) -> None:
-        """Take the reason of `connection.blocked`."""
-        if "was blocked by" in str(record.msg) and isinstance(record.args, tuple):
-            self.reason = str(record.args[-1])
-
-
-def _version(connection: AbstractConnection) -> str:
-    transport = connection.transport
-    assert transport is not None
-    wire = transport.connection
-    assert isinstance(wire, WireConnection)
-    version = wire.server_properties.get("version", "0")
-    return version.decode() if isinstance(version, bytes) else str(version)
-
-
-def _unreached(error: BaseException, url: str) -> Finding:
-    text = mask_secrets(" ".join(f"{type(error).__name__}: {error}".split()))[:300].rstrip(": ")
+def _unreached(error: BrokerUnavailable, url: str) -> Finding:
+    said = error.__cause__ or error
+    text = mask_secrets(" ".join(f"{type(said).__name__}: {said}".split()))[:300].rstrip(": ")
     mend = _START
     if "Connection.OpenOk" in text:  # so the client tells that the server closed instead of opening
         host = read_server_url(url).path[1:] or "/"

@@ -7,24 +7,21 @@ import asyncio
 from collections.abc import Callable, Sequence
 
 from aio_pika.abc import AbstractConnection
-from aiormq.exceptions import ChannelNotFoundEntity
 
-from shared.amqp.declare import check_topology, restore_topology
-from shared.amqp.delivery import QueueState
-from shared.amqp.pika_inlet import PikaInlet
-from shared.amqp.pika_link import BROKER_ERRORS, Link, heed_cancellation, open_channel
-from shared.amqp.pika_publisher import PikaPublisher
+from shared.amqp.broker import QueueState
+from shared.amqp.pika.declare import check_topology, read_queue_state, restore_topology
+from shared.amqp.pika.inlet import PikaInlet
+from shared.amqp.pika.link import BROKER_ERRORS, Link, heed_cancellation
+from shared.amqp.pika.publisher import PikaPublisher
 from shared.amqp.topology import Topology
 from shared.durations import Durations
 from shared.server_urls import UrlSource
 
-#: What RabbitMQ tells of a quorum queue that did not answer it in time.
-_SILENT = QueueState(0, 0)
-_STAT_S = 0.25
+_ASK_S = 2.0
 
 
 class PikaBroker:
-    """See `shared.amqp.delivery.Broker`. Its tasks live in the task group given to `run`."""
+    """See `shared.amqp.broker.Broker`. Its tasks live in the task group given to `run`."""
 
     def __init__(
         self,
@@ -45,10 +42,7 @@ class PikaBroker:
         self._inlets: list[PikaInlet] = []
 
     async def run(self, tasks: asyncio.TaskGroup) -> None:
-        """Keep the connections up in `tasks`; returns when the first ones are there.
-
-        Raises TopologyMissing on an unprepared server.
-        """
+        """Keep the connections up; see `shared.amqp.broker.Broker`."""
         self._group = tasks
         for link, name in ((self._consuming, "amqp consume"), (self._publishing, "amqp publish")):
             self._tasks.append(tasks.create_task(link.run(), name=name))
@@ -57,7 +51,7 @@ class PikaBroker:
 
     @property
     def tasks(self) -> Sequence[asyncio.Task[None]]:
-        """What keeps connections and consumers up; ended, they close the connections."""
+        """Those of connections and consumers; see `shared.amqp.broker.Broker`."""
         return tuple(self._tasks)
 
     @property
@@ -71,7 +65,7 @@ class PikaBroker:
         return any(inlet.lacks_consumer for inlet in self._inlets)
 
     async def inlet(self, queue: str, prefetch: int, share: int = 1) -> PikaInlet:
-        """Start to consume `queue`, as one of `share` queues that have the bytes in flight between them."""
+        """Start to consume `queue`; see `shared.amqp.broker.Broker`."""
         assert self._group is not None
         inflight_bytes = self._durations.inflight_bytes // share
         inlet = PikaInlet(queue, prefetch, self._consuming, self._durations, inflight_bytes)
@@ -80,26 +74,12 @@ class PikaBroker:
         return inlet
 
     async def queue_state(self, queue: str) -> QueueState | None:
-        """Depth and consumers of `queue`; None where it does not exist or the broker is away.
-
-        A quorum queue that does not answer RabbitMQ within 0.25 s is told as empty, without consumers, and is
-        asked again. Source: `rabbit_quorum_queue:stat` of RabbitMQ 3.10.
-        """
-        clock = asyncio.get_running_loop().time
+        """Depth and consumers of `queue`; see `shared.amqp.broker.Broker`."""
         if not self._publishing.is_up:
             return None
         try:
-            async with asyncio.timeout(2):
-                connection = await self._publishing.connection()
-                async with await open_channel(connection, confirms=False) as channel:
-                    while True:
-                        asked_at = clock()
-                        found = (await channel.declare_queue(queue, passive=True)).declaration_result
-                        state = QueueState(found.message_count or 0, found.consumer_count or 0)
-                        if state != _SILENT or clock() - asked_at < _STAT_S:
-                            return state
-        except ChannelNotFoundEntity:
-            return None
+            async with asyncio.timeout(_ASK_S):
+                return await read_queue_state(await self._publishing.connection(), queue)
         except BROKER_ERRORS:
             heed_cancellation()
             return None

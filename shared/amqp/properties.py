@@ -1,12 +1,13 @@
-"""Which headers a publication goes without where a frame does not take all of them. Pure.
+"""The properties of what we publish, and which headers it goes without where a frame does not take all.
 
 All properties of a message stand in one frame, whose size the server decides (`frame_max`: 128 KiB, or as
 little as 4 KiB). What is larger would cost the connection, and be published again, in front of all others.
 The rule: first go headers that are not ours, the largest first; then the text of the error is cut; then the
-list of what went. What is ours is small and always fits.
+list of what went. What is ours is small and always fits. Pure: an implementation writes the frame.
 """
 
-from typing import Any, Final
+import struct
+from typing import Any, Final, Protocol
 
 from shared.amqp.delivery import (
     ATTEMPT,
@@ -22,8 +23,17 @@ from shared.amqp.delivery import (
     ROUTING_KEY,
     SOURCE_QUEUE,
     TRACEPARENT,
+    Publication,
 )
+from shared.errors import Unpublishable
+from shared.observability.tracing import read_trace
 
+CONTENT_TYPE: Final = "application/json"
+#: `delivery_mode` of what survives a restart of the broker.
+PERSISTENT: Final = 2
+APP_ID: Final = "wabus"
+#: What whoever writes a frame raises for a value that no frame takes.
+UNWRITABLE: Final = (TypeError, ValueError, OverflowError, struct.error)
 #: Names of the headers that a message went without.
 DROPPED_HEADERS: Final = "x-wabus-dropped-headers"
 #: Ours, without which a copy would be another message; of a size that we write.
@@ -49,7 +59,48 @@ _KEPT_BYTES: Final = 300
 _TOLD_CHARACTERS: Final = 500
 
 
-def shortened(headers: dict[str, Any], excess: int) -> dict[str, Any] | None:
+class HeaderWriter(Protocol):
+    """How an implementation writes the frame of a publication's properties."""
+
+    def write(self, item: Publication, headers: dict[str, Any], message_id: str) -> bytes:
+        """The frame, with these headers in place of the publication's own. Raises one of UNWRITABLE."""
+        ...
+
+    def can_write(self, name: str, value: object) -> bool:
+        """Whether a frame of any size takes this header."""
+        ...
+
+
+def write_header(writer: HeaderWriter, frame_max: int, item: Publication, message_id: str) -> bytes:
+    """The frame of a publication's properties, with as many of its headers as it takes.
+
+    Raises Unpublishable where what is ours does not fit.
+    """
+    anew = {
+        TRACEPARENT: read_trace(item.correlation_id, item.headers.get(TRACEPARENT)).traceparent(),
+        ATTEMPT: item.attempt,
+        IDEMPOTENCY_KEY: item.idempotency_key,
+    }
+    headers = item.headers | anew
+    while True:
+        try:
+            frame = writer.write(item, headers, message_id)
+        except UNWRITABLE as error:
+            strange = [name for name, value in headers.items() if not writer.can_write(name, value)]
+            if not strange or anew.keys() & strange:
+                raise Unpublishable(f"no frame takes its properties ({type(error).__name__})") from None
+            headers = _without(headers, strange)
+            continue
+        excess = len(frame) - frame_max
+        if excess <= 0:
+            return frame
+        smaller = _shortened(headers, excess)
+        if smaller is None:
+            raise Unpublishable("its headers are larger than a frame")
+        headers = smaller
+
+
+def _shortened(headers: dict[str, Any], excess: int) -> dict[str, Any] | None:
     """Headers that are smaller by `excess` bytes, or as near to it as the next step comes; None at the end.
 
     To be repeated until they fit: what is counted here is not exact.
@@ -63,7 +114,7 @@ def shortened(headers: dict[str, Any], excess: int) -> dict[str, Any] | None:
         gone.append(name)
         excess -= sizes[name]
     if gone:
-        return without(headers, gone)
+        return _without(headers, gone)
     if error := headers.get(ERROR):
         raw = str(error).encode("utf-8", "replace")
         return headers | {ERROR: raw[: max(0, len(raw) - excess)].decode("utf-8", "ignore")}
@@ -72,7 +123,7 @@ def shortened(headers: dict[str, Any], excess: int) -> dict[str, Any] | None:
     return None
 
 
-def without(headers: dict[str, Any], names: list[str]) -> dict[str, Any]:
+def _without(headers: dict[str, Any], names: list[str]) -> dict[str, Any]:
     """Headers without these, which one of them then tells, after those that went earlier."""
     earlier = headers.get(DROPPED_HEADERS)
     told = ", ".join([*([earlier] if isinstance(earlier, str) else []), *names])[:_TOLD_CHARACTERS]

@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import struct
 import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
@@ -19,9 +18,9 @@ from pamqp.commands import Basic
 from pamqp.frame import marshal
 from pamqp.header import ContentHeader
 
-from shared.amqp.delivery import ATTEMPT, IDEMPOTENCY_KEY, TRACEPARENT, Publication
-from shared.amqp.fitting import shortened, without
-from shared.amqp.pika_link import (
+from shared.amqp import outcomes
+from shared.amqp.delivery import Publication
+from shared.amqp.pika.link import (
     BROKER_ERRORS,
     Link,
     closing_as_connection_error,
@@ -29,11 +28,11 @@ from shared.amqp.pika_link import (
     open_channel,
     underlay,
 )
+from shared.amqp.properties import APP_ID, CONTENT_TYPE, PERSISTENT, UNWRITABLE, write_header
 from shared.amqp.publisher_health import PublisherHealth
 from shared.durations import Durations
-from shared.errors import BrokerUnavailable, PublishFailed, PublishRefused, Unpublishable, WabusError
+from shared.errors import Unpublishable, WabusError
 from shared.ids import random_uuid
-from shared.observability.tracing import read_trace
 
 log = logging.getLogger(__name__)
 
@@ -48,7 +47,7 @@ _FRAME_BYTES = 8
 
 
 class PikaPublisher:
-    """Publishes on one confirm channel, reopened when it is lost, refused or left without confirms."""
+    """See `shared.amqp.broker.WatchedPublisher`. On one channel, reopened when it is lost or of no use."""
 
     def __init__(
         self, link: Link, durations: Durations, observe_confirm: Callable[[float], None] = lambda _: None
@@ -64,18 +63,18 @@ class PikaPublisher:
         self._out = 0
 
     async def publish(self, batch: Sequence[Publication]) -> list[WabusError | None]:
-        """Publish in order; see `shared.amqp.delivery.Publisher`."""
-        outcomes: list[WabusError | None] = []
+        """Publish in order; see `shared.amqp.broker.Publisher`."""
+        told: list[WabusError | None] = []
         for start in range(0, len(batch), _WINDOW):
             window = batch[start : start + _WINDOW]
             started = time.monotonic()
-            told = await self._publish_window(window)
-            self.health.note(window, told, started, time.monotonic())
-            outcomes += told
-        return outcomes
+            part = await self._publish_window(window)
+            self.health.note(window, part, started, time.monotonic())
+            told += part
+        return told
 
     async def check(self) -> None:
-        """Raise BrokerUnavailable unless a new confirm channel opens and nothing blocks it."""
+        """Open a new confirm channel; see `shared.amqp.broker.WatchedPublisher`."""
         try:
             async with asyncio.timeout(_CHECK_S):
                 connection = await self._link.connection()
@@ -84,7 +83,7 @@ class PikaPublisher:
                     self.health.note_answer(time.monotonic())
         except BROKER_ERRORS as error:
             heed_cancellation()
-            raise _away(error) from error
+            raise outcomes.away(error) from error
 
     async def _publish_window(self, batch: Sequence[Publication]) -> list[WabusError | None]:
         started = time.monotonic()
@@ -98,7 +97,7 @@ class PikaPublisher:
             _, late = await asyncio.wait(confirms, timeout=self._confirm_s)
         except BROKER_ERRORS as error:
             heed_cancellation()
-            return [_away(error)] * len(batch)
+            return [outcomes.away(error)] * len(batch)
         finally:
             for confirm in confirms:
                 confirm.cancel()
@@ -160,6 +159,36 @@ async def _check_not_blocked(connection: AbstractConnection) -> None:
         raise ConnectionError("it blocks publishers") from None
 
 
+class PikaHeaderWriter:
+    """See `shared.amqp.properties.HeaderWriter`; of one channel, for what is published now."""
+
+    def __init__(self, channel: int, now: datetime) -> None:
+        self._channel = channel
+        self._now = now
+
+    def write(self, item: Publication, headers: dict[str, Any], message_id: str) -> bytes:
+        """The frame; see `shared.amqp.properties.HeaderWriter`."""
+        properties = Basic.Properties(
+            content_type=CONTENT_TYPE,
+            delivery_mode=PERSISTENT,
+            message_id=message_id,
+            correlation_id=item.correlation_id,
+            message_type=item.type,
+            timestamp=self._now,
+            app_id=APP_ID,
+            headers=headers,
+        )
+        return marshal(ContentHeader(properties=properties, body_size=len(item.body)), self._channel)
+
+    def can_write(self, name: str, value: object) -> bool:
+        """Whether pamqp can."""
+        try:
+            encode.field_table({name: value})  # type: ignore[dict-item]
+        except UNWRITABLE:
+            return False
+        return True
+
+
 async def _write(channel: Channel, batch: Sequence[Publication]) -> list["asyncio.Future[object]"]:
     """Write a batch as one piece; returns a future for each confirm.
 
@@ -167,7 +196,7 @@ async def _write(channel: Channel, batch: Sequence[Publication]) -> list["asynci
     a whole batch: numbers and futures first, then the frames, and nothing of it if they were not written.
     What no frame takes has no number, and its error at once.
     """
-    now = datetime.now(UTC)
+    writer = PikaHeaderWriter(channel.number, datetime.now(UTC))
     confirms: list[asyncio.Future[object]] = []
     named: dict[str, int] = {}
     frames = bytearray()
@@ -178,7 +207,7 @@ async def _write(channel: Channel, batch: Sequence[Publication]) -> list["asynci
             confirms.append(channel.create_future())
             message_id = str(random_uuid())
             try:
-                frames += _frame(channel, item, message_id, now)
+                frames += _frames(channel, writer, item, message_id)
             except Unpublishable as error:
                 confirms[-1].set_exception(error)
                 continue
@@ -207,78 +236,21 @@ def _forget(channel: Channel, named: dict[str, int]) -> None:
         channel.message_id_delivery_tag.pop(message_id, None)
 
 
-def _frame(channel: Channel, item: Publication, message_id: str, now: datetime) -> bytearray:
+def _frames(channel: Channel, writer: PikaHeaderWriter, item: Publication, message_id: str) -> bytearray:
     number, largest = channel.number, channel.max_content_size
     try:
         frames = bytearray(_publish_frame(number, item.exchange, item.routing_key, item.mandatory))
-    except (TypeError, ValueError, OverflowError, struct.error) as error:
+    except UNWRITABLE as error:
         raise Unpublishable(f"no frame takes its names ({type(error).__name__})") from None
-    frames += header_frame(number, largest, item, message_id, now)
+    frames += write_header(writer, largest + _FRAME_BYTES, item, message_id)
     for start in range(0, len(item.body), largest):
         frames += marshal(ContentBody(item.body[start : start + largest]), number)
     return frames
 
 
-def header_frame(number: int, largest: int, item: Publication, message_id: str, now: datetime) -> bytes:
-    """The frame of a publication's properties, with as many of its headers as it takes. See `fitting`.
-
-    Raises Unpublishable where what is ours does not fit.
-    """
-    anew = {
-        TRACEPARENT: read_trace(item.correlation_id, item.headers.get(TRACEPARENT)).traceparent(),
-        ATTEMPT: item.attempt,
-        IDEMPOTENCY_KEY: item.idempotency_key,
-    }
-    headers = item.headers | anew
-    while True:
-        properties = _properties(item, headers, message_id, now)
-        try:
-            frame = marshal(ContentHeader(properties=properties, body_size=len(item.body)), number)
-        except (TypeError, ValueError, OverflowError, struct.error) as error:
-            strange = [name for name, value in headers.items() if not _can_be_written(name, value)]
-            if not strange or anew.keys() & strange:
-                raise Unpublishable(f"no frame takes its properties ({type(error).__name__})") from None
-            headers = without(headers, strange)
-            continue
-        excess = len(frame) - _FRAME_BYTES - largest
-        if excess <= 0:
-            return frame
-        smaller = shortened(headers, excess)
-        if smaller is None:
-            raise Unpublishable("its headers are larger than a frame")
-        headers = smaller
-
-
-def _can_be_written(name: str, value: object) -> bool:
-    try:
-        encode.field_table({name: value})  # type: ignore[dict-item]
-    except (TypeError, ValueError, OverflowError, struct.error):
-        return False
-    return True
-
-
 @lru_cache(maxsize=1024)
 def _publish_frame(channel: int, exchange: str, routing_key: str, mandatory: bool) -> bytes:
     return marshal(Basic.Publish(exchange=exchange, routing_key=routing_key, mandatory=mandatory), channel)
-
-
-def _properties(
-    item: Publication, headers: dict[str, Any], message_id: str, now: datetime
-) -> Basic.Properties:
-    return Basic.Properties(
-        content_type="application/json",
-        delivery_mode=2,
-        message_id=message_id,
-        correlation_id=item.correlation_id,
-        message_type=item.type,
-        timestamp=now,
-        app_id="wabus",
-        headers=headers,
-    )
-
-
-def _away(error: BaseException) -> BrokerUnavailable:
-    return BrokerUnavailable(f"RabbitMQ is away: {str(error) or type(error).__name__}")
 
 
 def _is_refused(confirm: "asyncio.Future[object]") -> bool:
@@ -289,21 +261,15 @@ def _is_refused(confirm: "asyncio.Future[object]") -> bool:
 
 def _outcome(confirm: "asyncio.Future[object]", item: Publication) -> WabusError | None:
     if confirm.cancelled():
-        return PublishFailed(f"no confirm for a publish to {item.exchange or item.routing_key} in time")
+        return outcomes.unconfirmed(item)
     match confirm.exception():
         case None:
             return None
         case Unpublishable() as error:
             return error
         case aiormq.exceptions.PublishError():
-            return PublishRefused(
-                f"no queue took the message published to {item.exchange or item.routing_key}"
-            )
+            return outcomes.returned(item)
         case aiormq.exceptions.DeliveryError():
-            return PublishRefused(
-                f"RabbitMQ refused a publish to {item.exchange or item.routing_key} (queue full?)"
-            )
+            return outcomes.refused(item)
         case error:
-            return BrokerUnavailable(
-                f"the publish to {item.exchange or item.routing_key} was cut off: {error!r}"
-            )
+            return outcomes.cut_off(item, error)

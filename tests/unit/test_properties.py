@@ -25,8 +25,8 @@ from shared.amqp.delivery import (
     TRACEPARENT,
     Publication,
 )
-from shared.amqp.fitting import DROPPED_HEADERS
-from shared.amqp.pika_publisher import header_frame
+from shared.amqp.pika.publisher import PikaHeaderWriter
+from shared.amqp.properties import DROPPED_HEADERS, write_header
 from shared.errors import Unpublishable
 
 NOW: Final = datetime(2026, 11, 26, tzinfo=UTC)
@@ -50,7 +50,8 @@ def written(frame_max: int, **fields: Any) -> dict[str, Any]:
         "idempotency_key": "key",
         "correlation_id": "trace",
     }
-    frame = header_frame(1, frame_max - 8, Publication(**given_fields | fields), "m" * 36, NOW)
+    writer = PikaHeaderWriter(1, NOW)
+    frame = write_header(writer, frame_max, Publication(**given_fields | fields), "m" * 36)
     assert len(frame) <= frame_max
     _, _, header = unmarshal(frame)
     assert isinstance(header, ContentHeader)

@@ -1,14 +1,15 @@
-"""Carrying the topology to a server: declare it, or look whether it is there as we need it.
+"""Carrying the topology to a server: declare it, look whether it is there as we need it, ask for a queue.
 
 A declaration of what is there already changes nothing, and RabbitMQ names what differs (type, durability,
 arguments). So looking is declaring what is known to exist. Bindings cannot be seen over AMQP: a start binds
 anew, which is harmless where they are there.
 """
 
+import asyncio
 import re
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final, cast
 
 from aio_pika import ExchangeType
@@ -16,7 +17,9 @@ from aio_pika.abc import AbstractChannel, AbstractConnection
 from aiormq.abc import FieldTable
 from aiormq.exceptions import ChannelAccessRefused, ChannelNotFoundEntity, ChannelPreconditionFailed
 
-from shared.amqp.pika_link import open_channel
+from shared.amqp.broker import QueueState
+from shared.amqp.pika.link import open_channel
+from shared.amqp.session import Comparison
 from shared.amqp.topology import Exchange, Queue, Topology
 from shared.errors import TopologyForbidden, TopologyMissing
 
@@ -24,15 +27,9 @@ from shared.errors import TopologyForbidden, TopologyMissing
 _REFUSED: Final = re.compile(r"access to (\w+) '(.*)' in vhost '(.*)' refused for user '(.*?)'")
 _OTHER_DELAY: Final = re.compile(r"'x-message-ttl'.*current is '(\d+)'")
 _REASON: Final = re.compile(r"[A-Z]+_[A-Z]+ - [^\"]*")
-
-
-@dataclass(frozen=True, slots=True)
-class Comparison:
-    """What the server lacks, what it has otherwise than we need it, and what we may not compare."""
-
-    missing: Sequence[str]
-    different: Sequence[str]
-    forbidden: Sequence[str]
+#: What RabbitMQ tells of a quorum queue that did not answer it in time.
+_SILENT: Final = QueueState(0, 0)
+_STAT_S: Final = 0.25
 
 
 async def declare_topology(connection: AbstractConnection, topology: Topology) -> None:
@@ -116,6 +113,25 @@ async def check_topology(connection: AbstractConnection, topology: Topology) -> 
     except TopologyMissing:
         queues = [await _with_its_delay(connection, queue) for queue in topology.queues]
         await declare_topology(connection, Topology(topology.exchanges, tuple(queues)))
+
+
+async def read_queue_state(connection: AbstractConnection, queue: str) -> QueueState | None:
+    """Depth and consumers of `queue`; None where it does not exist.
+
+    A quorum queue that does not answer RabbitMQ within 0.25 s is told as empty, without consumers, and is
+    asked again. Source: `rabbit_quorum_queue:stat` of RabbitMQ 3.10.
+    """
+    clock = asyncio.get_running_loop().time
+    try:
+        async with await open_channel(connection, confirms=False) as channel:
+            while True:
+                asked_at = clock()
+                found = (await channel.declare_queue(queue, passive=True)).declaration_result
+                state = QueueState(found.message_count or 0, found.consumer_count or 0)
+                if state != _SILENT or clock() - asked_at < _STAT_S:
+                    return state
+    except ChannelNotFoundEntity:
+        return None
 
 
 async def _with_its_delay(connection: AbstractConnection, queue: Queue) -> Queue:

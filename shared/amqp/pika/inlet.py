@@ -1,25 +1,22 @@
-"""Consuming over aio-pika: one channel, one consumer, a buffer that is taken in batches.
+"""Consuming over aio-pika: one channel, one consumer, kept as it is wanted.
 
-Owns the channel's life (reopened when lost, the consumer restored when cancelled), the bytes in hand and the
-plan of acknowledgements. The client's callback only fills the buffer: work runs elsewhere.
+Owns the channel's life: reopened when lost, the consumer restored when cancelled. What has arrived and may be
+answered is `shared.amqp.in_hand`'s. The client's callback only fills it: work runs elsewhere.
 """
 
 import asyncio
 import logging
 import time
-from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
 
 from aiormq.abc import ChannelFrame, DeliveredMessage
 from aiormq.channel import Channel
 from aiormq.exceptions import ChannelClosed
 from pamqp.commands import Basic
 
-from shared.amqp.acknowledgement import plan_acknowledgement
-from shared.amqp.arrivals import Arrivals
 from shared.amqp.delivery import Delivery
-from shared.amqp.pika_decoding import HeaderTable
-from shared.amqp.pika_link import (
+from shared.amqp.in_hand import InHand
+from shared.amqp.pika.link import (
     BROKER_ERRORS,
     Link,
     closing_as_connection_error,
@@ -34,18 +31,10 @@ log = logging.getLogger(__name__)
 
 #: How long a closing inlet waits for the broker to confirm that it stopped consuming.
 _CANCEL_S = 2.0
-#: A header table of many small values takes so many times its bytes once it is decoded.
-_DECODED = 20
-
-
-def weigh(delivery: Delivery) -> int:
-    """Bytes that it takes in memory, about."""
-    headers = delivery.headers
-    return len(delivery.body) + (_DECODED * headers.wire_bytes if isinstance(headers, HeaderTable) else 0)
 
 
 class PikaInlet:
-    """A consumer of one queue; `run` must be running beside it. In hand are at most `inflight_bytes`."""
+    """See `shared.amqp.broker.Inlet`; `run` must be running beside it."""
 
     def __init__(
         self, queue: str, prefetch: int, link: Link, durations: Durations, inflight_bytes: int
@@ -53,48 +42,38 @@ class PikaInlet:
         self.queue = queue
         self._usual_prefetch = prefetch
         self._prefetch = prefetch
-        self._inflight_bytes = inflight_bytes
         self._link = link
         self._durations = durations
-        self._arrivals = Arrivals()
-        self._outstanding: dict[int, int] = {}
-        self._bytes = 0
-        self._refused: list[Delivery] = []
-        self._largest = 0
+        self._changed = asyncio.Event()
+        self._in_hand = InHand(queue, inflight_bytes, self._changed.set)
         self._wanted = True
         self._closed = False
-        self._throttled = False
         #: A multiple ack answers for every tag below it: a tag answered again later would cost the channel.
         self._answering = asyncio.Lock()
         self._channel: Channel | None = None
         self._consumer_tag: str | None = None
         self._consumed_prefetch = prefetch
-        self._generation = 0
-        self._heard = 0
-        self._changed = asyncio.Event()
 
     @property
     def lacks_consumer(self) -> bool:
         """Whether a consumer of ours should be on the queue and, as far as is known, is not."""
-        return self._wanted and not self._throttled and self._consumer_tag is None
+        return self._is_wanted_now and self._consumer_tag is None
 
     async def next_batch(self, size: int, linger_s: float) -> list[Delivery]:
-        """Take the next deliveries; see `shared.amqp.delivery.Inlet`."""
-        return await self._arrivals.next_batch(size, linger_s)
+        """Take the next deliveries; see `shared.amqp.broker.Inlet`."""
+        return await self._in_hand.arrivals.next_batch(size, linger_s)
 
     async def full_batch(self, size: int, enough: asyncio.Event) -> list[Delivery]:
-        """Take many; see `shared.amqp.delivery.Inlet`."""
-        return await self._arrivals.full_batch(size, enough)
+        """Take many; see `shared.amqp.broker.Inlet`."""
+        return await self._in_hand.arrivals.full_batch(size, enough)
 
     async def acknowledge(self, deliveries: Sequence[Delivery]) -> None:
-        """Acknowledge; see `shared.amqp.delivery.Inlet`."""
+        """Acknowledge; see `shared.amqp.broker.Inlet`."""
         async with self._answering:
-            done = self._ours(deliveries)
+            upto, single = self._in_hand.acknowledge(deliveries)
             channel = self._channel
-            if not done or channel is None:
+            if channel is None or (upto is None and not single):
                 return
-            upto, single = plan_acknowledgement(self._outstanding, done)
-            self._forget(done)
             try:
                 with closing_as_connection_error():
                     await _write_acknowledgements(channel, upto, single)
@@ -103,37 +82,27 @@ class PikaInlet:
                 log.debug("Acknowledging on %s: %s; they will be redelivered", self.queue, error)
 
     async def release(self, deliveries: Sequence[Delivery]) -> None:
-        """Give back; see `shared.amqp.delivery.Inlet`."""
+        """Give back; see `shared.amqp.broker.Inlet`."""
         async with self._answering:
-            tags = self._ours(deliveries)
-            self._forget(tags)
-            await self._give_back(tags)
-
-    async def _give_back(self, tags: Iterable[int]) -> None:
-        channel = self._channel
-        if channel is None:
-            return
-        try:
-            with closing_as_connection_error():
-                for tag in sorted(tags):
-                    await channel.basic_nack(tag, requeue=True, wait=False)
-        except BROKER_ERRORS as error:
-            heed_cancellation()
-            log.debug("Giving back on %s: %s; they will be redelivered", self.queue, error)
-
-    def _ours(self, deliveries: Sequence[Delivery]) -> set[int]:
-        """Tags that count on the channel as it is, and have not been answered."""
-        tags = {item.tag for item in deliveries if item.generation == self._generation}
-        return tags & self._outstanding.keys()
+            tags = self._in_hand.give_back(deliveries)
+            channel = self._channel
+            if channel is None:
+                return
+            try:
+                with closing_as_connection_error():
+                    for tag in tags:
+                        await channel.basic_nack(tag, requeue=True, wait=False)
+            except BROKER_ERRORS as error:
+                heed_cancellation()
+                log.debug("Giving back on %s: %s; they will be redelivered", self.queue, error)
 
     def put_back(self, deliveries: Sequence[Delivery]) -> None:
-        """Undo the taking; see `shared.amqp.delivery.Inlet`. Those of a channel that is gone come anew."""
-        tags = self._ours(deliveries)
-        self._arrivals.put_back([item for item in deliveries if item.tag in tags])
+        """Undo the taking; see `shared.amqp.broker.Inlet`."""
+        self._in_hand.put_back(deliveries)
 
     def empty(self) -> list[Delivery]:
-        """Take all; see `shared.amqp.delivery.Inlet`."""
-        return self._arrivals.empty()
+        """Take all; see `shared.amqp.broker.Inlet`."""
+        return self._in_hand.arrivals.empty()
 
     def pause(self) -> None:
         """Cancel the consumer and keep what is in hand."""
@@ -141,7 +110,7 @@ class PikaInlet:
         self._changed.set()
 
     def resume(self, prefetch: int | None = None) -> None:
-        """Consume again, unless closed meanwhile; see `shared.amqp.delivery.Inlet`."""
+        """Consume again, unless closed meanwhile; see `shared.amqp.broker.Inlet`."""
         self._wanted = not self._closed
         self._prefetch = self._usual_prefetch if prefetch is None else prefetch
         self._changed.set()
@@ -151,7 +120,7 @@ class PikaInlet:
         self._closed = True
         self._wanted = False
         self._changed.set()
-        self._arrivals.close()
+        self._in_hand.arrivals.close()
         try:
             with closing_as_connection_error():
                 async with asyncio.timeout(_CANCEL_S):
@@ -159,9 +128,7 @@ class PikaInlet:
         except BROKER_ERRORS as error:
             heed_cancellation()
             log.debug("Cancelling the consumer of %s: %s", self.queue, error)
-        left = [*self._arrivals.empty(), *self._refused]
-        self._refused.clear()
-        await self.release(left)
+        await self.release([*self.empty(), *self._in_hand.take_refused()])
 
     async def run(self) -> None:
         """Keep the consumer as it is wanted, until cancelled.
@@ -184,14 +151,14 @@ class PikaInlet:
         """Wait for a change. A consumer that gets nothing from a queue that has something is made anew."""
         suspicious = 0
         while not self._changed.is_set():
-            heard = self._heard
+            heard = self._in_hand.heard
             try:
                 async with asyncio.timeout(self._durations.consumer_watch_s):
                     await self._changed.wait()
             except TimeoutError:
-                deaf = heard == self._heard and not self._outstanding and await self._has_ready_messages()
-                suspicious = suspicious + 1 if deaf else 0
-                if self._largest and not self._outstanding:
+                silent = heard == self._in_hand.heard and self._in_hand.is_empty
+                suspicious = suspicious + 1 if silent and await self._has_ready_messages() else 0
+                if self._in_hand.is_over_large_bodies:
                     await self._consume_many_again()
             if suspicious > 1:
                 log.warning("%s has messages but its consumer gets none; consuming anew", self.queue)
@@ -199,7 +166,7 @@ class PikaInlet:
 
     async def _consume_many_again(self) -> None:
         """The large bodies are done: back to the usual number at once."""
-        self._largest = 0
+        self._in_hand.forget_large_bodies()
         await self._cancel()
         self._changed.set()
 
@@ -214,18 +181,21 @@ class PikaInlet:
 
     async def _close_channel(self) -> None:
         channel = self._channel
-        self._on_channel_closed(self._generation)
+        self._on_channel_closed(self._in_hand.generation)
         if channel is not None:
             await channel.close()
 
     async def _reconcile(self) -> None:
-        wanted = self._wanted and not self._throttled
-        if not wanted or self._refused or self._prefetch != self._consumed_prefetch:
+        wanted = self._is_wanted_now
+        if not wanted or self._in_hand.has_refused or self._prefetch != self._consumed_prefetch:
             await self._cancel()
-            refused, self._refused = self._refused, []
-            await self.release(refused)
+            await self.release(self._in_hand.take_refused())
         if wanted and self._consumer_tag is None:
             await self._consume()
+
+    @property
+    def _is_wanted_now(self) -> bool:
+        return self._wanted and not self._in_hand.is_throttled
 
     async def _cancel(self) -> None:
         channel, tag = self._channel, self._consumer_tag
@@ -250,89 +220,43 @@ class PikaInlet:
             connection = await self._link.connection()
             channel = await open_channel(connection, confirms=False)
             opened = await underlay(channel)
-            self._generation += 1
-            generation = self._generation
-            self._drop_in_hand()
+            generation = self._in_hand.begin_generation()
             channel.close_callbacks.add(lambda _, error: self._on_channel_closed(generation, error))
             opened.on_consumer_cancel_callbacks.add(self._on_cancelled)
             self._channel = opened
         self._consumed_prefetch = self._prefetch
-        await self._channel.basic_qos(prefetch_count=self._prefetch_now())
+        await self._channel.basic_qos(prefetch_count=self._in_hand.prefetch(self._prefetch))
         consumed = await self._channel.basic_consume(self.queue, self._on_message)
         self._consumer_tag = consumed.consumer_tag
 
-    def _prefetch_now(self) -> int:
-        """Fewer at once where bodies are so large that the usual number would burst the bytes in hand."""
-        largest = max(self._largest, *self._outstanding.values(), 0)
-        return max(1, min(self._prefetch, self._inflight_bytes // (largest or 1)))
-
     async def _on_message(self, message: DeliveredMessage) -> None:
-        delivery = self._delivery(message)
-        size = weigh(delivery)
-        if self._bytes + size > self._inflight_bytes and self._bytes:
-            self._refuse(delivery, size)
-            return
-        self._outstanding[delivery.tag] = size
-        self._heard += 1
-        self._bytes += size
-        self._arrivals.put(delivery)
-
-    def _refuse(self, delivery: Delivery, size: int) -> None:
-        """Too many bytes in hand: stop consuming until half of them are done.
-
-        It is given back when the consumer is cancelled: before, RabbitMQ would deliver it again at once, and
-        count that, until it is dead. Until then its tag is outstanding: no multiple ack may answer for it.
-        """
-        if not self._throttled:
-            log.warning("%s: more than the allowed bytes in hand; consuming pauses", self.queue)
-        self._throttled = True
-        self._largest = max(self._largest, size)
-        self._outstanding[delivery.tag] = 0
-        self._refused.append(replace(delivery, body=b"", headers={}))
-        self._changed.set()
-
-    def _delivery(self, message: DeliveredMessage) -> Delivery:
         frame, properties = message.delivery, message.header.properties
         assert isinstance(frame, Basic.Deliver)
         assert frame.delivery_tag is not None
-        return Delivery(
-            queue=self.queue,
-            exchange=frame.exchange or "",
-            routing_key=frame.routing_key or "",
-            body=message.body,
-            headers=properties.headers or {},
-            correlation_id=properties.correlation_id,
-            message_id=properties.message_id,
-            published_at=properties.timestamp.timestamp() if properties.timestamp else None,
-            redelivered=bool(frame.redelivered),
-            tag=frame.delivery_tag,
-            generation=self._generation,
-            received_at=time.monotonic(),
+        self._in_hand.add(
+            Delivery(
+                queue=self.queue,
+                exchange=frame.exchange or "",
+                routing_key=frame.routing_key or "",
+                body=message.body,
+                headers=properties.headers or {},
+                correlation_id=properties.correlation_id,
+                message_id=properties.message_id,
+                published_at=properties.timestamp.timestamp() if properties.timestamp else None,
+                redelivered=bool(frame.redelivered),
+                tag=frame.delivery_tag,
+                generation=self._in_hand.generation,
+                received_at=time.monotonic(),
+            )
         )
 
-    def _forget(self, tags: Iterable[int]) -> None:
-        for tag in tags:
-            self._bytes -= self._outstanding.pop(tag, 0)
-        if self._throttled and self._bytes <= self._inflight_bytes // 2:
-            self._throttled = False
-            self._changed.set()
-
-    def _drop_in_hand(self) -> None:
-        """The channel is gone and its tags with it: what was not taken will be redelivered."""
-        self._arrivals.empty()
-        self._refused.clear()
-        self._largest = 0
-        self._outstanding.clear()
-        self._bytes = 0
-        self._throttled = False
-
     def _on_channel_closed(self, generation: int, error: BaseException | None = None) -> None:
-        if generation == self._generation:
+        if generation == self._in_hand.generation:
             if isinstance(error, ChannelClosed) and error.args[0] is not None:
                 log.warning("RabbitMQ closed the channel of %s: %s; consuming anew", self.queue, error)
             self._channel = None
             self._consumer_tag = None
-            self._drop_in_hand()
+            self._in_hand.drop()
             self._changed.set()
 
     def _on_cancelled(self, _: object) -> None:

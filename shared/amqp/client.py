@@ -1,0 +1,36 @@
+"""The AMQP client that wabus speaks with: the one place that names an implementation of the seam."""
+
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+
+from shared.amqp.broker import Broker, LentPublisher
+from shared.amqp.pika import short_lived
+from shared.amqp.pika.broker import PikaBroker
+from shared.amqp.session import Session
+from shared.amqp.topology import Topology
+from shared.durations import Durations
+from shared.server_urls import UrlSource
+
+
+def build_broker(
+    url: str | UrlSource,
+    name: str,
+    topology: Topology,
+    durations: Durations,
+    observe_confirm: Callable[[float], None] = lambda _: None,
+) -> Broker:
+    """A broker for a process; nothing is connected before `run`.
+
+    `name`: what the server shows of us. `observe_confirm`: told how long each batch waited for its confirms.
+    """
+    return PikaBroker(url, name, topology, durations, observe_confirm)
+
+
+def open_session(url: str, name: str = "wabus") -> AbstractAsyncContextManager[Session]:
+    """A connection for one errand. Raises BrokerUnavailable at once where RabbitMQ is away."""
+    return short_lived.open_session(url, name)
+
+
+def lend_publisher(url: str, name: str, durations: Durations) -> AbstractAsyncContextManager[LentPublisher]:
+    """A publisher for one command. Raises BrokerUnavailable at once where RabbitMQ is away."""
+    return short_lived.lend_publisher(url, name, durations)

@@ -1,0 +1,103 @@
+"""A proxy before RabbitMQ that reads what the server says, frame by frame: to hold it back, to say more."""
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from pamqp.base import Frame
+from pamqp.commands import Basic
+from pamqp.frame import marshal, unmarshal
+
+from tests.support.proxy import Proxy
+
+#: Type, channel and size before a frame's payload; its end behind it.
+_HEAD: Final = 7
+_END: Final = 1
+
+
+@dataclass(frozen=True, slots=True)
+class HeldBack:
+    """A frame of the server's that did not pass."""
+
+    frame: Any
+    channel: int
+    client: asyncio.StreamWriter
+
+
+class FrameProxy(Proxy):
+    """Holds back what `hold` names, until it is told otherwise."""
+
+    def __init__(self, host: str, port: int) -> None:
+        super().__init__(host, port)
+        self.held: list[HeldBack] = []
+        self._passed: Counter[type] = Counter()
+        self._is_held: Callable[[Any], bool] = lambda _: False
+
+    def hold(self, *kinds: type[Frame]) -> None:
+        """Let no frame of these kinds pass."""
+        self._is_held = lambda frame: isinstance(frame, kinds)
+
+    def count(self, kind: type[Frame]) -> int:
+        """How many frames of this kind have passed."""
+        return self._passed[kind]
+
+    @property
+    def confirmed(self) -> set[int]:
+        """Tags of publications that the server has answered, in what is held back."""
+        tags: set[int] = set()
+        for item in self.held:
+            if isinstance(item.frame, Basic.Ack | Basic.Nack):
+                first = 1 if item.frame.multiple else item.frame.delivery_tag
+                tags.update(range(first, item.frame.delivery_tag + 1))
+        return tags
+
+    def answer(self, *frames: Frame) -> None:
+        """Say these in place of what is held back, where that came from."""
+        origin = self.held[0]
+        for frame in frames:
+            origin.client.write(marshal(frame, origin.channel))
+
+    def tell_all(self, frame: Frame) -> None:
+        """Say this on every connection, as the server does of itself."""
+        for client, _ in self._pairs:
+            client.write(marshal(frame, 0))
+
+    def _downstream(self, client: asyncio.StreamWriter) -> Callable[[bytes], bytes]:
+        rest = bytearray()
+
+        def read(data: bytes) -> bytes:
+            rest.extend(data)
+            passed = bytearray()
+            while len(rest) >= _HEAD:
+                size = _HEAD + int.from_bytes(rest[3:_HEAD]) + _END
+                if len(rest) < size:
+                    break
+                raw = bytes(rest[:size])
+                del rest[:size]
+                channel, frame = int.from_bytes(raw[1:3]), unmarshal(raw)[2]
+                if self._is_held(frame):
+                    self.held.append(HeldBack(frame, channel, client))
+                else:
+                    passed += raw
+                    self._passed[type(frame)] += 1
+            return bytes(passed)
+
+        return read
+
+
+@asynccontextmanager
+async def frames_proxied(server_url: str) -> AsyncIterator[FrameProxy]:
+    """A proxy before the RabbitMQ that a URL names."""
+    parts = urlsplit(server_url)
+    assert parts.hostname is not None
+    assert parts.port is not None
+    proxy = FrameProxy(parts.hostname, parts.port)
+    await proxy.start()
+    try:
+        yield proxy
+    finally:
+        await proxy.stop()
