@@ -9,10 +9,10 @@ from typing import Final
 from shared.campaigns.events import Change, campaign_updated
 from shared.campaigns.recipients import count_recipients
 from shared.campaigns.statements import QUERIES
+from shared.durable.aside import RowsAside
+from shared.durable.outbox import Outbox, OutboxEvent
 from shared.observability.tracing import read_trace
-from shared.postgres.aside import RowsAside
 from shared.postgres.database import Connection, Database
-from shared.postgres.outbox import Outbox, OutboxEvent
 
 #: The scheduler's job, in `rows_set_aside`.
 JOB: Final = "campaigns"

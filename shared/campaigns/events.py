@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
+from shared.durable.outbox import OutboxEvent, event
 from shared.payloads import CampaignUpdated, encode
 from shared.payloads.events import CampaignState
-from shared.postgres.outbox import OutboxEvent, event
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,11 +20,11 @@ from shared.amqp.headers import carried_headers, correlation_of, idempotency_key
 from shared.amqp.payload_names import payload_name
 from shared.amqp.topology import DLX, RETRY, tier_queue
 from shared.consuming.patience import Patience
+from shared.durable.deferral import DeferralStore, deferred_id
 from shared.durations import Durations
 from shared.errors import BrokerError, StoreConflict, StoreDataError, StoreUnavailable, WabusError
 from shared.observability.logs import Operation, fields, get_logger
 from shared.observability.metrics import Metrics
-from shared.postgres.deferral import DeferralStore, deferred_id
 from shared.reasons import DeadReason
 
 logger = get_logger(__name__)

@@ -1,5 +1,5 @@
 """Dead letters after they were stored: looked at, replayed, dismissed, pruned.
 
-Owns the table `dead_letter_queue` but for the insert (`shared.postgres.deadletters`), for the command line
+Owns the table `dead_letter_queue` but for the insert (`shared.deadletters.storing`), for the command line
 and the scheduler alike. It does not know either.
 """

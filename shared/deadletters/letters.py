@@ -7,8 +7,8 @@ from uuid import UUID
 
 import asyncpg
 
+from shared.deadletters.storing import raw_base64
 from shared.payloads import DLQMessage
-from shared.postgres.deadletters import raw_base64
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,10 +33,10 @@ from shared.amqp.headers import bounded_key, plain
 from shared.amqp.payload_names import payload_name
 from shared.amqp.topology import DLQ_HANDLER, is_bound
 from shared.deadletters.store import QUERIES
+from shared.durable.aside import RowsAside
 from shared.durations import Durations
 from shared.errors import PublishRefused, Unpublishable, WabusError
 from shared.observability.tracing import read_trace
-from shared.postgres.aside import RowsAside
 from shared.postgres.database import CLAIMED_BYTES, Database
 from shared.reasons import DeadReason
 

@@ -16,12 +16,12 @@ from shared.consuming.handling import ConsumerOptions, Handler
 from shared.coordination.cache import MappingCache
 from shared.coordination.client import RedisClient
 from shared.coordination.locks import LockManager
+from shared.durable.deferral import DeferralStore
+from shared.durable.outbox import Outbox
 from shared.durations import Durations
 from shared.observability.health import WorkerState
 from shared.observability.metrics import Metrics
 from shared.postgres.database import Database
-from shared.postgres.deferral import DeferralStore
-from shared.postgres.outbox import Outbox
 from shared.settings import Settings
 
 #: Its name and what runs it.

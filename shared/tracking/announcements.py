@@ -10,8 +10,8 @@ from uuid import UUID
 
 import orjson
 
+from shared.durable.outbox import OutboxEvent, event
 from shared.payloads import EnrichedOutboundMessage, MessageUpdated, OutboundMessage, SendError, encode, mend
-from shared.postgres.outbox import OutboxEvent, event
 from shared.states import MessageStatus, Step
 from shared.tracking.judgement import Judgement, Message
 from shared.tracking.message_store import Addressing

@@ -10,13 +10,13 @@ from typing import Final
 from uuid import UUID
 
 from shared.amqp.delivery import ATTEMPTS, ERROR, MESSAGE_ID, REASON, REPLAY_OF, SOURCE_QUEUE
+from shared.deadletters.storing import DeadLetter, store_dead_letters
+from shared.durable.deferral import hasten_messages, release_followers
+from shared.durable.outbox import OutboxEvent
 from shared.durations import Durations
 from shared.graph_errors import ErrorClass
 from shared.ids import read_uuid, time_ordered_uuid
 from shared.postgres.database import Connection
-from shared.postgres.deadletters import DeadLetter, store_dead_letters
-from shared.postgres.deferral import hasten_messages, release_followers
-from shared.postgres.outbox import OutboxEvent
 from shared.reasons import DeadReason
 from shared.states import Direction, MessageStatus
 from shared.tracking.announcements import announce, ends_sending, error_of

@@ -13,8 +13,8 @@ import asyncpg
 import orjson
 
 from shared.amqp.headers import carried_headers
+from shared.deadletters.storing import clean_headers
 from shared.postgres.database import Connection, Database
-from shared.postgres.deadletters import clean_headers
 from shared.postgres.queries import Queries
 from shared.states import StatusOutcome
 from shared.tracking.values import EventKey, StatusEvent, StoredEvent, read_callback_data

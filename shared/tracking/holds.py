@@ -13,12 +13,12 @@ from uuid import UUID
 import asyncpg
 
 from shared.campaigns.events import Change, campaign_updated
+from shared.durable.outbox import OutboxEvent
 from shared.durations import Durations
 from shared.graph_errors import CLASS_OF_CODE, ErrorClass
 from shared.observability.logs import Operation, fields, get_logger
 from shared.observability.tracing import read_trace
 from shared.postgres.database import Connection
-from shared.postgres.outbox import OutboxEvent
 from shared.postgres.queries import Queries
 from shared.tracking.scopes import REFUSED_RECIPIENTS, Evidence, Failure, Held, Hold
 

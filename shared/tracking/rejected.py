@@ -15,10 +15,10 @@ from uuid import UUID
 
 from shared.amqp.delivery import ATTEMPTS, ERROR, REASON, REPLAY_OF, SOURCE_QUEUE
 from shared.amqp.topology import STATUS, STATUS_UPDATER
+from shared.deadletters.storing import DeadLetter, store_dead_letters
+from shared.durable.outbox import OutboxEvent
 from shared.ids import read_uuid, time_ordered_uuid
 from shared.postgres.database import Connection
-from shared.postgres.deadletters import DeadLetter, store_dead_letters
-from shared.postgres.outbox import OutboxEvent
 from shared.reasons import DeadReason
 from shared.tracking.event_store import read_originals
 from shared.tracking.values import StatusEvent, StoredEvent

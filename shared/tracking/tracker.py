@@ -15,12 +15,12 @@ import asyncpg
 
 from shared.coordination.client import RedisUnavailable
 from shared.coordination.rate_shared import SharedRates
+from shared.durable.aside import RowsAside
+from shared.durable.outbox import Outbox
 from shared.durations import Durations
 from shared.observability.logs import Operation, fields, get_logger
 from shared.observability.metrics import Metrics
-from shared.postgres.aside import RowsAside
 from shared.postgres.database import Connection, Database
-from shared.postgres.outbox import Outbox
 from shared.reasons import DeadReason
 from shared.states import EVENT_STATES, Direction, MessageStatus, StatusOutcome
 from shared.tracking.consequences import Case, Consequences, Slowed, write_cases

@@ -11,8 +11,8 @@ from typing import Any, Final, Literal
 from uuid import UUID
 
 from shared.amqp.delivery import Delivery
+from shared.durable.outbox import OutboxEvent
 from shared.payloads import SendError, StatusUpdate
-from shared.postgres.outbox import OutboxEvent
 from shared.states import MessageStatus, StatusOutcome
 
 #: Header of a delivery that asks the sender for another attempt: the number of the attempt that failed.

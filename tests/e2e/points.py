@@ -4,7 +4,7 @@ from typing import Final
 
 from tests.support.crashing import CrashPoint
 
-_OUTBOX: Final = "shared.postgres.outbox:Outbox"
+_OUTBOX: Final = "shared.durable.outbox:Outbox"
 _PUBLISHER: Final = "shared.amqp.pika.publisher:PikaPublisher"
 _INLET: Final = "shared.amqp.pika.inlet:PikaInlet"
 

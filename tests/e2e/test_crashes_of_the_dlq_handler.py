@@ -13,7 +13,7 @@ from tests.support.waiting import until
 
 _STORE = "workers.dlq_handler.store:DeathStore.store"
 _INLET = "shared.amqp.pika.inlet:PikaInlet"
-_OUTBOX = "shared.postgres.outbox:Outbox.publish"
+_OUTBOX = "shared.durable.outbox:Outbox.publish"
 _PUBLISHER = "shared.amqp.pika.publisher:PikaPublisher.publish"
 _REPLAYER = "shared.deadletters.replay:Replayer"
 

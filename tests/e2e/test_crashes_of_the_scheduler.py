@@ -17,7 +17,7 @@ from tests.support.sending import NUMBER, Sender, text
 from tests.support.waiting import until
 
 _AMBIGUITY: Final = "workers.scheduler.ambiguity:AmbiguityJob"
-_DEFERRALS: Final = "shared.postgres.deferral:DeferralStore"
+_DEFERRALS: Final = "shared.durable.deferral:DeferralStore"
 _LEASE: Final = "shared.postgres.lease:Lease"
 
 
@@ -44,7 +44,7 @@ async def test_what_is_due_is_sent_once(sender: Sender, processes: Processes, po
 @pytest.mark.parametrize(
     "point",
     [
-        pytest.param(before("shared.postgres.outbox:Outbox.record"), id="before the commit"),
+        pytest.param(before("shared.durable.outbox:Outbox.record"), id="before the commit"),
         pytest.param(commit_to_publish("conversation.expired"), id="commit to publish"),
         pytest.param(publish_to_mark("conversation.expired"), id="publish to mark"),
     ],
@@ -69,7 +69,7 @@ async def test_an_expiry_is_told_under_one_key(
 @pytest.mark.parametrize(
     "point",
     [
-        pytest.param(after("shared.postgres.outbox:Outbox.claim_unmarked"), id="claim to publish"),
+        pytest.param(after("shared.durable.outbox:Outbox.claim_unmarked"), id="claim to publish"),
         pytest.param(publish_to_mark("conversation.closed"), id="publish to mark"),
     ],
 )

@@ -23,6 +23,7 @@ from shared.amqp.decoding import read_short_text, read_table, read_time
 from shared.amqp.delivery import Delivery
 from shared.amqp.headers import carried_headers, correlation_of, idempotency_key_of, plain
 from shared.campaigns.rendering import MissingVariable, names_used, render_template, render_text, texts_of
+from shared.deadletters.storing import clean_headers, json_of
 from shared.errors import SettingsError, WabusError
 from shared.masking import escape_controls, mask_secrets
 from shared.media_url import InvalidMediaUrl, check_media_url
@@ -41,7 +42,6 @@ from shared.payloads import (
     encode,
 )
 from shared.payloads.fields import parse_event_time, parse_planned_time
-from shared.postgres.deadletters import clean_headers, json_of
 from shared.settings import Settings
 from workers.cli.ages import read_age
 from workers.cli.campaign_file import FileError, check_file, read_rows

@@ -59,7 +59,7 @@ async def test_the_outbox_reads_no_payload_that_it_does_not_claim(
     database = Database(database_url, size=1)
     try:
         async with database.connection() as connection:
-            statement = Queries("shared.postgres", "outbox.sql")["claim_unmarked"]
+            statement = Queries("shared.durable", "outbox.sql")["claim_unmarked"]
             arguments = (50, timedelta(seconds=15), 1, destination)
             reading = await measure(connection, statement, arguments, generic=False)
     finally:

@@ -12,12 +12,12 @@ from uuid import UUID
 
 import pytest
 
+from shared.durable.outbox import Outbox
 from shared.durations import DURATIONS
 from shared.graph_errors import ErrorClass
 from shared.observability.metrics import Metrics
 from shared.payloads import OutboundMessage
 from shared.postgres.database import Database
-from shared.postgres.outbox import Outbox
 from tests.support.leftovers import lock_waiters
 from tests.support.paces import FAST
 from tests.support.rows import Connection, add_campaign, add_mapping, add_message, insert

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
+from shared.durable.deferral import DeferralStore, Window
 from shared.durations import DURATIONS
 from shared.postgres.database import Database
-from shared.postgres.deferral import DeferralStore, Window
 from tests.support.program import run_wabus
 from tests.support.rows import Connection, add_mapping, insert, only_row
 

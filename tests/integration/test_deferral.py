@@ -5,9 +5,9 @@ from uuid import UUID, uuid4
 from shared.amqp.delivery import Delivery
 from shared.amqp.disposition import Defer
 from shared.amqp.topology import OUTBOUND_REPLY
+from shared.durable.deferral import DeferralStore, DueMessage, Window
 from shared.durations import DURATIONS
 from shared.postgres.database import Database
-from shared.postgres.deferral import DeferralStore, DueMessage, Window
 from shared.tracking import STATUS_RETRY
 from tests.support.rows import Connection, add_message
 

@@ -11,16 +11,16 @@ import pytest
 
 from shared.amqp.disposition import Defer
 from shared.amqp.topology import OUTBOUND_BULK, OUTBOUND_REPLY
-from shared.durations import DURATIONS
-from shared.errors import StoreDataError
-from shared.postgres.database import Database
-from shared.postgres.deferral import (
+from shared.durable.deferral import (
     DeferralStore,
     Window,
     recall_campaign,
     release_campaign,
     release_followers,
 )
+from shared.durations import DURATIONS
+from shared.errors import StoreDataError
+from shared.postgres.database import Database
 from tests.integration.test_deferral import delivery
 from tests.support.rows import Connection, add_mapping, add_message, insert
 from tests.support.waiting import until

@@ -2,8 +2,8 @@
 
 from datetime import UTC, datetime, timedelta
 
+from shared.durable.outbox import Outbox, OutboxEvent
 from shared.postgres.database import Database
-from shared.postgres.outbox import Outbox, OutboxEvent
 from tests.support.paces import FAST
 from tests.support.rows import Connection, insert
 from tests.support.tracking import AbsentBroker

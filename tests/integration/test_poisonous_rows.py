@@ -8,7 +8,7 @@ from uuid import UUID
 import asyncpg
 import pytest
 
-from shared.postgres.outbox import Outbox
+from shared.durable.outbox import Outbox
 from tests.support.cluster import Cluster
 from tests.support.paces import FAST
 from tests.support.rows import add_campaign, add_mapping, add_message, insert

@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 
 import pytest
 
+from shared.durable.aside import RowsAside
 from shared.errors import StoreConflict, StoreDataError, StoreError, StoreMisconfigured
-from shared.postgres.aside import RowsAside
 from shared.postgres.database import Database
 from tests.support.cluster import Cluster
 from tests.support.program import run_wabus

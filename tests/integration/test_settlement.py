@@ -15,10 +15,10 @@ from shared.amqp.delivery import DEFERRED_ID, Delivery
 from shared.amqp.disposition import Ack, Dead, Defer, Disposition, Retry
 from shared.amqp.topology import build_topology
 from shared.consuming.settlement import Settlement
+from shared.durable.deferral import DeferralStore
 from shared.errors import StoreUnavailable
 from shared.observability.metrics import Metrics
 from shared.postgres.database import Database
-from shared.postgres.deferral import DeferralStore
 from shared.reasons import DeadReason
 from tests.support.brokers import running
 from tests.support.cluster import Cluster

@@ -8,9 +8,9 @@ from uuid import UUID
 import orjson
 import pytest
 
+from shared.durable.deferral import DeferralStore, Window
 from shared.durations import DURATIONS
 from shared.payloads import SendError
-from shared.postgres.deferral import DeferralStore, Window
 from shared.tracking import STATUS_RETRY, OwnEvent
 from tests.support.rows import Connection, add_mapping, add_message, insert
 from tests.support.tracking import (

@@ -13,8 +13,8 @@ from deploy.sandbox.amqp_statuses import AmqpStatuses
 from deploy.sandbox.server import Sandbox
 from deploy.sandbox.settings import SandboxSettings
 from shared.amqp.topology import LANES
+from shared.durable.deferral import DeferralStore, Window
 from shared.postgres.database import Database
-from shared.postgres.deferral import DeferralStore, Window
 from shared.running.process import WorkerProcess
 from tests.support.cluster import Cluster
 from tests.support.paces import FAST

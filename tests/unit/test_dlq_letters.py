@@ -14,7 +14,7 @@ from shared.amqp.delivery import Delivery
 from shared.amqp.disposition import Dead, Retry
 from shared.amqp.headers import idempotency_key_of
 from shared.consuming.settlement import copy_of
-from shared.postgres.deadletters import json_of, stored_event
+from shared.deadletters.storing import json_of, stored_event
 from shared.reasons import DeadReason
 from workers.dlq_handler.letters import may_be_stored, read_death, read_letter, simplified
 

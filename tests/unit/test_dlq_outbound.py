@@ -6,8 +6,8 @@ from uuid import UUID, uuid4
 import orjson
 import pytest
 
+from shared.deadletters.storing import DeadLetter
 from shared.payloads import OutboundMessage, decode
-from shared.postgres.deadletters import DeadLetter
 from shared.reasons import DeadReason
 from shared.tracking import STATUS_RETRY
 from workers.dlq_handler.outbound import DeadOutbound, TrackedMessage, Verdict, decide, failed_event

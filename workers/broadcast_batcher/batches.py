@@ -15,14 +15,14 @@ from shared.campaigns.clock import JOB, record_finished
 from shared.campaigns.events import Change, campaign_updated
 from shared.campaigns.messages import DEFAULT_CATEGORY, Content, Reachability, SkipReason, prepare
 from shared.campaigns.recipients import read_reachability, read_variables
+from shared.durable.aside import RowsAside
+from shared.durable.outbox import Outbox, OutboxEvent
 from shared.durations import Durations
 from shared.ids import time_ordered_uuid
 from shared.observability.logs import Operation, fields, get_logger
 from shared.observability.tracing import read_trace
 from shared.payloads import OutboundMessage, Template, encode
-from shared.postgres.aside import RowsAside
 from shared.postgres.database import Connection, Database
-from shared.postgres.outbox import Outbox, OutboxEvent
 from workers.broadcast_batcher.decisions import allowance
 from workers.broadcast_batcher.store import QUERIES
 

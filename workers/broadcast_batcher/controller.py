@@ -9,12 +9,12 @@ from shared.amqp.disposition import Ack, Disposition, Retry
 from shared.amqp.headers import correlation_of
 from shared.campaigns.events import Change, campaign_updated
 from shared.campaigns.messages import SkipReason
+from shared.durable.deferral import recall_campaign, release_campaign
+from shared.durable.outbox import Outbox, OutboxEvent
 from shared.observability.logs import Operation, fields, get_logger
 from shared.payloads import CampaignControl, SendError
 from shared.payloads.events import CampaignState
 from shared.postgres.database import Connection, Database
-from shared.postgres.deferral import recall_campaign, release_campaign
-from shared.postgres.outbox import Outbox, OutboxEvent
 from shared.reasons import DeadReason
 from shared.tracking import OwnEvent, Tracker
 from workers.broadcast_batcher.decisions import NextState, Standing, decide_control

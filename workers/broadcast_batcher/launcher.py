@@ -11,11 +11,11 @@ from shared.amqp.headers import correlation_of
 from shared.campaigns.events import Change, campaign_updated
 from shared.campaigns.messages import DEFAULT_CATEGORY
 from shared.campaigns.recipients import add_recipients
+from shared.durable.outbox import Outbox, OutboxEvent
 from shared.observability.logs import Operation, fields, get_logger
 from shared.observability.metrics import Metrics, count_repairs
 from shared.payloads import BroadcastCampaign, Decoded, InvalidPayload, encode
 from shared.postgres.database import Connection, Database
-from shared.postgres.outbox import Outbox, OutboxEvent
 from shared.reasons import DeadReason
 from workers.broadcast_batcher.decisions import Launch, NextState, Standing, decide_launch, launched
 from workers.broadcast_batcher.store import QUERIES, lock_campaign, open_campaign, skip_pending

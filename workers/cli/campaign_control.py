@@ -11,12 +11,12 @@ from uuid import uuid4
 
 from shared.amqp.broker import Publisher
 from shared.amqp.topology import BROADCAST
+from shared.durable.outbox import Outbox, OutboxEvent
 from shared.durations import DURATIONS
 from shared.errors import WabusError
 from shared.ids import time_ordered_uuid
 from shared.payloads import CampaignControl, encode
 from shared.postgres.database import Connection, Database
-from shared.postgres.outbox import Outbox, OutboxEvent
 from workers.cli.campaign_launch import QUERIES
 from workers.cli.operation import record_audit
 

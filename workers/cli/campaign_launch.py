@@ -19,12 +19,12 @@ from shared.amqp.broker import Publisher
 from shared.amqp.topology import BROADCAST
 from shared.campaigns.messages import DEFAULT_CATEGORY, Content, SkipReason, prepare
 from shared.campaigns.recipients import Row, add_recipients, read_reachability
+from shared.durable.outbox import Outbox, OutboxEvent
 from shared.durations import DURATIONS
 from shared.errors import WabusError
 from shared.ids import time_ordered_uuid
 from shared.payloads import BroadcastCampaign, Template, encode
 from shared.postgres.database import Connection, Database
-from shared.postgres.outbox import Outbox, OutboxEvent
 from shared.postgres.queries import Queries
 from workers.cli.campaign_file import Line, Problem, read_lines, read_rows
 from workers.cli.campaign_template import Definition, count_flattened, fault_of

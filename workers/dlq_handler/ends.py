@@ -11,14 +11,14 @@ from uuid import UUID
 
 import asyncpg
 
+from shared.deadletters.storing import DeadLetter
+from shared.durable.aside import RowsAside
+from shared.durable.outbox import Outbox, OutboxEvent
 from shared.durations import Durations
 from shared.errors import BrokerError, StoreError
 from shared.ids import read_uuid
 from shared.observability.logs import Operation, fields, get_logger
-from shared.postgres.aside import RowsAside
 from shared.postgres.database import Connection, Database
-from shared.postgres.deadletters import DeadLetter
-from shared.postgres.outbox import Outbox, OutboxEvent
 from shared.reasons import DeadReason
 from workers.dlq_handler.messages import QUERIES, MessageEnder
 from workers.dlq_handler.outbound import DeadOutbound

@@ -14,11 +14,11 @@ from shared.amqp.delivery import Delivery
 from shared.amqp.disposition import Ack
 from shared.consuming.handling import Handler
 from shared.consuming.settlement import Settled
+from shared.durable.outbox import Outbox
 from shared.durations import Durations
 from shared.errors import StoreConflict, StoreError, StoreUnavailable
 from shared.observability.logs import Operation, fields, get_logger
 from shared.observability.metrics import Metrics
-from shared.postgres.outbox import Outbox
 from workers.dlq_handler.letters import read_letter, simplified
 from workers.dlq_handler.messages import Corpse
 from workers.dlq_handler.store import DeathStore, Stored

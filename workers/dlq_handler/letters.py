@@ -25,9 +25,9 @@ from shared.amqp.delivery import (
 )
 from shared.amqp.headers import KEY_SEPARATOR, MADE_KEY, correlation_of
 from shared.amqp.topology import DLX, LANES, STATUS_UPDATER
+from shared.deadletters.storing import DeadLetter, clean_text
 from shared.ids import read_uuid
 from shared.payloads import InvalidPayload, StatusUpdate, decode
-from shared.postgres.deadletters import DeadLetter, clean_text
 from shared.reasons import DeadReason
 from shared.tracking import event_of, rejection_key
 

@@ -13,13 +13,13 @@ import asyncpg
 
 from shared.amqp.delivery import Delivery
 from shared.deadletters.replay import publishers_headers
+from shared.deadletters.storing import DeadLetter, clean_headers, clean_text
+from shared.durable.deferral import deferred_id, stored_headers
+from shared.durable.outbox import Outbox, OutboxEvent, event
 from shared.durations import Durations
 from shared.observability.logs import Operation, fields, get_logger
 from shared.payloads import SendError, encode
 from shared.postgres.database import Connection
-from shared.postgres.deadletters import DeadLetter, clean_headers, clean_text
-from shared.postgres.deferral import deferred_id, stored_headers
-from shared.postgres.outbox import Outbox, OutboxEvent, event
 from shared.postgres.queries import Queries
 from shared.tracking import OwnEvent, Tracker
 from workers.dlq_handler.outbound import DeadOutbound, TrackedMessage, Verdict, decide, failed_event

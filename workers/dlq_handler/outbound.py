@@ -13,9 +13,9 @@ from uuid import UUID
 import orjson
 
 from shared.amqp.topology import LANES, OUTBOUND
+from shared.deadletters.storing import DeadLetter, clean_text
 from shared.payloads import EnrichedOutboundMessage, InvalidPayload, OutboundMessage, SendError, decode
 from shared.payloads.clock import CLOCK
-from shared.postgres.deadletters import DeadLetter, clean_text
 from shared.reasons import DeadReason
 from shared.states import MessageStatus
 from shared.tracking import STATUS_RETRY

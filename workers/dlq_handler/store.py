@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from uuid import UUID
 
+from shared.deadletters.storing import DeadLetter, store_dead_letters
+from shared.durable.outbox import Outbox, OutboxEvent
 from shared.durations import Durations
 from shared.postgres.database import Connection, Database
-from shared.postgres.deadletters import DeadLetter, store_dead_letters
-from shared.postgres.outbox import Outbox, OutboxEvent
 from shared.reasons import AUTOMATIC, DeadReason
 from workers.dlq_handler.letters import may_be_stored, shared_part
 from workers.dlq_handler.messages import QUERIES, Corpse, MessageEnder, Rows

@@ -17,6 +17,7 @@ from shared.consuming.handling import Handler
 from shared.consuming.settlement import Settled
 from shared.coordination.cache import CachedMapping, MappingCache, conversation_key, customer_key
 from shared.coordination.locks import LockManager, mapping_lock_key
+from shared.durable.outbox import Outbox, OutboxEvent, event
 from shared.observability.logs import Operation, fields, get_logger
 from shared.payloads import (
     ConversationClosed,
@@ -30,7 +31,6 @@ from shared.payloads import (
 )
 from shared.payloads.clock import CLOCK
 from shared.postgres.database import Connection, Database
-from shared.postgres.outbox import Outbox, OutboxEvent, event
 from shared.reasons import DeadReason
 from workers.inbound_resolver.correlation import Correlation, Standing, decide_correlation
 from workers.inbound_resolver.store import QUERIES

@@ -9,9 +9,9 @@ from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 from uuid import UUID
 
+from shared.durable.deferral import release_followers
 from shared.durations import Durations
 from shared.postgres.database import Connection, Database
-from shared.postgres.deferral import release_followers
 from shared.postgres.queries import Queries
 from workers.outbound_sender.circuit import Circuit, admit
 from workers.outbound_sender.circuit_store import UNKNOWN_NUMBERS, CircuitStore, circuit_of

@@ -11,9 +11,9 @@ from uuid import UUID
 
 import orjson
 
+from shared.durable.deferral import put_off, stored_headers
 from shared.ids import time_ordered_uuid
 from shared.postgres.database import Database
-from shared.postgres.deferral import put_off, stored_headers
 from shared.postgres.queries import Queries
 from workers.outbound_sender.gate import EARLIER_MESSAGE
 from workers.outbound_sender.graph_body import message_type

@@ -12,13 +12,13 @@ from enum import Enum, auto
 from typing import Literal
 from uuid import UUID
 
+from shared.durable.outbox import Outbox, OutboxEvent
 from shared.durations import Durations
 from shared.errors import StoreConflict, StoreError, StoreLocked, StoreUnavailable
 from shared.graph_errors import ErrorClass
 from shared.observability.logs import Operation, fields, get_logger
 from shared.payloads import SendError
 from shared.postgres.database import Connection, Database
-from shared.postgres.outbox import Outbox, OutboxEvent
 from shared.postgres.queries import Queries
 from shared.tracking import OwnEvent, Tracker, record_opt_outs
 from shared.tracking.holds import carry_out, read_evidence, read_templates

@@ -12,14 +12,14 @@ import orjson
 
 from shared.amqp.delivery import REPLAY_OF
 from shared.amqp.topology import STATUS_UPDATER
+from shared.deadletters.storing import DeadLetter, store_dead_letters
+from shared.durable.aside import RowsAside
+from shared.durable.outbox import OutboxEvent
 from shared.errors import StoreUnavailable
 from shared.ids import read_uuid, time_ordered_uuid
 from shared.observability.logs import Operation, fields, get_logger
 from shared.payloads import SendError
-from shared.postgres.aside import RowsAside
 from shared.postgres.database import CLAIMED_BYTES, Connection
-from shared.postgres.deadletters import DeadLetter, store_dead_letters
-from shared.postgres.outbox import OutboxEvent
 from shared.reasons import DeadReason
 from shared.running.kit import Kit
 from shared.tracking import OwnEvent, Tracker
@@ -31,7 +31,7 @@ _ERROR = "nobody knows whether the Cloud API took it, and it must not be sent tw
 _ROWS = 200
 #: For so much of the wait the queue of statuses must be empty.
 _HEARD_OUT = 0.05
-#: What `shared.postgres.deferral` keeps beside the message's headers.
+#: What `shared.durable.deferral` keeps beside the message's headers.
 OWN_HEADERS = ("correlation_id", "idempotency_key")
 
 

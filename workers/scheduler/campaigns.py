@@ -12,11 +12,11 @@ from shared.amqp.broker import Broker
 from shared.amqp.topology import BROADCAST_BATCHER
 from shared.campaigns import due_campaigns, finish_campaigns, nudge
 from shared.campaigns.clock import JOB as CAMPAIGNS
+from shared.durable.aside import RowsAside
+from shared.durable.outbox import Outbox
 from shared.observability.tracing import read_trace
 from shared.payloads import SendError
-from shared.postgres.aside import RowsAside
 from shared.postgres.database import Database
-from shared.postgres.outbox import Outbox
 from shared.tracking import OwnEvent, Tracker
 from workers.scheduler.store import QUERIES
 

@@ -8,13 +8,13 @@ from uuid import UUID, uuid4
 import asyncpg
 
 from shared.coordination.cache import MappingCache, conversation_key, customer_key
+from shared.durable.aside import RowsAside
+from shared.durable.outbox import Outbox, OutboxEvent, event
 from shared.observability.logs import Operation, fields, get_logger
 from shared.observability.metrics import Metrics
 from shared.payloads import ConversationExpired, encode
 from shared.payloads.clock import CLOCK
-from shared.postgres.aside import RowsAside
 from shared.postgres.database import Database
-from shared.postgres.outbox import Outbox, OutboxEvent, event
 from workers.scheduler.store import QUERIES
 
 logger = get_logger(__name__)

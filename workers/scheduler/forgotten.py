@@ -12,14 +12,14 @@ from uuid import UUID
 import asyncpg
 
 from shared.amqp.delivery import REPLAY_OF
+from shared.deadletters.storing import DeadLetter, store_dead_letters
+from shared.durable.aside import RowsAside
+from shared.durable.outbox import Outbox, OutboxEvent
 from shared.ids import read_uuid, time_ordered_uuid
 from shared.observability.logs import Operation, fields, get_logger
 from shared.observability.metrics import Metrics
 from shared.payloads import SendError
-from shared.postgres.aside import RowsAside
 from shared.postgres.database import Connection, Database
-from shared.postgres.deadletters import DeadLetter, store_dead_letters
-from shared.postgres.outbox import Outbox, OutboxEvent
 from shared.reasons import DeadReason
 from shared.tracking import OwnEvent, Tracker
 from workers.scheduler.ambiguity import OWN_HEADERS

@@ -4,10 +4,10 @@ from typing import Final
 
 from shared.amqp.broker import Broker
 from shared.amqp.topology import DLQ_HANDLER, ENRICHED, WORK_QUEUES
+from shared.durable.aside import RowsAside
+from shared.durable.outbox import Outbox
 from shared.observability.metrics import CIRCUIT_STATES, Metrics, replace_values
-from shared.postgres.aside import RowsAside
 from shared.postgres.database import Database
-from shared.postgres.outbox import Outbox
 from workers.scheduler.store import QUERIES
 
 #: What gathers is counted up to so many; beyond that its number is PostgreSQL's estimate.

@@ -14,10 +14,10 @@ import asyncpg
 
 from shared.amqp.broker import Broker
 from shared.amqp.topology import tier_queue
+from shared.durable.aside import RowsAside
 from shared.durations import RETRY_TIER_NAMES, Durations
 from shared.observability.logs import Operation, fields, get_logger
 from shared.observability.metrics import Metrics
-from shared.postgres.aside import RowsAside
 from shared.postgres.database import Database
 from workers.scheduler.store import QUERIES
 

@@ -10,11 +10,11 @@ from collections.abc import Awaitable, Callable, Iterable
 from shared.amqp.broker import Broker
 from shared.amqp.topology import LANES
 from shared.coordination.permits import rate_of
+from shared.durable.deferral import DeferralStore, Window
+from shared.durable.outbox import Outbox
 from shared.durations import Durations
 from shared.errors import Unpublishable
 from shared.observability.logs import Operation, fields, get_logger
-from shared.postgres.deferral import DeferralStore, Window
-from shared.postgres.outbox import Outbox
 from shared.settings import Settings
 
 logger = get_logger(__name__)

@@ -9,12 +9,12 @@ from functools import partial
 from uuid import UUID
 
 from shared.deadletters.store import DeadLetterStore
+from shared.durable.aside import RowsAside
+from shared.durable.outbox import Outbox
 from shared.durations import Durations
 from shared.errors import StoreError, StoreUnavailable
 from shared.observability.logs import Operation, fields, get_logger
-from shared.postgres.aside import RowsAside
 from shared.postgres.database import Database
-from shared.postgres.outbox import Outbox
 from workers.scheduler.forgotten import ForgottenMessages
 from workers.scheduler.store import QUERIES
 

@@ -27,8 +27,8 @@ EXCEPTIONS: Final[Mapping[str, str]] = {
         )
     },
     "shared/campaigns/queries.sql:count_recipients": _OWN_CAMPAIGN,
-    "shared/postgres/deferral.sql:release_campaign": _OWN_CAMPAIGN,
-    "shared/postgres/deferral.sql:recall_campaign": _OWN_CAMPAIGN,
+    "shared/durable/deferral.sql:release_campaign": _OWN_CAMPAIGN,
+    "shared/durable/deferral.sql:recall_campaign": _OWN_CAMPAIGN,
     **{
         f"workers/cli/campaign.sql:{name}": _OWN_CAMPAIGN
         for name in (

@@ -110,7 +110,7 @@ MUTATIONS: Final = (
     ),
     Mutation(
         "a dead letter is stored twice",
-        "shared/postgres/deadletters.sql",
+        "shared/deadletters/storing.sql",
         "select row.id, row.dedupe_key, row.source_queue",
         "select row.id, null, row.source_queue",
         "7.1 every one is stored, once",

@@ -4,7 +4,7 @@ from typing import Final
 
 from tests.mutants.mutation import Mutation
 
-_DEFERRAL: Final = "shared/postgres/deferral.sql"
+_DEFERRAL: Final = "shared/durable/deferral.sql"
 _DUE: Final = "tests/integration/test_deferral_due.py"
 _SHARES: Final = "workers/outbound_sender/shares.py"
 _SHARES_TESTS: Final = "tests/unit/test_sender_shares.py"
@@ -218,7 +218,7 @@ MUTATIONS: Final = (
     ),
     Mutation(
         "who is put behind another does not wait for its end under way",
-        "shared/postgres/deferral.py",
+        "shared/durable/deferral.py",
         '                await connection.execute(_QUERIES["lock_earlier"], behind)\n',
         "                pass\n",
         "2.4 the event that ends the hold releases it",
@@ -386,7 +386,7 @@ MUTATIONS: Final = (
     ),
     Mutation(
         "a page fails because of one of its rows",
-        "shared/postgres/aside.py",
+        "shared/durable/aside.py",
         "            if len(rows) == 1:\n",
         "            if len(rows) > 1:\n                raise\n            if len(rows) == 1:\n",
         "2.10 one unreadable row keeps nobody else waiting",
@@ -435,7 +435,7 @@ MUTATIONS: Final = (
     ),
     Mutation(
         "an installation's trouble sets rows aside",
-        "shared/postgres/aside.py",
+        "shared/durable/aside.py",
         "        except (StoreUnavailable, BrokerUnavailable):\n",
         "        except BrokerUnavailable:\n",
         "2.5 a right that is missing is the installation's",
@@ -443,7 +443,7 @@ MUTATIONS: Final = (
     ),
     Mutation(
         "a page of nothing but culprits is set aside",
-        "shared/postgres/aside.py",
+        "shared/durable/aside.py",
         "        if len(culprits) >= _MOST:\n            raise error\n",
         "",
         "2.5 only what is known to be a row's own fault is blamed",
@@ -451,7 +451,7 @@ MUTATIONS: Final = (
     ),
     Mutation(
         "what is set aside is never tried again",
-        "shared/postgres/aside.sql",
+        "shared/durable/aside.sql",
         "delete from rows_set_aside where since < now() - $1::interval",
         "delete from rows_set_aside where since < now() - 1000 * $1::interval",
         "8 each job is done to the end",

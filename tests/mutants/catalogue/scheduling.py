@@ -12,8 +12,8 @@ _MEET: Final = (
     "test_what_another_scheduler_has_in_its_hands_holds_up_nothing_else"
 )
 _SQL: Final = "workers/scheduler/queries.sql"
-_OUTBOX: Final = "shared/postgres/outbox.sql"
-_DEFERRAL: Final = "shared/postgres/deferral.sql"
+_OUTBOX: Final = "shared/durable/outbox.sql"
+_DEFERRAL: Final = "shared/durable/deferral.sql"
 _LEASE: Final = "shared/postgres/lease.py"
 
 MUTATIONS: Final = (
@@ -197,7 +197,7 @@ MUTATIONS: Final = (
     ),
     Mutation(
         "a publication that failed is marked",
-        "shared/postgres/outbox.py",
+        "shared/durable/outbox.py",
         "zip(events, outcomes, strict=True) if error is None]",
         "zip(events, outcomes, strict=True)]",
         "1.5 marked once confirmed",
@@ -207,7 +207,7 @@ MUTATIONS: Final = (
     ),
     Mutation(
         "each publication of an event has a key of its own",
-        "shared/postgres/outbox.py",
+        "shared/durable/outbox.py",
         "idempotency_key=str(self.id)",
         "idempotency_key=str(time_ordered_uuid())",
         "1.5 each time with the same x-idempotency-key",

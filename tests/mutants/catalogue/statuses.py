@@ -315,7 +315,7 @@ MUTATIONS: Final = (
     ),
     Mutation(
         "an event recorded at an infinite time fails the gauges",
-        "shared/postgres/outbox.sql",
+        "shared/durable/outbox.sql",
         "extract(epoch from now()) - extract(epoch from min(created_at))",
         "extract(epoch from now() - min(created_at))",
         "2.10 one unreadable row keeps no other waiting",

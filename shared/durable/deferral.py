@@ -19,14 +19,14 @@ from shared.amqp.delivery import ATTEMPT, DEFERRED_ID, EXCHANGE, ROUTING_KEY, De
 from shared.amqp.disposition import Defer
 from shared.amqp.headers import carried_headers, correlation_of, idempotency_key_of
 from shared.amqp.payload_names import payload_name
+from shared.durable.aside import RowsAside
 from shared.durations import Durations
 from shared.errors import StoreDataError
 from shared.ids import read_uuid
-from shared.postgres.aside import RowsAside
 from shared.postgres.database import CLAIMED_BYTES, Connection, Database
 from shared.postgres.queries import Queries
 
-_QUERIES = Queries("shared.postgres", "deferral.sql")
+_QUERIES = Queries("shared.durable", "deferral.sql")
 #: The scheduler's job, in `rows_set_aside`.
 _JOB: Final = "deferred messages"
 

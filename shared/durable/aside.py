@@ -15,7 +15,7 @@ from shared.postgres.database import Database
 from shared.postgres.queries import Queries
 
 logger = get_logger(__name__)
-_QUERIES: Final = Queries("shared.postgres", "aside.sql")
+_QUERIES: Final = Queries("shared.durable", "aside.sql")
 #: How long a row is left alone before it is tried again.
 ASIDE_S: Final = 3600.0
 #: More culprits than this in one page are no culprits: something else is wrong, and none is set aside.

@@ -14,17 +14,17 @@ from shared.amqp.broker import Publisher
 from shared.amqp.delivery import Publication
 from shared.amqp.payload_names import payload_name
 from shared.amqp.topology import EVENTS
+from shared.durable.aside import RowsAside
 from shared.durations import Durations
 from shared.errors import StoreError, Unpublishable
 from shared.ids import time_ordered_uuid
 from shared.observability.logs import Operation, fields, get_logger
 from shared.observability.tracing import read_trace
-from shared.postgres.aside import RowsAside
 from shared.postgres.database import CLAIMED_BYTES, Connection, Database
 from shared.postgres.queries import Queries
 
 logger = get_logger(__name__)
-_QUERIES = Queries("shared.postgres", "outbox.sql")
+_QUERIES = Queries("shared.durable", "outbox.sql")
 #: The scheduler's job, in `rows_set_aside`.
 _JOB: Final = "unmarked publications"
 

@@ -15,14 +15,14 @@ from uuid import UUID
 
 import orjson
 
+from shared.durable.outbox import OutboxEvent, event
 from shared.payloads import DLQMessage, encode
 from shared.payloads.clock import CLOCK
 from shared.postgres.database import Connection
-from shared.postgres.outbox import OutboxEvent, event
 from shared.postgres.queries import Queries
 from shared.reasons import DeadReason
 
-_QUERIES = Queries("shared.postgres", "deadletters.sql")
+_QUERIES = Queries("shared.deadletters", "storing.sql")
 #: Which dead letters an operator sees first: what a customer waits for.
 _PRIORITY = {"outbound-sender": 2, "inbound-resolver": 2, "outbound-sender.utility": 1}
 #: What an event carries of a body: more than any text has. Who wants the rest reads the database.
