@@ -7,12 +7,12 @@ import asyncio
 import secrets
 from typing import Final
 
-from shared.coordination.cache import customer_key
 from shared.coordination.client import RedisClient, Script
 from shared.coordination.locks import mapping_lock_key
 from shared.coordination.permits import Ask
 from shared.coordination.rate_shared import SharedRates
 from shared.durations import DURATIONS
+from shared.messaging.conversations.cache import customer_key
 
 _ACQUIRE: Final = Script.load("lock_acquire")
 _EXTEND: Final = Script.load("lock_extend")

@@ -13,12 +13,12 @@ from shared.amqp.publisher_health import Destination
 from shared.amqp.topology import build_topology
 from shared.consuming.arrangement import OrderKey
 from shared.consuming.handling import ConsumerOptions, Handler
-from shared.coordination.cache import MappingCache
 from shared.coordination.client import RedisClient
 from shared.coordination.locks import LockManager
 from shared.durable.deferral import DeferralStore
 from shared.durable.outbox import Outbox
 from shared.durations import Durations
+from shared.messaging.conversations.cache import MappingCache
 from shared.observability.health import WorkerState
 from shared.observability.metrics import Metrics
 from shared.postgres.database import Database

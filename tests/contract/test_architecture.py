@@ -12,7 +12,7 @@ OURS = (*SHIPPED, "tests")
 #: What knows nothing of ours, and of which package it may know parts.
 ALONE = {
     "shared/payloads": "shared.payloads",
-    "shared/states.py": None,
+    "shared/messaging/messages/states.py": None,
     "shared/reasons.py": None,
     "shared/errors.py": None,
     "schema": "schema",

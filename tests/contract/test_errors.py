@@ -5,7 +5,7 @@ from typing import Any, Final
 
 import pytest
 
-from shared.graph_errors import CLASS_OF_CODE, CLASS_OF_SUBCODE, ErrorClass
+from shared.messaging.messages.graph_errors import CLASS_OF_CODE, CLASS_OF_SUBCODE, ErrorClass
 from tests.support.rows import add_campaign, insert
 from tests.support.sending import PATIENT, Sender, text
 from tests.support.waiting import until

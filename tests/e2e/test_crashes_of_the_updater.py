@@ -13,7 +13,7 @@ from tests.support.processes import Processes
 from tests.support.tracking import BEGAN, add_outbound
 from tests.support.waiting import until
 
-_TRACKER = "shared.tracking.tracker:Tracker"
+_TRACKER = "shared.messaging.messages.tracker:Tracker"
 _MESSAGES = 6
 
 

@@ -22,11 +22,17 @@ from deploy.sandbox.settings import SandboxSettings
 from shared.amqp.decoding import read_short_text, read_table, read_time
 from shared.amqp.delivery import Delivery
 from shared.amqp.headers import carried_headers, correlation_of, idempotency_key_of, plain
-from shared.campaigns.rendering import MissingVariable, names_used, render_template, render_text, texts_of
 from shared.deadletters.storing import clean_headers, json_of
 from shared.errors import SettingsError, WabusError
 from shared.masking import escape_controls, mask_secrets
 from shared.media_url import InvalidMediaUrl, check_media_url
+from shared.messaging.campaigns.rendering import (
+    MissingVariable,
+    names_used,
+    render_template,
+    render_text,
+    texts_of,
+)
 from shared.observability.tracing import read_trace
 from shared.payloads import (
     BroadcastCampaign,

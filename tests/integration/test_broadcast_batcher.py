@@ -11,8 +11,8 @@ import orjson
 
 from shared.amqp.client import build_broker
 from shared.amqp.topology import Topology
-from shared.campaigns import finish_campaigns
 from shared.durable.outbox import Outbox
+from shared.messaging.campaigns import finish_campaigns
 from shared.postgres.database import Database
 from tests.support.campaigns import (
     BATCHER,

@@ -14,7 +14,7 @@ import pytest
 
 from shared.durable.outbox import Outbox
 from shared.durations import DURATIONS
-from shared.graph_errors import ErrorClass
+from shared.messaging.messages.graph_errors import ErrorClass
 from shared.observability.metrics import Metrics
 from shared.payloads import OutboundMessage
 from shared.postgres.database import Database

@@ -7,8 +7,8 @@ from shared.amqp.disposition import Defer
 from shared.amqp.topology import OUTBOUND_REPLY
 from shared.durable.deferral import DeferralStore, DueMessage, Window
 from shared.durations import DURATIONS
+from shared.messaging.messages import STATUS_RETRY
 from shared.postgres.database import Database
-from shared.tracking import STATUS_RETRY
 from tests.support.rows import Connection, add_message
 
 _ALL = Window(500, 500)

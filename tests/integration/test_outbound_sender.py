@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from shared.campaigns.recipients import read_reachability
+from shared.messaging.campaigns.recipients import read_reachability
+from shared.messaging.messages.values import STATUS_RETRY
 from shared.postgres.database import Database
-from shared.tracking.values import STATUS_RETRY
 from tests.support.leftovers import has_in_hand
 from tests.support.rows import add_mapping, insert
 from tests.support.sending import CUSTOMER, NUMBER, Sender, text

@@ -8,11 +8,11 @@ import orjson
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from shared.messaging.messages import StatusEvent, event_of
+from shared.messaging.messages.event_store import find_waiting, read_waiting, store_events
+from shared.messaging.messages.sightings import Sighting
 from shared.payloads import InvalidPayload, StatusUpdate, decode
 from shared.postgres.database import Database
-from shared.tracking import StatusEvent, event_of
-from shared.tracking.event_store import find_waiting, read_waiting, store_events
-from shared.tracking.sightings import Sighting
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1, max_size=120)
 NUMBER = st.one_of(

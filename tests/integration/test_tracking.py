@@ -6,8 +6,8 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from shared.messaging.messages import OwnEvent
 from shared.payloads import SendError
-from shared.tracking import OwnEvent
 from tests.support.rows import Connection, add_campaign, add_mapping, add_message, insert
 from tests.support.tracking import (
     FINAL,

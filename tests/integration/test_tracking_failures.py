@@ -10,8 +10,8 @@ import pytest
 
 from shared.durable.deferral import DeferralStore, Window
 from shared.durations import DURATIONS
+from shared.messaging.messages import STATUS_RETRY, OwnEvent
 from shared.payloads import SendError
-from shared.tracking import STATUS_RETRY, OwnEvent
 from tests.support.rows import Connection, add_mapping, add_message, insert
 from tests.support.tracking import (
     FINAL,

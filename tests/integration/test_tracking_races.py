@@ -6,7 +6,7 @@ from typing import TypeVar
 
 import pytest
 
-from shared.tracking import OwnEvent
+from shared.messaging.messages import OwnEvent
 from tests.support.leftovers import lock_waiters
 from tests.support.rows import Connection
 from tests.support.tracking import Tracking, add_outbound, at, happened, named, row_of, steps, told, tracking

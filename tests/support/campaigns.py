@@ -10,7 +10,7 @@ from uuid import uuid4
 
 import orjson
 
-from shared.campaigns import due_campaigns
+from shared.messaging.campaigns import due_campaigns
 from shared.postgres.database import Database
 from tests.support.cluster import Cluster
 from tests.support.waiting import until

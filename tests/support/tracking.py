@@ -12,9 +12,9 @@ import orjson
 from shared.amqp.delivery import Delivery, Publication
 from shared.durable.outbox import Outbox
 from shared.errors import BrokerUnavailable, WabusError
+from shared.messaging.messages import OwnEvent, Recorded, StatusEvent, Tracker, callback_data
 from shared.observability.metrics import Metrics
 from shared.postgres.database import Database
-from shared.tracking import OwnEvent, Recorded, StatusEvent, Tracker, callback_data
 from tests.support.paces import FAST
 from tests.support.rows import Connection, add_mapping, insert
 

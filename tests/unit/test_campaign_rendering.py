@@ -7,9 +7,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.campaigns.messages import Content, Reachability, SkipReason, prepare
-from shared.campaigns.recipients import read_variables
-from shared.campaigns.rendering import MissingVariable, names_used, render_template, render_text, texts_of
+from shared.messaging.campaigns.messages import Content, Reachability, SkipReason, prepare
+from shared.messaging.campaigns.recipients import read_variables
+from shared.messaging.campaigns.rendering import (
+    MissingVariable,
+    names_used,
+    render_template,
+    render_text,
+    texts_of,
+)
 from shared.payloads import Category, OutboundMessage, Template
 
 REACHABLE = Reachability(refuses_marketing=False, refuses_all=False, window_open=True)

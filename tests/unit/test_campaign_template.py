@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from shared.campaigns.rendering import flatten, render_template, texts_of
+from shared.messaging.campaigns.rendering import flatten, render_template, texts_of
 from shared.payloads import Template
 from workers.cli.campaign_template import (
     Button,

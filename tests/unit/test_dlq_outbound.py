@@ -7,9 +7,9 @@ import orjson
 import pytest
 
 from shared.deadletters.storing import DeadLetter
+from shared.messaging.messages import STATUS_RETRY
 from shared.payloads import OutboundMessage, decode
 from shared.reasons import DeadReason
-from shared.tracking import STATUS_RETRY
 from workers.dlq_handler.outbound import DeadOutbound, TrackedMessage, Verdict, decide, failed_event
 
 BODY = {"wa_id": "491700000001", "client_message_id": "c1", "message_text": "hello"}

@@ -2,7 +2,14 @@
 
 import pytest
 
-from shared.graph_errors import CLASS_OF_CODE, PERMANENT, ErrorClass, classify, describe_error, read_code
+from shared.messaging.messages.graph_errors import (
+    CLASS_OF_CODE,
+    PERMANENT,
+    ErrorClass,
+    classify,
+    describe_error,
+    read_code,
+)
 
 E = ErrorClass
 

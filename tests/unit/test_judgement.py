@@ -9,9 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.states import Direction, MessageStatus, StatusOutcome
-from shared.tracking import callback_data, read_callback_data
-from shared.tracking.judgement import (
+from shared.messaging.messages import callback_data, read_callback_data
+from shared.messaging.messages.judgement import (
     Attempt,
     Background,
     Judgement,
@@ -20,8 +19,9 @@ from shared.tracking.judgement import (
     judge,
     locate,
 )
-from shared.tracking.scopes import Evidence, Hold
-from shared.tracking.sightings import Sighting
+from shared.messaging.messages.scopes import Evidence, Hold
+from shared.messaging.messages.sightings import Sighting
+from shared.messaging.messages.states import Direction, MessageStatus, StatusOutcome
 from tests.support.tracking import FINAL, TRANSIENT, at, happened
 
 ID = UUID("01900000-0000-7000-8000-000000000001")

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from shared.messaging.messages.states import Direction, MessageStatus
 from shared.payloads import (
     CampaignUpdated,
     ConversationClosedEvent,
@@ -26,7 +27,6 @@ from shared.payloads import (
     decode,
     encode,
 )
-from shared.states import Direction, MessageStatus
 
 ID = UUID("0190b1c2-0000-7000-8000-000000000001")
 WHEN = datetime(2024, 5, 6, 7, 8, 9, 250_000, tzinfo=UTC)

@@ -7,7 +7,7 @@ import orjson
 import pytest
 
 from shared.durations import DURATIONS
-from shared.graph_errors import CLASS_OF_CODE, ErrorClass
+from shared.messaging.messages.graph_errors import CLASS_OF_CODE, ErrorClass
 from shared.reasons import DeadReason
 from workers.outbound_sender.answer import (
     Accepted,

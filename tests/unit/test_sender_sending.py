@@ -6,7 +6,7 @@ import pytest
 
 from shared.amqp.disposition import Ack, Dead, Disposition
 from shared.durations import DURATIONS
-from shared.graph_errors import ErrorClass
+from shared.messaging.messages.graph_errors import ErrorClass
 from shared.payloads import OutboundMessage
 from shared.reasons import DeadReason
 from tests.unit.test_consuming import delivery

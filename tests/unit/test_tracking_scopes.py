@@ -3,8 +3,8 @@
 import pytest
 
 from shared.durations import DURATIONS
-from shared.graph_errors import ErrorClass
-from shared.tracking.scopes import NO_EVIDENCE, UNCOUNTED, Evidence, Hold, hold_for, wait_for
+from shared.messaging.messages.graph_errors import ErrorClass
+from shared.messaging.messages.scopes import NO_EVIDENCE, UNCOUNTED, Evidence, Hold, hold_for, wait_for
 
 E = ErrorClass
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from shared.tracking.variables import name_variables
+from shared.messaging.messages.variables import name_variables
 
 TEXT = {"type": "text", "text": "Ana"}
 LONG = {"type": "text", "text": "x" * 2000}

@@ -9,9 +9,9 @@ from typing import Final
 
 from shared.amqp.delivery import Delivery
 from shared.amqp.disposition import Ack, Dead, Disposition
-from shared.campaigns import BATCH_KEY, CampaignNudge
 from shared.consuming.handling import Handler
 from shared.consuming.settlement import Settled
+from shared.messaging.campaigns import BATCH_KEY, CampaignNudge
 from shared.payloads import BroadcastCampaign, CampaignControl, InvalidPayload, decode, read
 from shared.reasons import DeadReason
 from workers.broadcast_batcher.batches import Batches

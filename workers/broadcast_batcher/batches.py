@@ -11,14 +11,14 @@ import asyncpg
 from pydantic import ValidationError
 
 from shared.amqp.topology import OUTBOUND
-from shared.campaigns.clock import JOB, record_finished
-from shared.campaigns.events import Change, campaign_updated
-from shared.campaigns.messages import DEFAULT_CATEGORY, Content, Reachability, SkipReason, prepare
-from shared.campaigns.recipients import read_reachability, read_variables
 from shared.durable.aside import RowsAside
 from shared.durable.outbox import Outbox, OutboxEvent
 from shared.durations import Durations
 from shared.ids import time_ordered_uuid
+from shared.messaging.campaigns.clock import JOB, record_finished
+from shared.messaging.campaigns.events import Change, campaign_updated
+from shared.messaging.campaigns.messages import DEFAULT_CATEGORY, Content, Reachability, SkipReason, prepare
+from shared.messaging.campaigns.recipients import read_reachability, read_variables
 from shared.observability.logs import Operation, fields, get_logger
 from shared.observability.tracing import read_trace
 from shared.payloads import OutboundMessage, Template, encode

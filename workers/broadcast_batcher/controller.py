@@ -7,16 +7,16 @@ are queued already is the sender's: it reads the campaign's state before each se
 from shared.amqp.delivery import Delivery
 from shared.amqp.disposition import Ack, Disposition, Retry
 from shared.amqp.headers import correlation_of
-from shared.campaigns.events import Change, campaign_updated
-from shared.campaigns.messages import SkipReason
 from shared.durable.deferral import recall_campaign, release_campaign
 from shared.durable.outbox import Outbox, OutboxEvent
+from shared.messaging.campaigns.events import Change, campaign_updated
+from shared.messaging.campaigns.messages import SkipReason
+from shared.messaging.messages import OwnEvent, Tracker
 from shared.observability.logs import Operation, fields, get_logger
 from shared.payloads import CampaignControl, SendError
 from shared.payloads.events import CampaignState
 from shared.postgres.database import Connection, Database
 from shared.reasons import DeadReason
-from shared.tracking import OwnEvent, Tracker
 from workers.broadcast_batcher.decisions import NextState, Standing, decide_control
 from workers.broadcast_batcher.store import QUERIES, lock_campaign, open_campaign, skip_pending
 

@@ -8,10 +8,10 @@ from typing import Any
 from shared.amqp.delivery import Delivery
 from shared.amqp.disposition import Ack, Dead, Disposition
 from shared.amqp.headers import correlation_of
-from shared.campaigns.events import Change, campaign_updated
-from shared.campaigns.messages import DEFAULT_CATEGORY
-from shared.campaigns.recipients import add_recipients
 from shared.durable.outbox import Outbox, OutboxEvent
+from shared.messaging.campaigns.events import Change, campaign_updated
+from shared.messaging.campaigns.messages import DEFAULT_CATEGORY
+from shared.messaging.campaigns.recipients import add_recipients
 from shared.observability.logs import Operation, fields, get_logger
 from shared.observability.metrics import Metrics, count_repairs
 from shared.payloads import BroadcastCampaign, Decoded, InvalidPayload, encode

@@ -5,7 +5,7 @@ Owns the transactions' first step. Batches have statements of their own (`batche
 
 from typing import Final
 
-from shared.campaigns.messages import SkipReason
+from shared.messaging.campaigns.messages import SkipReason
 from shared.postgres.database import Connection, Database, touched
 from shared.postgres.queries import Queries
 from workers.broadcast_batcher.decisions import Standing

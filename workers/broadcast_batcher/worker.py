@@ -1,8 +1,8 @@
 """Composition root of the broadcast batcher."""
 
 from shared.amqp.topology import BROADCAST_BATCHER
+from shared.messaging.messages import Tracker
 from shared.running.kit import Kit, Route, Worker, WorkerSpec
-from shared.tracking import Tracker
 from workers.broadcast_batcher.batcher import BroadcastBatcher
 from workers.broadcast_batcher.batches import Batches
 from workers.broadcast_batcher.controller import Controller

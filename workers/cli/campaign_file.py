@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Final, Self, TextIO
 
 from pydantic import TypeAdapter, ValidationError
 
-from shared.campaigns.recipients import Row
 from shared.errors import WabusError
+from shared.messaging.campaigns.recipients import Row
 from shared.payloads.fields import CustomerId
 
 if TYPE_CHECKING:

@@ -17,12 +17,12 @@ from pydantic import ValidationError
 
 from shared.amqp.broker import Publisher
 from shared.amqp.topology import BROADCAST
-from shared.campaigns.messages import DEFAULT_CATEGORY, Content, SkipReason, prepare
-from shared.campaigns.recipients import Row, add_recipients, read_reachability
 from shared.durable.outbox import Outbox, OutboxEvent
 from shared.durations import DURATIONS
 from shared.errors import WabusError
 from shared.ids import time_ordered_uuid
+from shared.messaging.campaigns.messages import DEFAULT_CATEGORY, Content, SkipReason, prepare
+from shared.messaging.campaigns.recipients import Row, add_recipients, read_reachability
 from shared.payloads import BroadcastCampaign, Template, encode
 from shared.postgres.database import Connection, Database
 from shared.postgres.queries import Queries

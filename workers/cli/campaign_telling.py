@@ -12,8 +12,8 @@ import click
 from rich.console import Console
 from rich.progress import Progress
 
-from shared.campaigns.rendering import names_used
 from shared.durations import DURATIONS
+from shared.messaging.campaigns.rendering import names_used
 from shared.payloads import BroadcastCampaign
 from shared.postgres.database import Database
 from shared.settings import Settings

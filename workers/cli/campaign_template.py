@@ -11,8 +11,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from shared.campaigns.rendering import MissingVariable, flatten, names_used, render_template, texts_of
 from shared.errors import WabusError
+from shared.messaging.campaigns.rendering import (
+    MissingVariable,
+    flatten,
+    names_used,
+    render_template,
+    texts_of,
+)
 from shared.payloads import Template
 
 _MEDIA: Final = ("image", "video", "document")

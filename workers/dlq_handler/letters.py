@@ -27,9 +27,9 @@ from shared.amqp.headers import KEY_SEPARATOR, MADE_KEY, correlation_of
 from shared.amqp.topology import DLX, LANES, STATUS_UPDATER
 from shared.deadletters.storing import DeadLetter, clean_text
 from shared.ids import read_uuid
+from shared.messaging.messages import event_of, rejection_key
 from shared.payloads import InvalidPayload, StatusUpdate, decode
 from shared.reasons import DeadReason
-from shared.tracking import event_of, rejection_key
 
 #: Between the digest of a message and its delivery, where nothing else tells two messages apart.
 SEPARATOR: Final = ":"

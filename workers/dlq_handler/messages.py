@@ -17,11 +17,11 @@ from shared.deadletters.storing import DeadLetter, clean_headers, clean_text
 from shared.durable.deferral import deferred_id, stored_headers
 from shared.durable.outbox import Outbox, OutboxEvent, event
 from shared.durations import Durations
+from shared.messaging.messages import OwnEvent, Tracker
 from shared.observability.logs import Operation, fields, get_logger
 from shared.payloads import SendError, encode
 from shared.postgres.database import Connection
 from shared.postgres.queries import Queries
-from shared.tracking import OwnEvent, Tracker
 from workers.dlq_handler.outbound import DeadOutbound, TrackedMessage, Verdict, decide, failed_event
 
 logger = get_logger(__name__)

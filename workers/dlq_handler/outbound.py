@@ -14,11 +14,11 @@ import orjson
 
 from shared.amqp.topology import LANES, OUTBOUND
 from shared.deadletters.storing import DeadLetter, clean_text
+from shared.messaging.messages import STATUS_RETRY
+from shared.messaging.messages.states import MessageStatus
 from shared.payloads import EnrichedOutboundMessage, InvalidPayload, OutboundMessage, SendError, decode
 from shared.payloads.clock import CLOCK
 from shared.reasons import DeadReason
-from shared.states import MessageStatus
-from shared.tracking import STATUS_RETRY
 
 _IDS: Final = (
     "conversation_id",

@@ -3,8 +3,8 @@
 from dataclasses import replace
 
 from shared.amqp.topology import DLQ_HANDLER
+from shared.messaging.messages import Tracker
 from shared.running.kit import Kit, Route, Worker, WorkerSpec
-from shared.tracking import Tracker
 from workers.dlq_handler.ends import JOB, UntoldEnds
 from workers.dlq_handler.handler import DeadLetterHandler
 from workers.dlq_handler.messages import MessageEnder

@@ -15,9 +15,9 @@ from shared.amqp.disposition import Ack, Dead, Disposition, Retry
 from shared.amqp.headers import correlation_of
 from shared.consuming.handling import Handler
 from shared.consuming.settlement import Settled
-from shared.coordination.cache import CachedMapping, MappingCache, conversation_key, customer_key
 from shared.coordination.locks import LockManager, mapping_lock_key
 from shared.durable.outbox import Outbox, OutboxEvent, event
+from shared.messaging.conversations.cache import CachedMapping, MappingCache, conversation_key, customer_key
 from shared.observability.logs import Operation, fields, get_logger
 from shared.payloads import (
     ConversationClosed,

@@ -18,10 +18,10 @@ from shared.amqp.topology import ENRICHED, EVENTS
 from shared.consuming.handling import Handler
 from shared.consuming.patience import Patience
 from shared.consuming.settlement import Settled
-from shared.coordination.cache import CachedMapping, MappingCache
 from shared.coordination.locks import LockManager, mapping_lock_key
 from shared.durations import Durations
 from shared.errors import StoreError
+from shared.messaging.conversations.cache import CachedMapping, MappingCache
 from shared.observability.logs import Operation, fields, get_logger
 from shared.observability.metrics import Metrics, count_repairs
 from shared.payloads import EnrichedInboundMessage, encode

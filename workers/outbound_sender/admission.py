@@ -13,9 +13,9 @@ from uuid import UUID
 
 from shared.amqp.disposition import Ack, Dead, Defer, Retry, Undone
 from shared.amqp.headers import correlation_of
-from shared.coordination.cache import CachedMapping, MappingCache, conversation_key
 from shared.coordination.locks import LockManager, mapping_lock_key
 from shared.errors import StoreConflict, StoreLocked
+from shared.messaging.conversations.cache import CachedMapping, MappingCache, conversation_key
 from shared.observability.logs import Operation, fields, get_logger
 from shared.observability.metrics import Metrics
 from shared.reasons import DeadReason

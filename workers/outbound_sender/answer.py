@@ -7,8 +7,8 @@ from typing import Any, Final, TypeAlias
 
 import orjson
 
-from shared.graph_errors import ErrorClass, classify, describe_error, one_line, read_code
 from shared.masking import mask_secrets
+from shared.messaging.messages.graph_errors import ErrorClass, classify, describe_error, one_line, read_code
 
 _WAMID_CHARACTERS: Final = 255
 _STATUS_CHARACTERS: Final = 100

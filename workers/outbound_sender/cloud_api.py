@@ -16,9 +16,9 @@ import aiohttp
 from yarl import URL
 
 from shared.durations import Durations
-from shared.graph_errors import ErrorClass
 from shared.http_client import find_proxy, open_session
 from shared.masking import MASK, mask_secrets
+from shared.messaging.messages.graph_errors import ErrorClass
 from shared.settings import Settings
 from workers.outbound_sender.answer import Answer, Lost, Refused, TooLate, Unable, Unreachable, read_answer
 

@@ -11,7 +11,7 @@ from typing import Final, TypeAlias
 from uuid import UUID
 
 from shared.durations import Durations
-from shared.graph_errors import ErrorClass, classify, read_code
+from shared.messaging.messages.graph_errors import ErrorClass, classify, read_code
 from shared.reasons import DeadReason
 from workers.outbound_sender import gate
 from workers.outbound_sender.answer import Accepted, Answer, Lost, Refused, TooLate, Unable, Unreachable
@@ -73,7 +73,7 @@ class SlowCustomer:
 
 @dataclass(frozen=True, slots=True)
 class Weigh:
-    """Others have a part in it: it fails by itself, or waits, as `shared.tracking.scopes` decides."""
+    """Others have a part in it: it fails by itself, or waits, as `messages.scopes` decides."""
 
 
 @dataclass(frozen=True, slots=True)

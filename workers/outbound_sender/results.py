@@ -2,7 +2,7 @@
 
 Owns that transaction, for several messages at once, and that an answer in hand is never lost while the store
 is away: it is written once the store is back, and nothing is sent again because of it. How a message's
-status moves, and the events about it, are `shared.tracking`.
+status moves, and the events about it, are `shared.messaging.messages`.
 """
 
 import asyncio
@@ -15,15 +15,15 @@ from uuid import UUID
 from shared.durable.outbox import Outbox, OutboxEvent
 from shared.durations import Durations
 from shared.errors import StoreConflict, StoreError, StoreLocked, StoreUnavailable
-from shared.graph_errors import ErrorClass
+from shared.messaging.messages import OwnEvent, Tracker, record_opt_outs
+from shared.messaging.messages.graph_errors import ErrorClass
+from shared.messaging.messages.scopes import Failure, Held, Hold, hold_for
+from shared.messaging.messages.variables import name_variables
+from shared.messaging.numbers.holds import carry_out, read_evidence, read_templates
 from shared.observability.logs import Operation, fields, get_logger
 from shared.payloads import SendError
 from shared.postgres.database import Connection, Database
 from shared.postgres.queries import Queries
-from shared.tracking import OwnEvent, Tracker, record_opt_outs
-from shared.tracking.holds import carry_out, read_evidence, read_templates
-from shared.tracking.scopes import Failure, Held, Hold, hold_for
-from shared.tracking.variables import name_variables
 from workers.outbound_sender.circuit import Health
 from workers.outbound_sender.circuit_store import CircuitStore
 from workers.outbound_sender.message import Outgoing

@@ -14,13 +14,13 @@ from typing import Protocol, assert_never
 from shared.amqp.disposition import Ack, Dead, Defer, Disposition, Retry
 from shared.coordination.permits import LimitCause, TooLong
 from shared.durations import Durations
-from shared.graph_errors import ErrorClass
+from shared.messaging.messages import callback_data
+from shared.messaging.messages.graph_errors import ErrorClass
+from shared.messaging.messages.scopes import Hold as Wait
+from shared.messaging.messages.scopes import wait_for
 from shared.observability.logs import Operation, fields, get_logger
 from shared.observability.metrics import Metrics
 from shared.reasons import DeadReason
-from shared.tracking import callback_data
-from shared.tracking.scopes import Hold as Wait
-from shared.tracking.scopes import wait_for
 from workers.outbound_sender.answer import Accepted, Answer, Lost, Refused, TooLate, Unable, Unreachable
 from workers.outbound_sender.claims import Ask, Claimed, NeedsPermit, Verdict
 from workers.outbound_sender.gate import CAMPAIGN_CANCELLED, Done, Fail, Hold, Withdraw

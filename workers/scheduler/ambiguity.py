@@ -17,12 +17,12 @@ from shared.durable.aside import RowsAside
 from shared.durable.outbox import OutboxEvent
 from shared.errors import StoreUnavailable
 from shared.ids import read_uuid, time_ordered_uuid
+from shared.messaging.messages import OwnEvent, Tracker
 from shared.observability.logs import Operation, fields, get_logger
 from shared.payloads import SendError
 from shared.postgres.database import CLAIMED_BYTES, Connection
 from shared.reasons import DeadReason
 from shared.running.kit import Kit
-from shared.tracking import OwnEvent, Tracker
 from workers.scheduler.reconciliation import Doubt, Verdict, decide
 from workers.scheduler.store import QUERIES
 

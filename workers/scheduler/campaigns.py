@@ -10,14 +10,14 @@ import asyncpg
 
 from shared.amqp.broker import Broker
 from shared.amqp.topology import BROADCAST_BATCHER
-from shared.campaigns import due_campaigns, finish_campaigns, nudge
-from shared.campaigns.clock import JOB as CAMPAIGNS
 from shared.durable.aside import RowsAside
 from shared.durable.outbox import Outbox
+from shared.messaging.campaigns import due_campaigns, finish_campaigns, nudge
+from shared.messaging.campaigns.clock import JOB as CAMPAIGNS
+from shared.messaging.messages import OwnEvent, Tracker
 from shared.observability.tracing import read_trace
 from shared.payloads import SendError
 from shared.postgres.database import Database
-from shared.tracking import OwnEvent, Tracker
 from workers.scheduler.store import QUERIES
 
 #: With so many messages waiting for a batcher, more nudges would only pile up behind them.

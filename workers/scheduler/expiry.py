@@ -7,9 +7,9 @@ from uuid import UUID, uuid4
 
 import asyncpg
 
-from shared.coordination.cache import MappingCache, conversation_key, customer_key
 from shared.durable.aside import RowsAside
 from shared.durable.outbox import Outbox, OutboxEvent, event
+from shared.messaging.conversations.cache import MappingCache, conversation_key, customer_key
 from shared.observability.logs import Operation, fields, get_logger
 from shared.observability.metrics import Metrics
 from shared.payloads import ConversationExpired, encode

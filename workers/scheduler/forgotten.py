@@ -16,12 +16,12 @@ from shared.deadletters.storing import DeadLetter, store_dead_letters
 from shared.durable.aside import RowsAside
 from shared.durable.outbox import Outbox, OutboxEvent
 from shared.ids import read_uuid, time_ordered_uuid
+from shared.messaging.messages import OwnEvent, Tracker
 from shared.observability.logs import Operation, fields, get_logger
 from shared.observability.metrics import Metrics
 from shared.payloads import SendError
 from shared.postgres.database import Connection, Database
 from shared.reasons import DeadReason
-from shared.tracking import OwnEvent, Tracker
 from workers.scheduler.ambiguity import OWN_HEADERS
 from workers.scheduler.store import QUERIES
 

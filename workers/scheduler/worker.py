@@ -7,9 +7,9 @@ from uuid import uuid4
 from shared.coordination.rate_shared import SharedRates
 from shared.deadletters.replay import Replayer
 from shared.deadletters.store import DeadLetterStore
+from shared.messaging.messages import Tracker
 from shared.postgres.lease import SCHEDULER, Lease
 from shared.running.kit import Kit, SideTask, Worker, WorkerSpec
-from shared.tracking import Tracker
 from workers.scheduler.ambiguity import AmbiguityJob
 from workers.scheduler.campaigns import CampaignsJob, SkippedJob
 from workers.scheduler.clock import Clock, Job

@@ -6,9 +6,9 @@ from dataclasses import dataclass, field, replace
 from shared.amqp.delivery import REPLAY_OF, Delivery
 from shared.amqp.disposition import Dead
 from shared.amqp.headers import correlation_of
+from shared.messaging.messages import EventKey, StatusEvent, event_of
 from shared.payloads import InvalidPayload, StatusUpdate, read
 from shared.reasons import DeadReason
-from shared.tracking import EventKey, StatusEvent, event_of
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """The status updater: what the platforms say became of a message.
 
 Owns the order of its steps: an event is stored before anything else, then applied to its message; only then
-is a delivery done. What an event means is `shared.tracking`.
+is a delivery done. What an event means is `shared.messaging.messages`.
 """
 
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
@@ -11,10 +11,10 @@ from shared.amqp.delivery import Delivery
 from shared.amqp.disposition import Ack, Dead, Disposition
 from shared.consuming.handling import Handler
 from shared.consuming.settlement import Settled
+from shared.messaging.messages import EventKey, StoredEvent, Tracker, describe_rejection
+from shared.messaging.messages.states import StatusOutcome
 from shared.observability.metrics import Metrics, count_repairs
 from shared.reasons import DeadReason
-from shared.states import StatusOutcome
-from shared.tracking import EventKey, StoredEvent, Tracker, describe_rejection
 from workers.status_updater.intake import Reported, take_in
 
 

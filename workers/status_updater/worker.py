@@ -2,8 +2,8 @@
 
 from shared.amqp.topology import STATUS_UPDATER
 from shared.coordination.rate_shared import SharedRates
+from shared.messaging.messages import Tracker
 from shared.running.kit import Kit, Route, Worker, WorkerSpec
-from shared.tracking import Tracker
 from workers.status_updater.updater import StatusUpdater
 
 NAME = "status-updater"

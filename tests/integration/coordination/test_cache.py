@@ -7,9 +7,15 @@ from uuid import uuid4
 import pytest
 from asyncpg.pgproto import pgproto
 
-from shared.coordination.cache import CachedMapping, MappingCache, conversation_key, customer_key, keys_of
 from shared.coordination.client import RedisClient
 from shared.durations import Durations
+from shared.messaging.conversations.cache import (
+    CachedMapping,
+    MappingCache,
+    conversation_key,
+    customer_key,
+    keys_of,
+)
 from tests.support.redis_server import RedisServer
 
 

@@ -103,7 +103,7 @@ MUTATIONS: Final = (
     ),
     Mutation(
         "a refusal gives a cancelled campaign's recipient back",
-        "shared/tracking/holds.sql",
+        "shared/messaging/numbers/holds.sql",
         "case when campaign.status = 'cancelled' then 'skipped' else 'pending' end",
         "'pending'",
         "6.2 cancelled: skipped, nobody goes back to pending",

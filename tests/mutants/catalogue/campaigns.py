@@ -12,7 +12,7 @@ _SQL: Final = "workers/broadcast_batcher/queries.sql"
 _STALE: Final = (
     "    if standing.control_at is not None and requested_at <= standing.control_at:\n        return None\n"
 )
-_SHARED: Final = "shared/campaigns/queries.sql"
+_SHARED: Final = "shared/messaging/campaigns/queries.sql"
 
 MUTATIONS: Final = (
     Mutation(
@@ -146,7 +146,7 @@ MUTATIONS: Final = (
     ),
     Mutation(
         "who refuses marketing is sent marketing",
-        "shared/campaigns/messages.py",
+        "shared/messaging/campaigns/messages.py",
         'reachability.refuses_marketing and content.category == "marketing"',
         'reachability.refuses_marketing and content.category == "none"',
         "6.2 skips the opted out",
@@ -154,7 +154,7 @@ MUTATIONS: Final = (
     ),
     Mutation(
         "free text goes out of the window",
-        "shared/campaigns/messages.py",
+        "shared/messaging/campaigns/messages.py",
         "if content.template is None and not reachability.window_open:",
         "if content.template is not None and not reachability.window_open:",
         "6.2 24 h window closed → skipped",
@@ -162,7 +162,7 @@ MUTATIONS: Final = (
     ),
     Mutation(
         "a missing variable is sent as nothing",
-        "shared/campaigns/rendering.py",
+        "shared/messaging/campaigns/rendering.py",
         "    if not value.strip():\n        raise MissingVariable(name)\n",
         "",
         "6.2 skipped with a reason",

@@ -85,7 +85,7 @@ MUTATIONS: Final = (
     ),
     Mutation(
         "a conversation is not cached",
-        "shared/coordination/cache.py",
+        "shared/messaging/conversations/cache.py",
         "return (customer, conversation_key(mapping.conversation_id))",
         "return (customer,)",
         "1.3 both caches are written",
@@ -93,7 +93,7 @@ MUTATIONS: Final = (
     ),
     Mutation(
         "a corrupt value stays in the cache",
-        "shared/coordination/cache.py",
+        "shared/messaging/conversations/cache.py",
         "        await self.remove_many([key for key in stored if key not in found])\n",
         "",
         "1.3 a cache is never trusted",

@@ -15,7 +15,7 @@ _LINES: Final = "shared/consuming/lines.py"
 _LOCKS: Final = "tests/integration/test_row_locks.py"
 _ASIDE: Final = "tests/integration/test_rows_set_aside.py"
 _POISON: Final = "tests/integration/test_poisonous_rows.py"
-_SCOPES: Final = "shared/tracking/scopes.py"
+_SCOPES: Final = "shared/messaging/messages/scopes.py"
 _SCOPES_TESTS: Final = ("tests/unit/test_tracking_scopes.py",)
 _ERRORS: Final = "tests/integration/test_error_scopes.py"
 _REJECTED: Final = "tests/integration/test_rejected_statuses.py"
@@ -491,7 +491,7 @@ MUTATIONS: Final = (
     ),
     Mutation(
         "a template that refuses everybody burns the campaign",
-        "shared/tracking/holds.sql",
+        "shared/messaging/numbers/holds.sql",
         "              limit $2) as doubted) = $2\n",
         "              limit $2) as doubted) > $2\n",
         "4.5 three different recipients in a row pause the campaign",
@@ -499,7 +499,7 @@ MUTATIONS: Final = (
     ),
     Mutation(
         "a smaller campaign is never to blame on its template",
-        "shared/tracking/holds.sql",
+        "shared/messaging/numbers/holds.sql",
         "       or not exists (select from broadcast_recipients as recipient\n",
         "       or false and not exists (select from broadcast_recipients as recipient\n",
         "4.5 all, of a smaller campaign",
@@ -507,7 +507,7 @@ MUTATIONS: Final = (
     ),
     Mutation(
         "marketing is held by the replica that heard of it",
-        "shared/tracking/holds.sql",
+        "shared/messaging/numbers/holds.sql",
         "do update set marketing_held_until = excluded.marketing_held_until\n",
         "do update set marketing_held_until = null\n",
         "4.5 spam: held for an hour, kept in its row",
@@ -515,7 +515,7 @@ MUTATIONS: Final = (
     ),
     Mutation(
         "an acceptance clears a template that statuses refuse",
-        "shared/tracking/holds.sql",
+        "shared/messaging/numbers/holds.sql",
         "          and (not $5 or exists (select from status_events as event\n"
         "                                 where event.message_id = other.id",
         "          and (true or exists (select from status_events as event\n"
@@ -525,7 +525,7 @@ MUTATIONS: Final = (
     ),
     Mutation(
         "each repetition of a rejected status is a dead letter",
-        "shared/tracking/rejected.py",
+        "shared/messaging/messages/rejected.py",
         'return f"rejected:{hashlib.sha256(json.dumps(parts).encode()).hexdigest()}"',
         'return f"rejected:{time_ordered_uuid()}"',
         "5.4 it is stored, counted and dead-lettered: one event, one dead letter",
@@ -533,7 +533,7 @@ MUTATIONS: Final = (
     ),
     Mutation(
         "a replay of a rejected status cannot die again",
-        "shared/tracking/rejected.py",
+        "shared/messaging/messages/rejected.py",
         'source, str(replay_of or ""))',
         "source)",
         "7.1 every dead letter is stored",

@@ -76,7 +76,7 @@ MUTATIONS: Final = (
     ),
     Mutation(
         "cache hits and misses are mixed up",
-        "shared/coordination/cache.py",
+        "shared/messaging/conversations/cache.py",
         'self._count("get", "hit",',
         'self._count("get", "miss",',
         _COUNTS,
@@ -116,7 +116,7 @@ MUTATIONS: Final = (
     ),
     Mutation(
         "implied steps are not counted",
-        "shared/tracking/tracker.py",
+        "shared/messaging/messages/tracker.py",
         ".inc(consequences.implied)",
         ".inc(0)",
         _COUNTS,

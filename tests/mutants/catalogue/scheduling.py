@@ -83,7 +83,7 @@ MUTATIONS: Final = (
     ),
     Mutation(
         "two schedulers meet at finished campaigns",
-        "shared/campaigns/queries.sql",
+        "shared/messaging/campaigns/queries.sql",
         "for no key update skip locked",
         "for no key update",
         "8 each job is safe to run twice",

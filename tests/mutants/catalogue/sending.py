@@ -123,7 +123,7 @@ MUTATIONS: Final = (
     ),
     Mutation(
         "a 502 with a transient error is retried at once",
-        "shared/graph_errors.py",
+        "shared/messaging/messages/graph_errors.py",
         "if known is ErrorClass.TRANSIENT and http_status in (502, 504):",
         "if known is ErrorClass.TRANSIENT and http_status in (504,):",
         "4.3 502 and 504 are ambiguous",
@@ -131,7 +131,7 @@ MUTATIONS: Final = (
     ),
     Mutation(
         "a 5xx without a Graph error is a failure",
-        "shared/graph_errors.py",
+        "shared/messaging/messages/graph_errors.py",
         "        case _:\n            return ErrorClass.AMBIGUOUS\n",
         "        case _:\n            return ErrorClass.TRANSIENT\n",
         "4.3 a 5xx without a Graph error is ambiguous",
@@ -139,7 +139,7 @@ MUTATIONS: Final = (
     ),
     Mutation(
         "an opt-out is any other refusal",
-        "shared/graph_errors.py",
+        "shared/messaging/messages/graph_errors.py",
         "        ErrorClass.OPTED_OUT: (131050,),\n",
         "        ErrorClass.OPTED_OUT: (),\n",
         "4.5 131050: recorded, no marketing from then on",
@@ -147,7 +147,7 @@ MUTATIONS: Final = (
     ),
     Mutation(
         "the pair limit slows the whole number",
-        "shared/graph_errors.py",
+        "shared/messaging/messages/graph_errors.py",
         "        ErrorClass.PAIR: (131056,),\n",
         "        ErrorClass.PAIR: (),\n",
         "4.5 131056: only that customer waits",
@@ -227,7 +227,7 @@ MUTATIONS: Final = (
     ),
     Mutation(
         "a late refusal pauses a number that was resumed",
-        "shared/tracking/holds.sql",
+        "shared/messaging/numbers/holds.sql",
         "where number.state <> 'paused' and number.since < excluded.since",
         "where number.state <> 'paused'",
         "4.5 until `wabus number resume`",

@@ -11,13 +11,13 @@ _FAILURES: Final = "tests/integration/test_tracking_failures.py"
 _REJECTED: Final = "tests/integration/test_rejected_statuses.py"
 _ERRORS: Final = "tests/integration/test_error_scopes.py"
 _POISON: Final = "tests/integration/test_poisonous_rows.py"
-_SQL: Final = "shared/tracking/queries.sql"
-_JUDGE: Final = "shared/tracking/judgement.py"
+_SQL: Final = "shared/messaging/messages/queries.sql"
+_JUDGE: Final = "shared/messaging/messages/judgement.py"
 
 MUTATIONS: Final = (
     Mutation(
         "a failure outranks a reading",
-        "shared/states.py",
+        "shared/messaging/messages/states.py",
         "            MessageStatus.FAILED,\n            MessageStatus.READ,\n        ),",
         "            MessageStatus.READ,\n            MessageStatus.FAILED,\n        ),",
         "5.2 queued < sent < delivered < failed < read",
@@ -25,7 +25,7 @@ MUTATIONS: Final = (
     ),
     Mutation(
         "a failure outranks processed",
-        "shared/states.py",
+        "shared/messaging/messages/states.py",
         "(MessageStatus.RECEIVED, MessageStatus.FAILED, MessageStatus.PROCESSED)",
         "(MessageStatus.RECEIVED, MessageStatus.PROCESSED, MessageStatus.FAILED)",
         "5.2 received < failed < processed",
@@ -33,7 +33,7 @@ MUTATIONS: Final = (
     ),
     Mutation(
         "a read message may fail",
-        "shared/states.py",
+        "shared/messaging/messages/states.py",
         "MessageStatus.READ: frozenset[MessageStatus](),",
         "MessageStatus.READ: frozenset({MessageStatus.FAILED}),",
         "5.3 read → nothing",
@@ -41,7 +41,7 @@ MUTATIONS: Final = (
     ),
     Mutation(
         "a state to itself is refused",
-        "shared/states.py",
+        "shared/messaging/messages/states.py",
         "return old == new or new in TRANSITIONS[old]",
         "return new in TRANSITIONS[old]",
         "5.3 a state to itself is a repetition",
@@ -49,7 +49,7 @@ MUTATIONS: Final = (
     ),
     Mutation(
         "played is no reading",
-        "shared/states.py",
+        "shared/messaging/messages/states.py",
         '        "played": MessageStatus.READ,\n',
         "",
         "INTERFACE 3 played is a read of a voice note",
@@ -57,7 +57,7 @@ MUTATIONS: Final = (
     ),
     Mutation(
         "steps in between are not told as implied",
-        "shared/states.py",
+        "shared/messaging/messages/states.py",
         "implied=new not in observed",
         "implied=False",
         "5.3 states between are marked implied",
@@ -65,7 +65,7 @@ MUTATIONS: Final = (
     ),
     Mutation(
         "a failure implies a delivery",
-        "shared/states.py",
+        "shared/messaging/messages/states.py",
         "return (*walked, *(ahead[-1:] if ahead[-1] is MessageStatus.FAILED else ()))",
         "return tuple(ladder[ladder.index(start) + 1 : ladder.index(ahead[-1]) + 1])",
         "5.3 sent → failed",
@@ -73,7 +73,7 @@ MUTATIONS: Final = (
     ),
     Mutation(
         "what never applies is late",
-        "shared/states.py",
+        "shared/messaging/messages/states.py",
         "outcome = StatusOutcome.REJECTED",
         "outcome = StatusOutcome.LATE",
         "5.4 a status that can never apply is rejected",
@@ -214,7 +214,7 @@ MUTATIONS: Final = (
     ),
     Mutation(
         "statuses that came before the answer wait for the scheduler",
-        "shared/tracking/tracker.py",
+        "shared/messaging/messages/tracker.py",
         "        waiting = await find_waiting(self._database, references) if references else []\n",
         "        waiting = await find_waiting(self._database, [])\n",
         "5.1 whichever commits second finds both",
@@ -222,7 +222,7 @@ MUTATIONS: Final = (
     ),
     Mutation(
         "a rate limit that a status tells slows nobody",
-        "shared/tracking/tracker.py",
+        "shared/messaging/messages/tracker.py",
         "        if self._rates is not None:\n",
         "        if self._rates is None:\n",
         "4.5 a class has the same consequence whichever way it comes",
@@ -230,7 +230,7 @@ MUTATIONS: Final = (
     ),
     Mutation(
         "a status that cannot be applied fails the send that it came for",
-        "shared/tracking/tracker.py",
+        "shared/messaging/messages/tracker.py",
         "        return await self._work_waiting(waiting)\n",
         "        return await self._apply_waiting(waiting)\n",
         "5.1 every job that works a page sets the culprit aside",
@@ -250,7 +250,7 @@ MUTATIONS: Final = (
     ),
     Mutation(
         "a status that waits is not kept as it came",
-        "shared/tracking/event_store.py",
+        "shared/messaging/messages/event_store.py",
         "if item.delivery is None or outcome is not StatusOutcome.UNMATCHED:",
         "if item.delivery is not None:",
         "7.1 a dead letter is the original body byte for byte",
@@ -258,7 +258,7 @@ MUTATIONS: Final = (
     ),
     Mutation(
         "whoever finds no message settles what another has in hand",
-        "shared/tracking/tracker.py",
+        "shared/messaging/messages/tracker.py",
         "if item.id in lost and item.delivery is not None",
         "if item.id in lost",
         "7.1 a dead letter is the original body byte for byte",
@@ -274,7 +274,7 @@ MUTATIONS: Final = (
     ),
     Mutation(
         "the column of a refused value is not named",
-        "shared/tracking/variables.py",
+        "shared/messaging/messages/variables.py",
         "{which}{source} (",
         "{which} (",
         "4.5 a parameter error with the variable named",
@@ -282,7 +282,7 @@ MUTATIONS: Final = (
     ),
     Mutation(
         "the column of a value that a status refuses is not named",
-        "shared/tracking/weighing.py",
+        "shared/messaging/messages/weighing.py",
         "templates.get(message.id)) for item",
         "None) for item",
         "4.5 a parameter error with the variable named",

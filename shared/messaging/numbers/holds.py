@@ -1,7 +1,7 @@
 """What a failure means for others, read and carried out: numbers, their marketing, campaigns, recipients.
 
 Owns these statements for answers and statuses alike, in the caller's transaction, with the messages' rows
-locked. What is decided from the evidence is in `shared.tracking.scopes`.
+locked. What is decided from the evidence is in `shared.messaging.messages.scopes`.
 """
 
 from collections.abc import Sequence
@@ -12,18 +12,18 @@ from uuid import UUID
 
 import asyncpg
 
-from shared.campaigns.events import Change, campaign_updated
 from shared.durable.outbox import OutboxEvent
 from shared.durations import Durations
-from shared.graph_errors import CLASS_OF_CODE, ErrorClass
+from shared.messaging.campaigns.events import Change, campaign_updated
+from shared.messaging.messages.graph_errors import CLASS_OF_CODE, ErrorClass
+from shared.messaging.messages.scopes import REFUSED_RECIPIENTS, Evidence, Failure, Held, Hold
 from shared.observability.logs import Operation, fields, get_logger
 from shared.observability.tracing import read_trace
 from shared.postgres.database import Connection
 from shared.postgres.queries import Queries
-from shared.tracking.scopes import REFUSED_RECIPIENTS, Evidence, Failure, Held, Hold
 
 logger = get_logger(__name__)
-_QUERIES = Queries("shared.tracking", "holds.sql")
+_QUERIES = Queries("shared.messaging.numbers", "holds.sql")
 _PARAMETER_CODES: Final = [
     str(code) for code, error_class in CLASS_OF_CODE.items() if error_class is ErrorClass.PARAMETER
 ]

@@ -29,7 +29,7 @@ class ErrorClass(StrEnum):
     #: The template is missing, paused or refused. The campaign is paused, its recipient pending again.
     TEMPLATE = "template"
     #: A value or a parameter does not fit. Of one recipient, or of all: decided by evidence, see
-    #: `shared.tracking.scopes`.
+    #: `shared.messaging.messages.scopes`.
     PARAMETER = "parameter"
     #: The customer service window is closed. Failed.
     WINDOW = "window"

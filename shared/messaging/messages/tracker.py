@@ -2,7 +2,7 @@
 
 Owns the transactions and their order: an event is committed before its message is looked for, and whoever
 commits a message looks for its events afterwards, so whichever comes second finds both. What events mean is
-`shared.tracking.judgement`, what a move brings with it `shared.tracking.consequences`.
+`shared.messaging.messages.judgement`, what a move brings with it `shared.messaging.messages.consequences`.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -18,13 +18,8 @@ from shared.coordination.rate_shared import SharedRates
 from shared.durable.aside import RowsAside
 from shared.durable.outbox import Outbox
 from shared.durations import Durations
-from shared.observability.logs import Operation, fields, get_logger
-from shared.observability.metrics import Metrics
-from shared.postgres.database import Connection, Database
-from shared.reasons import DeadReason
-from shared.states import EVENT_STATES, Direction, MessageStatus, StatusOutcome
-from shared.tracking.consequences import Case, Consequences, Slowed, write_cases
-from shared.tracking.event_store import (
+from shared.messaging.messages.consequences import Case, Consequences, Slowed, write_cases
+from shared.messaging.messages.event_store import (
     Place,
     Settled,
     find_matchable,
@@ -35,11 +30,12 @@ from shared.tracking.event_store import (
     settle_events,
     store_events,
 )
-from shared.tracking.judgement import Background, Message, judge, locate
-from shared.tracking.message_store import find_backgrounds, lock_messages
-from shared.tracking.rejected import bury_events
-from shared.tracking.sightings import Sighting
-from shared.tracking.values import (
+from shared.messaging.messages.judgement import Background, Message, judge, locate
+from shared.messaging.messages.message_store import find_backgrounds, lock_messages
+from shared.messaging.messages.rejected import bury_events
+from shared.messaging.messages.sightings import Sighting
+from shared.messaging.messages.states import EVENT_STATES, Direction, MessageStatus, StatusOutcome
+from shared.messaging.messages.values import (
     OWN_SOURCE,
     OwnEvent,
     Recorded,
@@ -47,7 +43,11 @@ from shared.tracking.values import (
     StoredEvent,
     callback_data,
 )
-from shared.tracking.weighing import Heard, weigh
+from shared.messaging.messages.weighing import Heard, weigh
+from shared.observability.logs import Operation, fields, get_logger
+from shared.observability.metrics import Metrics
+from shared.postgres.database import Connection, Database
+from shared.reasons import DeadReason
 
 logger = get_logger(__name__)
 #: Events that waited which are applied together.

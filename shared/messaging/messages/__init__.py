@@ -3,13 +3,13 @@
 Owns `status_events`, the milestones and errors of `message_tracking`, the outcome of attempts as far as a
 status or an answer tells it, the statuses of `broadcast_recipients`, and the events that follow from them.
 Who calls: the updater with what the platforms report, the sender with its own word, the scheduler with what
-waited, the dlq-handler with what died. The rules of the states themselves are `shared.states`.
+waited, the dlq-handler with what died. The rules of the states themselves are in `states`.
 """
 
-from shared.tracking.message_store import record_opt_outs
-from shared.tracking.rejected import describe_rejection, rejection_key
-from shared.tracking.tracker import Tracker
-from shared.tracking.values import (
+from shared.messaging.messages.message_store import record_opt_outs
+from shared.messaging.messages.rejected import describe_rejection, rejection_key
+from shared.messaging.messages.tracker import Tracker
+from shared.messaging.messages.values import (
     OWN_SOURCE,
     STATUS_RETRY,
     STATUS_RETRY_REASON,

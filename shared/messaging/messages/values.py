@@ -12,8 +12,8 @@ from uuid import UUID
 
 from shared.amqp.delivery import Delivery
 from shared.durable.outbox import OutboxEvent
+from shared.messaging.messages.states import MessageStatus, StatusOutcome
 from shared.payloads import SendError, StatusUpdate
-from shared.states import MessageStatus, StatusOutcome
 
 #: Header of a delivery that asks the sender for another attempt: the number of the attempt that failed.
 STATUS_RETRY: Final = "x-wabus-status-retry"

@@ -5,8 +5,8 @@ drives campaigns, and `campaign.updated`. Launching, controlling and batches are
 the sender does with a campaign's message is the sender's.
 """
 
-from shared.campaigns.clock import due_campaigns, finish_campaigns
-from shared.campaigns.nudge import BATCH_KEY, CampaignNudge, nudge
+from shared.messaging.campaigns.clock import due_campaigns, finish_campaigns
+from shared.messaging.campaigns.nudge import BATCH_KEY, CampaignNudge, nudge
 
 __all__ = [
     "BATCH_KEY",

@@ -11,11 +11,11 @@ from uuid import UUID
 import orjson
 
 from shared.durable.outbox import OutboxEvent, event
+from shared.messaging.messages.judgement import Judgement, Message
+from shared.messaging.messages.message_store import Addressing
+from shared.messaging.messages.states import MessageStatus, Step
+from shared.messaging.messages.values import OWN_SOURCE
 from shared.payloads import EnrichedOutboundMessage, MessageUpdated, OutboundMessage, SendError, encode, mend
-from shared.states import MessageStatus, Step
-from shared.tracking.judgement import Judgement, Message
-from shared.tracking.message_store import Addressing
-from shared.tracking.values import OWN_SOURCE
 
 #: An error code of ours for a failure that came without one.
 UNKNOWN: Final = "unknown"

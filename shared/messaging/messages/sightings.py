@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from uuid import UUID
 
-from shared.graph_errors import ErrorClass, classify, describe_error, read_code
-from shared.states import EVENT_STATES, MessageStatus
-from shared.tracking.scopes import Failure
-from shared.tracking.values import StatusEvent
+from shared.messaging.messages.graph_errors import ErrorClass, classify, describe_error, read_code
+from shared.messaging.messages.scopes import Failure
+from shared.messaging.messages.states import EVENT_STATES, MessageStatus
+from shared.messaging.messages.values import StatusEvent
 
 
 @dataclass(frozen=True, slots=True)

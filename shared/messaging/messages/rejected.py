@@ -18,10 +18,10 @@ from shared.amqp.topology import STATUS, STATUS_UPDATER
 from shared.deadletters.storing import DeadLetter, store_dead_letters
 from shared.durable.outbox import OutboxEvent
 from shared.ids import read_uuid, time_ordered_uuid
+from shared.messaging.messages.event_store import read_originals
+from shared.messaging.messages.values import StatusEvent, StoredEvent
 from shared.postgres.database import Connection
 from shared.reasons import DeadReason
-from shared.tracking.event_store import read_originals
-from shared.tracking.values import StatusEvent, StoredEvent
 
 _REASON: Final = DeadReason.STATE_VIOLATION
 #: Read at once: their bodies are in memory.

@@ -14,15 +14,11 @@ from shared.deadletters.storing import DeadLetter, store_dead_letters
 from shared.durable.deferral import hasten_messages, release_followers
 from shared.durable.outbox import OutboxEvent
 from shared.durations import Durations
-from shared.graph_errors import ErrorClass
 from shared.ids import read_uuid, time_ordered_uuid
-from shared.postgres.database import Connection
-from shared.reasons import DeadReason
-from shared.states import Direction, MessageStatus
-from shared.tracking.announcements import announce, ends_sending, error_of
-from shared.tracking.holds import carry_out
-from shared.tracking.judgement import RETRYABLE, Attempt, Background, Judgement, Message
-from shared.tracking.message_store import (
+from shared.messaging.messages.announcements import announce, ends_sending, error_of
+from shared.messaging.messages.graph_errors import ErrorClass
+from shared.messaging.messages.judgement import RETRYABLE, Attempt, Background, Judgement, Message
+from shared.messaging.messages.message_store import (
     Addressing,
     ask_retries,
     end_attempts,
@@ -32,9 +28,13 @@ from shared.tracking.message_store import (
     record_opt_outs,
     resettle_events,
 )
-from shared.tracking.scopes import Held, Hold, wait_for
-from shared.tracking.sightings import Sighting
-from shared.tracking.values import STATUS_RETRY_REASON
+from shared.messaging.messages.scopes import Held, Hold, wait_for
+from shared.messaging.messages.sightings import Sighting
+from shared.messaging.messages.states import Direction, MessageStatus
+from shared.messaging.messages.values import STATUS_RETRY_REASON
+from shared.messaging.numbers.holds import carry_out
+from shared.postgres.database import Connection
+from shared.reasons import DeadReason
 
 #: States after which the body is not sent again.
 _DONE: Final = frozenset({MessageStatus.DELIVERED, MessageStatus.READ, MessageStatus.FAILED})

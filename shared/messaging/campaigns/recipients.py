@@ -1,7 +1,7 @@
 """Recipients' rows: adding them, counting them, and what is known of the customers behind them.
 
 Owns the statements that both the batcher and the command line need. Statuses after `queued` are moved by
-`shared.tracking`.
+`shared.messaging.messages`.
 """
 
 import json
@@ -10,9 +10,9 @@ from datetime import timedelta
 from itertools import islice
 from typing import Any, Final
 
-from shared.campaigns.messages import Reachability
-from shared.campaigns.statements import QUERIES
 from shared.durations import Durations
+from shared.messaging.campaigns.messages import Reachability
+from shared.messaging.campaigns.statements import QUERIES
 from shared.postgres.database import Connection, touched
 
 #: Rows of one statement: a long list must not become one long one.

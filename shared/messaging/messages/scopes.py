@@ -1,7 +1,8 @@
 """Whose fault a failure is: its message's, its number's, or its campaign's template's. Pure.
 
 Owns the decision for both ways in which an error is told, the answer to a send and a later status, and what
-the message then waits for. What the others tell is read in `shared.tracking.holds`, which carries it out.
+the message then waits for. What the others tell is read in
+`shared.messaging.numbers.holds`, which carries it out.
 """
 
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from typing import Final
 from uuid import UUID
 
 from shared.durations import Durations
-from shared.graph_errors import ErrorClass
+from shared.messaging.messages.graph_errors import ErrorClass
 
 #: Classes that others have a part in; all others are decided by the message alone.
 WEIGHED: Final = frozenset({ErrorClass.AUTH, ErrorClass.SPAM, ErrorClass.TEMPLATE, ErrorClass.PARAMETER})

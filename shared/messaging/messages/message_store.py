@@ -13,13 +13,13 @@ from uuid import UUID
 
 import asyncpg
 
+from shared.messaging.messages.event_store import QUERIES, columns_of
+from shared.messaging.messages.judgement import Attempt, Background, Message, locate
+from shared.messaging.messages.sightings import Sighting
+from shared.messaging.messages.states import Direction, MessageStatus
+from shared.messaging.messages.values import STATUS_RETRY, StatusEvent
 from shared.payloads.clock import CLOCK
 from shared.postgres.database import Connection
-from shared.states import Direction, MessageStatus
-from shared.tracking.event_store import QUERIES, columns_of
-from shared.tracking.judgement import Attempt, Background, Message, locate
-from shared.tracking.sightings import Sighting
-from shared.tracking.values import STATUS_RETRY, StatusEvent
 
 
 @dataclass(frozen=True, slots=True)

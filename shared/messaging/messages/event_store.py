@@ -14,12 +14,12 @@ import orjson
 
 from shared.amqp.headers import carried_headers
 from shared.deadletters.storing import clean_headers
+from shared.messaging.messages.states import StatusOutcome
+from shared.messaging.messages.values import EventKey, StatusEvent, StoredEvent, read_callback_data
 from shared.postgres.database import Connection, Database
 from shared.postgres.queries import Queries
-from shared.states import StatusOutcome
-from shared.tracking.values import EventKey, StatusEvent, StoredEvent, read_callback_data
 
-QUERIES = Queries("shared.tracking")
+QUERIES = Queries("shared.messaging.messages")
 #: An event, the message it belongs to, and its outcome.
 Settled = tuple[StoredEvent, UUID | None, StatusOutcome]
 #: When an event was received, as PostgreSQL writes it, and its id: the order in which events wait.

@@ -1,7 +1,8 @@
 """The state machine of a message, as data, and the walk that a set of status events makes through it.
 
 Owns: which states exist, which steps a caller may ask for, how states rank, and what a set of observed
-events makes of a row. Does not own: rows, events' times, or what is published of a step (`shared.tracking`).
+events makes of a row. Does not own: rows, events' times, or what is published of a step (`tracker`,
+`announcements`).
 
 Two rules live here side by side. The step function (`TRANSITIONS`) is for callers that ask for a change. The
 rank (`RANKS`) is for the platform's evidence: a row's status is the highest rank among its events, whatever

@@ -1,8 +1,8 @@
 """What a set of events makes of one message and its attempts. Pure.
 
 Owns: which attempt an event belongs to, whether a failure counts, whether it is tried again, milestones and
-the error that stands. How states follow each other is `shared.states`, reading and writing rows
-`shared.tracking.store`.
+the error that stands. How states follow each other is in `states`, reading and writing rows
+in `message_store`.
 
 A message is judged from what is stored and what has just come, never from the order in which it came: a
 failure that does not count yet stays stored and is weighed again with each later one.
@@ -14,11 +14,11 @@ from datetime import datetime
 from typing import Final
 from uuid import UUID
 
-from shared.graph_errors import ErrorClass, classify, read_code
-from shared.states import Direction, MessageStatus, StatusOutcome, Step, walk
-from shared.tracking.scopes import NO_EVIDENCE, UNCOUNTED, WEIGHED, Evidence, Held, Hold, hold_for
-from shared.tracking.sightings import Sighting, failure_of
-from shared.tracking.values import OWN_SOURCE, StatusEvent, read_callback_data
+from shared.messaging.messages.graph_errors import ErrorClass, classify, read_code
+from shared.messaging.messages.scopes import NO_EVIDENCE, UNCOUNTED, WEIGHED, Evidence, Held, Hold, hold_for
+from shared.messaging.messages.sightings import Sighting, failure_of
+from shared.messaging.messages.states import Direction, MessageStatus, StatusOutcome, Step, walk
+from shared.messaging.messages.values import OWN_SOURCE, StatusEvent, read_callback_data
 
 #: Errors after which another attempt of an accepted message may succeed.
 RETRYABLE: Final = frozenset({ErrorClass.TRANSIENT, ErrorClass.RATE, ErrorClass.PAIR, ErrorClass.MEDIA})

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from shared.campaigns.rendering import names_used
+from shared.messaging.campaigns.rendering import names_used
 
 #: The text became too long: the longest value is named where the details name none.
 _TOO_LONG: Final = "132005"
@@ -90,7 +90,7 @@ def _variables(components: Sequence[Mapping[str, Any]]) -> Iterator[Variable]:
 def _placeholders(template: object) -> dict[tuple[int, int], list[str]]:
     """The columns of each parameter, by component and place in the filled template.
 
-    There a component whose list of parameters is empty is left out (`shared.campaigns.rendering`).
+    There a component whose list of parameters is empty is left out (`shared.messaging.campaigns.rendering`).
     """
     components = template.get("components") if isinstance(template, Mapping) else None
     parts = [part for part in _list(components) if isinstance(part, Mapping) and part.get("parameters") != []]

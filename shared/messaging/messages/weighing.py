@@ -9,16 +9,16 @@ from typing import Any, TypeAlias
 
 import orjson
 
-from shared.graph_errors import ErrorClass
+from shared.messaging.messages.graph_errors import ErrorClass
+from shared.messaging.messages.judgement import Background, Message
+from shared.messaging.messages.message_store import find_addressing
+from shared.messaging.messages.scopes import WEIGHED
+from shared.messaging.messages.sightings import Sighting, failure_of
+from shared.messaging.messages.states import Direction
+from shared.messaging.messages.values import OWN_SOURCE
+from shared.messaging.messages.variables import name_variables
+from shared.messaging.numbers.holds import read_evidence, read_templates
 from shared.postgres.database import Connection
-from shared.states import Direction
-from shared.tracking.holds import read_evidence, read_templates
-from shared.tracking.judgement import Background, Message
-from shared.tracking.message_store import find_addressing
-from shared.tracking.scopes import WEIGHED
-from shared.tracking.sightings import Sighting, failure_of
-from shared.tracking.values import OWN_SOURCE
-from shared.tracking.variables import name_variables
 
 #: A message, the events that came for it, and what is stored of it.
 Heard: TypeAlias = tuple[Message, Sequence[Sighting], Background]

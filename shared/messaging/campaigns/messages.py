@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
 
-from shared.campaigns.rendering import MissingVariable, render_template, render_text, texts_of
+from shared.messaging.campaigns.rendering import MissingVariable, render_template, render_text, texts_of
 from shared.payloads import Category, OutboundMessage, Template
 from shared.payloads.outbound import OnAmbiguous
 

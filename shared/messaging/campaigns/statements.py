@@ -4,4 +4,4 @@ from typing import Final
 
 from shared.postgres.queries import Queries
 
-QUERIES: Final = Queries("shared.campaigns")
+QUERIES: Final = Queries("shared.messaging.campaigns")

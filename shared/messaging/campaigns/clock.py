@@ -6,11 +6,11 @@ Each function is safe to run twice at once: the campaign's row is changed by gua
 from collections.abc import Sequence
 from typing import Final
 
-from shared.campaigns.events import Change, campaign_updated
-from shared.campaigns.recipients import count_recipients
-from shared.campaigns.statements import QUERIES
 from shared.durable.aside import RowsAside
 from shared.durable.outbox import Outbox, OutboxEvent
+from shared.messaging.campaigns.events import Change, campaign_updated
+from shared.messaging.campaigns.recipients import count_recipients
+from shared.messaging.campaigns.statements import QUERIES
 from shared.observability.tracing import read_trace
 from shared.postgres.database import Connection, Database
 
