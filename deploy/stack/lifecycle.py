@@ -15,8 +15,8 @@ from deploy.stack.machine import Machine
 from deploy.stack.parallel import act_on_all
 from deploy.stack.records import Kind, ServerRecord, StackState, load
 from deploy.stack.starter import Progress, Starter, stop
-from shared.environment import read_variable
 from shared.masking import mask_url
+from shared.settings.environment import read_variable
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from shared.amqp.client import open_session
 from shared.coordination.reaching import Pool
 from shared.errors import BrokerUnavailable
 from shared.postgres.connecting import Connector
-from shared.server_urls import read_server_url
+from shared.settings.server_urls import read_server_url
 
 _TIMEOUT_S = 5.0
 

@@ -14,9 +14,9 @@ from deploy.stack.docker import DockerEngine
 from deploy.stack.machine import Machine
 from deploy.stack.parallel import act_on_all
 from deploy.stack.records import Kind, ServerRecord, Source, StackState
-from shared.environment import read_variable
 from shared.errors import StackError
 from shared.masking import mask_url
+from shared.settings.environment import read_variable
 
 Progress = Callable[[str], None]
 

@@ -9,7 +9,7 @@ from shared.amqp.pika.broker import PikaBroker
 from shared.amqp.session import Session
 from shared.amqp.topology import Topology
 from shared.durations import Durations
-from shared.server_urls import UrlSource
+from shared.settings.server_urls import UrlSource
 
 
 def build_broker(

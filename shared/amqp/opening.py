@@ -14,7 +14,7 @@ from pamqp.common import FieldTable
 from yarl import URL
 
 from shared.addresses import ServerAddress, Unreached, first_to_answer, open_socket
-from shared.server_urls import UrlSource, current_url, read_server_url, with_host
+from shared.settings.server_urls import UrlSource, current_url, read_server_url, with_host
 
 #: All addresses together.
 CONNECT_S: Final = 5.0

@@ -26,7 +26,7 @@ from redis.exceptions import (
 from shared.coordination.reaching import Pool
 from shared.durations import DURATIONS, Durations
 from shared.errors import WabusError
-from shared.server_urls import UrlSource, current_url
+from shared.settings.server_urls import UrlSource, current_url
 
 _log = logging.getLogger(__name__)
 

@@ -18,7 +18,7 @@ from redis.exceptions import AuthenticationError, RedisError
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from shared.addresses import Host, ServerAddress, first_to_answer, open_socket
-from shared.server_urls import ServerUrl, read_server_url, sentinel_service, with_host
+from shared.settings.server_urls import ServerUrl, read_server_url, sentinel_service, with_host
 
 #: Connections of one process; calls beyond them wait within their own deadline.
 _MAX_CONNECTIONS: Final = 32

@@ -20,7 +20,7 @@ import orjson
 from shared.ids import random_hex
 from shared.masking import escape_controls, mask_address, mask_secrets
 from shared.observability.errors import describe_error, list_frames
-from shared.settings import LogFormat, Settings
+from shared.settings.settings import LogFormat, Settings
 
 #: Packages whose loggers follow LOG_LEVEL; all others speak from WARN on.
 OUR_PACKAGES: Final = ("shared", "workers", "deploy", "schema")

@@ -1,7 +1,7 @@
 """Every payload on the wire, typed: what comes in (`decode`) and what goes out (`encode`).
 
 Owns the shapes and their rules; imports nothing of ours. Not here: lanes, headers, topology (`shared.amqp`),
-whether a media URL may be fetched (`shared.media_url`), what a payload leads to (`workers`).
+whether a media URL may be fetched (`shared.settings.media_url`), what a payload leads to (`workers`).
 """
 
 from shared.payloads.broadcast import BroadcastCampaign, CampaignControl, Recipient

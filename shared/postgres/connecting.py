@@ -23,7 +23,7 @@ from shared.addresses import (
     open_socket,
 )
 from shared.errors import StoreUnavailable
-from shared.server_urls import UrlSource, current_url, read_server_url
+from shared.settings.server_urls import UrlSource, current_url, read_server_url
 
 #: All addresses together, unless the URL's connect_timeout gives each its own.
 CONNECT_S: Final = 5.0

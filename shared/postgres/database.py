@@ -27,7 +27,7 @@ from shared.errors import (
 )
 from shared.postgres.connecting import Connector, ServerConnection
 from shared.postgres.silence import watch_for_silence
-from shared.server_urls import UrlSource
+from shared.settings.server_urls import UrlSource
 
 log = logging.getLogger(__name__)
 

@@ -22,7 +22,7 @@ from shared.messaging.conversations.cache import MappingCache
 from shared.observability.health import WorkerState
 from shared.observability.metrics import Metrics
 from shared.postgres.database import Database
-from shared.settings import Settings
+from shared.settings.settings import Settings
 
 #: Its name and what runs it.
 SideTask: TypeAlias = tuple[str, Callable[[], Coroutine[Any, Any, None]]]

@@ -27,7 +27,7 @@ from shared.postgres.rights import check_usable
 from shared.running.kit import Kit, Worker, WorkerSpec
 from shared.running.probes import BrokerProbe, CircuitsProbe, DatabaseProbe, RedisProbe
 from shared.running.timekeeping import Timekeeping
-from shared.settings import METRICS_PORTS, Settings
+from shared.settings.settings import METRICS_PORTS, Settings
 from shared.tasks import end_tasks
 
 logger = get_logger(__name__)

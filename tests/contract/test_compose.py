@@ -14,7 +14,7 @@ import yaml
 
 from deploy.stack.images import IMAGES
 from shared.observability.metrics import Metrics
-from shared.settings import METRICS_PORTS, SECRETS, Settings
+from shared.settings.settings import METRICS_PORTS, SECRETS, Settings
 from tests.support.checkers import checker
 from workers.cli.sandbox import sandbox
 

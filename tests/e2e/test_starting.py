@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from shared.settings import METRICS_PORTS
+from shared.settings.settings import METRICS_PORTS
 from tests.support.cluster import Cluster, new_virtual_host
 from tests.support.http import get
 from tests.support.processes import Processes, Program

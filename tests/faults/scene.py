@@ -28,7 +28,7 @@ from schema.migrator import latest_version
 from shared.amqp.client import open_session
 from shared.amqp.topology import ENRICHED, build_topology
 from shared.running.process import WorkerProcess
-from shared.settings import Settings
+from shared.settings.settings import Settings
 from tests.faults.fault import Fault
 from tests.faults.place import Place, ServerName
 from tests.support.paces import FAST

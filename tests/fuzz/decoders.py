@@ -25,7 +25,6 @@ from shared.amqp.headers import carried_headers, correlation_of, idempotency_key
 from shared.deadletters.storing import clean_headers, json_of
 from shared.errors import SettingsError, WabusError
 from shared.masking import escape_controls, mask_secrets
-from shared.media_url import InvalidMediaUrl, check_media_url
 from shared.messaging.campaigns.rendering import (
     MissingVariable,
     names_used,
@@ -48,7 +47,8 @@ from shared.payloads import (
     encode,
 )
 from shared.payloads.fields import parse_event_time, parse_planned_time
-from shared.settings import Settings
+from shared.settings.media_url import InvalidMediaUrl, check_media_url
+from shared.settings.settings import Settings
 from workers.cli.ages import read_age
 from workers.cli.campaign_file import FileError, check_file, read_rows
 from workers.cli.customer import read_address

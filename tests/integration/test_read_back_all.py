@@ -23,7 +23,7 @@ from shared.payloads import (
     decode,
 )
 from shared.running.process import WorkerProcess
-from shared.settings import Settings
+from shared.settings.settings import Settings
 from tests.integration.test_read_back import VALUE
 from tests.support.databases import WORKER, with_login
 from tests.support.paces import FAST

@@ -14,7 +14,7 @@ import asyncpg
 import pytest
 
 from schema.migrator import latest_version, load_migrations, migrate
-from shared.settings import Settings
+from shared.settings.settings import Settings
 from tests.support.cluster import Cluster
 from tests.support.databases import ROLES, WORKER, with_database, with_login
 from tests.support.processes import Processes

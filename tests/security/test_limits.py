@@ -14,13 +14,13 @@ from aiohttp import web
 from shared.amqp.decoding import read_table
 from shared.durations import DURATIONS
 from shared.masking import mask_secrets
-from shared.media_url import InvalidMediaUrl, check_media_url
 from shared.observability.health import WorkerState
 from shared.observability.metrics import Metrics
 from shared.observability.server import HealthServer
 from shared.payloads import InboundMessage, InvalidPayload, OutboundMessage, decode
 from shared.payloads.decoding import BODY_LIMIT_BYTES
-from shared.settings import Settings
+from shared.settings.media_url import InvalidMediaUrl, check_media_url
+from shared.settings.settings import Settings
 from workers.cli.campaign_file import FileError, check_file
 from workers.outbound_sender.answer import Lost, Refused, read_answer
 from workers.outbound_sender.cloud_api import CloudApi

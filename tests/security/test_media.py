@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.errors import SettingsError
-from shared.media_url import InvalidMediaUrl, check_media_url
-from shared.settings import Settings
+from shared.settings.media_url import InvalidMediaUrl, check_media_url
+from shared.settings.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[2]
 CLIENTS: Final = frozenset(

@@ -6,7 +6,7 @@ from aiohttp import web
 from pydantic import SecretStr
 
 from shared.durations import DURATIONS
-from shared.settings import Settings
+from shared.settings.settings import Settings
 from workers.outbound_sender.answer import Lost
 from workers.outbound_sender.cloud_api import CloudApi
 

@@ -15,7 +15,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from shared.errors import SettingsError
-from shared.settings import SECRETS, Settings
+from shared.settings.settings import SECRETS, Settings
 from tests.support.cluster import Cluster
 from tests.support.http import get
 from tests.support.leftovers import count

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from shared.masking import escape_controls
 from shared.observability.logs import configure_logging, get_logger
-from shared.settings import Settings
+from shared.settings.settings import Settings
 from tests.support.cluster import Cluster
 from tests.support.program import Outcome, run_wabus
 from tests.support.rows import add_campaign, add_mapping, add_message, insert

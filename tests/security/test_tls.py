@@ -17,7 +17,7 @@ import pytest
 
 from schema.migrator import migrate
 from shared.errors import SettingsError
-from shared.settings import Settings
+from shared.settings.settings import Settings
 from tests.support.cluster import Cluster
 from tests.support.databases import new_database
 from tests.support.http import get

@@ -25,7 +25,7 @@ from shared.amqp.client import open_session
 from shared.amqp.topology import EVENTS, build_topology
 from shared.durations import Durations
 from shared.running.process import WorkerProcess
-from shared.settings import Settings
+from shared.settings.settings import Settings
 from tests.support.databases import WORKER, with_login
 from tests.support.paces import FAST
 from tests.support.servers import Servers

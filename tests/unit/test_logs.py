@@ -14,7 +14,7 @@ from pydantic import BaseModel, ValidationError
 
 from shared.observability.errors import describe_error
 from shared.observability.logs import Operation, configure_logging, fields, get_logger
-from shared.settings import Settings
+from shared.settings.settings import Settings
 
 logger = get_logger("shared.tested")
 ANY_TEXT = st.text(st.characters(exclude_categories=()))

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.media_url import InvalidMediaUrl, check_media_url
+from shared.settings.media_url import InvalidMediaUrl, check_media_url
 
 ALLOWED = ("cdn.example.org", ".fbcdn.net", "müller.de", "10.0.0.5", "[2001:db8::5]", "storage")
 

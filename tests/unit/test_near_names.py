@@ -2,7 +2,7 @@
 
 import pytest
 
-from shared.settings import SECRETS, Settings, tell_unknown
+from shared.settings.settings import SECRETS, Settings, tell_unknown
 
 
 @pytest.mark.parametrize(

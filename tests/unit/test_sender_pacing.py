@@ -11,7 +11,7 @@ from shared.coordination.client import RedisClient
 from shared.coordination.permits import LimitCause
 from shared.coordination.rate import RateLimiter
 from shared.durations import DURATIONS, Durations
-from shared.settings import Settings
+from shared.settings.settings import Settings
 from tests.unit.test_sender_intake import candidate
 from workers.outbound_sender.admission import to_outgoing
 from workers.outbound_sender.intake_store import Address

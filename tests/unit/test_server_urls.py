@@ -13,8 +13,8 @@ from shared.amqp.pika.link import BROKER_ERRORS
 from shared.coordination.client import RedisClient, RedisUnavailable
 from shared.errors import SettingsError, StoreUnavailable
 from shared.postgres.database import Database
-from shared.server_urls import check_server_url, read_server_url, sentinel_service, with_host
-from shared.settings import Settings
+from shared.settings.server_urls import check_server_url, read_server_url, sentinel_service, with_host
+from shared.settings.settings import Settings
 
 
 def refusal(name: str, url: str) -> str:

@@ -8,7 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from shared.errors import SettingsError
-from shared.settings import METRICS_PORTS, SECRETS, LogFormat, LogLevel, Settings
+from shared.settings.settings import METRICS_PORTS, SECRETS, LogFormat, LogLevel, Settings
 
 
 def refusal(environ: Mapping[str, str]) -> str:

@@ -19,7 +19,7 @@ from shared.payloads import BroadcastCampaign, Category
 from shared.payloads.fields import parse_planned_time
 from shared.payloads.outbound import OnAmbiguous
 from shared.postgres.database import Database
-from shared.settings import Settings
+from shared.settings.settings import Settings
 from workers.cli import campaign_launch as launching
 from workers.cli.campaign_control import Controlled, carry_out, is_cancellable
 from workers.cli.campaign_file import check_file

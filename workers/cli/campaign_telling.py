@@ -16,7 +16,7 @@ from shared.durations import DURATIONS
 from shared.messaging.campaigns.rendering import names_used
 from shared.payloads import BroadcastCampaign
 from shared.postgres.database import Database
-from shared.settings import Settings
+from shared.settings.settings import Settings
 from workers.cli import campaign_launch as launching
 from workers.cli.campaign_file import Checked, Problem, read_columns, read_header_row
 from workers.cli.campaign_status import (

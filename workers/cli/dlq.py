@@ -17,7 +17,7 @@ from shared.deadletters.store import DeadLetterStore
 from shared.errors import WabusError
 from shared.postgres.database import Database
 from shared.reasons import DeadReason
-from shared.settings import Settings
+from shared.settings.settings import Settings
 from workers.cli import dlq_view as view
 from workers.cli.ages import read_age
 from workers.cli.confirmation import Unconfirmed, can_ask, demand_consent, yes_option

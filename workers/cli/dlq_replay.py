@@ -9,7 +9,7 @@ from uuid import UUID
 from shared.deadletters.replay import CHUNK, NOWHERE, Replayer, ReplayReport
 from shared.durations import DURATIONS
 from shared.postgres.database import Database
-from shared.settings import Settings
+from shared.settings.settings import Settings
 from workers.cli.publishing import open_publisher
 
 

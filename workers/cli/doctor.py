@@ -11,7 +11,7 @@ from typing import Final
 import click
 from rich.table import Column, Table
 
-from shared.settings import Settings
+from shared.settings.settings import Settings
 from workers.cli.diagnosis.cloud_api import diagnose_cloud_api
 from workers.cli.diagnosis.finding import Finding, Level, is_failed
 from workers.cli.diagnosis.postgres import diagnose_postgres

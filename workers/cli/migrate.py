@@ -15,7 +15,7 @@ from schema.migrator import MigrationError, Step, UnreachedDatabaseError, latest
 from schema.migrator import migrate as carry_out
 from shared.addresses import Unreached
 from shared.postgres.connecting import Connector, ServerConnection
-from shared.server_urls import read_server_url
+from shared.settings.server_urls import read_server_url
 from workers.cli.confirmation import demand_consent, yes_option
 from workers.cli.operation import by_option, json_option, read_settings, unreached_database
 from workers.cli.printing import open_console

@@ -14,7 +14,7 @@ import click
 from shared.masking import escape_controls
 from shared.postgres.database import Database
 from shared.postgres.queries import Queries
-from shared.settings import Settings
+from shared.settings.settings import Settings
 from workers.cli.operation import by_option, json_option, read_settings, record_audit, run_on_database
 from workers.cli.printing import print_json, print_table
 

@@ -16,7 +16,7 @@ import click
 from shared.errors import BrokerUnavailable, StoreError, StoreUnavailable, WabusError
 from shared.masking import escape_controls, mask_url
 from shared.postgres.database import Connection, Database
-from shared.settings import Settings, tell_unknown
+from shared.settings.settings import Settings, tell_unknown
 
 _Result = TypeVar("_Result")
 _RECORD: Final = "insert into audit_log (actor, action, subject, details) values ($1, $2, $3, $4)"

@@ -16,7 +16,7 @@ from shared.errors import WabusError
 from shared.masking import escape_controls
 from shared.postgres.database import Database
 from shared.postgres.queries import Queries
-from shared.settings import Settings
+from shared.settings.settings import Settings
 from workers.cli.confirmation import Unconfirmed, can_ask, demand_consent, yes_option
 from workers.cli.customer import audit_subject, phone_argument
 from workers.cli.erasure import Erasure, count_keys, remove_keys

@@ -7,7 +7,7 @@ from shared.amqp.broker import LentPublisher
 from shared.amqp.client import lend_publisher
 from shared.durations import DURATIONS, Durations
 from shared.errors import BrokerUnavailable
-from shared.settings import Settings
+from shared.settings.settings import Settings
 from workers.cli.operation import unreached_broker
 
 

@@ -15,8 +15,8 @@ from deploy.sandbox import Sandbox, SandboxSettings
 from deploy.sandbox.amqp_statuses import AmqpStatuses
 from deploy.sandbox.status_emitter import StatusSink
 from deploy.sandbox.webhook_statuses import WebhookStatuses
-from shared.environment import read_variable
 from shared.errors import SettingsError
+from shared.settings.environment import read_variable
 from workers.cli.operation import warn_of_unknown
 
 _EPILOG = """\b

@@ -11,9 +11,9 @@ from typing import Any, Final
 import click
 from pydantic import SecretStr
 
-from shared.environment import origin_of
 from shared.masking import MASK, mask_secrets
-from shared.settings import METRICS_PORTS, SECRETS, Settings
+from shared.settings.environment import origin_of
+from shared.settings.settings import METRICS_PORTS, SECRETS, Settings
 from workers.cli.operation import json_option, read_settings
 from workers.cli.printing import print_json, print_table
 

@@ -13,7 +13,7 @@ from shared.amqp.client import open_session
 from shared.amqp.session import Comparison, Session
 from shared.amqp.topology import Topology, build_topology
 from shared.errors import BrokerUnavailable
-from shared.settings import Settings
+from shared.settings.settings import Settings
 from workers.cli.diagnosis.bindings import Bindings, look_at_bindings
 from workers.cli.operation import read_settings, silence_logs, unreached_broker
 

@@ -8,7 +8,7 @@ import uvloop
 
 from schema.migrator import latest_version
 from shared.running.process import WorkerProcess
-from shared.settings import Settings, tell_unknown
+from shared.settings.settings import Settings, tell_unknown
 from workers.registry import WORKER_NAMES, load_worker
 
 

@@ -7,9 +7,9 @@ from typing import Any
 from shared.amqp.delivery import Delivery
 from shared.amqp.disposition import Dead
 from shared.amqp.headers import correlation_of
-from shared.media_url import InvalidMediaUrl, check_media_url
 from shared.payloads import Decoded, InboundMessage, InvalidPayload, read
 from shared.reasons import DeadReason
+from shared.settings.media_url import InvalidMediaUrl, check_media_url
 
 
 @dataclass(frozen=True, slots=True)

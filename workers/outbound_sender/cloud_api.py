@@ -19,7 +19,7 @@ from shared.durations import Durations
 from shared.http_client import find_proxy, open_session
 from shared.masking import MASK, mask_secrets
 from shared.messaging.messages.graph_errors import ErrorClass
-from shared.settings import Settings
+from shared.settings.settings import Settings
 from workers.outbound_sender.answer import Answer, Lost, Refused, TooLate, Unable, Unreachable, read_answer
 
 #: An answer of the platform has some hundred bytes.

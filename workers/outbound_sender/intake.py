@@ -9,11 +9,11 @@ from shared.amqp.delivery import MESSAGE_ID, REPLAY_OF, Delivery
 from shared.amqp.disposition import Dead
 from shared.amqp.headers import carried_headers
 from shared.amqp.topology import LANES
-from shared.media_url import InvalidMediaUrl, check_media_url
 from shared.messaging.campaigns.rendering import flatten_parameters
 from shared.messaging.messages import STATUS_RETRY
 from shared.payloads import Decoded, InvalidPayload, OutboundMessage, check_text, read
 from shared.reasons import DeadReason
+from shared.settings.media_url import InvalidMediaUrl, check_media_url
 
 #: Said of an id that came before with something else.
 OTHER_CONTENT = Dead(

@@ -14,7 +14,7 @@ from typing import Final
 from shared.coordination.permits import TooLong, rate_of
 from shared.coordination.rate import RateLimiter
 from shared.durations import Durations
-from shared.settings import Settings
+from shared.settings.settings import Settings
 from workers.outbound_sender.message import Outgoing
 
 #: Enough that the next one asks as soon as one is granted, and customers at their own limit block nobody.

@@ -13,7 +13,7 @@ from shared.errors import SettingsError
 from shared.http_client import find_proxy
 from shared.messaging.messages import Tracker
 from shared.running.kit import Kit, Route, Worker, WorkerSpec
-from shared.settings import Settings
+from shared.settings.settings import Settings
 from workers.outbound_sender.admission import Admission
 from workers.outbound_sender.chains import Chains
 from workers.outbound_sender.circuit_store import CircuitStore

@@ -15,7 +15,7 @@ from shared.durable.outbox import Outbox
 from shared.durations import Durations
 from shared.errors import Unpublishable
 from shared.observability.logs import Operation, fields, get_logger
-from shared.settings import Settings
+from shared.settings.settings import Settings
 
 logger = get_logger(__name__)
 

@@ -15,7 +15,7 @@ from shared.amqp.pika.link import BROKER_ERRORS, Link, heed_cancellation
 from shared.amqp.pika.publisher import PikaPublisher
 from shared.amqp.topology import Topology
 from shared.durations import Durations
-from shared.server_urls import UrlSource
+from shared.settings.server_urls import UrlSource
 
 _ASK_S = 2.0
 

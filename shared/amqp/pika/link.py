@@ -18,7 +18,7 @@ from shared.amqp.decoding import read_short_text, read_table, read_time
 from shared.amqp.opening import ServerConnection, open_connection
 from shared.durations import Durations
 from shared.masking import mask_url
-from shared.server_urls import UrlSource, current_url
+from shared.settings.server_urls import UrlSource, current_url
 
 log = logging.getLogger(__name__)
 

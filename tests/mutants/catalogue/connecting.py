@@ -125,7 +125,7 @@ MUTATIONS: Final = (
     ),
     Mutation(
         "a rotated file is not read again",
-        "shared/environment.py",
+        "shared/settings/environment.py",
         "            self._url = check_server_url(",
         "            check_server_url(",
         "INTERFACE 1 every secret has a _FILE twin",
@@ -141,7 +141,7 @@ MUTATIONS: Final = (
     ),
     Mutation(
         "brackets hold anything",
-        "shared/server_urls.py",
+        "shared/settings/server_urls.py",
         '    if named[1].startswith("["):\n',
         "    if False:\n",
         "INTERFACE 1 a URL that no client could use is one line at start",

@@ -19,7 +19,7 @@ _CLI_SETTINGS: Final = ("tests/integration/test_cli_settings.py",)
 MUTATIONS: Final = (
     Mutation(
         "a look-alike of an allowed host passes",
-        "shared/media_url.py",
+        "shared/settings/media_url.py",
         'return f".{suffix}"',
         "return suffix",
         "3.4 compared whole or by .suffix",
@@ -27,7 +27,7 @@ MUTATIONS: Final = (
     ),
     Mutation(
         "a private address passes",
-        "shared/media_url.py",
+        "shared/settings/media_url.py",
         "return address.is_global and not address.is_multicast and not reserved",
         "return not address.is_multicast and not reserved",
         "INTERFACE 1 empty = any public host",
@@ -35,7 +35,7 @@ MUTATIONS: Final = (
     ),
     Mutation(
         "a private address inside another passes",
-        "shared/media_url.py",
+        "shared/settings/media_url.py",
         "        return [IPv4Address(int(address) & 0xFFFF_FFFF)]\n",
         "        return []\n",
         "INTERFACE 1 empty = any public host",
@@ -43,7 +43,7 @@ MUTATIONS: Final = (
     ),
     Mutation(
         "a media URL may hold a login",
-        "shared/media_url.py",
+        "shared/settings/media_url.py",
         'if "@" in parts.netloc:',
         'if "@@" in parts.netloc:',
         "3.4 a look-alike fails",
@@ -51,7 +51,7 @@ MUTATIONS: Final = (
     ),
     Mutation(
         "any scheme passes",
-        "shared/media_url.py",
+        "shared/settings/media_url.py",
         'if parts.scheme not in ("http", "https"):',
         "if not parts.scheme:",
         "3.4 http and https only",
@@ -179,7 +179,7 @@ MUTATIONS: Final = (
     ),
     Mutation(
         "a bad secret is told",
-        "shared/environment.py",
+        "shared/settings/environment.py",
         'got = "" if name in secrets else f", got',
         'got = "" if not name else f", got',
         "INTERFACE 1 a bad value is a one-line error, save for secrets",
@@ -187,7 +187,7 @@ MUTATIONS: Final = (
     ),
     Mutation(
         "a secret beside its twin is taken",
-        "shared/environment.py",
+        "shared/settings/environment.py",
         '    if value is not None:\n        raise SettingsError(f"{twin}: must not be set together',
         '    if value == "":\n        raise SettingsError(f"{twin}: must not be set together',
         "INTERFACE 1 every secret has a _FILE twin",
@@ -195,7 +195,7 @@ MUTATIONS: Final = (
     ),
     Mutation(
         "a number does not have its own token",
-        "shared/settings.py",
+        "shared/settings/settings.py",
         "token=own.token or self.whatsapp_access_token",
         "token=self.whatsapp_access_token",
         "INTERFACE 1 WHATSAPP_NUMBERS_FILE over the settings",
@@ -203,7 +203,7 @@ MUTATIONS: Final = (
     ),
     Mutation(
         "an unknown key of a number is passed over",
-        "shared/settings.py",
+        "shared/settings/settings.py",
         'ConfigDict(frozen=True, extra="forbid")',
         "ConfigDict(frozen=True)",
         "INTERFACE 1 a bad value is a one-line error",
@@ -211,7 +211,7 @@ MUTATIONS: Final = (
     ),
     Mutation(
         "a misspelt variable is not named",
-        "shared/near_names.py",
+        "shared/settings/near_names.py",
         "if meant is not None or (",
         "if (",
         "INTERFACE 1 validated at start: unknown settings are named",
@@ -219,7 +219,7 @@ MUTATIONS: Final = (
     ),
     Mutation(
         "what Kubernetes puts there is taken for ours",
-        "shared/near_names.py",
+        "shared/settings/near_names.py",
         " and not _OF_KUBERNETES.search(name)",
         "",
         "INTERFACE 1 validated at start: near misses only",

@@ -12,8 +12,8 @@ import aiohttp
 
 from shared.amqp.topology import Topology
 from shared.masking import mask_secrets, mask_url
-from shared.server_urls import read_server_url
-from shared.settings import Settings
+from shared.settings.server_urls import read_server_url
+from shared.settings.settings import Settings
 
 _ANSWER_S: Final = 5.0
 _NOT_ASKED: Final = "not looked at: AMQP does not show them, and RABBITMQ_MANAGEMENT_URL is not set"

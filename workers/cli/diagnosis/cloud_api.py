@@ -14,7 +14,7 @@ from shared.durations import DURATIONS
 from shared.errors import SettingsError
 from shared.http_client import find_proxy, open_session
 from shared.masking import mask_secrets, mask_url
-from shared.settings import Settings
+from shared.settings.settings import Settings
 from workers.cli.diagnosis.finding import Finding, Level, within_patience
 
 SUBJECT: Final = "cloud-api"

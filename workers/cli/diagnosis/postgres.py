@@ -10,7 +10,7 @@ from shared.errors import StoreError
 from shared.masking import mask_secrets, mask_url
 from shared.postgres.database import Database
 from shared.postgres.queries import Queries
-from shared.settings import Settings
+from shared.settings.settings import Settings
 from workers.cli.diagnosis.finding import Finding, Level, within_patience
 from workers.cli.diagnosis.work import look_at_work
 

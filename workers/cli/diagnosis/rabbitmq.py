@@ -16,8 +16,8 @@ from shared.amqp.topology import DLQ_HANDLER, ENRICHED, WORK_QUEUES, build_topol
 from shared.durations import DURATIONS
 from shared.errors import BrokerUnavailable, WabusError
 from shared.masking import mask_secrets, mask_url
-from shared.server_urls import read_server_url
-from shared.settings import Settings
+from shared.settings.server_urls import read_server_url
+from shared.settings.settings import Settings
 from workers.cli.diagnosis.bindings import Bindings, look_at_bindings
 from workers.cli.diagnosis.finding import Finding, Level, within_patience
 from workers.cli.publishing import open_publisher

@@ -10,7 +10,7 @@ from shared.coordination.checking import check_redis
 from shared.coordination.client import RedisClient, RedisUnavailable
 from shared.durations import DURATIONS
 from shared.masking import mask_secrets, mask_url
-from shared.settings import Settings
+from shared.settings.settings import Settings
 from workers.cli.diagnosis.finding import Finding, Level, within_patience
 
 SUBJECT: Final = "redis"

@@ -1,6 +1,6 @@
 """Reads what settings are made of: variables, `…_FILE` twins, the file of business numbers.
 
-Owns how a bad value is told in one line. Does not know the settings themselves (`shared.settings`).
+Owns how a bad value is told in one line. Does not know the settings themselves (`shared.settings.settings`).
 """
 
 import logging
@@ -13,7 +13,7 @@ from pydantic_core import ErrorDetails
 
 from shared.errors import SettingsError
 from shared.masking import mask_secrets
-from shared.server_urls import check_server_url
+from shared.settings.server_urls import check_server_url
 
 _log = logging.getLogger(__name__)
 _SHOWN_CHARACTERS = 200

@@ -1,6 +1,6 @@
 """What the URL of a server may be, before anybody connects, and what is read from it.
 
-Owns schemes, hosts and paths; parameters are `shared.url_parameters`'. Their use is the clients'.
+Owns schemes, hosts and paths; parameters are `shared.settings.url_parameters`'. Their use is the clients'.
 """
 
 import re
@@ -13,7 +13,7 @@ from urllib.parse import SplitResult, unquote, urlsplit
 from pydantic import AfterValidator, SecretStr
 
 from shared.addresses import Host
-from shared.url_parameters import check_parameters, read_parameters
+from shared.settings.url_parameters import check_parameters, read_parameters
 
 #: What gives a URL at the moment when a connection is made: the file that holds it may have changed.
 UrlSource: TypeAlias = Callable[[], str]

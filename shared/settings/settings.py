@@ -1,7 +1,7 @@
 """The settings: environment variables in, one frozen and validated value out.
 
 Owns the names, defaults and rules of every variable. Does not own durations that a rule fixes
-(`shared.durations`) nor reading files and secrets (`shared.environment`).
+(`shared.durations`) nor reading files and secrets (`shared.settings.environment`).
 """
 
 from collections.abc import Mapping
@@ -21,10 +21,10 @@ from pydantic import (
     ValidationError,
 )
 
-from shared.environment import UrlFile, explain, read_numbers, read_variable
-from shared.media_url import InvalidMediaUrl, canonical_entry
-from shared.near_names import find_unknown
-from shared.server_urls import UrlSource, check_url, server_url
+from shared.settings.environment import UrlFile, explain, read_numbers, read_variable
+from shared.settings.media_url import InvalidMediaUrl, canonical_entry
+from shared.settings.near_names import find_unknown
+from shared.settings.server_urls import UrlSource, check_url, server_url
 
 #: Where each kind of worker serves `/metrics` and `/health` unless METRICS_PORT says otherwise.
 METRICS_PORTS: Final[Mapping[str, int]] = {
