@@ -8,11 +8,10 @@ import secrets
 from typing import Final
 
 from shared.coordination.client import RedisClient, Script
-from shared.coordination.locks import mapping_lock_key
+from shared.coordination.keys import customer_key, mapping_lock_key
 from shared.coordination.permits import Ask
 from shared.coordination.rate_shared import SharedRates
 from shared.durations import DURATIONS
-from shared.messaging.conversations.cache import customer_key
 
 _ACQUIRE: Final = Script.load("lock_acquire")
 _EXTEND: Final = Script.load("lock_extend")

@@ -25,11 +25,6 @@ _RELEASE: Final = Script.load("lock_release")
 _EXTEND_SHARE: Final = 1 / 3
 
 
-def mapping_lock_key(phone_number_id: str, wa_id: str) -> str:
-    """The lock of one customer at one business number."""
-    return f"lock:mapping:{phone_number_id}:{wa_id}"
-
-
 @dataclass(slots=True)
 class Held:
     """What one try came to. Without Redis nothing is owned, nothing taken, and `is_available` is false.

@@ -55,6 +55,10 @@ class Metrics:
         """All metrics in Prometheus' text format."""
         return generate_latest(self.registry)
 
+    def count_cache(self, operation: str, result: str, count: int) -> None:
+        """Keys that the mapping cache looked up, wrote or removed."""
+        self.cache_operations.labels(operation, result).inc(count)
+
     def _tell_of_itself(self) -> None:
         """This program, and the servers that it needs."""
         self.build_info = self._gauge("build_info", "1, with the version of this program.", "version")

@@ -18,7 +18,6 @@ from shared.coordination.locks import LockManager
 from shared.durable.deferral import DeferralStore
 from shared.durable.outbox import Outbox
 from shared.durations import Durations
-from shared.messaging.conversations.cache import MappingCache
 from shared.observability.health import WorkerState
 from shared.observability.metrics import Metrics
 from shared.postgres.database import Database
@@ -68,7 +67,6 @@ class Kit:
     broker: Broker
     redis: RedisClient
     locks: LockManager
-    cache: MappingCache
     deferrals: DeferralStore = field(init=False)
     outbox: Outbox = field(init=False)
 
@@ -104,13 +102,6 @@ class Kit:
                     seconds
                 ),
                 count_failures=metrics.lock_acquisition_failures.inc,
-                durations=durations,
-            ),
-            cache=MappingCache(
-                redis,
-                observe=lambda operation, result, n: metrics.cache_operations.labels(operation, result).inc(
-                    n
-                ),
                 durations=durations,
             ),
         )

@@ -2,6 +2,7 @@
 
 import ast
 from collections.abc import Iterator
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -45,6 +46,26 @@ def test_shared_knows_no_worker_no_schema_and_no_deployment(path: Path) -> None:
     assert [name for name in ours(path) if not name.startswith("shared")] == []
 
 
+#: What a message, a customer or a campaign is, is known here alone; everything else in `shared` is mechanism.
+NOUNS = ("shared/messaging/",)
+
+
+@pytest.mark.parametrize("path", files("shared"), ids=name_of)
+def test_mechanism_knows_no_noun(path: Path) -> None:
+    if not name_of(path).startswith(NOUNS):
+        assert [name for name in ours(path) if name.startswith("shared.messaging")] == []
+
+
+def test_no_room_of_shared_leans_on_one_that_leans_on_it() -> None:
+    rooms = {path.name for path in (ROOT / "shared").iterdir() if path.is_dir()}
+    leans: dict[str, set[str]] = {
+        room: {name.split(".")[1] for path in files(f"shared/{room}") for name in ours(path) if "." in name}
+        & rooms - {room}
+        for room in rooms
+    }
+    assert set(TopologicalSorter(leans).static_order()) == rooms
+
+
 #: The command line and the registry know all workers: that is what they are for.
 KINDS = [
     path.parent.name for path in files("workers") if path.name == "worker.py" and path.parent.name != "cli"
@@ -85,7 +106,7 @@ def test_only_an_implementation_of_the_seam_knows_an_amqp_client(path: Path) -> 
 @pytest.mark.parametrize("path", files("shared/amqp"), ids=name_of)
 def test_the_seam_knows_nothing_of_what_runs_on_it(path: Path) -> None:
     below = ("addresses", "amqp", "durations", "errors", "ids", "masking", "observability.tracing")
-    known = tuple(f"shared.{name}." for name in (*below, "reasons", "server_urls", "tasks"))
+    known = tuple(f"shared.{name}." for name in (*below, "reasons", "settings.server_urls", "tasks"))
     assert [name for name in ours(path) if not f"{name}.".startswith(known)] == []
 
 

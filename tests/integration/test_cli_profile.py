@@ -10,8 +10,8 @@ from typing import Final
 import pytest
 from redis.asyncio import Redis
 
+from shared.coordination.keys import conversation_key, customer_key
 from shared.coordination.rate_shared import pair_key
-from shared.messaging.conversations.cache import conversation_key, customer_key
 from tests.support.leftovers import lock_waiters
 from tests.support.people import IMPERSONAL, Person, Snapshot, add_person, take_snapshot
 from tests.support.program import Outcome, run_wabus

@@ -11,8 +11,9 @@ from redis.asyncio import Redis
 
 from shared.amqp.delivery import Delivery
 from shared.amqp.disposition import Undone
-from shared.coordination.locks import mapping_lock_key
+from shared.coordination.keys import mapping_lock_key
 from shared.errors import StoreLocked
+from shared.messaging.conversations.cache import MappingCache
 from shared.running.kit import Kit
 from tests.support.cluster import Cluster
 from tests.support.rows import add_mapping
@@ -69,7 +70,13 @@ async def intake(cluster: Cluster) -> AsyncIterator[Intake]:
     await add_mapping(cluster.conn, wa_id=LOCKED, phone_number_id=NUMBER)
     await add_mapping(cluster.conn, wa_id=OTHER, phone_number_id=NUMBER)
     try:
-        admission = Admission(IntakeStore(kit.database), kit.locks, kit.cache, kit.metrics, NUMBER)
+        admission = Admission(
+            IntakeStore(kit.database),
+            kit.locks,
+            MappingCache(kit.redis, observe=kit.metrics.count_cache, durations=kit.durations),
+            kit.metrics,
+            NUMBER,
+        )
         yield Intake(admission, Shares(100, 100, lambda _: 1000.0, durations))
     finally:
         await kit.redis.close()

@@ -16,7 +16,7 @@ from schema.migrator import latest_version
 from shared.amqp.delivery import Delivery
 from shared.amqp.disposition import Ack, Told, Undone
 from shared.consuming.handling import Handler
-from shared.coordination.locks import mapping_lock_key
+from shared.coordination.keys import mapping_lock_key
 from shared.errors import StoreLocked
 from shared.running.kit import Kit, Worker, WorkerSpec
 from shared.running.process import WorkerProcess

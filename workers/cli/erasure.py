@@ -12,8 +12,8 @@ from typing import Any, Final
 from uuid import UUID
 
 from shared.coordination.client import RedisClient
+from shared.coordination.keys import conversation_key, customer_key
 from shared.coordination.rate_shared import pair_key
-from shared.messaging.conversations.cache import conversation_key, customer_key
 from shared.postgres.database import Connection, Database, touched
 from shared.postgres.queries import Queries
 from workers.cli.customer import audit_subject

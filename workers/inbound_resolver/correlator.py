@@ -15,9 +15,10 @@ from shared.amqp.disposition import Ack, Dead, Disposition, Retry
 from shared.amqp.headers import correlation_of
 from shared.consuming.handling import Handler
 from shared.consuming.settlement import Settled
-from shared.coordination.locks import LockManager, mapping_lock_key
+from shared.coordination.keys import conversation_key, customer_key, mapping_lock_key
+from shared.coordination.locks import LockManager
 from shared.durable.outbox import Outbox, OutboxEvent, event
-from shared.messaging.conversations.cache import CachedMapping, MappingCache, conversation_key, customer_key
+from shared.messaging.conversations.cache import CachedMapping, MappingCache
 from shared.observability.logs import Operation, fields, get_logger
 from shared.payloads import (
     ConversationClosed,

@@ -18,7 +18,8 @@ from shared.amqp.topology import ENRICHED, EVENTS
 from shared.consuming.handling import Handler
 from shared.consuming.patience import Patience
 from shared.consuming.settlement import Settled
-from shared.coordination.locks import LockManager, mapping_lock_key
+from shared.coordination.keys import mapping_lock_key
+from shared.coordination.locks import LockManager
 from shared.durations import Durations
 from shared.errors import StoreError
 from shared.messaging.conversations.cache import CachedMapping, MappingCache

@@ -4,6 +4,7 @@ import orjson
 
 from shared.amqp.delivery import Delivery
 from shared.amqp.topology import ENRICHED, EVENTS, INBOUND_CORRELATION, INBOUND_RESOLVER
+from shared.messaging.conversations.cache import MappingCache
 from shared.running.kit import Kit, Route, Worker, WorkerSpec
 from workers.inbound_resolver.correlator import Correlator
 from workers.inbound_resolver.resolver import InboundResolver
@@ -13,17 +14,18 @@ from workers.inbound_resolver.store import MessageStore
 def compose(kit: Kit) -> Worker:
     """Build the resolver and the correlator."""
     settings = kit.settings
+    cache = MappingCache(kit.redis, observe=kit.metrics.count_cache, durations=kit.durations)
     resolver = InboundResolver(
         MessageStore(kit.database, kit.durations, settings.whatsapp_phone_number_id),
         kit.broker.publisher,
         kit.locks,
-        kit.cache,
+        cache,
         kit.metrics,
         kit.durations,
         allowed_hosts=settings.media_url_allowed_hosts,
         enriched_queue=settings.enriched_queue,
     )
-    correlator = Correlator(kit.database, kit.outbox, kit.locks, kit.cache)
+    correlator = Correlator(kit.database, kit.outbox, kit.locks, cache)
     return Worker(
         routes=(
             Route(

@@ -13,9 +13,10 @@ from uuid import UUID
 
 from shared.amqp.disposition import Ack, Dead, Defer, Retry, Undone
 from shared.amqp.headers import correlation_of
-from shared.coordination.locks import LockManager, mapping_lock_key
+from shared.coordination.keys import conversation_key, mapping_lock_key
+from shared.coordination.locks import LockManager
 from shared.errors import StoreConflict, StoreLocked
-from shared.messaging.conversations.cache import CachedMapping, MappingCache, conversation_key
+from shared.messaging.conversations.cache import CachedMapping, MappingCache
 from shared.observability.logs import Operation, fields, get_logger
 from shared.observability.metrics import Metrics
 from shared.reasons import DeadReason

@@ -11,6 +11,7 @@ from shared.coordination.rate import RateLimiter
 from shared.coordination.rate_shared import SharedRates
 from shared.errors import SettingsError
 from shared.http_client import find_proxy
+from shared.messaging.conversations.cache import MappingCache
 from shared.messaging.messages import Tracker
 from shared.running.kit import Kit, Route, Worker, WorkerSpec
 from shared.settings.settings import Settings
@@ -111,7 +112,8 @@ def compose(kit: Kit) -> Worker:
 def _lines(kit: Kit, claims: ClaimStore, shares: Mapping[str, Shares]) -> dict[str, Line]:
     """One for each queue, over one admission and one set of chains."""
     number = kit.settings.whatsapp_phone_number_id
-    admission = Admission(IntakeStore(kit.database), kit.locks, kit.cache, kit.metrics, number)
+    cache = MappingCache(kit.redis, observe=kit.metrics.count_cache, durations=kit.durations)
+    admission = Admission(IntakeStore(kit.database), kit.locks, cache, kit.metrics, number)
     chains = Chains()
     return {queue: Line(admission, claims, chains, shares[queue], kit.metrics) for queue in shares}
 

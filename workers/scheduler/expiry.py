@@ -7,9 +7,10 @@ from uuid import UUID, uuid4
 
 import asyncpg
 
+from shared.coordination.keys import conversation_key, customer_key
 from shared.durable.aside import RowsAside
 from shared.durable.outbox import Outbox, OutboxEvent, event
-from shared.messaging.conversations.cache import MappingCache, conversation_key, customer_key
+from shared.messaging.conversations.cache import MappingCache
 from shared.observability.logs import Operation, fields, get_logger
 from shared.observability.metrics import Metrics
 from shared.payloads import ConversationExpired, encode

@@ -7,6 +7,7 @@ from uuid import uuid4
 from shared.coordination.rate_shared import SharedRates
 from shared.deadletters.replay import Replayer
 from shared.deadletters.store import DeadLetterStore
+from shared.messaging.conversations.cache import MappingCache
 from shared.messaging.messages import Tracker
 from shared.postgres.lease import SCHEDULER, Lease
 from shared.running.kit import Kit, SideTask, Worker, WorkerSpec
@@ -53,7 +54,7 @@ def _jobs(kit: Kit, tracker: Tracker, ambiguity: AmbiguityJob) -> list[Job]:
     expiry = ExpiryJob(
         database,
         outbox,
-        kit.cache,
+        MappingCache(kit.redis, observe=kit.metrics.count_cache, durations=kit.durations),
         kit.metrics,
         ttl_hours=settings.conversation_ttl_hours,
         rows=durations.expiry_rows,

@@ -12,6 +12,7 @@ from uuid import UUID
 import orjson
 
 from shared.coordination.client import RedisClient, RedisUnavailable, Script
+from shared.coordination.keys import conversation_key, customer_key
 from shared.durations import DURATIONS, Durations
 
 _SET: Final = Script.load("cache_set")
@@ -25,16 +26,6 @@ class CachedMapping:
     wa_id: str
     phone_number_id: str
     conversation_id: str | None
-
-
-def customer_key(phone_number_id: str, wa_id: str) -> str:
-    """Cache key of a customer's active mapping at a business number."""
-    return f"mapping:wa:{phone_number_id}:{wa_id}"
-
-
-def conversation_key(conversation_id: str) -> str:
-    """Cache key of a conversation's mapping."""
-    return f"mapping:conv:{conversation_id}"
 
 
 def keys_of(mapping: CachedMapping) -> tuple[str, ...]:

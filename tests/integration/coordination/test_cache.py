@@ -8,14 +8,9 @@ import pytest
 from asyncpg.pgproto import pgproto
 
 from shared.coordination.client import RedisClient
+from shared.coordination.keys import conversation_key, customer_key
 from shared.durations import Durations
-from shared.messaging.conversations.cache import (
-    CachedMapping,
-    MappingCache,
-    conversation_key,
-    customer_key,
-    keys_of,
-)
+from shared.messaging.conversations.cache import CachedMapping, MappingCache, keys_of
 from tests.support.redis_server import RedisServer
 
 

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field, replace
 import pytest
 
 from shared.coordination.client import RedisClient
-from shared.coordination.locks import LockManager, LockRound, mapping_lock_key
+from shared.coordination.keys import mapping_lock_key
+from shared.coordination.locks import LockManager, LockRound
 from shared.durations import Durations
 from tests.support.redis_server import RedisServer
 from tests.support.waiting import until
