@@ -1,7 +1,8 @@
 """The program `wabus`, which is also `python -m workers`.
 
 Owns the list of commands and the exit codes: 0, 1 (failed), 2 (usage or settings). Each command lives in a
-module of `workers.cli` that is imported only when it is asked for.
+module that is imported only when it is asked for: of `workers.cli`, or of `deploy.commands` where it starts
+servers or programs on this machine.
 """
 
 import io
@@ -23,22 +24,22 @@ import click
 from shared.errors import SettingsError, WabusError
 from shared.masking import escape_controls
 
-#: Command name → module of `workers.cli` and the attribute that holds it.
+#: Command name → module and the attribute that holds it.
 _COMMANDS: Final = {
-    "worker": "worker:worker",
-    "migrate": "migrate:migrate",
-    "topology": "topology:topology",
-    "settings": "settings:settings",
-    "doctor": "doctor:doctor",
-    "stack": "stack:stack",
-    "demo": "demo:demo",
-    "sandbox": "sandbox:sandbox",
-    "dlq": "dlq:dlq",
-    "message": "message:message",
-    "campaign": "campaign:campaign",
-    "number": "number:number",
-    "profile": "profile:profile",
-    "audit": "audit:audit",
+    "worker": "workers.cli.worker:worker",
+    "migrate": "workers.cli.migrate:migrate",
+    "topology": "workers.cli.topology:topology",
+    "settings": "workers.cli.settings:settings",
+    "doctor": "workers.cli.doctor:doctor",
+    "stack": "deploy.commands.stack:stack",
+    "demo": "deploy.commands.demo:demo",
+    "sandbox": "deploy.commands.sandbox:sandbox",
+    "dlq": "workers.cli.dlq:dlq",
+    "message": "workers.cli.message:message",
+    "campaign": "workers.cli.campaign:campaign",
+    "number": "workers.cli.number:number",
+    "profile": "workers.cli.profile:profile",
+    "audit": "workers.cli.audit:audit",
 }
 
 
@@ -55,7 +56,7 @@ class _Commands(click.Group):
         if cmd_name not in _COMMANDS:
             return None
         module, _, attribute = _COMMANDS[cmd_name].partition(":")
-        command: click.Command = getattr(import_module(f"workers.cli.{module}"), attribute)
+        command: click.Command = getattr(import_module(module), attribute)
         return command
 
 

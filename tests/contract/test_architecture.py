@@ -77,7 +77,12 @@ def test_workers_do_not_import_each_other(path: Path) -> None:
     kind = path.relative_to(ROOT / "workers").parts[0]
     others = [n for n in ours(path) if n.startswith("workers.") and n.split(".")[1] != kind]
     assert others == []
-    assert [name for name in ours(path) if name.partition(".")[0] in ("deploy", "tests")] == []
+    assert [name for name in ours(path) if name.partition(".")[0] == "tests"] == []
+
+
+@pytest.mark.parametrize("path", files("workers"), ids=name_of)
+def test_what_runs_in_production_knows_no_deployment(path: Path) -> None:
+    assert [name for name in ours(path) if name.partition(".")[0] == "deploy"] == []
 
 
 @pytest.mark.parametrize(("place", "may_know"), ALONE.items())

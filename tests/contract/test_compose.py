@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 import yaml
 
+from deploy.commands.sandbox import sandbox
 from deploy.stack.images import IMAGES
 from shared.observability.metrics import Metrics
 from shared.settings.settings import METRICS_PORTS, SECRETS, Settings
 from tests.support.checkers import checker
-from workers.cli.sandbox import sandbox
 
 ROOT = Path(__file__).resolve().parents[2]
 PROMETHEUS = ROOT / "deploy" / "prometheus"

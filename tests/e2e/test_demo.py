@@ -12,17 +12,17 @@ import aiohttp
 import orjson
 import pytest
 
+from deploy.commands.demo import next_steps
 from deploy.demo.state import read_state
 from deploy.stack.processes import is_alive
 from tests.support.waiting import until
-from workers.cli.demo import next_steps
 
 #: A small day, played by the very functions behind the command.
 PLAY = """
 import sys
 from pathlib import Path
 from deploy.demo.day import Day
-from workers.cli.demo import play
+from deploy.commands.demo import play
 day = Day(seed=1, customers=120, campaign=30, opted_out=4, closings=4, duration_s={duration_s},
           kills=((0.4, "status-updater"),))
 sys.exit(play(Path(sys.argv[1]), day, as_json=True))

@@ -15,7 +15,7 @@ TO = "491700000001"
 
 async def start_program(*options: str) -> asyncio.subprocess.Process:
     """`wabus sandbox` as a process of its own."""
-    code = "from workers.cli.sandbox import sandbox; sandbox()"
+    code = "from deploy.commands.sandbox import sandbox; sandbox()"
     pipe = asyncio.subprocess.PIPE
     environment = {name: value for name, value in os.environ.items() if name != "RABBITMQ_URL"}
     return await asyncio.create_subprocess_exec(

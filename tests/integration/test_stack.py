@@ -28,7 +28,7 @@ from shared.errors import StackError
 from tests.support import stand_in_docker
 from tests.support.servers import Servers
 
-WABUS_STACK = [sys.executable, "-c", "from workers.cli.stack import stack; stack()"]
+WABUS_STACK = [sys.executable, "-c", "from deploy.commands.stack import stack; stack()"]
 #: Of Linux' table of TCP sockets: the state, and 127.0.0.1 and ::1 as little-endian words.
 _LISTENS = "0A"
 _LOOPBACK = {"0100007F", "00000000000000000000000001000000"}

@@ -27,6 +27,7 @@ _FORKING.set_forkserver_preload(
     [
         *_PROGRAMS,
         *(f"workers.cli.{path.stem}" for path in sorted(_COMMANDS.glob("*.py"))),
+        *(f"deploy.commands.{path.stem}" for path in sorted((_ROOT / "deploy/commands").glob("*.py"))),
         *(f"workers.{path.parent.name}.worker" for path in sorted(_COMMANDS.parent.glob("*/worker.py"))),
     ]
 )

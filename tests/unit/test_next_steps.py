@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from workers.cli.demo import next_steps
+from deploy.commands.demo import next_steps
 
 
 def test_commands_name_the_program_as_it_was_called(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,6 +14,7 @@ from typing import Final
 import click
 from rich.console import Console
 
+from deploy.commands.stack import default_root
 from deploy.demo import running
 from deploy.demo.day import Day
 from deploy.demo.progress import open_progress
@@ -21,7 +22,6 @@ from deploy.demo.report import print_report
 from deploy.demo.state import DemoState, env_of, logs_of, settings_of
 from shared.errors import StackError
 from workers.cli.printing import open_console, print_json
-from workers.cli.stack import default_root
 
 _EPILOG = """\b
 Example:

@@ -1,0 +1,1 @@
+"""The commands of `wabus` that start servers or programs on this machine, one module each."""
