@@ -1,6 +1,6 @@
 """A demo from nothing to nothing: servers had, a day performed, servers gone. And one that is left running.
 
-Owns what exists before and after a performance. None of it may be called inside a running event loop: the
+Owns what exists before and after a run. None of it may be called inside a running event loop: the
 stack's checks run loops of their own.
 """
 
@@ -18,8 +18,8 @@ from typing import Final
 
 from deploy import stack
 from deploy.demo.day import Day
+from deploy.demo.demo_run import play_day
 from deploy.demo.interruption import run_interruptibly, sigterm_as_interrupt, undisturbed
-from deploy.demo.performance import perform
 from deploy.demo.preparation import prepare
 from deploy.demo.progress import Look, Progress
 from deploy.demo.report import Report
@@ -45,7 +45,7 @@ def play(root: Path, environ: Mapping[str, str], day: Day, progress: Progress) -
     if state is not None and state.is_kept:
         raise StackError("a demo is running here already: end it with `make down`")
     with sigterm_as_interrupt(), _servers(root, environ, progress) as (urls, stack_s):
-        report = run_interruptibly(perform(root, urls, environ, day, progress))
+        report = run_interruptibly(play_day(root, urls, environ, day, progress))
         report = replace(report, seconds={"servers": stack_s, **report.seconds})
         return report if report.passed else replace(report, logs=_keep_logs(root))
 

@@ -17,13 +17,13 @@ from shared.amqp.broker import Inlet
 from shared.amqp.delivery import Delivery
 from shared.amqp.disposition import Dead, Disposition, Retry, sort_out
 from shared.consuming.arrangement import Arrangement, OrderKey, arrange
-from shared.consuming.gate import StoreGate
 from shared.consuming.handling import ConsumerOptions, Handler, observe_wait
 from shared.consuming.hands import Hands
 from shared.consuming.late import LateCopies
 from shared.consuming.lines import Lines, Work
 from shared.consuming.settlement import Settled, Settlement
 from shared.consuming.standing import Standing
+from shared.consuming.store_gate import StoreGate
 from shared.durations import Durations
 from shared.errors import (
     BrokerError,

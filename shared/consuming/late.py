@@ -10,8 +10,8 @@ from prometheus_client import Gauge
 
 from shared.amqp.broker import Inlet
 from shared.amqp.delivery import Delivery
-from shared.consuming.gate import StoreGate
 from shared.consuming.settlement import Settled, Settlement
+from shared.consuming.store_gate import StoreGate
 from shared.errors import BrokerError, StoreUnavailable
 
 

@@ -26,7 +26,7 @@ _EXTEND_SHARE: Final = 1 / 3
 
 
 @dataclass(slots=True)
-class Held:
+class HeldLocks:
     """What one try came to. Without Redis nothing is owned, nothing taken, and `is_available` is false.
 
     While a `hold` lasts, `owned` loses the keys that are found to have expired or to be lost.
@@ -69,7 +69,7 @@ class LockManager:
         self._observe_acquire = observe_acquire
         self._count_failures = count_failures
 
-    async def acquire(self, keys: Sequence[str]) -> Held:
+    async def acquire(self, keys: Sequence[str]) -> HeldLocks:
         """Take all free keys in one call, once, without waiting. Return them by `release`, or use `hold`."""
         started_at = asyncio.get_running_loop().time()
         held = await self._try(tuple(dict.fromkeys(keys)), secrets.token_hex(16))
@@ -96,7 +96,7 @@ class LockManager:
             return
 
     @asynccontextmanager
-    async def hold(self, keys: Sequence[str]) -> AsyncIterator[Held]:
+    async def hold(self, keys: Sequence[str]) -> AsyncIterator[HeldLocks]:
         """Take all free keys once, keep them alive while the body runs, release them after it."""
         held = await self.acquire(keys)
         if not held.owned:
@@ -132,17 +132,17 @@ class LockManager:
         self._count_failures(len(left))
         yield LockRound(left, frozenset())
 
-    async def _try(self, keys: tuple[str, ...], token: str) -> Held:
+    async def _try(self, keys: tuple[str, ...], token: str) -> HeldLocks:
         if not keys:
-            return Held(token, frozenset(), frozenset(), self._client.is_available)
+            return HeldLocks(token, frozenset(), frozenset(), self._client.is_available)
         try:
             result = await self._client.run_script(_ACQUIRE, keys, (token, self._ttl_ms))
         except RedisUnavailable:
-            return Held(token, frozenset(), frozenset(), is_available=False)
+            return HeldLocks(token, frozenset(), frozenset(), is_available=False)
         owned = frozenset(key for key, got in zip(keys, result, strict=True) if got)
-        return Held(token, owned, frozenset(keys) - owned, is_available=True)
+        return HeldLocks(token, owned, frozenset(keys) - owned, is_available=True)
 
-    async def _keep(self, held: Held) -> None:
+    async def _keep(self, held: HeldLocks) -> None:
         while held.owned:
             await asyncio.sleep(self._ttl_s * _EXTEND_SHARE)
             held.owned = await self.extend(held.token, held.owned)
@@ -152,7 +152,7 @@ class LockManager:
         return max(1, round(self._ttl_s * 1000))
 
 
-def _outcome(held: Held) -> str:
+def _outcome(held: HeldLocks) -> str:
     if not held.is_available:
         return "unavailable"
     return "contended" if held.taken else "acquired"

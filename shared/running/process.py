@@ -15,8 +15,8 @@ from typing import Any
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_random_exponential
 
 from shared.consuming.consumer import Consumer
-from shared.consuming.gate import PublishingGate, StoreGate
 from shared.consuming.settlement import Settlement
+from shared.consuming.store_gate import PublishingGate, StoreGate
 from shared.durations import DURATIONS, Durations
 from shared.errors import SchemaMismatch, SettingsError, StoreMisconfigured, StoreUnavailable, WabusError
 from shared.observability.health import Probe, WorkerState

@@ -17,8 +17,8 @@ from deploy.demo.day import LOCKED_NUMBER, Day
 from deploy.demo.echo import Echo
 from deploy.demo.gateway import AgentGateway
 from deploy.demo.invariants.evidence import Outage
-from deploy.demo.player import Player
 from deploy.demo.record import Record
+from deploy.demo.timetable import Timetable
 from shared.amqp.pika.link import BROKER_ERRORS
 from shared.amqp.topology import ENRICHED
 from tests.faults.wire import SteadyWire
@@ -55,7 +55,7 @@ class Load:
         self.cast = _with_faults_of_the_rig_only(make_cast(day))
         self._known = {customer.wa_id for customer in self.cast.customers}
         self._wire = wire
-        self._player = Player(day, self.cast, wire, record, _kill_nobody)
+        self._player = Timetable(day, self.cast, wire, record, _kill_nobody)
         self._agents = Agents(wire, record, echo, self.cast.customers, day.seed, group)
         self._gateway = AgentGateway(wire, record, self._take_conversation)
         record.opted_out, record.too_long = self.cast.opted_out, self.cast.too_long

@@ -14,7 +14,7 @@ from deploy.demo.day import NUMBERS
 from deploy.demo.invariants.evidence import ExpectedDeath, InboundSent, ReplySent
 from deploy.demo.record import Record, now_s
 from shared.amqp.topology import BROADCAST, INBOUND, OUTBOUND
-from tests.faults.ear import Ear
+from tests.faults.event_log import EventLog
 from tests.faults.fault import Probe
 from tests.faults.wire import SteadyWire
 
@@ -26,7 +26,7 @@ _SOON: Final = timedelta(seconds=1)
 class Prober:
     """Probes of one run. No two have the same customer."""
 
-    def __init__(self, wire: SteadyWire, record: Record, ear: Ear) -> None:
+    def __init__(self, wire: SteadyWire, record: Record, ear: EventLog) -> None:
         self._wire = wire
         self._record = record
         self._ear = ear

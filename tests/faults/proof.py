@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from deploy.demo.invariants.evidence import Evidence
-from tests.faults.ear import Heard
+from tests.faults.event_log import Heard
 from tests.faults.results import Injected
 
 

@@ -16,7 +16,7 @@ from deploy.demo.record import Record
 from deploy.demo.wire import Wire
 from shared.amqp.topology import EVENTS
 from shared.errors import BrokerUnavailable
-from tests.faults.ear import Ear
+from tests.faults.event_log import EventLog
 from tests.faults.place import Place
 from tests.faults.proof import FailedMessage, OutboxEvent, Proof
 
@@ -83,7 +83,7 @@ async def read_unrest(place: Place) -> dict[str, int]:
 
 
 async def read_proof(
-    place: Place, record: Record, ear: Ear, repeated: set[bytes], exit_codes: Mapping[str, int]
+    place: Place, record: Record, ear: EventLog, repeated: set[bytes], exit_codes: Mapping[str, int]
 ) -> Proof:
     """Everything there is to judge, save what was looked at on the way. Call it at rest."""
     async with (

@@ -29,7 +29,7 @@ from deploy.demo.rest import wait_for_rest
 from deploy.demo.stopwatch import Stopwatch
 from deploy.stack import ports
 from tests.faults.checker import PROMISES, RABBITMQ_CONNECTIONS, count_lost, count_twice
-from tests.faults.ear import Ear
+from tests.faults.event_log import EventLog
 from tests.faults.footprint import look_when_settled
 from tests.faults.injecting import PAUSES, Say, inject
 from tests.faults.load import Load, make_day
@@ -87,7 +87,7 @@ class Run:
     record: Record
     wire: SteadyWire
     echo: Echo
-    ear: Ear
+    ear: EventLog
     untouched: Untouched
     reference: Reference
     watch: Stopwatch
@@ -213,7 +213,7 @@ async def _perform(
         record = Record()
         echo = Echo(record.heard)
         wire = await cleanup.enter_async_context(SteadyWire.opened(servers.rabbitmq_url, record.published))
-        ear = Ear(echo)
+        ear = EventLog(echo)
         await ear.prepare(wire)
         untouched = await cleanup.enter_async_context(Untouched.connected(servers.rabbitmq_url, record))
         place = await cleanup.enter_async_context(_raise_place(root, servers, schedule, pace, record))

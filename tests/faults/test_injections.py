@@ -35,7 +35,7 @@ from tests.faults.fault import Fault
 from tests.faults.injections import cloud_api, network, numbers, postgres, rabbitmq, redis
 from tests.faults.injections.locked_row import LockedRow
 from tests.faults.place import Place
-from tests.faults.scene import NUMBER, Scene, prepare
+from tests.faults.small_cluster import NUMBER, SmallCluster, prepare
 from tests.support.databases import new_database
 from tests.support.servers import (
     Servers,
@@ -80,9 +80,11 @@ def database(ground: Ground, template: str) -> Iterator[str]:
 
 
 @pytest.fixture
-async def scene(ground: Ground, database: str, caplog: pytest.LogCaptureFixture) -> AsyncIterator[Scene]:
+async def scene(
+    ground: Ground, database: str, caplog: pytest.LogCaptureFixture
+) -> AsyncIterator[SmallCluster]:
     servers = replace(ground.servers, database_url=database)
-    async with Scene.running(servers, ground.root, caplog) as running:
+    async with SmallCluster.running(servers, ground.root, caplog) as running:
         yield running
 
 
@@ -117,7 +119,7 @@ def test_what_rabbitmq_cannot_evaluate_is_an_error(ground: Ground) -> None:
 BLOCKED = "resolved messages wait to be published"
 
 
-async def test_while_rabbitmq_blocks_publishers_what_is_told_waits(scene: Scene) -> None:
+async def test_while_rabbitmq_blocks_publishers_what_is_told_waits(scene: SmallCluster) -> None:
     """Once it is known nobody waits for a confirm: a sender goes on, and tells of it later."""
     for fault in (rabbitmq.Alarm("memory"), rabbitmq.Alarm("disk")):
         scene.place.proxies["postgres"].refuse()
@@ -130,7 +132,7 @@ async def test_while_rabbitmq_blocks_publishers_what_is_told_waits(scene: Scene)
     assert scene.times_told <= 3  # once, and once more after each alarm where a confirm came too late
 
 
-async def test_full_queues_are_waited_for(scene: Scene) -> None:
+async def test_full_queues_are_waited_for(scene: SmallCluster) -> None:
     """RabbitMQ 3.10 refuses a channel for ever that was refused once, though the limit is gone."""
     async with scene.under(rabbitmq.FullQueue(r"^inbound\.enriched$")):
         scene.offer(20)
@@ -176,13 +178,13 @@ async def refuses(url: str, queue: str) -> bool:
     return False
 
 
-async def has_accepted(scene: Scene, count: int) -> bool:
+async def has_accepted(scene: SmallCluster, count: int) -> bool:
     return (await scene.accepted()).total() >= count
 
 
 @pytest.mark.parametrize("queue", [INBOUND_RESOLVER, OUTBOUND_REPLY, STATUS_UPDATER])
 async def test_who_publishes_to_a_full_queue_of_work_waits_and_loses_nothing(
-    scene: Scene, queue: str
+    scene: SmallCluster, queue: str
 ) -> None:
     async with scene.under(rabbitmq.FullQueue(f"^{queue}$", stays_limited=True)):
         scene.offer(10)
@@ -193,7 +195,7 @@ async def test_who_publishes_to_a_full_queue_of_work_waits_and_loses_nothing(
     assert await scene.breaches() == []
 
 
-async def test_a_burst_of_one_number_is_there_at_once(scene: Scene) -> None:
+async def test_a_burst_of_one_number_is_there_at_once(scene: SmallCluster) -> None:
     burst = numbers.Burst(count=300)
     scene.replies += burst.customers
 
@@ -204,7 +206,7 @@ async def test_a_burst_of_one_number_is_there_at_once(scene: Scene) -> None:
     assert await scene.breaches() == []
 
 
-async def test_a_paused_number_keeps_its_backlog_until_it_is_resumed(scene: Scene) -> None:
+async def test_a_paused_number_keeps_its_backlog_until_it_is_resumed(scene: SmallCluster) -> None:
     paused = numbers.Paused(count=50)
 
     async with scene.under(paused):
@@ -216,7 +218,7 @@ async def test_a_paused_number_keeps_its_backlog_until_it_is_resumed(scene: Scen
     assert await scene.breaches() == []
 
 
-async def test_a_locked_row_keeps_its_customer_waiting_and_nobody_else(scene: Scene) -> None:
+async def test_a_locked_row_keeps_its_customer_waiting_and_nobody_else(scene: SmallCluster) -> None:
     locked = LockedRow(NUMBER)
 
     async with scene.under(locked):
@@ -243,7 +245,7 @@ async def test_a_locked_row_keeps_its_customer_waiting_and_nobody_else(scene: Sc
     ids=["rabbitmq", "postgres", "redis", "half-open rabbitmq", "half-open postgres", "half-open redis"],
 )
 async def test_a_server_that_goes_comes_back_to_all_that_waited(
-    scene: Scene, faults: Sequence[Fault], check: str
+    scene: SmallCluster, faults: Sequence[Fault], check: str
 ) -> None:
     for fault in faults:
         scene.offer(10)
@@ -254,7 +256,7 @@ async def test_a_server_that_goes_comes_back_to_all_that_waited(
         assert await scene.breaches() == []
 
 
-async def test_a_bad_network_costs_time_only(scene: Scene) -> None:
+async def test_a_bad_network_costs_time_only(scene: SmallCluster) -> None:
     for server in network.SERVERS:
         for fault in (network.Cut(server), network.Latency(server), network.Slow(server)):
             async with scene.under(fault):
@@ -263,7 +265,7 @@ async def test_a_bad_network_costs_time_only(scene: Scene) -> None:
     assert await scene.breaches() == []
 
 
-async def test_a_proxy_is_as_bad_a_network_as_it_says(scene: Scene) -> None:
+async def test_a_proxy_is_as_bad_a_network_as_it_says(scene: SmallCluster) -> None:
     """The bite of the network's faults, on an answer of 5 kB that the sandbox gives: least times only."""
     url = scene.place.proxies["cloud_api"].url(scene.place.sandbox_url)
     scene.offer(30)
@@ -290,7 +292,7 @@ async def test_a_proxy_is_as_bad_a_network_as_it_says(scene: Scene) -> None:
     await ask()
 
 
-async def test_a_redis_that_loses_its_data_costs_nothing(scene: Scene) -> None:
+async def test_a_redis_that_loses_its_data_costs_nothing(scene: SmallCluster) -> None:
     scene.offer(30)
     for _ in range(3):
         async with scene.under(redis.Emptied()):
@@ -298,7 +300,7 @@ async def test_a_redis_that_loses_its_data_costs_nothing(scene: Scene) -> None:
     assert await scene.breaches() == []
 
 
-async def test_statements_that_lose_are_tried_again(scene: Scene) -> None:
+async def test_statements_that_lose_are_tried_again(scene: SmallCluster) -> None:
     await scene.settle_down()
     async with scene.under(postgres.Deadlocks()):
         await scene.offer_until_counted("deadlocks", 2)
@@ -317,7 +319,7 @@ async def test_statements_that_lose_are_tried_again(scene: Scene) -> None:
     assert await scene.breaches() == []
 
 
-async def test_a_cloud_api_that_fails_is_asked_again_and_never_twice(scene: Scene) -> None:
+async def test_a_cloud_api_that_fails_is_asked_again_and_never_twice(scene: SmallCluster) -> None:
     faults: Sequence[tuple[Fault, str]] = (
         (cloud_api.Refusing(), "send failed: ClientConnectorError"),
         (cloud_api.hanging(), "send ambiguous: TimeoutError"),

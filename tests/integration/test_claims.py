@@ -26,10 +26,10 @@ from tests.support.tracking import AbsentBroker, tracking
 from tests.support.waiting import until
 from tests.unit.test_consuming import delivery
 from workers.outbound_sender.circuit_store import CircuitStore
-from workers.outbound_sender.claims import Ask, Claimed, ClaimStore, NeedsPermit, Verdict
+from workers.outbound_sender.claims import Claimed, ClaimOutcome, ClaimRequest, ClaimStore, NeedsPermit
 from workers.outbound_sender.gate import Claim, Hold, Withdraw
 from workers.outbound_sender.message import Outgoing
-from workers.outbound_sender.results import Ending, ResultStore
+from workers.outbound_sender.results import AttemptResult, ResultStore
 
 _REPLICAS: Final = 20
 
@@ -65,7 +65,7 @@ async def add_outgoing(conn: Connection, customer: str = CUSTOMER, **values: Any
     return outgoing(message_id, mapping_id, customer)
 
 
-def kinds(verdicts: list[Verdict]) -> Counter[str]:
+def kinds(verdicts: list[ClaimOutcome]) -> Counter[str]:
     return Counter(type(verdict).__name__ for verdict in verdicts)
 
 
@@ -74,7 +74,7 @@ async def test_copies_that_meet_within_one_claim_are_one_attempt(
 ) -> None:
     message = await add_outgoing(conn)
 
-    verdicts = await claims.claim([Ask(message, has_permit=True) for _ in range(_REPLICAS)])
+    verdicts = await claims.claim([ClaimRequest(message, has_permit=True) for _ in range(_REPLICAS)])
 
     assert kinds(verdicts) == {"Claimed": 1, "Hold": _REPLICAS - 1}
     assert Hold("ambiguous", DURATIONS.ambiguous_wait_s) in verdicts
@@ -88,7 +88,8 @@ async def test_claims_of_twenty_replicas_that_meet_are_one_attempt(
     async with conn.transaction():
         await conn.execute("select from message_tracking for update")
         claiming = [
-            asyncio.create_task(claims.claim([Ask(message, has_permit=True)])) for _ in range(_REPLICAS)
+            asyncio.create_task(claims.claim([ClaimRequest(message, has_permit=True)]))
+            for _ in range(_REPLICAS)
         ]
         await until(lambda: _wait(conn, _REPLICAS))
 
@@ -103,7 +104,7 @@ async def test_a_claim_knows_what_whoever_held_its_message_has_written(
     message = await add_outgoing(conn)
     async with conn.transaction():
         await conn.execute("select from message_tracking for update")
-        claiming = asyncio.create_task(claims.claim([Ask(message, has_permit=True)]))
+        claiming = asyncio.create_task(claims.claim([ClaimRequest(message, has_permit=True)]))
         await until(lambda: _wait(conn, 1))
         await conn.execute(
             "insert into send_attempts (message_id, attempt, outcome) values ($1, 1, 'failed')", message.id
@@ -117,7 +118,7 @@ async def test_a_claim_knows_what_whoever_held_its_message_has_written(
 async def test_without_a_permit_nothing_is_claimed(conn: Connection, claims: ClaimStore) -> None:
     message = await add_outgoing(conn)
 
-    assert await claims.claim([Ask(message, has_permit=False)]) == [NeedsPermit()]
+    assert await claims.claim([ClaimRequest(message, has_permit=False)]) == [NeedsPermit()]
     assert await conn.fetchval("select count(*) from send_attempts") == 0
 
 
@@ -129,7 +130,7 @@ async def test_messages_recorded_in_one_transaction_keep_their_order(
         ids = [await add_message(conn, mapping_id=mapping_id, lane="reply") for _ in range(3)]
     assert await conn.fetchval("select count(distinct created_at) from message_tracking") == 1
 
-    asks = [Ask(outgoing(message_id, mapping_id), has_permit=True) for message_id in ids]
+    asks = [ClaimRequest(outgoing(message_id, mapping_id), has_permit=True) for message_id in ids]
     first, *followers = await claims.claim(asks)
 
     assert isinstance(first, Claimed)
@@ -147,7 +148,8 @@ async def test_of_probes_that_meet_at_one_breaker_two_go(conn: Connection, claim
     async with conn.transaction():
         await conn.execute("select from circuit_breakers for update")
         claiming = [
-            asyncio.create_task(claims.claim([Ask(message, has_permit=True)])) for message in messages
+            asyncio.create_task(claims.claim([ClaimRequest(message, has_permit=True)]))
+            for message in messages
         ]
         await until(lambda: _wait(conn, len(messages)))
 
@@ -177,7 +179,7 @@ async def test_a_recipient_that_a_claim_gives_back_while_its_campaign_is_cancell
     message = await add_recipient(conn)
     async with conn.transaction():
         await conn.execute("update broadcast_campaigns set status = 'cancelled'")
-        claiming = asyncio.create_task(claims.claim([Ask(message, has_permit=True)]))
+        claiming = asyncio.create_task(claims.claim([ClaimRequest(message, has_permit=True)]))
         await until(lambda: _waits_or_is_done(conn, claiming))
 
     assert await claiming == [Withdraw("pending")]
@@ -189,7 +191,7 @@ async def test_a_recipient_that_a_refusal_gives_back_while_its_campaign_is_cance
 ) -> None:
     message = await add_recipient(conn)
     await insert(conn, "send_attempts", message_id=message.id, attempt=1)
-    refused = Ending(message, 1, "failed", is_over=False, code="132001", weighed=ErrorClass.TEMPLATE)
+    refused = AttemptResult(message, 1, "failed", is_over=False, code="132001", weighed=ErrorClass.TEMPLATE)
     async with tracking(database_url) as tracked:
         store = ResultStore(
             tracked.database,

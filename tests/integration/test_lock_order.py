@@ -14,11 +14,11 @@ from tests.integration.test_scheduler import ambiguous
 from tests.support.cluster import Cluster
 from tests.support.rows import Connection, insert
 from tests.support.waiting import until
-from workers.outbound_sender.circuit import Health
+from workers.outbound_sender.circuit import ApiHealth
 from workers.outbound_sender.circuit_store import CircuitStore
 
-WELL = Health(uuid4(), answered=True)
-ILL = Health(uuid4(), answered=False)
+WELL = ApiHealth(uuid4(), answered=True)
+ILL = ApiHealth(uuid4(), answered=False)
 
 
 @pytest.fixture

@@ -13,9 +13,9 @@ from shared.durations import DURATIONS
 from shared.payloads.events import CampaignState
 from workers.broadcast_batcher.decisions import (
     Action,
+    CampaignRow,
     Launch,
     NextState,
-    Standing,
     allowance,
     decide_control,
     decide_launch,
@@ -24,8 +24,8 @@ from workers.broadcast_batcher.decisions import (
 
 NOW = datetime(2026, 1, 15, 12, tzinfo=UTC)
 LATER = NOW + timedelta(hours=1)
-RUNNING = Standing("running", NOW, fields_hash=b"h")
-DRAFT = Standing("draft", NOW)
+RUNNING = CampaignRow("running", NOW, fields_hash=b"h")
+DRAFT = CampaignRow("draft", NOW)
 
 Control = tuple[Action, datetime]
 CONTROLS = st.tuples(
@@ -33,7 +33,7 @@ CONTROLS = st.tuples(
 )
 
 
-def carried_out(standing: Standing, controls: list[Control]) -> Standing:
+def carried_out(standing: CampaignRow, controls: list[Control]) -> CampaignRow:
     for action, requested_at in controls:
         change = decide_control(standing, action, requested_at)
         if change is not None:
@@ -61,17 +61,17 @@ def test_a_launch_is_first_repeated_or_a_contradiction() -> None:
 def test_a_first_launch_starts_a_draft_and_heeds_what_overtook_it(
     status: CampaignState, scheduled_at: datetime | None, expected: NextState
 ) -> None:
-    assert launched(Standing(status, NOW), scheduled_at) == expected
+    assert launched(CampaignRow(status, NOW), scheduled_at) == expected
 
 
 @pytest.mark.parametrize("status", ["cancelled", "done"])
 @pytest.mark.parametrize("action", get_args(Action))
 def test_nothing_changes_what_is_over(status: CampaignState, action: Action) -> None:
-    assert decide_control(Standing(status, NOW, b"h"), action, LATER) is None
+    assert decide_control(CampaignRow(status, NOW, b"h"), action, LATER) is None
 
 
 def test_a_resume_goes_back_to_where_the_pause_came_from() -> None:
-    paused = Standing("paused", NOW, b"h")
+    paused = CampaignRow("paused", NOW, b"h")
     assert decide_control(paused, "resume", NOW) == NextState("running", NOW)
     planned = replace(paused, scheduled_at=LATER)
     assert decide_control(planned, "resume", NOW) == NextState("scheduled", LATER)

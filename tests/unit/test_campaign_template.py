@@ -10,8 +10,8 @@ from shared.messaging.campaigns.rendering import flatten, render_template, texts
 from shared.payloads import Template
 from workers.cli.campaign_template import (
     Button,
-    Choice,
     Definition,
+    TemplateContent,
     TemplateError,
     choose,
     count_flattened,
@@ -33,7 +33,7 @@ def defined(tmp_path: Path, *components: dict[str, Any], **fields: Any) -> Defin
     return read_definition(path, "welcome", "en")
 
 
-def refusal(choice: Choice, definition: Definition | None, *columns: str) -> str:
+def refusal(choice: TemplateContent, definition: Definition | None, *columns: str) -> str:
     with pytest.raises(TemplateError) as caught:
         choose(choice, definition, columns)
     return str(caught.value)
@@ -44,17 +44,22 @@ def texts(*columns: str) -> list[dict[str, str]]:
 
 
 def test_only_the_columns_that_are_named_become_parameters() -> None:
-    assert choose(Choice(), None, ["name", "city"]) == []
-    assert choose(Choice(("1",)), None, ["1", "city"]) == [{"type": "body", "parameters": texts("1")}]
-    [body] = choose(Choice(("name",)), None, ["name", "city"])
+    assert choose(TemplateContent(), None, ["name", "city"]) == []
+    assert choose(TemplateContent(("1",)), None, ["1", "city"]) == [
+        {"type": "body", "parameters": texts("1")}
+    ]
+    [body] = choose(TemplateContent(("name",)), None, ["name", "city"])
     assert body["parameters"] == [{"type": "text", "parameter_name": "name", "text": "{{name}}"}]
-    assert refusal(Choice(("town",)), None, "name") == "no column for town of the template (there are: name)"
+    assert (
+        refusal(TemplateContent(("town",)), None, "name")
+        == "no column for town of the template (there are: name)"
+    )
 
 
 def test_columns_of_any_name_fill_the_positions_that_the_definition_has(tmp_path: Path) -> None:
     definition = defined(tmp_path, BODY, {"type": "FOOTER", "text": "Bye"})
 
-    components = choose(Choice(("name", "city")), definition, ["city", "name"])
+    components = choose(TemplateContent(("name", "city")), definition, ["city", "name"])
 
     assert components == [{"type": "body", "parameters": texts("name", "city")}]
     filled = render_template(
@@ -67,25 +72,29 @@ def test_named_parameters_are_found_among_the_columns(tmp_path: Path) -> None:
     body = {"type": "BODY", "text": "Hello {{name}}"}
     definition = defined(tmp_path, body, parameter_format="NAMED")
 
-    [component] = choose(Choice(), definition, ["name", "city"])
+    [component] = choose(TemplateContent(), definition, ["name", "city"])
 
     assert component["parameters"] == [{"type": "text", "parameter_name": "name", "text": "{{name}}"}]
-    assert "the template takes name, got city" in refusal(Choice(("city",)), definition, "name", "city")
+    assert "the template takes name, got city" in refusal(
+        TemplateContent(("city",)), definition, "name", "city"
+    )
 
 
 def test_a_count_that_is_not_the_templates_is_refused(tmp_path: Path) -> None:
     definition = defined(tmp_path, BODY)
 
-    assert "takes 2 parameters, --params names 3" in refusal(Choice(("a", "b", "c")), definition, "a")
-    assert "takes 2 parameters, --params names 0" in refusal(Choice(()), definition, "a")
-    assert "no column for 1, 2: name the columns" in refusal(Choice(), definition, "name", "city")
+    assert "takes 2 parameters, --params names 3" in refusal(
+        TemplateContent(("a", "b", "c")), definition, "a"
+    )
+    assert "takes 2 parameters, --params names 0" in refusal(TemplateContent(()), definition, "a")
+    assert "no column for 1, 2: name the columns" in refusal(TemplateContent(), definition, "name", "city")
 
 
 def test_a_template_without_variables_takes_no_column(tmp_path: Path) -> None:
     definition = defined(tmp_path, {"type": "BODY", "text": "Hello"})
 
-    assert choose(Choice(), definition, ["name"]) == []
-    assert "takes 0 parameters, --params names 1" in refusal(Choice(("name",)), definition, "name")
+    assert choose(TemplateContent(), definition, ["name"]) == []
+    assert "takes 0 parameters, --params names 1" in refusal(TemplateContent(("name",)), definition, "name")
 
 
 @pytest.mark.parametrize(
@@ -105,11 +114,13 @@ def test_a_header_is_given_as_the_template_has_it(
 ) -> None:
     definition = defined(tmp_path, {"type": "HEADER", **header}, {"type": "BODY", "text": "Hi"})
 
-    assert choose(Choice(header=given), definition, ["picture", "name"]) == [
+    assert choose(TemplateContent(header=given), definition, ["picture", "name"]) == [
         {"type": "header", "parameters": [component]}
     ]
-    assert "none is given" in refusal(Choice(), definition)
-    assert "--header gives video" in refusal(Choice(header=("video", "picture")), definition, "picture")
+    assert "none is given" in refusal(TemplateContent(), definition)
+    assert "--header gives video" in refusal(
+        TemplateContent(header=("video", "picture")), definition, "picture"
+    )
 
 
 def test_a_header_without_variables_is_not_given(tmp_path: Path) -> None:
@@ -117,8 +128,8 @@ def test_a_header_without_variables_is_not_given(tmp_path: Path) -> None:
         tmp_path, {"type": "HEADER", "format": "TEXT", "text": "Hi"}, {"type": "BODY", "text": "Hi"}
     )
 
-    assert choose(Choice(), definition, []) == []
-    assert "takes none that varies" in refusal(Choice(header=("text", "name")), definition, "name")
+    assert choose(TemplateContent(), definition, []) == []
+    assert "takes none that varies" in refusal(TemplateContent(header=("text", "name")), definition, "name")
 
 
 def test_buttons_take_the_values_that_their_kind_takes(tmp_path: Path) -> None:
@@ -126,15 +137,17 @@ def test_buttons_take_the_values_that_their_kind_takes(tmp_path: Path) -> None:
     definition = defined(tmp_path, {"type": "BODY", "text": "Hi"}, {"type": "BUTTONS", "buttons": buttons})
 
     components = choose(
-        Choice(buttons=(Button(1, "order"), Button(2, "code"))), definition, ["order", "code"]
+        TemplateContent(buttons=(Button(1, "order"), Button(2, "code"))), definition, ["order", "code"]
     )
 
     assert [(item["sub_type"], item["index"], item["parameters"]) for item in components] == [
         ("url", "1", [{"type": "text", "text": "{{order}}"}]),
         ("copy_code", "2", [{"type": "coupon_code", "coupon_code": "{{code}}"}]),
     ]
-    assert "button 2 takes a copy_code value" in refusal(Choice(buttons=(Button(1, "a"),)), definition, "a")
-    three = Choice(buttons=(Button(0, "a"), Button(1, "a"), Button(2, "a")))
+    assert "button 2 takes a copy_code value" in refusal(
+        TemplateContent(buttons=(Button(1, "a"),)), definition, "a"
+    )
+    three = TemplateContent(buttons=(Button(0, "a"), Button(1, "a"), Button(2, "a")))
     assert "button 0 of the template takes no value" in refusal(three, definition, "a")
 
 
@@ -146,7 +159,7 @@ def test_an_authentication_template_takes_its_code_twice(tmp_path: Path) -> None
         category="AUTHENTICATION",
     )
 
-    body, button = choose(Choice(("code",), buttons=(Button(0, "code"),)), definition, ["code"])
+    body, button = choose(TemplateContent(("code",), buttons=(Button(0, "code"),)), definition, ["code"])
 
     assert body == {"type": "body", "parameters": texts("code")}
     assert (button["sub_type"], button["parameters"]) == ("url", texts("code"))
@@ -192,7 +205,7 @@ def test_options_are_read_or_refused() -> None:
 
 def test_the_row_that_fails_is_known_before_it_is_sent(tmp_path: Path) -> None:
     definition = defined(tmp_path, BODY)
-    components = choose(Choice(("name", "city")), definition, ["name", "city"])
+    components = choose(TemplateContent(("name", "city")), definition, ["name", "city"])
     template = Template(name="welcome", language="en", components=components)
 
     assert fault_of(template, definition, {"name": "Ana", "city": "Ulm"}) is None

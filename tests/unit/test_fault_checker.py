@@ -20,7 +20,7 @@ from deploy.demo.invariants.evidence import (
 )
 from tests.faults import checker
 from tests.faults.checker import PROMISES, Promise, count_lost, count_twice
-from tests.faults.ear import Heard
+from tests.faults.event_log import Heard
 from tests.faults.fault import EVERY_WAIT
 from tests.faults.proof import FailedMessage, Footprint, Holding, OutboxEvent, Proof
 from tests.faults.results import Injected, Outcome, Span

@@ -19,7 +19,7 @@ from shared.messaging.messages.judgement import (
     judge,
     locate,
 )
-from shared.messaging.messages.scopes import Evidence, Hold
+from shared.messaging.messages.scopes import Evidence, WaitsFor
 from shared.messaging.messages.sightings import Sighting
 from shared.messaging.messages.states import Direction, MessageStatus, StatusOutcome
 from tests.support.tracking import FINAL, TRANSIENT, at, happened
@@ -55,21 +55,21 @@ def decide(
 @pytest.mark.parametrize(
     ("code", "subcode", "in_campaign", "hold"),
     [
-        (131031, None, False, Hold.NUMBER),
-        (33, None, False, Hold.NUMBER),
-        (100, 33, True, Hold.NUMBER),
-        (100, 2494010, True, Hold.TEMPLATE),
+        (131031, None, False, WaitsFor.NUMBER),
+        (33, None, False, WaitsFor.NUMBER),
+        (100, 33, True, WaitsFor.NUMBER),
+        (100, 2494010, True, WaitsFor.TEMPLATE),
         (100, None, False, None),
-        (131048, None, False, Hold.MARKETING),
-        (132001, None, True, Hold.CAMPAIGN),
+        (131048, None, False, WaitsFor.MARKETING),
+        (132001, None, True, WaitsFor.CAMPAIGN),
         (132001, None, False, None),
-        (132005, None, True, Hold.TEMPLATE),
+        (132005, None, True, WaitsFor.TEMPLATE),
         (132005, None, False, None),
         (TRANSIENT, None, True, None),
     ],
 )
 def test_what_others_have_a_part_in_holds_them_too(
-    code: int, subcode: int | None, in_campaign: bool, hold: Hold | None
+    code: int, subcode: int | None, in_campaign: bool, hold: WaitsFor | None
 ) -> None:
     event = happened("failed", 1, code)
     event = replace(event, errors=[{**event.errors[0], "error_subcode": subcode}])
@@ -84,7 +84,7 @@ def test_what_cannot_be_sent_again_fails_and_its_number_is_held_all_the_same() -
     judgement, outcomes = decide([sighting("failed", code=131042)], background("sent", body=False))
     assert (judgement.message.status, outcomes, judgement.retry) == ("failed", ["applied"], None)
     assert judgement.held is not None
-    assert (judgement.held.hold, judgement.held.is_kept) == (Hold.NUMBER, False)
+    assert (judgement.held.hold, judgement.held.is_kept) == (WaitsFor.NUMBER, False)
 
 
 def test_what_a_number_was_held_for_uses_up_no_try() -> None:

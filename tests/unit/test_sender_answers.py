@@ -19,7 +19,7 @@ from workers.outbound_sender.answer import (
     Unreachable,
     read_answer,
 )
-from workers.outbound_sender.circuit import Health
+from workers.outbound_sender.circuit import ApiHealth
 from workers.outbound_sender.reactions import (
     Again,
     AwaitPlatform,
@@ -279,4 +279,4 @@ def test_each_pair_refusal_in_a_row_waits_longer() -> None:
     ],
 )
 def test_the_breaker_hears_of_time_outs_and_5xx_only(answer: Answer, answered: bool | None) -> None:
-    assert health_of(answer, ID) == (None if answered is None else Health(ID, answered))
+    assert health_of(answer, ID) == (None if answered is None else ApiHealth(ID, answered))

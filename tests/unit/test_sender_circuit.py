@@ -4,18 +4,18 @@ from dataclasses import replace
 from uuid import UUID
 
 from shared.durations import DURATIONS
-from workers.outbound_sender.circuit import Circuit, Health, admit, note
+from workers.outbound_sender.circuit import ApiHealth, Circuit, admit, note
 
 
-def failed(*messages: int) -> list[Health]:
-    return [Health(UUID(int=number), answered=False) for number in messages]
+def failed(*messages: int) -> list[ApiHealth]:
+    return [ApiHealth(UUID(int=number), answered=False) for number in messages]
 
 
-def answered(number: int = 99) -> Health:
-    return Health(UUID(int=number), answered=True)
+def answered(number: int = 99) -> ApiHealth:
+    return ApiHealth(UUID(int=number), answered=True)
 
 
-def noted(circuit: Circuit, *healths: Health) -> Circuit:
+def noted(circuit: Circuit, *healths: ApiHealth) -> Circuit:
     return note(circuit, healths, DURATIONS)
 
 

@@ -7,9 +7,19 @@ import pytest
 
 from shared.durations import DURATIONS
 from shared.reasons import DeadReason
-from workers.outbound_sender.gate import Claim, Decision, Done, Fail, Gate, Hold, Request, Withdraw, decide
+from workers.outbound_sender.gate import (
+    Claim,
+    Decision,
+    Done,
+    Fail,
+    Hold,
+    Request,
+    SendFacts,
+    Withdraw,
+    decide,
+)
 
-FREE = Gate(status="queued")
+FREE = SendFacts(status="queued")
 MARKETING = Request(is_marketing=True)
 EXPIRED = Fail("expired", "expires_at passed before it was sent", DeadReason.EXPIRED)
 OPTED_OUT = Fail("opted_out", "the customer has opted out of marketing", DeadReason.SEND_REJECTED)

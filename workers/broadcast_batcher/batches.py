@@ -16,7 +16,7 @@ from shared.durable.outbox import Outbox, OutboxEvent
 from shared.durations import Durations
 from shared.ids import time_ordered_uuid
 from shared.messaging.campaigns.clock import JOB, record_finished
-from shared.messaging.campaigns.events import Change, campaign_updated
+from shared.messaging.campaigns.events import CampaignChange, campaign_updated
 from shared.messaging.campaigns.messages import DEFAULT_CATEGORY, Content, Reachability, SkipReason, prepare
 from shared.messaging.campaigns.recipients import read_reachability, read_variables
 from shared.observability.logs import Operation, fields, get_logger
@@ -106,7 +106,9 @@ class Batches:
         await connection.execute(QUERIES["begin"], due["id"])
         if due["status"] == "running":
             return []
-        events = [campaign_updated(Change(due["id"], due["status"], "running", due["at"], _trace_of(due)))]
+        events = [
+            campaign_updated(CampaignChange(due["id"], due["status"], "running", due["at"], _trace_of(due)))
+        ]
         await self._outbox.record(connection, events)
         return events
 

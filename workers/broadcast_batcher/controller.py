@@ -9,7 +9,7 @@ from shared.amqp.disposition import Ack, Disposition, Retry
 from shared.amqp.headers import correlation_of
 from shared.durable.deferral import recall_campaign, release_campaign
 from shared.durable.outbox import Outbox, OutboxEvent
-from shared.messaging.campaigns.events import Change, campaign_updated
+from shared.messaging.campaigns.events import CampaignChange, campaign_updated
 from shared.messaging.campaigns.messages import SkipReason
 from shared.messaging.messages import OwnEvent, Tracker
 from shared.observability.logs import Operation, fields, get_logger
@@ -17,7 +17,7 @@ from shared.payloads import CampaignControl, SendError
 from shared.payloads.events import CampaignState
 from shared.postgres.database import Connection, Database
 from shared.reasons import DeadReason
-from workers.broadcast_batcher.decisions import NextState, Standing, decide_control
+from workers.broadcast_batcher.decisions import CampaignRow, NextState, decide_control
 from workers.broadcast_batcher.store import QUERIES, lock_campaign, open_campaign, skip_pending
 
 logger = get_logger(__name__)
@@ -70,7 +70,7 @@ class Controller:
         self,
         connection: Connection,
         control: CampaignControl,
-        standing: Standing,
+        standing: CampaignRow,
         change: NextState,
         old: CampaignState | None,
         trace_id: str,
@@ -97,7 +97,9 @@ class Controller:
             change.status,
             extra=fields(operation=Operation.CAMPAIGN_CONTROL, trace_id=trace_id),
         )
-        told = Change(control.campaign_id, old, change.status, standing.at, trace_id, _reason(control))
+        told = CampaignChange(
+            control.campaign_id, old, change.status, standing.at, trace_id, _reason(control)
+        )
         events = [campaign_updated(told)]
         await self._outbox.record(connection, events)
         return events

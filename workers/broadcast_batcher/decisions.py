@@ -17,7 +17,7 @@ Action = Literal["pause", "resume", "cancel"]
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class CampaignRow:
     """A campaign's row, locked, and the database's time `at`. `fields_hash` None: not launched yet."""
 
     status: CampaignState
@@ -43,21 +43,21 @@ class Launch(Enum):
     CONTRADICTION = "contradiction"
 
 
-def decide_launch(standing: Standing, fields_hash: bytes) -> Launch:
+def decide_launch(standing: CampaignRow, fields_hash: bytes) -> Launch:
     """The same again is nothing new; other content under one id contradicts."""
     if standing.fields_hash is None:
         return Launch.FIRST
     return Launch.REPEATED if standing.fields_hash == fields_hash else Launch.CONTRADICTION
 
 
-def launched(standing: Standing, scheduled_at: datetime | None) -> NextState:
+def launched(standing: CampaignRow, scheduled_at: datetime | None) -> NextState:
     """What a first launch makes of its row: a control that overtook it stands."""
     if standing.status != "draft":
         return NextState(standing.status)
     return _going(scheduled_at, standing.at)
 
 
-def decide_control(standing: Standing, action: Action, requested_at: datetime) -> NextState | None:
+def decide_control(standing: CampaignRow, action: Action, requested_at: datetime) -> NextState | None:
     """What a control changes; None where it comes too late to count.
 
     A change to the same status counts: a control requested before it is stale from then on.
@@ -79,7 +79,7 @@ def allowance(mps: float, queued: int, durations: Durations) -> int:
     return max(0, most - queued)
 
 
-def _resumed(standing: Standing) -> NextState:
+def _resumed(standing: CampaignRow) -> NextState:
     """What was never launched waits for its launch, whatever was paused."""
     if standing.fields_hash is None:
         return NextState("draft")

@@ -9,7 +9,7 @@ from shared.amqp.delivery import Delivery
 from shared.amqp.disposition import Ack, Dead, Disposition
 from shared.amqp.headers import correlation_of
 from shared.durable.outbox import Outbox, OutboxEvent
-from shared.messaging.campaigns.events import Change, campaign_updated
+from shared.messaging.campaigns.events import CampaignChange, campaign_updated
 from shared.messaging.campaigns.messages import DEFAULT_CATEGORY
 from shared.messaging.campaigns.recipients import add_recipients
 from shared.observability.logs import Operation, fields, get_logger
@@ -17,7 +17,7 @@ from shared.observability.metrics import Metrics, count_repairs
 from shared.payloads import BroadcastCampaign, Decoded, InvalidPayload, encode
 from shared.postgres.database import Connection, Database
 from shared.reasons import DeadReason
-from workers.broadcast_batcher.decisions import Launch, NextState, Standing, decide_launch, launched
+from workers.broadcast_batcher.decisions import CampaignRow, Launch, NextState, decide_launch, launched
 from workers.broadcast_batcher.store import QUERIES, lock_campaign, open_campaign, skip_pending
 
 logger = get_logger(__name__)
@@ -65,7 +65,7 @@ class Launcher:
         connection: Connection,
         campaign: BroadcastCampaign,
         fields_hash: bytes,
-        standing: Standing,
+        standing: CampaignRow,
         trace_id: str,
         mending: dict[str, Any] | None,
         *,
@@ -86,7 +86,7 @@ class Launcher:
         )
         if change.status == standing.status:
             return []
-        told = Change(
+        told = CampaignChange(
             campaign_id=campaign.campaign_id,
             old_status=None if is_new else standing.status,
             new_status=change.status,

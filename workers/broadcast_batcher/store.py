@@ -8,7 +8,7 @@ from typing import Final
 from shared.messaging.campaigns.messages import SkipReason
 from shared.postgres.database import Connection, Database, touched
 from shared.postgres.queries import Queries
-from workers.broadcast_batcher.decisions import Standing
+from workers.broadcast_batcher.decisions import CampaignRow
 
 QUERIES: Final = Queries("workers.broadcast_batcher")
 #: Recipients of one statement: a campaign of millions is cancelled in short transactions.
@@ -20,12 +20,12 @@ async def open_campaign(connection: Connection, campaign_id: str) -> bool:
     return touched(await connection.execute(QUERIES["open"], campaign_id)) == 1
 
 
-async def lock_campaign(connection: Connection, campaign_id: str) -> Standing | None:
+async def lock_campaign(connection: Connection, campaign_id: str) -> CampaignRow | None:
     """Lock a campaign's row until the end of the transaction; None where it is not known."""
     row = await connection.fetchrow(QUERIES["lock"], campaign_id)
     if row is None:
         return None
-    return Standing(row["status"], row["at"], row["fields_hash"], row["control_at"], row["scheduled_at"])
+    return CampaignRow(row["status"], row["at"], row["fields_hash"], row["control_at"], row["scheduled_at"])
 
 
 async def skip_pending(database: Database, campaign_id: str) -> None:

@@ -39,8 +39,8 @@ from workers.cli.campaign_telling import (
     writing,
 )
 from workers.cli.campaign_template import (
-    Choice,
     Definition,
+    TemplateContent,
     read_button,
     read_definition,
     read_header,
@@ -166,7 +166,7 @@ def launch(
     choice = _read_choice(options)
     wanted = _read_campaign(settings, options)
     definition = _read_definition(wanted, template_file)
-    source = launching.Source(path, skip_invalid=refused_path is not None)
+    source = launching.RecipientSource(path, skip_invalid=refused_path is not None)
     wanted = filled(wanted, choice, definition, path)
     with writing(refused_path, path) as refused:
         checked = check_file(path, refused)
@@ -301,10 +301,10 @@ def _read_campaign(settings: Settings, options: dict[str, Any]) -> BroadcastCamp
         raise click.UsageError(f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}") from error
 
 
-def _read_choice(options: dict[str, Any]) -> Choice:
+def _read_choice(options: dict[str, Any]) -> TemplateContent:
     params, header, buttons = options.pop("params"), options.pop("header"), options.pop("buttons")
     try:
-        choice = Choice(read_params(params), read_header(header), tuple(map(read_button, buttons)))
+        choice = TemplateContent(read_params(params), read_header(header), tuple(map(read_button, buttons)))
     except ValueError as error:
         raise click.UsageError(f"--params, --header, --button: {error}") from error
     if choice.is_made and options["template"] is None:

@@ -12,7 +12,7 @@ from workers.cli.printing import format_time
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class CampaignSituation:
     """A campaign and what it waits for. `lapsed_s`: since the scheduler's lease ran out; None: never held.
 
     `left`: recipients pending; `queued`: handed to a sender; `sent_lately`: in the last minute.
@@ -32,14 +32,14 @@ class Standing:
     sent_lately: int
 
 
-def holds_of(standing: Standing) -> list[str]:
+def holds_of(standing: CampaignSituation) -> list[str]:
     """What holds it, the most decisive first; empty where it moves, or is over."""
     if standing.status in ("done", "cancelled"):
         return []
     return list(_holds(standing))
 
 
-def _holds(item: Standing) -> Iterator[str]:
+def _holds(item: CampaignSituation) -> Iterator[str]:
     if item.status == "draft":
         yield "the launch is not taken up: is a broadcast-batcher running?"
     if item.status == "paused":

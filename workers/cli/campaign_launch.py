@@ -48,7 +48,7 @@ class Launched:
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class RecipientSource:
     """Where recipients come from. `skip_invalid`: lines that are wrong are left out, not a reason to stop."""
 
     path: Path
@@ -74,7 +74,7 @@ class Survey:
 async def survey(
     database: Database,
     campaign: BroadcastCampaign,
-    source: Source,
+    source: RecipientSource,
     definition: Definition | None,
     advance: Callable[[int], None],
 ) -> Survey:
@@ -115,7 +115,7 @@ async def launch(
     database: Database,
     publisher: Publisher,
     campaign: BroadcastCampaign,
-    source: Source,
+    source: RecipientSource,
     actor: str,
     advance: Callable[[int], None],
 ) -> Launched:
@@ -189,7 +189,7 @@ async def _compare(
     connection: Connection,
     status: str,
     campaign: BroadcastCampaign,
-    source: Source,
+    source: RecipientSource,
     advance: Callable[[int], None],
 ) -> Launched:
     total: int = await connection.fetchval(QUERIES["count_recipients"], campaign.campaign_id)

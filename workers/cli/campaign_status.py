@@ -13,7 +13,7 @@ import click
 
 from shared.masking import escape_controls
 from shared.postgres.database import Database
-from workers.cli.campaign_holds import Standing, holds_of
+from workers.cli.campaign_holds import CampaignSituation, holds_of
 from workers.cli.campaign_launch import QUERIES
 from workers.cli.printing import print_facts, print_table
 
@@ -68,7 +68,7 @@ async def read_statuses(
         rate = lately / min(_WINDOW_S, max(1.0, running_s or _WINDOW_S))
         left = recipients["pending"] + recipients["queued"]
         eta_s = left / rate if rate and row["status"] == "running" else None
-        standing = Standing(
+        standing = CampaignSituation(
             **waits,
             **{name: values[name] for name in ("status", "status_reason", "scheduled_at")},
             number=values["phone_number_id"] or default_number,

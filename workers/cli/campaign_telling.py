@@ -23,8 +23,8 @@ from workers.cli.campaign_status import (
     describe_s,
 )
 from workers.cli.campaign_template import (
-    Choice,
     Definition,
+    TemplateContent,
     choose,
 )
 from workers.cli.operation import run_on_database
@@ -34,7 +34,7 @@ _SHOWN: Final = 20
 
 
 def filled(
-    wanted: BroadcastCampaign, choice: Choice, definition: Definition | None, path: Path
+    wanted: BroadcastCampaign, choice: TemplateContent, definition: Definition | None, path: Path
 ) -> BroadcastCampaign:
     """The campaign with the template's components; nothing of them where every column is a parameter."""
     if wanted.template is None:
@@ -95,7 +95,7 @@ def refuse(
 def tell_dry_run(
     settings: Settings,
     wanted: BroadcastCampaign,
-    source: launching.Source,
+    source: launching.RecipientSource,
     definition: Definition | None,
     checked: Checked,
     as_json: bool,

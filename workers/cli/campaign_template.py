@@ -44,7 +44,7 @@ class Button:
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class TemplateContent:
     """What an operator asked for. `params` None: nothing; empty: the body takes none."""
 
     params: tuple[str, ...] | None = None
@@ -107,7 +107,9 @@ def read_definition(path: Path, name: str, language: str) -> Definition:
     raise TemplateError(f"{path}: no template {name} in language {language}")
 
 
-def choose(choice: Choice, definition: Definition | None, columns: Sequence[str]) -> list[dict[str, Any]]:
+def choose(
+    choice: TemplateContent, definition: Definition | None, columns: Sequence[str]
+) -> list[dict[str, Any]]:
     """Components with placeholders for the columns. Raises TemplateError where something does not fit.
 
     Empty: neither asked for nor defined, so that every column becomes a parameter of the body.
@@ -147,7 +149,9 @@ def count_flattened(template: Template, variables: object) -> int:
     return sum(flatten(texts[name]) != texts[name] for name in used if name in texts)
 
 
-def _params(choice: Choice, definition: Definition | None, columns: Sequence[str]) -> tuple[str, ...]:
+def _params(
+    choice: TemplateContent, definition: Definition | None, columns: Sequence[str]
+) -> tuple[str, ...]:
     if definition is None:
         return tuple(columns) if choice.params is None else choice.params
     params = definition.body if choice.params is None else choice.params
@@ -170,7 +174,7 @@ def _body(params: Sequence[str], definition: Definition | None) -> dict[str, Any
     return {"type": "body", "parameters": [_text(name, name if is_named else None) for name in params]}
 
 
-def _header(choice: Choice, definition: Definition | None) -> dict[str, Any] | None:
+def _header(choice: TemplateContent, definition: Definition | None) -> dict[str, Any] | None:
     kind, value = choice.header or (None, "")
     if definition is not None:
         needed = definition.header if definition.header != "text" or definition.header_names else None
@@ -200,7 +204,7 @@ def _button(button: Button, definition: Definition | None) -> dict[str, Any]:
     return {"type": "button", "sub_type": kind, "index": str(button.index), "parameters": [parameter]}
 
 
-def _check_buttons(choice: Choice, definition: Definition | None) -> None:
+def _check_buttons(choice: TemplateContent, definition: Definition | None) -> None:
     given = [button.index for button in choice.buttons]
     if len(set(given)) < len(given):
         raise TemplateError("buttons: one --button for each index")

@@ -39,7 +39,7 @@ class Number:
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class NumberChange:
     """What a command did to one number; `released`: messages that need not wait any longer."""
 
     phone_number_id: str
@@ -107,7 +107,7 @@ def _change(
         raise click.UsageError("Name at least one NUMBER, or give --all.")
     settings = read_settings()
 
-    async def work(database: Database) -> list[Change]:
+    async def work(database: Database) -> list[NumberChange]:
         known = {item.phone_number_id: item.state for item in await _read(database, settings)}
         if unknown := sorted(set(numbers) - set(known)):
             told = "not seen before: no setting, conversation or earlier pause names it"
@@ -127,7 +127,7 @@ def _change(
 
 async def _set_state(
     database: Database, numbers: Sequence[str], state: str, reason: str | None, by: str
-) -> list[Change]:
+) -> list[NumberChange]:
     async with database.transaction() as connection:
         rows = await connection.fetch(_QUERIES["set_state"], numbers, state, reason, by)
         released: dict[str, int] = {}
@@ -135,7 +135,9 @@ async def _set_state(
             rows_released = await connection.fetch(_QUERIES["count_waiting"], numbers)
             released = {row["phone_number_id"]: row["messages"] for row in rows_released}
         changes = [
-            Change(row["phone_number_id"], state, row["changed"], released.get(row["phone_number_id"], 0))
+            NumberChange(
+                row["phone_number_id"], state, row["changed"], released.get(row["phone_number_id"], 0)
+            )
             for row in rows
         ]
         for change in changes:
@@ -159,7 +161,7 @@ async def _read(database: Database, settings: Settings) -> list[Number]:
     return numbers
 
 
-def _tell(change: Change) -> str:
+def _tell(change: NumberChange) -> str:
     already = "" if change.changed else " already"
     waited = f", {change.released} waiting messages may go" if change.released else ""
     return f"{escape_controls(change.phone_number_id)}: {change.state}{already}{waited}"

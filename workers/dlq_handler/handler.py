@@ -20,7 +20,7 @@ from shared.errors import StoreConflict, StoreError, StoreUnavailable
 from shared.observability.logs import Operation, fields, get_logger
 from shared.observability.metrics import Metrics
 from workers.dlq_handler.letters import read_letter, simplified
-from workers.dlq_handler.messages import Corpse
+from workers.dlq_handler.messages import DeadDelivery
 from workers.dlq_handler.store import DeathStore, Stored
 
 logger = get_logger(__name__)
@@ -41,8 +41,8 @@ class DeadLetterHandler(Handler):
 
         Raises StoreUnavailable and StoreConflict only: whose row is locked waits for it alone.
         """
-        parts = [[Corpse(delivery, read_letter(delivery, self._reader)) for delivery in batch]]
-        refused: list[tuple[Corpse, Exception]] = []
+        parts = [[DeadDelivery(delivery, read_letter(delivery, self._reader)) for delivery in batch]]
+        refused: list[tuple[DeadDelivery, Exception]] = []
         for part in parts:  # which grows: a part that fails comes again, one by one
             try:
                 settled = await self._tell(part, await self._store.store(part))
@@ -52,37 +52,37 @@ class DeadLetterHandler(Handler):
                 if len(part) == 1:
                     refused.append((part[0], error))
                 else:
-                    parts += [[corpse] for corpse in part]
+                    parts += [[death] for death in part]
             else:
                 yield settled
-        for corpse, why in refused:
-            yield await self._tell([corpse], await self._store_stubbornly(corpse, why))
+        for death, why in refused:
+            yield await self._tell([death], await self._store_stubbornly(death, why))
 
-    async def _tell(self, corpses: Sequence[Corpse], stored: Stored) -> Sequence[Settled]:
+    async def _tell(self, deaths: Sequence[DeadDelivery], stored: Stored) -> Sequence[Settled]:
         for reason in stored.reasons:
             self._metrics.dlq_messages.labels(reason.value).inc()
         await self._outbox.publish(stored.events)
-        return [(corpse.delivery, Ack()) for corpse in corpses]
+        return [(death.delivery, Ack()) for death in deaths]
 
-    async def _store_stubbornly(self, corpse: Corpse, error: Exception) -> Stored:
+    async def _store_stubbornly(self, death: DeadDelivery, error: Exception) -> Stored:
         """Try again for ever; less is asked for each time."""
         pause_s = self._durations.store_probe_s
         refusals = 0
         while True:
             logger.error(
                 "a dead letter of %s cannot be stored and is tried again: %s: %s",
-                corpse.letter.source_queue,
+                death.letter.source_queue,
                 type(error).__name__,
                 error,
                 exc_info=None if isinstance(error, StoreError) else error,
-                extra=fields(operation=Operation.DEAD_LETTER_STORING, trace_id=corpse.letter.correlation_id),
+                extra=fields(operation=Operation.DEAD_LETTER_STORING, trace_id=death.letter.correlation_id),
             )
             await asyncio.sleep(pause_s)
             pause_s = min(pause_s * 2, self._durations.store_probe_max_s)
             refusals += 1
-            corpse = replace(corpse, letter=simplified(corpse.letter))
+            death = replace(death, letter=simplified(death.letter))
             try:
-                return await self._store.store([corpse], end_messages=refusals < 2)
+                return await self._store.store([death], end_messages=refusals < 2)
             except (StoreUnavailable, StoreConflict):
                 raise
             except Exception as again:

@@ -22,7 +22,7 @@ from shared.observability.logs import Operation, fields, get_logger
 from shared.payloads import SendError, encode
 from shared.postgres.database import Connection
 from shared.postgres.queries import Queries
-from workers.dlq_handler.outbound import DeadOutbound, TrackedMessage, Verdict, decide, failed_event
+from workers.dlq_handler.outbound import DeadOutbound, DeathConsequence, TrackedMessage, decide, failed_event
 
 logger = get_logger(__name__)
 QUERIES = Queries("workers.dlq_handler")
@@ -32,7 +32,7 @@ Rows = Mapping[UUID, asyncpg.Record]
 
 
 @dataclass(frozen=True, slots=True)
-class Corpse:
+class DeadDelivery:
     """A delivery and the dead letter that it is."""
 
     delivery: Delivery
@@ -58,29 +58,33 @@ class MessageEnder:
         return {dead[row["place"]].letter.id: by_id[row["id"]] for row in found if row["id"] in by_id}
 
     async def end(
-        self, connection: Connection, dead: Sequence[DeadOutbound], rows: Rows, corpses: Sequence[Corpse]
+        self,
+        connection: Connection,
+        dead: Sequence[DeadOutbound],
+        rows: Rows,
+        deaths: Sequence[DeadDelivery],
     ) -> list[OutboxEvent]:
         """End the messages of dead letters; returns the events that are in the outbox now.
 
-        `corpses`: the new ones. Of others an undecided message is left to whoever attempted it.
+        `deaths`: the new ones. Of others an undecided message is left to whoever attempted it.
         """
-        deliveries = {corpse.letter.id: corpse.delivery for corpse in corpses}
+        deliveries = {death.letter.id: death.delivery for death in deaths}
         failing: dict[UUID, OwnEvent] = {}
         untracked = []
         waiting = []
         for item in dead:
             row = rows.get(item.letter.id)
             match decide(item, None if row is None else _tracked(row)):
-                case Verdict.LEAVE:
+                case DeathConsequence.LEAVE:
                     continue
-                case Verdict.TELL:
+                case DeathConsequence.TELL:
                     untracked.append(item)
-                case Verdict.FAIL:
+                case DeathConsequence.FAIL:
                     assert row is not None
                     failing[row["id"]] = _own_event(item.letter, row["id"])
-                case Verdict.WAIT:
+                case DeathConsequence.WAIT:
                     waiting.append(item.letter.id)
-                case Verdict.RECONCILE:
+                case DeathConsequence.RECONCILE:
                     assert row is not None
                     if (delivery := deliveries.get(item.letter.id)) is not None:
                         await self._reconcile(connection, item.letter, delivery, row)

@@ -37,7 +37,7 @@ _UNDER_WAY: Final = {
 _OF_COPIES: Final = frozenset({DeadReason.STATE_VIOLATION, DeadReason.UNROUTED})
 
 
-class Verdict(Enum):
+class DeathConsequence(Enum):
     """What is to be done about the message of a dead letter."""
 
     #: Nothing: it ended already, was sent, or is another message than the one that died.
@@ -98,22 +98,22 @@ class TrackedMessage:
     undecided: bool
 
 
-def decide(dead: DeadOutbound, message: TrackedMessage | None) -> Verdict:
+def decide(dead: DeadOutbound, message: TrackedMessage | None) -> DeathConsequence:
     """What this death does to the message, whose row is `message`."""
     letter = dead.letter
     if message is None:
         if dead.is_told:
-            return Verdict.LEAVE
-        return Verdict.WAIT if dead.goes_back else Verdict.TELL
+            return DeathConsequence.LEAVE
+        return DeathConsequence.WAIT if dead.goes_back else DeathConsequence.TELL
     if _is_rewritten(dead, message):
-        return Verdict.FAIL
+        return DeathConsequence.FAIL
     if letter.reason in _OF_COPIES or not _is_same(dead, message):
-        return Verdict.LEAVE
+        return DeathConsequence.LEAVE
     if message.status not in _UNDER_WAY[STATUS_RETRY in letter.headers]:
-        return Verdict.LEAVE
+        return DeathConsequence.LEAVE
     if message.undecided:
-        return Verdict.RECONCILE
-    return Verdict.WAIT if dead.goes_back else Verdict.FAIL
+        return DeathConsequence.RECONCILE
+    return DeathConsequence.WAIT if dead.goes_back else DeathConsequence.FAIL
 
 
 def failed_event(dead: DeadOutbound) -> EnrichedOutboundMessage:

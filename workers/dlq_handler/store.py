@@ -10,7 +10,7 @@ from shared.durations import Durations
 from shared.postgres.database import Connection, Database
 from shared.reasons import AUTOMATIC, DeadReason
 from workers.dlq_handler.letters import may_be_stored, shared_part
-from workers.dlq_handler.messages import QUERIES, Corpse, MessageEnder, Rows
+from workers.dlq_handler.messages import QUERIES, DeadDelivery, MessageEnder, Rows
 from workers.dlq_handler.outbound import DeadOutbound
 
 
@@ -33,28 +33,30 @@ class DeathStore:
         self._messages = messages
         self._replays = durations.auto_replays
 
-    async def store(self, corpses: Sequence[Corpse], *, end_messages: bool = True) -> Stored:
+    async def store(self, deaths: Sequence[DeadDelivery], *, end_messages: bool = True) -> Stored:
         """Store each once, and end the messages that can no longer be sent. Raises StoreError."""
         async with self._database.transaction() as connection:
-            corpses = await _leave_out_stored(connection, corpses)
-            dead = await self._read_outbound(connection, corpses) if end_messages else []
+            deaths = await _leave_out_stored(connection, deaths)
+            dead = await self._read_outbound(connection, deaths) if end_messages else []
             rows = await self._messages.find(connection, dead)
-            letters = [_naming_message(corpse.letter, rows) for corpse in corpses]
+            letters = [_naming_message(death.letter, rows) for death in deaths]
             events = await store_dead_letters(connection, letters)
             await self._outbox.record(connection, events)
             new = {UUID(item.aggregate_id) for item in events}
             died = [item for item in dead if item.letter.id in new]
-            events = [*events, *await self._messages.end(connection, died, rows, corpses)]
+            events = [*events, *await self._messages.end(connection, died, rows, deaths)]
         return Stored([letter.reason for letter in letters if letter.id in new], events)
 
-    async def _read_outbound(self, connection: Connection, corpses: Sequence[Corpse]) -> list[DeadOutbound]:
+    async def _read_outbound(
+        self, connection: Connection, deaths: Sequence[DeadDelivery]
+    ) -> list[DeadOutbound]:
         """The outbound messages among them, with what became of the deaths before."""
-        parents = {corpse.letter.replay_of for corpse in corpses} - {None}
+        parents = {death.letter.replay_of for death in deaths} - {None}
         rows = await connection.fetch(QUERIES["read_parents"], list(parents)) if parents else []
         by_id = {row["id"]: row for row in rows}
         dead = []
-        for corpse in corpses:
-            letter = corpse.letter
+        for death in deaths:
+            letter = death.letter
             parent = by_id.get(letter.replay_of)
             replays = 0 if parent is None else parent["replays"]
             item = DeadOutbound.read(
@@ -66,15 +68,15 @@ class DeathStore:
         return dead
 
 
-async def _leave_out_stored(connection: Connection, corpses: Sequence[Corpse]) -> list[Corpse]:
+async def _leave_out_stored(connection: Connection, deaths: Sequence[DeadDelivery]) -> list[DeadDelivery]:
     """Without redeliveries of what an earlier delivery stored, or stores in this batch."""
-    digests = [corpse.letter.dedupe_key for corpse in corpses if may_be_stored(corpse.delivery)]
+    digests = [death.letter.dedupe_key for death in deaths if may_be_stored(death.delivery)]
     if not digests:
-        return list(corpses)
+        return list(deaths)
     rows = await connection.fetch(QUERIES["stored_before"], digests)
     stored = {row["digest"] for row in rows}
-    stored |= {shared for corpse in corpses if (shared := shared_part(corpse.letter.dedupe_key)) is not None}
-    return [corpse for corpse in corpses if corpse.letter.dedupe_key not in stored]
+    stored |= {shared for death in deaths if (shared := shared_part(death.letter.dedupe_key)) is not None}
+    return [death for death in deaths if death.letter.dedupe_key not in stored]
 
 
 def _naming_message(letter: DeadLetter, rows: Rows) -> DeadLetter:

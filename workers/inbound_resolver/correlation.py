@@ -18,7 +18,7 @@ class Correlation(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class CurrentConversation:
     """The conversation a mapping has, and the order number of the message that brought it."""
 
     conversation_id: str | None
@@ -26,7 +26,7 @@ class Standing:
 
 
 def decide_correlation(
-    standing: Standing, conversation_id: str, message_seq: int, *, is_alias: bool
+    standing: CurrentConversation, conversation_id: str, message_seq: int, *, is_alias: bool
 ) -> Correlation:
     """Decide by the order in which the messages were tracked, not by the order of correlations.
 

@@ -33,7 +33,7 @@ from shared.payloads import (
 from shared.payloads.clock import CLOCK
 from shared.postgres.database import Connection, Database
 from shared.reasons import DeadReason
-from workers.inbound_resolver.correlation import Correlation, Standing, decide_correlation
+from workers.inbound_resolver.correlation import Correlation, CurrentConversation, decide_correlation
 from workers.inbound_resolver.store import QUERIES
 
 logger = get_logger(__name__)
@@ -121,7 +121,7 @@ class Correlator(Handler):
             )
             if mapping is None:
                 return _not_found(f"no message {wamid} was received")
-            standing = Standing(mapping["conversation_id"], mapping["conversation_seq"])
+            standing = CurrentConversation(mapping["conversation_id"], mapping["conversation_seq"])
             decision = decide_correlation(
                 standing, correlation.conversation_id, mapping["seq"], is_alias=mapping["is_alias"]
             )

@@ -28,7 +28,7 @@ class Circuit:
 
 
 @dataclass(frozen=True, slots=True)
-class Health:
+class ApiHealth:
     """What one request says of the number: it was answered, or it failed (time-out, 5xx, refused)."""
 
     message_id: UUID
@@ -52,7 +52,7 @@ def admit(circuit: Circuit, durations: Durations) -> Circuit | None:
             return None
 
 
-def note(circuit: Circuit, healths: Iterable[Health], durations: Durations) -> Circuit:
+def note(circuit: Circuit, healths: Iterable[ApiHealth], durations: Durations) -> Circuit:
     """The circuit after these requests, in their order.
 
     While it is open, late answers of requests from before change nothing.

@@ -9,7 +9,7 @@ from shared.observability.logs import Operation, fields, get_logger
 from shared.observability.metrics import CIRCUIT_STATES, Metrics
 from shared.postgres.database import Connection
 from shared.postgres.queries import Queries
-from workers.outbound_sender.circuit import Circuit, Health, note
+from workers.outbound_sender.circuit import ApiHealth, Circuit, note
 
 logger = get_logger(__name__)
 _QUERIES = Queries("workers.outbound_sender", "claims.sql")
@@ -53,7 +53,7 @@ class CircuitStore:
         )
         self._show(service, circuit)
 
-    async def note(self, connection: Connection, healths: Mapping[str, Sequence[Health]]) -> None:
+    async def note(self, connection: Connection, healths: Mapping[str, Sequence[ApiHealth]]) -> None:
         """Take note of what requests said, by number. Nothing is written where all is well."""
         if not healths:
             return
@@ -66,7 +66,7 @@ class CircuitStore:
             found = [
                 known[row["number"]] if row["number"] in failing & known.keys() else row for row in found
             ]
-        said: dict[str, list[Health]] = {}
+        said: dict[str, list[ApiHealth]] = {}
         touched = set()
         for row in found:
             said.setdefault(row["service"], []).extend(healths[row["number"]])
@@ -95,7 +95,7 @@ class CircuitStore:
         return {row["number"]: row for row in await self._find(connection, strangers)}
 
     async def _note(
-        self, connection: Connection, service: str, circuit: Circuit, said: Sequence[Health]
+        self, connection: Connection, service: str, circuit: Circuit, said: Sequence[ApiHealth]
     ) -> None:
         noted = note(circuit, said, self._durations)
         if noted != circuit:

@@ -15,14 +15,24 @@ from shared.postgres.database import Connection, Database
 from shared.postgres.queries import Queries
 from workers.outbound_sender.circuit import Circuit, admit
 from workers.outbound_sender.circuit_store import UNKNOWN_NUMBERS, CircuitStore, circuit_of
-from workers.outbound_sender.gate import Claim, Decision, Done, Fail, Gate, Hold, Request, Withdraw, decide
+from workers.outbound_sender.gate import (
+    Claim,
+    Decision,
+    Done,
+    Fail,
+    Hold,
+    Request,
+    SendFacts,
+    Withdraw,
+    decide,
+)
 from workers.outbound_sender.message import Outgoing
 
 _QUERIES = Queries("workers.outbound_sender", "claims.sql")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Ask:
+class ClaimRequest:
     """A message that wants to go. Without a permit of the number's rate nothing is claimed for it."""
 
     message: Outgoing
@@ -42,14 +52,14 @@ class Claimed:
     at: float
 
 
-Verdict: TypeAlias = Claimed | NeedsPermit | Done | Hold | Withdraw | Fail
+ClaimOutcome: TypeAlias = Claimed | NeedsPermit | Done | Hold | Withdraw | Fail
 
 
 @dataclass(frozen=True, slots=True)
 class _Facts:
     """`circuit` of its number; one that has none yet is judged by that of the unknown ones at first."""
 
-    gate: Gate
+    gate: SendFacts
     circuit: Circuit
 
 
@@ -57,7 +67,7 @@ class _Facts:
 class _Case:
     """One ask on its way through the transaction."""
 
-    ask: Ask
+    ask: ClaimRequest
     facts: _Facts | None
     decision: Decision | NeedsPermit
 
@@ -79,7 +89,7 @@ class ClaimStore:
             found = await _read(connection, messages)
         return {message.id for message in messages if self._would_go(message, found.get(message.id))}
 
-    async def claim(self, asks: Sequence[Ask]) -> list[Verdict]:
+    async def claim(self, asks: Sequence[ClaimRequest]) -> list[ClaimOutcome]:
         """Decide over each, and write what was decided, in one transaction."""
         async with self._database.transaction() as connection:
             await connection.execute(_QUERIES["lock_messages"], sorted({ask.message.id for ask in asks}))
@@ -91,7 +101,7 @@ class ClaimStore:
             claimed_at = asyncio.get_running_loop().time()
         return [_verdict(case, claimed_at) for case in cases]
 
-    def _open_case(self, ask: Ask, facts: _Facts | None) -> _Case:
+    def _open_case(self, ask: ClaimRequest, facts: _Facts | None) -> _Case:
         decision = self._decide(ask.message, facts)
         needs_permit = isinstance(decision, Claim) and not ask.has_permit
         return _Case(ask, facts, NeedsPermit() if needs_permit else decision)
@@ -102,7 +112,7 @@ class ClaimStore:
             is_replay=message.is_replay,
             status_retry=message.is_status_retry,
         )
-        return decide(facts.gate if facts else Gate(status=None), request, self._durations)
+        return decide(facts.gate if facts else SendFacts(status=None), request, self._durations)
 
     def _would_go(self, message: Outgoing, facts: _Facts | None) -> bool:
         if facts is None or admit(facts.circuit, self._durations) is None:
@@ -141,8 +151,8 @@ async def _read(connection: Connection, messages: Sequence[Outgoing]) -> dict[UU
     return {ids[row["place"] - 1]: _Facts(_gate_of(row), circuit_of(row)) for row in rows}
 
 
-def _gate_of(row: Any) -> Gate:
-    return Gate(
+def _gate_of(row: Any) -> SendFacts:
+    return SendFacts(
         status=row["status"],
         attempts=row["attempts"],
         unsettled=row["unsettled"],
@@ -186,7 +196,7 @@ async def _withdraw(connection: Connection, cases: Sequence[_Case]) -> None:
     await release_followers(connection, [message.chain for message, _ in withdrawn])
 
 
-def _verdict(case: _Case, claimed_at: float) -> Verdict:
+def _verdict(case: _Case, claimed_at: float) -> ClaimOutcome:
     match case.decision:
         case Claim() as claim:
             return Claimed(claim, claimed_at)

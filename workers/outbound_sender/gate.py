@@ -12,7 +12,7 @@ from shared.reasons import DeadReason
 
 
 @dataclass(frozen=True, slots=True)
-class Gate:
+class SendFacts:
     """What is known of a message at one moment. Ages by the database's clock.
 
     `status` None: its row is gone. `unsettled`: an attempt that may have sent it, or has; of the open and the
@@ -89,7 +89,7 @@ CAMPAIGN_CANCELLED = "campaign_cancelled"
 EARLIER_MESSAGE = "earlier_message"
 
 
-def decide(gate: Gate, request: Request, durations: Durations) -> Decision:
+def decide(gate: SendFacts, request: Request, durations: Durations) -> Decision:
     """The one decision."""
     return (
         _settled(gate, request, durations)
@@ -100,7 +100,7 @@ def decide(gate: Gate, request: Request, durations: Durations) -> Decision:
     )
 
 
-def _settled(gate: Gate, request: Request, durations: Durations) -> Decision | None:
+def _settled(gate: SendFacts, request: Request, durations: Durations) -> Decision | None:
     allowed = ("queued", "sent") if request.status_retry else ("queued",)
     if gate.status not in allowed or gate.unsettled == "sent":
         return Done()
@@ -109,7 +109,7 @@ def _settled(gate: Gate, request: Request, durations: Durations) -> Decision | N
     return None
 
 
-def _campaign(gate: Gate, request: Request) -> Decision | None:
+def _campaign(gate: SendFacts, request: Request) -> Decision | None:
     """A replay is an operator's will, and its campaign has counted the recipient as failed.
 
     A retry that a status asked for is not taken back, because it was sent before: it waits, or fails.
@@ -135,7 +135,7 @@ def _campaign(gate: Gate, request: Request) -> Decision | None:
             return None
 
 
-def _end(gate: Gate, request: Request) -> Decision | None:
+def _end(gate: SendFacts, request: Request) -> Decision | None:
     if gate.expired:
         return Fail("expired", "expires_at passed before it was sent", DeadReason.EXPIRED)
     if gate.opted_out and request.is_marketing:
@@ -143,7 +143,7 @@ def _end(gate: Gate, request: Request) -> Decision | None:
     return None
 
 
-def _wait(gate: Gate, request: Request) -> Decision | None:
+def _wait(gate: SendFacts, request: Request) -> Decision | None:
     """Behind an earlier message first: of all that waits for a number, each customer's first one is due."""
     if gate.earlier_waits:
         return Hold(EARLIER_MESSAGE, None)

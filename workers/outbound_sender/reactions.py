@@ -15,7 +15,7 @@ from shared.messaging.messages.graph_errors import ErrorClass, classify, read_co
 from shared.reasons import DeadReason
 from workers.outbound_sender import gate
 from workers.outbound_sender.answer import Accepted, Answer, Lost, Refused, TooLate, Unable, Unreachable
-from workers.outbound_sender.circuit import Health
+from workers.outbound_sender.circuit import ApiHealth
 
 #: Counted retries of a medium that the platform could not fetch.
 _MEDIA_RETRIES: Final = 3
@@ -144,20 +144,20 @@ def reason_of(code: str, http_status: int | None) -> DeadReason | None:
     return DeadReason.SEND_REJECTED
 
 
-def health_of(answer: Answer, message_id: UUID) -> Health | None:
+def health_of(answer: Answer, message_id: UUID) -> ApiHealth | None:
     """What an answer says to the number's breaker: whatever the API itself answers below 500 is well.
 
     What answers in its place is no sign of life.
     """
     match answer:
         case Accepted():
-            return Health(message_id, answered=True)
+            return ApiHealth(message_id, answered=True)
         case Lost() | Unreachable():
-            return Health(message_id, answered=False)
+            return ApiHealth(message_id, answered=False)
         case Refused(error_class=ErrorClass.NOT_PLATFORM):
-            return Health(message_id, answered=False)
+            return ApiHealth(message_id, answered=False)
         case Refused(http_status=int(http_status)):
-            return Health(message_id, answered=http_status < 500)
+            return ApiHealth(message_id, answered=http_status < 500)
         case Refused() | TooLate() | Unable():
             return None
 

@@ -17,14 +17,14 @@ from shared.durations import Durations
 from shared.errors import StoreConflict, StoreError, StoreLocked, StoreUnavailable
 from shared.messaging.messages import OwnEvent, Tracker, record_opt_outs
 from shared.messaging.messages.graph_errors import ErrorClass
-from shared.messaging.messages.scopes import Failure, Held, Hold, hold_for
+from shared.messaging.messages.scopes import Failure, Held, WaitsFor, hold_for
 from shared.messaging.messages.variables import name_variables
 from shared.messaging.numbers.holds import carry_out, read_evidence, read_templates
 from shared.observability.logs import Operation, fields, get_logger
 from shared.payloads import SendError
 from shared.postgres.database import Connection, Database
 from shared.postgres.queries import Queries
-from workers.outbound_sender.circuit import Health
+from workers.outbound_sender.circuit import ApiHealth
 from workers.outbound_sender.circuit_store import CircuitStore
 from workers.outbound_sender.message import Outgoing
 
@@ -42,7 +42,7 @@ class Effect(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Ending:
+class AttemptResult:
     """How an attempt ended, or (`attempt` None) that a message ends without one.
 
     `is_over`: the message itself is sent or failed for good. `weighed`: of this class of error, and over only
@@ -58,7 +58,7 @@ class Ending:
     http_status: int | None = None
     code: str | None = None
     text: str | None = None
-    health: Health | None = None
+    health: ApiHealth | None = None
     effect: Effect | None = None
     weighed: ErrorClass | None = None
     message_status: str | None = None
@@ -80,7 +80,7 @@ class Written:
 
     status: str | None
     was_open: bool
-    hold: Hold | None = None
+    hold: WaitsFor | None = None
     is_returned: bool = False
     text: str | None = None
 
@@ -89,7 +89,7 @@ class Written:
 class _Weighed:
     """What became of weighed endings, by message: what each waits for, and who was given back."""
 
-    holds: Mapping[UUID, Hold | None]
+    holds: Mapping[UUID, WaitsFor | None]
     returned: frozenset[UUID]
     events: list[OutboxEvent]
 
@@ -111,7 +111,7 @@ class ResultStore:
         self._outbox = outbox
         self._durations = durations
 
-    async def record(self, endings: Sequence[Ending]) -> list[Written]:
+    async def record(self, endings: Sequence[AttemptResult]) -> list[Written]:
         """Write endings, waiting for a store that is away; then tell what follows from them.
 
         One alone waits for a locked row, too; several raise StoreLocked.
@@ -121,7 +121,9 @@ class ResultStore:
         await asyncio.gather(self._outbox.publish(events), self._apply_stored(wamids))
         return written
 
-    async def _write_in_time(self, endings: Sequence[Ending]) -> tuple[list[Written], list[OutboxEvent]]:
+    async def _write_in_time(
+        self, endings: Sequence[AttemptResult]
+    ) -> tuple[list[Written], list[OutboxEvent]]:
         """What was answered is known here only: a conflict, too, is tried again for as long as may be."""
         clock = asyncio.get_running_loop().time
         deadline = clock() + self._durations.hold_when_store_away_s
@@ -143,7 +145,7 @@ class ResultStore:
             pause_s = self._durations.store_probe_s
             await asyncio.sleep(min(0.01 * conflicts, pause_s) if conflicts else pause_s)
 
-    async def _write(self, endings: Sequence[Ending]) -> tuple[list[Written], list[OutboxEvent]]:
+    async def _write(self, endings: Sequence[AttemptResult]) -> tuple[list[Written], list[OutboxEvent]]:
         async with self._database.transaction() as connection:
             endings = await _name(connection, endings)
             pending = [item for item in endings if not item.is_over and item.attempt is not None]
@@ -170,7 +172,7 @@ class ResultStore:
         ]
         return written, [*recorded.events, *weighed.events]
 
-    async def _weigh(self, connection: Connection, closed: Sequence[Ending]) -> _Weighed:
+    async def _weigh(self, connection: Connection, closed: Sequence[AttemptResult]) -> _Weighed:
         """Decide what waits and what is over by itself, and carry it out. The attempts are closed."""
         failures = [_failure(ending, ending.weighed) for ending in closed if ending.weighed is not None]
         evidence = await read_evidence(connection, failures, by_status=False)
@@ -182,7 +184,7 @@ class ResultStore:
         done = await carry_out(connection, held, self._durations, by="outbound-sender")
         return _Weighed(holds, done.returned, done.events)
 
-    async def _follow(self, connection: Connection, endings: Sequence[Ending]) -> None:
+    async def _follow(self, connection: Connection, endings: Sequence[AttemptResult]) -> None:
         """Carry out the effects."""
         opted_out = [item.message.customer for item in endings if item.effect is Effect.OPT_OUT]
         await record_opt_outs(connection, opted_out)
@@ -211,7 +213,7 @@ class ResultStore:
             )
 
 
-async def _name(connection: Connection, endings: Sequence[Ending]) -> Sequence[Ending]:
+async def _name(connection: Connection, endings: Sequence[AttemptResult]) -> Sequence[AttemptResult]:
     """With the variable that each refused parameter is about."""
     refused = [item.message.id for item in endings if item.weighed is ErrorClass.PARAMETER]
     if not refused:
@@ -223,7 +225,7 @@ async def _name(connection: Connection, endings: Sequence[Ending]) -> Sequence[E
     ]
 
 
-def _naming(ending: Ending, unfilled: object) -> Ending:
+def _naming(ending: AttemptResult, unfilled: object) -> AttemptResult:
     template = ending.message.payload.template
     if template is None:
         return ending
@@ -231,7 +233,7 @@ def _naming(ending: Ending, unfilled: object) -> Ending:
     return replace(ending, text=f"{ending.text} [{named}]") if named else ending
 
 
-async def _close(connection: Connection, pending: Sequence[Ending]) -> set[UUID]:
+async def _close(connection: Connection, pending: Sequence[AttemptResult]) -> set[UUID]:
     if not pending:
         return set()
     columns = zip(
@@ -245,24 +247,24 @@ async def _close(connection: Connection, pending: Sequence[Ending]) -> set[UUID]
     return {row["message_id"] for row in rows}
 
 
-def _failure(ending: Ending, error_class: ErrorClass) -> Failure:
+def _failure(ending: AttemptResult, error_class: ErrorClass) -> Failure:
     assert ending.attempt is not None
     return Failure(
         ending.message.id, ending.attempt, error_class, ending.code or "unknown", ending.text or ""
     )
 
 
-def _settle(ending: Ending, holds: Mapping[UUID, Hold | None]) -> Ending:
+def _settle(ending: AttemptResult, holds: Mapping[UUID, WaitsFor | None]) -> AttemptResult:
     """A weighed one is over where it waits for nothing."""
     is_over = ending.message.id in holds and holds[ending.message.id] is None
     return replace(ending, is_over=True) if is_over else ending
 
 
-def _ids(endings: Iterable[Ending]) -> list[UUID]:
+def _ids(endings: Iterable[AttemptResult]) -> list[UUID]:
     return [ending.message.id for ending in endings]
 
 
-def _own_event(ending: Ending) -> OwnEvent:
+def _own_event(ending: AttemptResult) -> OwnEvent:
     is_sent = ending.outcome == "sent"
     return OwnEvent(
         ending.message.id,
@@ -276,8 +278,8 @@ def _own_event(ending: Ending) -> OwnEvent:
     )
 
 
-def _healths(endings: Sequence[Ending]) -> dict[str, list[Health]]:
-    healths: dict[str, list[Health]] = {}
+def _healths(endings: Sequence[AttemptResult]) -> dict[str, list[ApiHealth]]:
+    healths: dict[str, list[ApiHealth]] = {}
     for ending in endings:
         if ending.health is not None:
             healths.setdefault(ending.message.number, []).append(ending.health)

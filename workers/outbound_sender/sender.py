@@ -54,7 +54,7 @@ class _Outcome:
     result: Disposition | Exception
 
 
-class Line:
+class IntakeLine:
     """Takes batches in, one call after the other for each queue: who comes first stands first."""
 
     def __init__(
@@ -106,11 +106,11 @@ class Line:
 
 
 class OutboundSender(Handler):
-    """Handles one of the three queues. `intake` is the `Line.take` of `line`, fed in the order of coming."""
+    """Handles one of the three queues. `intake` is the `take` of `line`, fed in the order of coming."""
 
     def __init__(
         self,
-        line: Line,
+        line: IntakeLine,
         intake: Collector[Sequence[Candidate], Taken],
         sending: Sending,
         shares: Shares,

@@ -16,13 +16,12 @@ from shared.coordination.permits import LimitCause, TooLong
 from shared.durations import Durations
 from shared.messaging.messages import callback_data
 from shared.messaging.messages.graph_errors import ErrorClass
-from shared.messaging.messages.scopes import Hold as Wait
-from shared.messaging.messages.scopes import wait_for
+from shared.messaging.messages.scopes import WaitsFor, wait_for
 from shared.observability.logs import Operation, fields, get_logger
 from shared.observability.metrics import Metrics
 from shared.reasons import DeadReason
 from workers.outbound_sender.answer import Accepted, Answer, Lost, Refused, TooLate, Unable, Unreachable
-from workers.outbound_sender.claims import Ask, Claimed, NeedsPermit, Verdict
+from workers.outbound_sender.claims import Claimed, ClaimOutcome, ClaimRequest, NeedsPermit
 from workers.outbound_sender.gate import CAMPAIGN_CANCELLED, Done, Fail, Hold, Withdraw
 from workers.outbound_sender.graph_body import encode_body
 from workers.outbound_sender.message import Outgoing
@@ -43,7 +42,7 @@ from workers.outbound_sender.reactions import (
     health_of,
     react,
 )
-from workers.outbound_sender.results import Effect, Ending, Written
+from workers.outbound_sender.results import AttemptResult, Effect, Written
 
 logger = get_logger(__name__)
 
@@ -51,13 +50,13 @@ logger = get_logger(__name__)
 class Claims(Protocol):
     """Decides over a message and claims its attempt."""
 
-    async def submit(self, item: Ask) -> Verdict: ...
+    async def submit(self, item: ClaimRequest) -> ClaimOutcome: ...
 
 
 class Results(Protocol):
     """Writes how an attempt, or a message, ended."""
 
-    async def submit(self, item: Ending) -> Written: ...
+    async def submit(self, item: AttemptResult) -> Written: ...
 
 
 class Api(Protocol):
@@ -93,7 +92,9 @@ class Sending:
         """
         while True:
             refused = await self._pacer.wait(message) if needs_permit else None
-            verdict = await self._claims.submit(Ask(message, has_permit=needs_permit and refused is None))
+            verdict = await self._claims.submit(
+                ClaimRequest(message, has_permit=needs_permit and refused is None)
+            )
             match verdict:
                 case Claimed():
                     disposition = await self._attempt(message, verdict)
@@ -155,7 +156,9 @@ class Sending:
     async def _fail(self, message: Outgoing, fail: Fail) -> Disposition:
         """It ends without an attempt."""
         effect = Effect.SKIP_RECIPIENT if fail.code == CAMPAIGN_CANCELLED else None
-        ending = Ending(message, None, "failed", is_over=True, code=fail.code, text=fail.text, effect=effect)
+        ending = AttemptResult(
+            message, None, "failed", is_over=True, code=fail.code, text=fail.text, effect=effect
+        )
         written = await self._results.submit(ending)
         return _bury(message, written, fail.dead, fail.text)
 
@@ -195,12 +198,12 @@ def _said(answer: Answer) -> str:
             return f": {answer.text}"
 
 
-def end(message: Outgoing, attempt: int, answer: Answer, reaction: Reaction) -> Ending:
+def end(message: Outgoing, attempt: int, answer: Answer, reaction: Reaction) -> AttemptResult:
     """How an attempt ended, to be written. Pure."""
     health = health_of(answer, message.id)
     match answer:
         case Accepted():
-            return Ending(
+            return AttemptResult(
                 message,
                 attempt,
                 "sent",
@@ -211,7 +214,7 @@ def end(message: Outgoing, attempt: int, answer: Answer, reaction: Reaction) -> 
                 message_status=answer.message_status,
             )
         case Lost(text, http_status, page):
-            return Ending(
+            return AttemptResult(
                 message,
                 attempt,
                 "ambiguous",
@@ -223,14 +226,14 @@ def end(message: Outgoing, attempt: int, answer: Answer, reaction: Reaction) -> 
                 health=health,
             )
         case TooLate():
-            return Ending(message, attempt, "abandoned", is_over=False, code="not_started")
+            return AttemptResult(message, attempt, "abandoned", is_over=False, code="not_started")
         case Unreachable(text):
             refusal = Refused(ErrorClass.TRANSIENT, "unreachable", text)
         case Unable(text):
             refusal = Refused(ErrorClass.TRANSIENT, "unable", text)
         case Refused():
             refusal = answer
-    return Ending(
+    return AttemptResult(
         message,
         attempt,
         "failed",
@@ -246,7 +249,7 @@ def end(message: Outgoing, attempt: int, answer: Answer, reaction: Reaction) -> 
 
 
 def dispose(
-    message: Outgoing, ending: Ending, reaction: Reaction, written: Written, durations: Durations
+    message: Outgoing, ending: AttemptResult, reaction: Reaction, written: Written, durations: Durations
 ) -> Disposition | None:
     """What becomes of the delivery once the ending is written; None: it goes on at once. Pure."""
     text = ending.text or ""
@@ -282,7 +285,7 @@ def put_off(message: Outgoing, refused: TooLong) -> Defer:
             return message.defer("rate_limit", 0)
 
 
-def _wait(message: Outgoing, ending: Ending, written: Written, durations: Durations) -> Disposition:
+def _wait(message: Outgoing, ending: AttemptResult, written: Written, durations: Durations) -> Disposition:
     """What becomes of a weighed one: dead, back with its campaign, or deferred.
 
     One that was accepted before is not asked for by its campaign again: it waits itself.
@@ -293,7 +296,7 @@ def _wait(message: Outgoing, ending: Ending, written: Written, durations: Durati
     if written.is_returned and not message.is_status_retry:
         return Ack()
     assert ending.attempt is not None
-    reason, delay_s = wait_for(Wait.CAMPAIGN if written.is_returned else hold, ending.attempt, durations)
+    reason, delay_s = wait_for(WaitsFor.CAMPAIGN if written.is_returned else hold, ending.attempt, durations)
     return message.defer(reason, delay_s)
 
 

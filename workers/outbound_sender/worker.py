@@ -24,7 +24,7 @@ from workers.outbound_sender.intake import Candidate
 from workers.outbound_sender.intake_store import IntakeStore
 from workers.outbound_sender.pacing import Pacer
 from workers.outbound_sender.results import ResultStore
-from workers.outbound_sender.sender import Line, OutboundSender, Taken
+from workers.outbound_sender.sender import IntakeLine, OutboundSender, Taken
 from workers.outbound_sender.sending import Sending
 from workers.outbound_sender.shares import Shares
 from workers.outbound_sender.watch import Watch
@@ -109,16 +109,16 @@ def compose(kit: Kit) -> Worker:
     )
 
 
-def _lines(kit: Kit, claims: ClaimStore, shares: Mapping[str, Shares]) -> dict[str, Line]:
+def _lines(kit: Kit, claims: ClaimStore, shares: Mapping[str, Shares]) -> dict[str, IntakeLine]:
     """One for each queue, over one admission and one set of chains."""
     number = kit.settings.whatsapp_phone_number_id
     cache = MappingCache(kit.redis, observe=kit.metrics.count_cache, durations=kit.durations)
     admission = Admission(IntakeStore(kit.database), kit.locks, cache, kit.metrics, number)
     chains = Chains()
-    return {queue: Line(admission, claims, chains, shares[queue], kit.metrics) for queue in shares}
+    return {queue: IntakeLine(admission, claims, chains, shares[queue], kit.metrics) for queue in shares}
 
 
-def _in_order(line: Line) -> _Intake:
+def _in_order(line: IntakeLine) -> _Intake:
     return Collector(line.take, size=_BATCHES, linger_s=lambda: _COLLECT_S, flushes=1, ordered=True)
 
 

@@ -23,7 +23,7 @@ from shared.payloads import SendError
 from shared.postgres.database import CLAIMED_BYTES, Connection
 from shared.reasons import DeadReason
 from shared.running.kit import Kit
-from workers.scheduler.reconciliation import Doubt, Verdict, decide
+from workers.scheduler.reconciliation import Doubt, Reconciliation, decide
 from workers.scheduler.store import QUERIES
 
 logger = get_logger(__name__)
@@ -40,7 +40,7 @@ class _Case:
     """One row with its verdict."""
 
     row: asyncpg.Record
-    verdict: Verdict
+    verdict: Reconciliation
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,17 +105,17 @@ class AmbiguityJob:
         return len(cases)
 
     async def _carry_out(self, connection: Connection, cases: Sequence[_Case]) -> list[OutboxEvent]:
-        by_verdict: dict[Verdict, list[asyncpg.Record]] = {verdict: [] for verdict in Verdict}
+        by_verdict: dict[Reconciliation, list[asyncpg.Record]] = {verdict: [] for verdict in Reconciliation}
         for case in cases:
             by_verdict[case.verdict].append(case.row)
             self._report(case)
         again = timedelta(seconds=self._durations.ambiguous_wait_s / 10)
-        await connection.execute(QUERIES["postpone"], _ids(by_verdict[Verdict.WAIT]), again)
-        await connection.execute(QUERIES["abandon_attempts"], *_attempts(by_verdict[Verdict.RESEND]))
+        await connection.execute(QUERIES["postpone"], _ids(by_verdict[Reconciliation.WAIT]), again)
+        await connection.execute(QUERIES["abandon_attempts"], *_attempts(by_verdict[Reconciliation.RESEND]))
         await connection.execute(
-            QUERIES["release"], _ids(by_verdict[Verdict.RESEND] + by_verdict[Verdict.RELEASE])
+            QUERIES["release"], _ids(by_verdict[Reconciliation.RESEND] + by_verdict[Reconciliation.RELEASE])
         )
-        return await self._give_up(connection, by_verdict[Verdict.GIVE_UP])
+        return await self._give_up(connection, by_verdict[Reconciliation.GIVE_UP])
 
     async def _give_up(self, connection: Connection, rows: Sequence[asyncpg.Record]) -> list[OutboxEvent]:
         if not rows:
@@ -134,7 +134,7 @@ class AmbiguityJob:
         return [*recorded.events, *stored]
 
     def _report(self, case: _Case) -> None:
-        if case.verdict in (Verdict.RESEND, Verdict.GIVE_UP):
+        if case.verdict in (Reconciliation.RESEND, Reconciliation.GIVE_UP):
             logger.warning(
                 "ambiguous message %s: %s",
                 case.row["message_id"],

@@ -10,7 +10,7 @@ from enum import Enum
 from shared.durations import Durations
 
 
-class Verdict(Enum):
+class Reconciliation(Enum):
     """What to do now."""
 
     #: It is decided already, or no attempt was made: the sender looks at it again.
@@ -44,16 +44,16 @@ class Doubt:
     resends: int
 
 
-def decide(doubt: Doubt, durations: Durations) -> Verdict:
+def decide(doubt: Doubt, durations: Durations) -> Reconciliation:
     """Decide about one message."""
     unknown = doubt.has_attempt and doubt.outcome in (None, "ambiguous")
     if doubt.status not in ("queued", "sent") or not unknown:
-        return Verdict.RELEASE
+        return Reconciliation.RELEASE
     if doubt.has_news or doubt.age_s < durations.ambiguous_wait_s:
-        return Verdict.WAIT
+        return Reconciliation.WAIT
     if not doubt.statuses_current and not _is_over(doubt, durations):
-        return Verdict.WAIT
-    return Verdict.RESEND if _may_resend(doubt) else Verdict.GIVE_UP
+        return Reconciliation.WAIT
+    return Reconciliation.RESEND if _may_resend(doubt) else Reconciliation.GIVE_UP
 
 
 def _is_over(doubt: Doubt, durations: Durations) -> bool:

@@ -8,7 +8,7 @@ from typing import Final
 
 from shared.durable.aside import RowsAside
 from shared.durable.outbox import Outbox, OutboxEvent
-from shared.messaging.campaigns.events import Change, campaign_updated
+from shared.messaging.campaigns.events import CampaignChange, campaign_updated
 from shared.messaging.campaigns.recipients import count_recipients
 from shared.messaging.campaigns.statements import QUERIES
 from shared.observability.tracing import read_trace
@@ -44,7 +44,7 @@ async def record_finished(
     counts = await count_recipients(connection, [row["id"] for row in rows]) if rows else {}
     events = [
         campaign_updated(
-            Change(
+            CampaignChange(
                 campaign_id=row["id"],
                 old_status="running",
                 new_status="done",

@@ -10,7 +10,7 @@ from shared.payloads.events import CampaignState
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class CampaignChange:
     """One change of state, `at` a time of the database. `recipients` counts them by status, where known."""
 
     campaign_id: str
@@ -22,7 +22,7 @@ class Change:
     recipients: Mapping[str, int] | None = None
 
 
-def campaign_updated(change: Change) -> OutboxEvent:
+def campaign_updated(change: CampaignChange) -> OutboxEvent:
     """The event to record in the transaction of the change."""
     told = CampaignUpdated(
         campaign_id=change.campaign_id,

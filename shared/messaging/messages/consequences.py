@@ -28,7 +28,7 @@ from shared.messaging.messages.message_store import (
     record_opt_outs,
     resettle_events,
 )
-from shared.messaging.messages.scopes import Held, Hold, wait_for
+from shared.messaging.messages.scopes import Held, WaitsFor, wait_for
 from shared.messaging.messages.sightings import Sighting
 from shared.messaging.messages.states import Direction, MessageStatus
 from shared.messaging.messages.values import STATUS_RETRY_REASON
@@ -41,7 +41,7 @@ _DONE: Final = frozenset({MessageStatus.DELIVERED, MessageStatus.READ, MessageSt
 
 
 @dataclass(frozen=True, slots=True)
-class Case:
+class JudgedMessage:
     """One message with what came, what was there before, and what becomes of it."""
 
     before: Message
@@ -81,7 +81,7 @@ class Case:
     def slows(self) -> Held | None:
         """The failure because of which its number or its customer is to get less for a while."""
         held = self.judgement.held
-        return held if held is not None and held.hold in (Hold.RATE, Hold.PAIR) else None
+        return held if held is not None and held.hold in (WaitsFor.RATE, WaitsFor.PAIR) else None
 
     @property
     def needs_addressing(self) -> bool:
@@ -117,7 +117,7 @@ class Consequences:
 
 async def write_cases(
     connection: Connection,
-    cases: Sequence[Case],
+    cases: Sequence[JudgedMessage],
     durations: Durations,
     *,
     answers: Mapping[tuple[UUID, int], tuple[int | None, str | None]],
@@ -154,7 +154,7 @@ async def write_cases(
 
 
 async def _let_go(
-    connection: Connection, cases: Sequence[Case], addressing: Mapping[UUID, Addressing]
+    connection: Connection, cases: Sequence[JudgedMessage], addressing: Mapping[UUID, Addressing]
 ) -> None:
     """Nothing is kept or waits because of these messages any longer."""
     await record_opt_outs(connection, [addressing[case.before.id].wa_id for case in cases if case.opts_out])
@@ -166,27 +166,29 @@ async def _let_go(
     await hasten_messages(connection, [case.before.id for case in cases if case.is_reconciled])
 
 
-def _is_moved(case: Case) -> bool:
+def _is_moved(case: JudgedMessage) -> bool:
     return case.judgement.message != case.before
 
 
-def _attempts(cases: Sequence[Case]) -> Iterator[tuple[UUID, Attempt]]:
+def _attempts(cases: Sequence[JudgedMessage]) -> Iterator[tuple[UUID, Attempt]]:
     for case in cases:
         for attempt in case.judgement.attempts:
             yield case.before.id, attempt
 
 
-def _resettled(case: Case) -> Iterator[int]:
+def _resettled(case: JudgedMessage) -> Iterator[int]:
     return (item.event_id for item in case.judgement.resettled if item.event_id is not None)
 
 
-def _held(cases: Sequence[Case]) -> Iterator[Held]:
+def _held(cases: Sequence[JudgedMessage]) -> Iterator[Held]:
     for case in cases:
         if case.judgement.held is not None:
             yield case.judgement.held
 
 
-def _retries(cases: Sequence[Case], durations: Durations) -> Iterator[tuple[UUID, int, str, float | None]]:
+def _retries(
+    cases: Sequence[JudgedMessage], durations: Durations
+) -> Iterator[tuple[UUID, int, str, float | None]]:
     tiers = durations.retry_tier_s
     for case in cases:
         failed, held = case.judgement.retry, case.judgement.held
@@ -196,15 +198,15 @@ def _retries(cases: Sequence[Case], durations: Durations) -> Iterator[tuple[UUID
             yield case.before.id, failed, STATUS_RETRY_REASON, tiers[min(failed, len(tiers)) - 1]
 
 
-def _slowed(cases: Sequence[Case], addressing: Mapping[UUID, Addressing]) -> Iterator[Slowed]:
+def _slowed(cases: Sequence[JudgedMessage], addressing: Mapping[UUID, Addressing]) -> Iterator[Slowed]:
     for case in cases:
         held, to = case.slows, addressing.get(case.before.id)
         if held is not None and to is not None:
-            customer = to.wa_id if held.hold is Hold.PAIR else None
+            customer = to.wa_id if held.hold is WaitsFor.PAIR else None
             yield Slowed(to.phone_number_id, customer, held.failure.attempt)
 
 
-def _letters(cases: Sequence[Case], addressing: Mapping[UUID, Addressing]) -> Iterator[DeadLetter]:
+def _letters(cases: Sequence[JudgedMessage], addressing: Mapping[UUID, Addressing]) -> Iterator[DeadLetter]:
     """Dead letters of what the platform took and failed, as far as bodies are kept."""
     for case in cases:
         failure, to = case.judgement.failure, addressing.get(case.before.id)
@@ -212,7 +214,7 @@ def _letters(cases: Sequence[Case], addressing: Mapping[UUID, Addressing]) -> It
             yield _letter(case, failure, to, to.queue, to.body)
 
 
-def _letter(case: Case, failure: Sighting, to: Addressing, queue: str, body: bytes) -> DeadLetter:
+def _letter(case: JudgedMessage, failure: Sighting, to: Addressing, queue: str, body: bytes) -> DeadLetter:
     message = case.judgement.message
     retried = failure.error_class in RETRYABLE
     reason = DeadReason.MAX_RETRIES_EXCEEDED if retried else DeadReason.SEND_REJECTED

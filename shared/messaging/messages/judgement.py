@@ -15,7 +15,15 @@ from typing import Final
 from uuid import UUID
 
 from shared.messaging.messages.graph_errors import ErrorClass, classify, read_code
-from shared.messaging.messages.scopes import NO_EVIDENCE, UNCOUNTED, WEIGHED, Evidence, Held, Hold, hold_for
+from shared.messaging.messages.scopes import (
+    NO_EVIDENCE,
+    UNCOUNTED,
+    WEIGHED,
+    Evidence,
+    Held,
+    WaitsFor,
+    hold_for,
+)
 from shared.messaging.messages.sightings import Sighting, failure_of
 from shared.messaging.messages.states import Direction, MessageStatus, StatusOutcome, Step, walk
 from shared.messaging.messages.values import OWN_SOURCE, StatusEvent, read_callback_data
@@ -234,7 +242,7 @@ def _again(
     failure = replace(failure_of(message.id, first), attempt=last)
     if background.has_body:
         return _Weighed((), last, Held(failure, hold))
-    return _Weighed(culprits, None, None if hold is Hold.TEMPLATE else Held(failure, hold, is_kept=False))
+    return _Weighed(culprits, None, None if hold is WaitsFor.TEMPLATE else Held(failure, hold, is_kept=False))
 
 
 def _has_tries(attempts: Sequence[Attempt], failed: set[int], attempts_allowed: int) -> bool:

@@ -23,7 +23,7 @@ _SPAM_ATTEMPTS: Final = 4
 REFUSED_RECIPIENTS: Final = 3
 
 
-class Hold(Enum):
+class WaitsFor(Enum):
     """What a message waits for that failed and may succeed later."""
 
     #: A person sets the paused number going.
@@ -63,7 +63,7 @@ class Held:
     """
 
     failure: Failure
-    hold: Hold
+    hold: WaitsFor
     is_kept: bool = True
 
 
@@ -84,41 +84,41 @@ class Evidence:
 NO_EVIDENCE: Final = Evidence()
 
 
-def hold_for(error_class: ErrorClass, evidence: Evidence, attempt: int) -> Hold | None:
+def hold_for(error_class: ErrorClass, evidence: Evidence, attempt: int) -> WaitsFor | None:
     """What a message waits for whose attempt failed so; None: it fails by itself."""
     match error_class:
         case ErrorClass.AUTH if not evidence.pauses_again:
-            return Hold.NUMBER
+            return WaitsFor.NUMBER
         case ErrorClass.SPAM if attempt <= _SPAM_ATTEMPTS:
-            return Hold.MARKETING
+            return WaitsFor.MARKETING
         case ErrorClass.TEMPLATE if evidence.in_campaign:
-            return Hold.CAMPAIGN
+            return WaitsFor.CAMPAIGN
         case ErrorClass.PARAMETER if evidence.in_campaign and not evidence.template_fits:
-            return Hold.TEMPLATE
+            return WaitsFor.TEMPLATE
         case ErrorClass.RATE:
-            return Hold.RATE
+            return WaitsFor.RATE
         case ErrorClass.PAIR:
-            return Hold.PAIR
+            return WaitsFor.PAIR
         case _:
             return None
 
 
-def wait_for(hold: Hold, attempt: int, durations: Durations) -> tuple[str, float | None]:
+def wait_for(hold: WaitsFor, attempt: int, durations: Durations) -> tuple[str, float | None]:
     """Reason of the deferral, and its seconds; none: until the event of the reason.
 
     Of a paused number nothing is due, whatever the time.
     """
     tiers = durations.retry_tier_s
     match hold:
-        case Hold.NUMBER:
+        case WaitsFor.NUMBER:
             return "number_paused", 0.0
-        case Hold.MARKETING:
+        case WaitsFor.MARKETING:
             return "rate_limit", durations.spam_hold_s
-        case Hold.CAMPAIGN:
+        case WaitsFor.CAMPAIGN:
             return "campaign_paused", None
-        case Hold.TEMPLATE:
+        case WaitsFor.TEMPLATE:
             return "template_doubt", tiers[min(attempt, len(tiers)) - 1]
-        case Hold.RATE:
+        case WaitsFor.RATE:
             return "rate_limit", tiers[min(attempt, len(tiers)) - 1]
-        case Hold.PAIR:
+        case WaitsFor.PAIR:
             return "rate_limit", min(durations.pair_backoff_base_s**attempt, durations.pair_backoff_max_s)

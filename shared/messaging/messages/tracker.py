@@ -18,7 +18,7 @@ from shared.coordination.rate_shared import SharedRates
 from shared.durable.aside import RowsAside
 from shared.durable.outbox import Outbox
 from shared.durations import Durations
-from shared.messaging.messages.consequences import Case, Consequences, Slowed, write_cases
+from shared.messaging.messages.consequences import Consequences, JudgedMessage, Slowed, write_cases
 from shared.messaging.messages.event_store import (
     Place,
     Settled,
@@ -220,10 +220,12 @@ class Tracker:
         }
         return consequences, outcomes
 
-    def _judge(self, message: Message, sightings: Sequence[Sighting], background: Background) -> Case:
+    def _judge(
+        self, message: Message, sightings: Sequence[Sighting], background: Background
+    ) -> JudgedMessage:
         judgement = judge(message, sightings, background, self._durations.status_retry_attempts)
         traces = (item.event.trace_id for item in sightings if item.event.trace_id)
-        return Case(message, sightings, background, judgement, next(traces, str(message.id)))
+        return JudgedMessage(message, sightings, background, judgement, next(traces, str(message.id)))
 
     async def _work_waiting(self, rows: Sequence[asyncpg.Record]) -> int:
         return await self._aside.work(JOB, rows, lambda row: row["id"], self._apply_waiting)

@@ -14,9 +14,9 @@ import asyncpg
 
 from shared.durable.outbox import OutboxEvent
 from shared.durations import Durations
-from shared.messaging.campaigns.events import Change, campaign_updated
+from shared.messaging.campaigns.events import CampaignChange, campaign_updated
 from shared.messaging.messages.graph_errors import CLASS_OF_CODE, ErrorClass
-from shared.messaging.messages.scopes import REFUSED_RECIPIENTS, Evidence, Failure, Held, Hold
+from shared.messaging.messages.scopes import REFUSED_RECIPIENTS, Evidence, Failure, Held, WaitsFor
 from shared.observability.logs import Operation, fields, get_logger
 from shared.observability.tracing import read_trace
 from shared.postgres.database import Connection
@@ -73,21 +73,21 @@ async def carry_out(
     if not held:
         return CarriedOut([], frozenset())
     await connection.fetch(_QUERIES["lock_campaigns"], [item.failure.message_id for item in held])
-    await _pause_numbers(connection, _of(held, Hold.NUMBER), by)
-    await _hold_marketing(connection, _of(held, Hold.MARKETING), durations)
+    await _pause_numbers(connection, _of(held, WaitsFor.NUMBER), by)
+    await _hold_marketing(connection, _of(held, WaitsFor.MARKETING), durations)
     waiting = [
         item.failure.message_id
         for item in held
-        if item.is_kept and item.hold in (Hold.NUMBER, Hold.MARKETING)
+        if item.is_kept and item.hold in (WaitsFor.NUMBER, WaitsFor.MARKETING)
     ]
-    doubted = _of(held, Hold.TEMPLATE)
+    doubted = _of(held, WaitsFor.TEMPLATE)
     await _requeue(connection, waiting, in_doubt=False)
     await _requeue(connection, [failure.message_id for failure in doubted], in_doubt=True)
     refused = await _find_refused(connection, doubted)
-    guilty = [*_of(held, Hold.CAMPAIGN), *refused]
+    guilty = [*_of(held, WaitsFor.CAMPAIGN), *refused]
     rows = await _pause_campaigns(connection, guilty)
     returned = [
-        *(item.failure.message_id for item in held if item.is_kept and item.hold is Hold.CAMPAIGN),
+        *(item.failure.message_id for item in held if item.is_kept and item.hold is WaitsFor.CAMPAIGN),
         *(await _find_doubted(connection, refused)),
     ]
     if returned:
@@ -167,7 +167,7 @@ async def _pause_campaigns(connection: Connection, failures: Sequence[Failure]) 
     return rows
 
 
-def _of(held: Sequence[Held], hold: Hold) -> list[Failure]:
+def _of(held: Sequence[Held], hold: WaitsFor) -> list[Failure]:
     return [item.failure for item in held if item.hold is hold]
 
 
@@ -181,7 +181,7 @@ def _reasons(failures: Sequence[Failure]) -> list[str]:
 
 def _updated(row: asyncpg.Record) -> OutboxEvent:
     return campaign_updated(
-        Change(
+        CampaignChange(
             campaign_id=row["id"],
             old_status=row["old_status"],
             new_status=row["new_status"],

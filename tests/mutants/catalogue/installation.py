@@ -35,7 +35,7 @@ MUTATIONS: Final = (
     ),
     Mutation(
         "a worker is ready as soon as a server answers, whatever work says",
-        "shared/consuming/gate.py",
+        "shared/consuming/store_gate.py",
         "        while self._misconfigured and not self._shut.is_set():\n",
         "        while False:\n",
         "2.5 not ready until work succeeds",

@@ -31,14 +31,14 @@ Kill = Callable[[str], Awaitable[Outage]]
 
 
 @dataclass(frozen=True, slots=True)
-class Act:
+class Step:
     """What happens `at_s` into the day."""
 
     at_s: float
-    perform: Callable[[], Coroutine[Any, Any, object]]
+    action: Callable[[], Coroutine[Any, Any, object]]
 
 
-class Player:
+class Timetable:
     """Plays the day once."""
 
     def __init__(self, day: Day, cast: Cast, wire: Publishing, record: Record, kill: Kill) -> None:
@@ -50,15 +50,15 @@ class Player:
         self._random = Random(day.seed)  # noqa: S311 - repeatable, not secret
 
     async def play(self) -> None:
-        """Perform every act at its time; returns when all are done."""
+        """Perform every step at its time; returns when all are done."""
         started = time.monotonic()
         async with asyncio.TaskGroup() as group:
-            for act in sorted(self._timetable(), key=lambda act: act.at_s):
-                if (wait_s := started + act.at_s - time.monotonic()) > 0:
+            for step in sorted(self._timetable(), key=lambda step: step.at_s):
+                if (wait_s := started + step.at_s - time.monotonic()) > 0:
                     await asyncio.sleep(wait_s)
-                group.create_task(act.perform(), name="act")
+                group.create_task(step.action(), name="step")
 
-    def _timetable(self) -> Iterator[Act]:
+    def _timetable(self) -> Iterator[Step]:
         for customer in self._cast.customers:
             yield from self._writing(customer)
         launch = make_launch(self._cast.recipients)
@@ -69,14 +69,14 @@ class Player:
         for share, worker in self._day.kills:
             yield self._at(share, partial(self._kill, worker))
 
-    def _at(self, share: float, perform: Callable[[], Coroutine[Any, Any, object]]) -> Act:
-        return Act(share * self._day.duration_s, perform)
+    def _at(self, share: float, action: Callable[[], Coroutine[Any, Any, object]]) -> Step:
+        return Step(share * self._day.duration_s, action)
 
-    def _writing(self, customer: Customer) -> Iterator[Act]:
+    def _writing(self, customer: Customer) -> Iterator[Step]:
         for incoming in customer.incoming:
-            yield Act(incoming.at_s, partial(self._write, customer, incoming))
+            yield Step(incoming.at_s, partial(self._write, customer, incoming))
             for at_s in incoming.again_s:
-                yield Act(at_s, partial(self._write, customer, incoming))
+                yield Step(at_s, partial(self._write, customer, incoming))
 
     async def _write(self, customer: Customer, incoming: Incoming) -> None:
         """A gateway hands in a message; the first time counts."""

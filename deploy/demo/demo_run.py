@@ -1,4 +1,4 @@
-"""One performance on servers that are up: processes started, the day played, all at rest, drained, judged.
+"""One run of the demo on servers that are up: processes started, the day played, drained, judged.
 
 Owns the order of these steps. Having servers, and being rid of them, is `deploy.demo.running`.
 """
@@ -22,7 +22,6 @@ from deploy.demo.figures import make_figures
 from deploy.demo.gateway import AgentGateway
 from deploy.demo.invariants import INVARIANTS
 from deploy.demo.invariants.evidence import Outage
-from deploy.demo.player import Player
 from deploy.demo.preparation import prepare, require_untouched
 from deploy.demo.processes import Fleet
 from deploy.demo.programs import SANDBOX, make_programs
@@ -34,6 +33,7 @@ from deploy.demo.rest import wait_for_rest
 from deploy.demo.resuming import Operator
 from deploy.demo.state import logs_of, write_state
 from deploy.demo.stopwatch import Stopwatch
+from deploy.demo.timetable import Timetable
 from deploy.demo.wire import Wire
 from workers.registry import WORKER_NAMES
 
@@ -44,7 +44,7 @@ _DISORDER: Final = {"reorder": 0.1, "repeat": 0.1}
 
 
 @dataclass(slots=True)
-class Performance:
+class DemoRun:
     """A day on running processes."""
 
     day: Day
@@ -58,7 +58,7 @@ class Performance:
 
     async def play(self, agents: Agents) -> None:
         """Play the day; returns when its last act is over, with work still under way."""
-        player = Player(self.day, self.cast, self.wire, self.record, self._kill)
+        player = Timetable(self.day, self.cast, self.wire, self.record, self._kill)
         showing = asyncio.create_task(self._show_day(), name="show")
         try:
             await player.play()
@@ -102,7 +102,7 @@ class Performance:
             seconds=watch.seconds,
         )
 
-    async def set_scene(self) -> None:
+    async def prepare(self) -> None:
         """Statuses out of order, customers who want no marketing; tells where the workers can be watched."""
         async with self.client.put(f"{self._sandbox_url}/_sandbox/settings", json=_DISORDER) as answer:
             answer.raise_for_status()
@@ -147,23 +147,23 @@ class Performance:
         return self.fleet.keepers[SANDBOX].url or ""
 
 
-async def perform(
+async def play_day(
     root: Path, urls: Mapping[str, str], environ: Mapping[str, str], day: Day, progress: Progress
 ) -> Report:
     """Play and judge one day. Raises StackError or BrokerError where it cannot be played."""
     watch = Stopwatch()
     progress.show(Look("preparing the servers and starting the processes"))
     await prepare(urls)
-    async with _backstage(root, urls, environ, day, progress) as performance:
+    async with _prepared(root, urls, environ, day, progress) as run:
         watch.lap("processes")
-        await performance.set_scene()
-        async with asyncio.TaskGroup() as players:
-            agents, others = await _cast_players(performance, urls["DATABASE_URL"], players)
-            await performance.play(agents)
+        await run.prepare()
+        async with asyncio.TaskGroup() as people:
+            agents, others = await _start_people(run, urls["DATABASE_URL"], people)
+            await run.play(agents)
             watch.lap("day")
-            came_to_rest = await performance.rest(agents)
+            came_to_rest = await run.rest(agents)
             watch.lap("rest")
-            report = await performance.judge(came_to_rest, watch)
+            report = await run.judge(came_to_rest, watch)
             agents.stop()
             for task in others:
                 task.cancel()
@@ -171,10 +171,10 @@ async def perform(
 
 
 @asynccontextmanager
-async def _backstage(
+async def _prepared(
     root: Path, urls: Mapping[str, str], environ: Mapping[str, str], day: Day, progress: Progress
-) -> AsyncIterator[Performance]:
-    """All connections and processes of a performance."""
+) -> AsyncIterator[DemoRun]:
+    """All connections and processes of a run."""
     record = Record()
     programs = make_programs(urls, environ, logs_of(root), day.seed)
     async with AsyncExitStack() as stack:
@@ -187,20 +187,18 @@ async def _backstage(
             Fleet.running(programs, root, lambda fleet: write_state(root, fleet.refs(), {}))
         )
         write_state(root, fleet.refs(), fleet.urls())
-        yield Performance(day, make_cast(day), record, progress, fleet, wire, database, client)
+        yield DemoRun(day, make_cast(day), record, progress, fleet, wire, database, client)
 
 
-async def _cast_players(
-    performance: Performance, database_url: str, group: asyncio.TaskGroup
+async def _start_people(
+    run: DemoRun, database_url: str, group: asyncio.TaskGroup
 ) -> tuple[Agents, list[asyncio.Task[None]]]:
     """The agent platform at work; returns its agents, and the tasks to end with it."""
-    wire, record = performance.wire, performance.record
+    wire, record = run.wire, run.record
     echo = Echo(record.heard)
-    agents = Agents(wire, record, echo, performance.cast.customers, performance.day.seed, group)
+    agents = Agents(wire, record, echo, run.cast.customers, run.day.seed, group)
     gateway = AgentGateway(wire, record, agents.take)
-    operator = Operator(
-        database_url, wire, record, performance.progress, performance.cast.bystanders[0].wa_id
-    )
+    operator = Operator(database_url, wire, record, run.progress, run.cast.bystanders[0].wa_id)
     tasks = [
         group.create_task(echo.run(wire), name="echo"),
         group.create_task(gateway.run(wire), name="gateway"),

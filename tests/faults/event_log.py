@@ -28,7 +28,7 @@ class Heard:
     payload: dict[str, Any]
 
 
-class Ear:
+class EventLog:
     """Hears everything. Events that agents wait for are passed on to `echo`."""
 
     def __init__(self, echo: Echo) -> None:

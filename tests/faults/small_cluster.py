@@ -65,7 +65,7 @@ _OPEN: Final = {
 
 
 @dataclass
-class Scene:
+class SmallCluster:
     """What a test of a fault stands on. Made by `running`."""
 
     place: Place
