@@ -119,6 +119,11 @@ class Inlet(Protocol):
         """Take all that has arrived, at once."""
         ...
 
+    @property
+    def is_quiet(self) -> bool:
+        """Whether it is paused and the broker has said so: nothing more arrives."""
+        ...
+
     def pause(self) -> None:
         """Cancel the consumer, soon; what is in hand stays in hand. Idempotent."""
         ...

@@ -145,8 +145,11 @@ class Standing:
         self._inlet.put_back(deliveries)
 
     def let_go(self) -> list[Delivery]:
-        """All that is to be given back now and was not begun: once, until the queue is worked again."""
-        if self._let_go or not self.is_overdue:
+        """All that is to be given back now and was not begun: once, until the queue is worked again.
+
+        Not before nothing more arrives: what is given back sooner may come back here, and stay.
+        """
+        if self._let_go or not self.is_overdue or not self._inlet.is_quiet:
             return []
         self._let_go = True
         return self.let_go_all()

@@ -304,12 +304,17 @@ async def test_known_numbers_do_not_wait_for_the_breaker_of_those_that_nobody_kn
             await sender.ask(text(f"c{number}", phone_number_id=number))
             await sender.until_status("sent", f"c{number}")
 
-    assert await _are_breakers(sender, {NUMBER, "2002", "3003", UNKNOWN_NUMBERS})
+    # an invented one whose second try got through before the breaker opened is known by now, too
+    services = {service for service in await _breakers(sender) if not service.startswith("invented")}
+    assert services == {NUMBER, "2002", "3003", UNKNOWN_NUMBERS}
+
+
+async def _breakers(sender: Sender) -> set[str]:
+    return {row["service"] for row in await sender.cluster.conn.fetch("select service from circuit_breakers")}
 
 
 async def _are_breakers(sender: Sender, services: set[str]) -> bool:
-    rows = await sender.cluster.conn.fetch("select service from circuit_breakers")
-    return {row["service"] for row in rows} == services
+    return await _breakers(sender) == services
 
 
 async def _is_unknown(sender: Sender, state: str) -> bool:

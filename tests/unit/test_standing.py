@@ -135,6 +135,18 @@ async def test_what_nobody_began_is_let_go_in_time_and_once(scene: Scene) -> Non
     assert scene.standing.let_go() == []
 
 
+async def test_nothing_is_let_go_before_the_broker_has_stopped_delivering(scene: Scene) -> None:
+    """It would come back at once, and be kept: what is let go is let go once."""
+    scene.inlet._consumer_tag = "consumes"
+    scene.arrive(1, 2)
+    scene.standing.leave("PostgreSQL", scene.clock())
+    scene.clock.now += DURATIONS.give_back_s
+    assert scene.standing.let_go() == []
+    scene.arrive(3)
+    scene.inlet._consumer_tag = None
+    assert tags(scene.standing.let_go()) == [1, 2, 3]
+
+
 async def test_once_it_is_worked_again_the_next_outage_counts_anew(scene: Scene) -> None:
     for tag in (1, 2):
         scene.arrive(tag)

@@ -53,6 +53,12 @@ class PikaInlet:
         self._channel: Channel | None = None
         self._consumer_tag: str | None = None
         self._consumed_prefetch = prefetch
+        self._cancelling = False
+
+    @property
+    def is_quiet(self) -> bool:
+        """Whether nothing more arrives; see `shared.amqp.broker.Inlet`."""
+        return not (self._is_wanted_now or self._cancelling or self._consumer_tag)
 
     @property
     def lacks_consumer(self) -> bool:
@@ -201,7 +207,11 @@ class PikaInlet:
         channel, tag = self._channel, self._consumer_tag
         self._consumer_tag = None
         if channel is not None and tag is not None:
-            await channel.basic_cancel(tag)
+            self._cancelling = True
+            try:
+                await channel.basic_cancel(tag)
+            finally:
+                self._cancelling = False
 
     async def _back_off(self, error: BaseException, failing_since: float | None) -> float | None:
         if not self._link.is_up:

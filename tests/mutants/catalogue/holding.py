@@ -80,6 +80,14 @@ MUTATIONS: Final = (
         (f"{_LOCKS}::test_what_is_locked_again_in_its_line_stays_the_first_of_it",),
     ),
     Mutation(
+        "what is given back while the broker delivers comes back and stays",
+        _STANDING,
+        "if self._let_go or not self.is_overdue or not self._inlet.is_quiet:",
+        "if self._let_go or not self.is_overdue:",
+        "2.8 a replica that cannot work leaves all to another",
+        (f"{_STANDING_TESTS}::test_nothing_is_let_go_before_the_broker_has_stopped_delivering",),
+    ),
+    Mutation(
         "hands of a batch that failed stay taken",
         _SHARES,
         "            taking.give_back_all()\n",
