@@ -339,7 +339,7 @@ MUTATIONS: Final = (
     Mutation(
         "what was not begun is kept",
         _STANDING,
-        "if self._let_go or not self.is_overdue:",
+        "if self._let_go or not self.is_overdue or not self._inlet.is_quiet:",
         "if True:",
         "2.10 a replica that stops working gives back what it has not begun",
         (_STANDING_TESTS,),
