@@ -14,8 +14,8 @@ MUTATIONS: Final = (
     Mutation(
         "a failure is told that goes back by itself",
         _OUTBOUND,
-        "return Verdict.WAIT if dead.goes_back else Verdict.FAIL",
-        "return Verdict.FAIL",
+        "return DeathConsequence.WAIT if dead.goes_back else DeathConsequence.FAIL",
+        "return DeathConsequence.FAIL",
         "4.4 what the cluster will try again by itself has not failed yet",
         _UNIT,
     ),
@@ -143,7 +143,7 @@ MUTATIONS: Final = (
     Mutation(
         "an undecided message fails",
         _OUTBOUND,
-        "    if message.undecided:\n        return Verdict.RECONCILE\n",
+        "    if message.undecided:\n        return DeathConsequence.RECONCILE\n",
         "",
         "4.4 fails only when no attempt of it can still succeed",
         _UNIT,
@@ -151,8 +151,8 @@ MUTATIONS: Final = (
     Mutation(
         "a message that never became a row is not told",
         _OUTBOUND,
-        "return Verdict.WAIT if dead.goes_back else Verdict.TELL",
-        "return Verdict.LEAVE",
+        "return DeathConsequence.WAIT if dead.goes_back else DeathConsequence.TELL",
+        "return DeathConsequence.LEAVE",
         "4.4 every accepted message ends in sent or failed, wherever it dies",
         _UNIT,
     ),

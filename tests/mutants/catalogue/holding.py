@@ -492,7 +492,7 @@ MUTATIONS: Final = (
     Mutation(
         "a refused template fails its recipients",
         _SCOPES,
-        "case ErrorClass.TEMPLATE if evidence.in_campaign:\n            return Hold.CAMPAIGN",
+        "case ErrorClass.TEMPLATE if evidence.in_campaign:\n            return WaitsFor.CAMPAIGN",
         "case ErrorClass.TEMPLATE if evidence.in_campaign:\n            return None",
         "4.5 the campaign is paused and its recipient goes back to pending",
         _SCOPES_TESTS,

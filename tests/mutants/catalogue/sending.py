@@ -16,10 +16,12 @@ MUTATIONS: Final = (
     Mutation(
         "who gets no permit waits for a time of its own, whoever is before it",
         "workers/outbound_sender/sending.py",
-        "verdict = await self._claims.submit(Ask(message, has_permit=needs_permit and refused is None))",
+        """verdict = await self._claims.submit(
+                ClaimRequest(message, has_permit=needs_permit and refused is None)
+            )""",
         """if refused is not None:
                 return put_off(message, refused)
-            verdict = await self._claims.submit(Ask(message, has_permit=needs_permit))""",
+            verdict = await self._claims.submit(ClaimRequest(message, has_permit=needs_permit))""",
         "4.6 of each customer and lane only the first is due",
         ("tests/e2e/test_fairness.py",),
     ),
