@@ -7,6 +7,7 @@ Does not own what is stored (`locks`, `cache`, `rate`), nor what happens without
 import asyncio
 import hashlib
 import logging
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
@@ -90,10 +91,9 @@ class RedisClient:
 
     async def ping(self) -> float:
         """Round trip in milliseconds. Raises `RedisUnavailable`, which says why."""
-        clock = asyncio.get_running_loop().time
-        started_at = clock()
+        started_at = time.perf_counter()
         await self.command("PING")
-        return (clock() - started_at) * 1000
+        return (time.perf_counter() - started_at) * 1000
 
     async def command(self, name: str, *arguments: Argument) -> Any:
         """One command and its reply (bytes, int, list or None). Raises `RedisUnavailable`."""
