@@ -53,7 +53,7 @@ class _HeardReader(asyncio.StreamReader):
         super().feed_data(data)
 
 
-class _OneAddress(TransportFactory):
+class _TransportToAddress(TransportFactory):
     """The transport of aiormq, to one address whatever the name resolves to."""
 
     def __init__(self, address: ServerAddress) -> None:
@@ -76,12 +76,12 @@ class _OneAddress(TransportFactory):
         return self.reader, asyncio.StreamWriter(transport, protocol, self.reader, loop)
 
 
-class ServerConnection(aio_pika.Connection):
+class AmqpConnection(aio_pika.Connection):
     """An open connection, to one address, that knows whether its server has fallen silent."""
 
     def __init__(self, url: URL, address: ServerAddress, client_properties: FieldTable) -> None:
         super().__init__(url, client_properties=client_properties)
-        self._transport_factory = _OneAddress(address)
+        self._transport_factory = _TransportToAddress(address)
         self._heartbeat_s = int(url.query["heartbeat"])
         self.kwargs = {**self.kwargs, "transport_factory": self._transport_factory}
 
@@ -101,18 +101,18 @@ class ServerConnection(aio_pika.Connection):
 
 async def open_connection(
     source: str | UrlSource, name: str = "wabus", within_s: float = CONNECT_S
-) -> ServerConnection:
+) -> AmqpConnection:
     """Sign in to the first address that lets us; its URL is read, and its names are resolved, now.
 
     `name`: what the server shows of us. Raises what the address that says most said: one of BROKER_ERRORS.
     """
     url = current_url(source)
 
-    async def attempt(address: ServerAddress) -> ServerConnection:
+    async def attempt(address: ServerAddress) -> AmqpConnection:
         one = URL(with_host(url, address.host, address.port))
         if "heartbeat" not in one.query:
             one = one.update_query(heartbeat=HEARTBEAT_S)
-        connection = ServerConnection(one, address, {"connection_name": name})
+        connection = AmqpConnection(one, address, {"connection_name": name})
         try:
             await connection.connect()
         except BaseException:

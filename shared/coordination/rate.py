@@ -26,7 +26,7 @@ _ASKED_TOGETHER: Final = 50
 
 
 @dataclass(slots=True, eq=False)
-class _Waiting:
+class _WaitingMessage:
     """A message in line, until it is answered or gives up."""
 
     ask: Ask
@@ -51,7 +51,7 @@ class RateLimiter:
         self._local = LocalRates(durations)
         self._observe_wait = observe_wait
         self._durations = durations
-        self._queues: dict[tuple[str, str], deque[_Waiting]] = {}
+        self._queues: dict[tuple[str, str], deque[_WaitingMessage]] = {}
         self._askers: set[asyncio.Task[None]] = set()
 
     def set_consumers(self, count: int) -> None:
@@ -123,7 +123,7 @@ class RateLimiter:
                     return answer
 
     async def _take_turn(self, ask: Ask, deadline: float) -> Permit | Wait:
-        waiting = _Waiting(ask, deadline, asyncio.get_running_loop().create_future())
+        waiting = _WaitingMessage(ask, deadline, asyncio.get_running_loop().create_future())
         key = (ask.number, ask.lane)
         queue = self._queues.get(key)
         if queue is None:
@@ -138,7 +138,7 @@ class RateLimiter:
         except TimeoutError:
             return Wait(len(queue) / rate_of(ask.mps, self._durations), LimitCause.NUMBER)
 
-    async def _serve(self, key: tuple[str, str], queue: deque[_Waiting]) -> None:
+    async def _serve(self, key: tuple[str, str], queue: deque[_WaitingMessage]) -> None:
         """Ask for those in line, in their order, until nobody is."""
         try:
             while queue:
@@ -150,7 +150,7 @@ class RateLimiter:
         finally:
             del self._queues[key]
 
-    async def _ask_for(self, queue: deque[_Waiting]) -> None:
+    async def _ask_for(self, queue: deque[_WaitingMessage]) -> None:
         """One question for the first in line. Those who are answered, or have gone, leave the line."""
         clock = asyncio.get_running_loop().time
         line = [waiting for waiting in islice(queue, _ASKED_TOGETHER) if not waiting.answer.done()]
@@ -166,7 +166,7 @@ class RateLimiter:
         while queue and queue[0].answer.done():
             queue.popleft()
 
-    async def _heed(self, queue: deque[_Waiting], answer: Wait, until: float) -> None:
+    async def _heed(self, queue: deque[_WaitingMessage], answer: Wait, until: float) -> None:
         """The number must wait: those without so much time go, the others stay in line meanwhile."""
         for waiting in queue:
             if until > waiting.deadline:
@@ -179,6 +179,6 @@ class RateLimiter:
         return random.uniform(0, longest_s)  # noqa: S311 - no secret
 
 
-def _resolve(waiting: _Waiting, answer: Permit | Wait) -> None:
+def _resolve(waiting: _WaitingMessage, answer: Permit | Wait) -> None:
     if not waiting.answer.done():
         waiting.answer.set_result(answer)

@@ -31,7 +31,7 @@ _PAIRS: Final = 4096
 
 
 @dataclass(slots=True)
-class _Number:
+class _NumberRate:
     """One business number: bucket, brake, and for each lane its credit and until when it waits."""
 
     at: float
@@ -50,7 +50,7 @@ class LocalRates:
     def __init__(self, durations: Durations, clock: Callable[[], float] = time.monotonic) -> None:
         self._durations = durations
         self._clock = clock
-        self._numbers: dict[str, _Number] = {}
+        self._numbers: dict[str, _NumberRate] = {}
         self._pairs: dict[tuple[str, str], float] = {}
         self._forget_at = _PAIRS
         self.consumers = 1
@@ -108,21 +108,21 @@ class LocalRates:
         arrival = self._clock() + pair_pause_s(n, self._durations) + self._pair_tolerance_s
         self._note_pair((number, customer), max(arrival, self._pairs.get((number, customer), 0.0)))
 
-    def _number(self, number: str, now: float) -> _Number:
-        return self._numbers.setdefault(number, _Number(at=now))
+    def _number(self, number: str, now: float) -> _NumberRate:
+        return self._numbers.setdefault(number, _NumberRate(at=now))
 
-    def _factor(self, number: _Number, now: float) -> float:
+    def _factor(self, number: _NumberRate, now: float) -> float:
         regained = max(0.0, now - number.factor_at) / self._durations.rate_recovery_s
         return min(1.0, number.factor + regained)
 
-    def _refill(self, number: _Number, now: float, rate: float, most_tokens: float) -> None:
+    def _refill(self, number: _NumberRate, now: float, rate: float, most_tokens: float) -> None:
         gained = max(0.0, now - max(number.at, number.blocked_until)) * rate
         number.tokens = min(most_tokens, number.tokens + gained)
         earned = gained * self._durations.lane_min_share
         number.credit = [min(_MOST_CREDIT, credit + earned) for credit in number.credit]
         number.at = now
 
-    def _lane_wait_s(self, number: _Number, lane: int, rate: float, now: float) -> float:
+    def _lane_wait_s(self, number: _NumberRate, lane: int, rate: float, now: float) -> float:
         missing_s = (1 - number.tokens) / rate
         if number.credit[lane] >= _ALMOST_ONE:
             return missing_s
@@ -136,7 +136,7 @@ class LocalRates:
         )
         return missing_s + kept / rate
 
-    def _take(self, number: _Number, lane: int, ask: Ask, now: float) -> None:
+    def _take(self, number: _NumberRate, lane: int, ask: Ask, now: float) -> None:
         number.tokens = max(0.0, number.tokens - 1)
         number.credit[lane] = max(0.0, number.credit[lane] - 1)
         pair = (ask.number, ask.customer)

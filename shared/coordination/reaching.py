@@ -57,7 +57,7 @@ async def _reach(address: ServerAddress) -> _Reached:
     return address, await open_socket(address)
 
 
-class _Route:
+class _HostRoute:
     """To any address of one host."""
 
     def __init__(self, hosts: tuple[Host, ...], within_s: float) -> None:
@@ -74,7 +74,7 @@ class _Route:
         return await first_to_answer(hosts, _reach, within_s, first=self.turn)
 
 
-class _SentinelRoute(_Route):
+class _SentinelRoute(_HostRoute):
     """To the primary of a service, as the Sentinels see it now."""
 
     def __init__(self, url: ServerUrl, within_s: float, options: dict[str, Any]) -> None:
@@ -129,7 +129,9 @@ class Pool:
             plain = plain._replace(path=f"/{sentinel_service(parts)[1]}")
         options: dict[str, Any] = {**parse_url(plain.geturl())}
         options.pop("connection_class", None)  # for TLS it names the one that opens its socket itself
-        self._route = _SentinelRoute(parts, within_s, options) if sentinel else _Route(parts.hosts, within_s)
+        self._route = (
+            _SentinelRoute(parts, within_s, options) if sentinel else _HostRoute(parts.hosts, within_s)
+        )
         self.connections = BlockingConnectionPool(
             **options,
             connection_class=_TLSConnection if scheme == "rediss" else _Connection,

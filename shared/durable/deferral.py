@@ -57,7 +57,7 @@ class Window:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Waiting:
+class _WaitingRows:
     """Rows that somebody wants stored, and where the ids of all that were stored with them go."""
 
     rows: Sequence[Deferred]
@@ -71,7 +71,7 @@ class DeferralStore:
         self._database = database
         self._durations = durations
         self._aside = RowsAside(database)
-        self._waiting: list[_Waiting] = []
+        self._waiting: list[_WaitingRows] = []
         self._storing: asyncio.Task[None] | None = None
 
     async def store(self, rows: Sequence[Deferred]) -> set[UUID]:
@@ -80,7 +80,7 @@ class DeferralStore:
         Of several deliveries of one message the last one counts. Returns the ids of the rows. What comes
         while others are stored is stored together: a burst costs a transaction for hundreds.
         """
-        waiting = _Waiting(rows, asyncio.get_running_loop().create_future())
+        waiting = _WaitingRows(rows, asyncio.get_running_loop().create_future())
         self._waiting.append(waiting)
         if self._storing is None:
             self._storing = asyncio.create_task(self._store_waiting(), name="store deferred messages")
@@ -94,7 +94,7 @@ class DeferralStore:
         finally:
             self._storing = None
 
-    async def _store_part(self, part: Sequence[_Waiting]) -> None:
+    async def _store_part(self, part: Sequence[_WaitingRows]) -> None:
         """One transaction for all; if a row is to blame, one for each who asked."""
         try:
             stored = await self._store([row for item in part for row in item.rows])
@@ -229,7 +229,7 @@ def stored_headers(delivery: Delivery) -> dict[str, Any]:
     }
 
 
-def _answer(item: _Waiting, outcome: set[UUID] | Exception) -> None:
+def _answer(item: _WaitingRows, outcome: set[UUID] | Exception) -> None:
     if item.stored.done():
         return
     if isinstance(outcome, Exception):

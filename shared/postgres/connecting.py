@@ -58,7 +58,7 @@ _OURS: Final = frozenset(
 )
 
 
-class ServerConnection(asyncpg.Connection):
+class PostgresConnection(asyncpg.Connection):
     """A connection that knows how long it has been waiting for an answer, and whether a pooler is between.
 
     Behind a pooler each transaction may be another server's: no statement is prepared for later, nothing is
@@ -153,9 +153,9 @@ class Connector:
         self._session = session
         self._behind_pooler = False
         #: Those that are not closed, and perhaps some that are.
-        self.opened: WeakSet[ServerConnection] = WeakSet()
+        self.opened: WeakSet[PostgresConnection] = WeakSet()
 
-    async def open(self, within_s: float = CONNECT_S) -> ServerConnection:
+    async def open(self, within_s: float = CONNECT_S) -> PostgresConnection:
         """A connection to the first address that answers and takes writes, else to one that only answers.
 
         Where the URL asks for a server that takes writes, one that does not is none. Raises Unreached, or
@@ -165,16 +165,16 @@ class Connector:
         if target.is_local:
             async with asyncio.timeout(target.within_s):
                 return await self._sign_in(target, None)
-        second_best: list[ServerConnection] = []
+        second_best: list[PostgresConnection] = []
 
-        async def attempt(address: ServerAddress) -> ServerConnection:
+        async def attempt(address: ServerAddress) -> PostgresConnection:
             connection = await self._sign_in(target, address)
             if target.writes is False or not await _is_read_only(connection):
                 return connection
             second_best.append(connection)
             raise StoreUnavailable(f"PostgreSQL at {address} is read-only")
 
-        chosen: ServerConnection | None = None
+        chosen: PostgresConnection | None = None
         try:
             chosen = await first_to_answer(target.hosts, attempt, target.within_s, _REFUSALS)
         except Unreached:
@@ -187,7 +187,7 @@ class Connector:
                     connection.terminate()
         return chosen
 
-    async def _sign_in(self, target: _Target, address: ServerAddress | None) -> ServerConnection:
+    async def _sign_in(self, target: _Target, address: ServerAddress | None) -> PostgresConnection:
         if not self._behind_pooler:
             try:
                 connection = await _connect(target, address, {**self._session, **target.session})
@@ -205,23 +205,23 @@ class Connector:
 
 async def _connect(
     target: _Target, address: ServerAddress | None, session: Mapping[str, str], *, behind_pooler: bool = False
-) -> ServerConnection:
+) -> PostgresConnection:
     hosts = target.hosts if address is None else [(address.host, address.port)]
-    connection: ServerConnection = await asyncpg.connect(
+    connection: PostgresConnection = await asyncpg.connect(
         **target.arguments,
         host=[host for host, _ in hosts] or None,
         port=[port for _, port in hosts] or None,
-        loop=None if address is None else _OneAddress(address, target.keep_alive),  # type: ignore[arg-type]
+        loop=None if address is None else _LoopToAddress(address, target.keep_alive),  # type: ignore[arg-type]
         server_settings=dict(session),
         command_timeout=_COMMAND_S,
         statement_cache_size=0 if behind_pooler else 100,
-        connection_class=ServerConnection,
+        connection_class=PostgresConnection,
     )
     connection.behind_pooler = behind_pooler
     return connection
 
 
-async def _is_direct(connection: ServerConnection) -> bool:
+async def _is_direct(connection: PostgresConnection) -> bool:
     """A pooler has process ids of its own. The question is one that needs no prepared statement.
 
     A connection that is not direct, or does not say, is closed.
@@ -235,7 +235,7 @@ async def _is_direct(connection: ServerConnection) -> bool:
     return told == "SELECT 1"
 
 
-async def _is_read_only(connection: ServerConnection) -> bool:
+async def _is_read_only(connection: PostgresConnection) -> bool:
     """A server tells by itself; a pooler repeats what some server said some time ago."""
     if connection.behind_pooler:
         try:
@@ -269,7 +269,7 @@ def _keep_alive(given: Mapping[str, str]) -> KeepAlive:
     return replace(KEEP_ALIVE, is_on=given.get("keepalives", "1") == "1", **changed)
 
 
-class _OneAddress:
+class _LoopToAddress:
     """The running event loop, for asyncpg, which connects to one address whatever the name resolves to.
 
     asyncpg keeps the name, and holds the server's certificate against it.

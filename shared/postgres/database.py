@@ -25,7 +25,7 @@ from shared.errors import (
     StoreMisconfigured,
     StoreUnavailable,
 )
-from shared.postgres.connecting import Connector, ServerConnection
+from shared.postgres.connecting import Connector, PostgresConnection
 from shared.postgres.silence import watch_for_silence
 from shared.settings.server_urls import UrlSource
 
@@ -237,7 +237,7 @@ class Database:
         connector = Connector(self._url, self._session)
         pool = asyncpg.create_pool(
             connect=lambda *_, **__: connector.open(),
-            connection_class=ServerConnection,
+            connection_class=PostgresConnection,
             min_size=0,
             max_size=self._size,
             init=_prepare_connection,
@@ -272,7 +272,7 @@ class Database:
 
 
 def _is_behind_pooler(lent: Connection) -> bool:
-    return cast(ServerConnection, lent).behind_pooler  # to which a lent one's attributes lead
+    return cast(PostgresConnection, lent).behind_pooler  # to which a lent one's attributes lead
 
 
 def _explain(unreached: Unreached) -> SettingsError | StoreUnavailable:

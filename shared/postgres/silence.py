@@ -12,7 +12,7 @@ from typing import Final
 import asyncpg
 
 from shared.addresses import Unreached
-from shared.postgres.connecting import Connector, ServerConnection
+from shared.postgres.connecting import Connector, PostgresConnection
 
 log = logging.getLogger(__name__)
 
@@ -45,12 +45,12 @@ async def watch_for_silence(connector: Connector, drop: Callable[[], None]) -> N
         await asyncio.sleep(_SILENCE_S - _LOOK_EVERY_S)
 
 
-def _overdue(connector: Connector) -> list[ServerConnection]:
+def _overdue(connector: Connector) -> list[PostgresConnection]:
     before = time.monotonic() - _SILENCE_S
     return [one for one in connector.opened if one.asked_at is not None and one.asked_at < before]
 
 
-async def _is_at_work(connector: Connector, waiting: Sequence[ServerConnection]) -> bool:
+async def _is_at_work(connector: Connector, waiting: Sequence[PostgresConnection]) -> bool:
     """Asked on a new connection, wherever the name leads now. A refusal is an answer, too."""
     try:
         async with asyncio.timeout(_ANSWER_S):

@@ -44,7 +44,7 @@ class FileError(WabusError):
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class ListedCustomer:
     """A customer, on this line of the file, and their variables by column."""
 
     number: int
@@ -52,7 +52,7 @@ class Line:
     variables: dict[str, str] | None
 
 
-class _Lines:
+class _RecordReader:
     """The lines of a file for `csv`; what is no text, or too long a record, raises FileError.
 
     `taken`: characters of this record.
@@ -110,14 +110,14 @@ class Checked:
 def read_columns(path: Path) -> list[str]:
     """Names of the variables' columns. Raises FileError."""
     with _open(path) as file:
-        names, address = _read_header(path, _reader(_Lines(path, file)))
+        names, address = _read_header(path, _reader(_RecordReader(path, file)))
     return [name for name in names if name != address]
 
 
 def read_header_row(path: Path) -> list[str]:
     """Names of all columns, as they come. Raises FileError."""
     with _open(path) as file:
-        return _read_header(path, _reader(_Lines(path, file)))[0]
+        return _read_header(path, _reader(_RecordReader(path, file)))[0]
 
 
 def check_file(path: Path, refused: Callable[[Problem], None] = lambda _: None) -> Checked:
@@ -150,7 +150,7 @@ def read_rows(path: Path, *, skip_invalid: bool = False) -> Iterator[Row]:
         yield line.wa_id, line.variables
 
 
-def read_lines(path: Path, *, skip_invalid: bool = False) -> Iterator[Line]:
+def read_lines(path: Path, *, skip_invalid: bool = False) -> Iterator[ListedCustomer]:
     """`read_rows` with the numbers of the lines."""
     seen: set[str] = set()
     for item in _read(path):
@@ -162,9 +162,9 @@ def read_lines(path: Path, *, skip_invalid: bool = False) -> Iterator[Line]:
             yield item
 
 
-def _read(path: Path) -> Iterator[Line | Problem]:
+def _read(path: Path) -> Iterator[ListedCustomer | Problem]:
     with _open(path) as file:
-        lines = _Lines(path, file)
+        lines = _RecordReader(path, file)
         reader = _reader(lines)
         names, address = _read_header(path, reader)
         while True:
@@ -181,7 +181,7 @@ def _read(path: Path) -> Iterator[Line | Problem]:
                 yield _read_line(number, names, address, cells)
 
 
-def _read_line(number: int, names: list[str], address: str, cells: list[str]) -> Line | Problem:
+def _read_line(number: int, names: list[str], address: str, cells: list[str]) -> ListedCustomer | Problem:
     if len(cells) != len(names):
         return Problem(number, f"{len(cells)} fields, where the header has {len(names)}", tuple(cells))
     if any("\0" in cell for cell in cells):
@@ -196,7 +196,7 @@ def _read_line(number: int, names: list[str], address: str, cells: list[str]) ->
     except ValidationError as invalid:
         rule = invalid.errors()[0]["msg"].removeprefix("Value error, ")
         return Problem(number, f"{address}: {rule}", tuple(cells))
-    return Line(number, wa_id, values or None)
+    return ListedCustomer(number, wa_id, values or None)
 
 
 def read_address(written: str) -> str:
@@ -252,7 +252,7 @@ def _open(path: Path) -> TextIO:
         raise FileError(f"{path}: {error.strerror}") from None
 
 
-def _reader(lines: _Lines) -> "Reader":
+def _reader(lines: _RecordReader) -> "Reader":
     """Spreadsheets separate by comma, semicolon or tab: the header says by which, outside of its quotes."""
     header = next((line for line in lines if line.strip(_SEPARATORS + " \r\n")), "")
     if _SEPARATOR_LINE.fullmatch(header):

@@ -26,7 +26,7 @@ from shared.messaging.campaigns.recipients import Row, add_recipients, read_reac
 from shared.payloads import BroadcastCampaign, Template, encode
 from shared.postgres.database import Connection, Database
 from shared.postgres.queries import Queries
-from workers.cli.campaign_file import Line, Problem, read_lines, read_rows
+from workers.cli.campaign_file import ListedCustomer, Problem, read_lines, read_rows
 from workers.cli.campaign_template import Definition, count_flattened, fault_of
 from workers.cli.operation import record_audit
 
@@ -57,7 +57,7 @@ class RecipientSource:
     def rows(self) -> Iterator[Row]:
         return read_rows(self.path, skip_invalid=self.skip_invalid)
 
-    def lines(self) -> Iterator[Line]:
+    def lines(self) -> Iterator[ListedCustomer]:
         return read_lines(self.path, skip_invalid=self.skip_invalid)
 
 
@@ -102,7 +102,7 @@ async def survey(
     return found
 
 
-def _look_at(found: Survey, template: Template, definition: Definition | None, line: Line) -> None:
+def _look_at(found: Survey, template: Template, definition: Definition | None, line: ListedCustomer) -> None:
     fault = fault_of(template, definition, line.variables)
     if fault is not None:
         found.fault_count += 1

@@ -109,7 +109,7 @@ class _Found:
     recipients: Sequence[int]
 
 
-class _Undone(Exception):  # noqa: N818 - it rolls back, and is no error
+class _RolledBack(Exception):  # noqa: N818 - it rolls back, and is no error
     """Ends a step of a dry run."""
 
 
@@ -150,12 +150,12 @@ async def erase(database: Database, phone: str, *, by: str, dry_run: bool) -> Er
 
 @asynccontextmanager
 async def _step(database: Database, *, undone: bool = False) -> AsyncIterator["_Eraser"]:
-    with suppress(_Undone):
+    with suppress(_RolledBack):
         async with database.transaction() as connection:
             await connection.execute(_UNHURRIED)
             yield _Eraser(connection)
             if undone:
-                raise _Undone
+                raise _RolledBack
 
 
 async def count_keys(redis: RedisClient, keys: Sequence[str]) -> int:

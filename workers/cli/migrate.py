@@ -14,7 +14,7 @@ from rich.table import Table
 from schema.migrator import MigrationError, Step, UnreachedDatabaseError, latest_version
 from schema.migrator import migrate as carry_out
 from shared.addresses import Unreached
-from shared.postgres.connecting import Connector, ServerConnection
+from shared.postgres.connecting import Connector, PostgresConnection
 from shared.settings.server_urls import read_server_url
 from workers.cli.confirmation import demand_consent, yes_option
 from workers.cli.operation import by_option, json_option, read_settings, unreached_database
@@ -62,7 +62,7 @@ def migrate(to: int | None, dry_run: bool, yes: bool, force: bool, by: str, as_j
         _print_steps(steps, version, dry_run=dry_run)
 
 
-async def _connect(dsn: str) -> ServerConnection:
+async def _connect(dsn: str) -> PostgresConnection:
     """As workers connect: to whichever address answers and takes writes."""
     try:
         return await Connector(dsn, {}).open(_CONNECT_S)

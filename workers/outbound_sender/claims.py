@@ -64,7 +64,7 @@ class _Facts:
 
 
 @dataclass(slots=True, eq=False)
-class _Case:
+class _AskedMessage:
     """One ask on its way through the transaction."""
 
     ask: ClaimRequest
@@ -101,10 +101,10 @@ class ClaimStore:
             claimed_at = asyncio.get_running_loop().time()
         return [_verdict(case, claimed_at) for case in cases]
 
-    def _open_case(self, ask: ClaimRequest, facts: _Facts | None) -> _Case:
+    def _open_case(self, ask: ClaimRequest, facts: _Facts | None) -> _AskedMessage:
         decision = self._decide(ask.message, facts)
         needs_permit = isinstance(decision, Claim) and not ask.has_permit
-        return _Case(ask, facts, NeedsPermit() if needs_permit else decision)
+        return _AskedMessage(ask, facts, NeedsPermit() if needs_permit else decision)
 
     def _decide(self, message: Outgoing, facts: _Facts | None) -> Decision:
         request = Request(
@@ -120,7 +120,7 @@ class ClaimStore:
         alone = replace(facts, gate=replace(facts.gate, earlier_waits=False))
         return isinstance(self._decide(message, alone), Claim)
 
-    async def _pass_circuits(self, connection: Connection, cases: Sequence[_Case]) -> None:
+    async def _pass_circuits(self, connection: Connection, cases: Sequence[_AskedMessage]) -> None:
         """Where a breaker is not closed, only its probes go; they are counted with its row locked."""
         guarded = [
             case
@@ -169,7 +169,9 @@ def _gate_of(row: Any) -> SendFacts:
     )
 
 
-async def _insert_attempts(connection: Connection, cases: Sequence[_Case], durations: Durations) -> None:
+async def _insert_attempts(
+    connection: Connection, cases: Sequence[_AskedMessage], durations: Durations
+) -> None:
     claims = [(case, case.decision) for case in cases if isinstance(case.decision, Claim)]
     if not claims:
         return
@@ -183,7 +185,7 @@ async def _insert_attempts(connection: Connection, cases: Sequence[_Case], durat
             case.decision = Hold("ambiguous", durations.ambiguous_wait_s)
 
 
-async def _withdraw(connection: Connection, cases: Sequence[_Case]) -> None:
+async def _withdraw(connection: Connection, cases: Sequence[_AskedMessage]) -> None:
     withdrawn = [
         (case.ask.message, case.decision.recipient) for case in cases if isinstance(case.decision, Withdraw)
     ]
@@ -196,7 +198,7 @@ async def _withdraw(connection: Connection, cases: Sequence[_Case]) -> None:
     await release_followers(connection, [message.chain for message, _ in withdrawn])
 
 
-def _verdict(case: _Case, claimed_at: float) -> ClaimOutcome:
+def _verdict(case: _AskedMessage, claimed_at: float) -> ClaimOutcome:
     match case.decision:
         case Claim() as claim:
             return Claimed(claim, claimed_at)

@@ -39,7 +39,7 @@ class _Start:
 
 
 @dataclass(frozen=True, slots=True)
-class _Line:
+class _Destination:
     """Where a number's messages go, and in whose name. `token` may come back in no answer's text.
 
     `unable`: what is said while no request can be made to that host; others may be reached all the same.
@@ -66,7 +66,7 @@ class CloudApi:
         self._degraded = set() if degraded is None else degraded
         self._settings = settings
         self._durations = durations
-        self._lines: dict[str, _Line] = {}
+        self._lines: dict[str, _Destination] = {}
         trace = aiohttp.TraceConfig()
         trace.on_request_headers_sent.append(_before_first_byte)
         self._session = open_session(durations, trace)
@@ -102,7 +102,7 @@ class CloudApi:
                 return Unable(text)
             return Lost(text) if start.is_out else Unreachable(text)
 
-    def _open_line(self, number: str) -> _Line | None:
+    def _open_line(self, number: str) -> _Destination | None:
         account = self._settings.number(number)
         if account.token is None:
             return None
@@ -111,7 +111,7 @@ class CloudApi:
         token = account.token.get_secret_value()
         headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
         unable = f"no request to the Cloud API can be made from here to {url.host} (see the log)"
-        line = _Line(url, unable, token.encode(), headers, find_proxy(account.api_url))
+        line = _Destination(url, unable, token.encode(), headers, find_proxy(account.api_url))
         self._lines[number] = line
         return line
 

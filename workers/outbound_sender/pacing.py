@@ -28,7 +28,7 @@ _RATES_KEPT: Final = 1000
 
 
 @dataclass(frozen=True, slots=True)
-class _Line:
+class _LaneQueue:
     """Messages of one number and lane: a few of them ask, the others wait until they may."""
 
     mps: float
@@ -62,7 +62,7 @@ class Pacer:
         self._limiter = limiter
         self._settings = settings
         self._durations = durations
-        self._lines: dict[tuple[str, str], _Line] = {}
+        self._lines: dict[tuple[str, str], _LaneQueue] = {}
         self._spacings: dict[str, RequestSpacing] = {}
         #: What a number may send a second.
         self.rate = lru_cache(_RATES_KEPT)(self._rate)
@@ -92,13 +92,13 @@ class Pacer:
         """The platform refused the customer for the pair's rate, the n-th time in a row."""
         await self._limiter.back_off_pair(message.number, message.customer, n)
 
-    def _line(self, number: str, lane: str) -> _Line:
+    def _line(self, number: str, lane: str) -> _LaneQueue:
         """As many may ask as a lane at its least share serves while one waits in hand."""
         line = self._lines.get((number, lane))
         if line is None:
             durations = self._durations
             served = int(self.rate(number) * durations.lane_min_share * durations.held_in_hand_s)
             asking = asyncio.Semaphore(max(1, min(_MOST_ASKING, served)))
-            line = _Line(self._settings.number(number).mps, asking)
+            line = _LaneQueue(self._settings.number(number).mps, asking)
             self._lines[(number, lane)] = line
         return line

@@ -86,7 +86,7 @@ class Written:
 
 
 @dataclass(frozen=True, slots=True)
-class _Weighed:
+class _CarriedOutWaits:
     """What became of weighed endings, by message: what each waits for, and who was given back."""
 
     holds: Mapping[UUID, WaitsFor | None]
@@ -172,7 +172,7 @@ class ResultStore:
         ]
         return written, [*recorded.events, *weighed.events]
 
-    async def _weigh(self, connection: Connection, closed: Sequence[AttemptResult]) -> _Weighed:
+    async def _weigh(self, connection: Connection, closed: Sequence[AttemptResult]) -> _CarriedOutWaits:
         """Decide what waits and what is over by itself, and carry it out. The attempts are closed."""
         failures = [_failure(ending, ending.weighed) for ending in closed if ending.weighed is not None]
         evidence = await read_evidence(connection, failures, by_status=False)
@@ -182,7 +182,7 @@ class ResultStore:
         }
         held = [Held(item, hold) for item in failures if (hold := holds[item.message_id]) is not None]
         done = await carry_out(connection, held, self._durations, by="outbound-sender")
-        return _Weighed(holds, done.returned, done.events)
+        return _CarriedOutWaits(holds, done.returned, done.events)
 
     async def _follow(self, connection: Connection, endings: Sequence[AttemptResult]) -> None:
         """Carry out the effects."""

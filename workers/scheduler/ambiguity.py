@@ -36,7 +36,7 @@ OWN_HEADERS = ("correlation_id", "idempotency_key")
 
 
 @dataclass(frozen=True, slots=True)
-class _Case:
+class _AmbiguousRow:
     """One row with its verdict."""
 
     row: asyncpg.Record
@@ -99,12 +99,14 @@ class AmbiguityJob:
         async with self._database.transaction() as connection:
             rows = await _lock_due(connection, ids)
             reached = await connection.fetchval(QUERIES["reached_by_statuses"]) if rows else None
-            cases = [_Case(row, decide(_doubt(row, hearing, reached), self._durations)) for row in rows]
+            cases = [
+                _AmbiguousRow(row, decide(_doubt(row, hearing, reached), self._durations)) for row in rows
+            ]
             events = await self._carry_out(connection, cases)
         await self._outbox.publish(events)
         return len(cases)
 
-    async def _carry_out(self, connection: Connection, cases: Sequence[_Case]) -> list[OutboxEvent]:
+    async def _carry_out(self, connection: Connection, cases: Sequence[_AmbiguousRow]) -> list[OutboxEvent]:
         by_verdict: dict[Reconciliation, list[asyncpg.Record]] = {verdict: [] for verdict in Reconciliation}
         for case in cases:
             by_verdict[case.verdict].append(case.row)
@@ -133,7 +135,7 @@ class AmbiguityJob:
         await connection.execute(QUERIES["remove_deferred"], _ids(rows))
         return [*recorded.events, *stored]
 
-    def _report(self, case: _Case) -> None:
+    def _report(self, case: _AmbiguousRow) -> None:
         if case.verdict in (Reconciliation.RESEND, Reconciliation.GIVE_UP):
             logger.warning(
                 "ambiguous message %s: %s",

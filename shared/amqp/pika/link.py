@@ -15,7 +15,7 @@ from pamqp import decode
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_random_exponential
 
 from shared.amqp.decoding import read_short_text, read_table, read_time
-from shared.amqp.opening import ServerConnection, open_connection
+from shared.amqp.opening import AmqpConnection, open_connection
 from shared.durations import Durations
 from shared.masking import mask_url
 from shared.settings.server_urls import UrlSource, current_url
@@ -75,14 +75,14 @@ class Link:
         )
         try:
             while True:
-                connection: ServerConnection = await retrying(self._connect)
+                connection: AmqpConnection = await retrying(self._connect)
                 heed_cancellation()
                 self._up.set()
                 await self._wait_until_lost(connection)
         finally:
             await self._close()
 
-    async def _connect(self) -> ServerConnection:
+    async def _connect(self) -> AmqpConnection:
         await self._close()  # what an attempt left whose preparation failed
         with closing_as_connection_error():
             connection = await open_connection(self._url, self._name)
@@ -97,7 +97,7 @@ class Link:
         where = mask_url(current_url(self._url))
         log.warning("RabbitMQ at %s is away (%s: %s); trying again", where, type(error).__name__, error)
 
-    async def _wait_until_lost(self, connection: ServerConnection) -> None:
+    async def _wait_until_lost(self, connection: AmqpConnection) -> None:
         """Returns at once for a connection that was lost while it was prepared."""
         transport = connection.transport
         assert transport is not None

@@ -15,7 +15,7 @@ from pamqp.commands import Basic
 
 from shared.amqp.broker import LentPublisher, QueueState
 from shared.amqp.delivery import Publication
-from shared.amqp.opening import ServerConnection, open_connection
+from shared.amqp.opening import AmqpConnection, open_connection
 from shared.amqp.pika.declare import compare_topology, declare_topology, read_queue_state
 from shared.amqp.pika.link import (
     BROKER_ERRORS,
@@ -41,7 +41,7 @@ _CLOSE_S = 1.0
 class PikaSession:
     """See `shared.amqp.session.Session`."""
 
-    def __init__(self, connection: ServerConnection) -> None:
+    def __init__(self, connection: AmqpConnection) -> None:
         self._connection = connection
         self._publishing: Channel | None = None
         self._opening = asyncio.Lock()
@@ -154,7 +154,7 @@ async def open_session(url: str, name: str) -> AsyncIterator[Session]:
         await _close(connection)
 
 
-async def _close(connection: ServerConnection) -> None:
+async def _close(connection: AmqpConnection) -> None:
     try:
         with closing_as_connection_error():
             async with asyncio.timeout(_CLOSE_S):

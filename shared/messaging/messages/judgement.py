@@ -190,7 +190,7 @@ def _fail(attempt: Attempt, item: Sighting) -> Attempt:
 
 
 @dataclass(frozen=True, slots=True)
-class _Weighed:
+class _CountedFailures:
     """The failures that count, and the attempt to be followed by another one instead."""
 
     counting: Sequence[Sighting] = ()
@@ -204,7 +204,7 @@ def _weigh(
     background: Background,
     attempts: Sequence[Attempt],
     attempts_allowed: int,
-) -> _Weighed:
+) -> _CountedFailures:
     """Which failures count.
 
     Only the latest attempt's failure counts, or that of one which was accepted in its place, and only when no
@@ -212,37 +212,39 @@ def _weigh(
     """
     fresh = [item for item in sightings if item.is_failure]
     if message.direction is Direction.INBOUND or message.status in _SETTLED or not attempts:
-        return _Weighed(fresh)
+        return _CountedFailures(fresh)
     failed = {item.attempt for item in (*background.failures, *fresh)}
     given_up = {item.number for item in attempts if item.outcome == "abandoned"}
     if any(item.can_succeed and item.number not in failed & given_up for item in attempts):
-        return _Weighed()
+        return _CountedFailures()
     latest = attempts[-1].number
     earlier = [item for item in background.failures if item.attempt in (0, latest)]
     culprits = [item for item in fresh if item.attempt in (0, latest)] + earlier
     if not culprits and _is_under_way_no_more(message, sightings):
         culprits = [*fresh, *background.failures]
     if not culprits or not _may_pass(message, sightings, culprits):
-        return _Weighed(culprits)
+        return _CountedFailures(culprits)
     if earlier and message.error_code is not None:
-        return _Weighed()  # it is to be sent again because of the first of them
+        return _CountedFailures()  # it is to be sent again because of the first of them
     return _again(message, culprits, background, _has_tries(attempts, failed, attempts_allowed))
 
 
 def _again(
     message: Message, culprits: Sequence[Sighting], background: Background, has_tries: bool
-) -> _Weighed:
+) -> _CountedFailures:
     """Another attempt, where one may succeed. What is wrong with the number concerns others in any case."""
     last = max(item.attempt for item in culprits)
     first = _first_failure(culprits)
     hold = None if first is None else hold_for(first.error_class, background.evidence, last)
     if hold is None or first is None:
         passes = has_tries and all(item.error_class in RETRYABLE for item in culprits)
-        return _Weighed((), last) if passes and background.has_body else _Weighed(culprits)
+        return _CountedFailures((), last) if passes and background.has_body else _CountedFailures(culprits)
     failure = replace(failure_of(message.id, first), attempt=last)
     if background.has_body:
-        return _Weighed((), last, Held(failure, hold))
-    return _Weighed(culprits, None, None if hold is WaitsFor.TEMPLATE else Held(failure, hold, is_kept=False))
+        return _CountedFailures((), last, Held(failure, hold))
+    return _CountedFailures(
+        culprits, None, None if hold is WaitsFor.TEMPLATE else Held(failure, hold, is_kept=False)
+    )
 
 
 def _has_tries(attempts: Sequence[Attempt], failed: set[int], attempts_allowed: int) -> bool:
