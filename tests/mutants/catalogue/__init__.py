@@ -4,6 +4,7 @@ from typing import Final
 
 from tests.mutants.catalogue import (
     attempts,
+    blame,
     broker,
     campaigns,
     connecting,
@@ -14,9 +15,12 @@ from tests.mutants.catalogue import (
     holding,
     inbound,
     installation,
+    locked_rows,
     measuring,
+    rows_aside,
     scheduling,
     sending,
+    standing_still,
     statuses,
 )
 from tests.mutants.mutation import Mutation
@@ -30,6 +34,10 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
     *attempts.MUTATIONS,
     *sending.MUTATIONS,
     *holding.MUTATIONS,
+    *locked_rows.MUTATIONS,
+    *standing_still.MUTATIONS,
+    *rows_aside.MUTATIONS,
+    *blame.MUTATIONS,
     *statuses.MUTATIONS,
     *campaigns.MUTATIONS,
     *dead_letters.MUTATIONS,

@@ -13,7 +13,7 @@ _STALE: Final = (
     "    if standing.control_at is not None and requested_at <= standing.control_at:\n        return None\n"
 )
 _SHARED: Final = "shared/messaging/campaigns/queries.sql"
-
+_REPLAYS: Final = "tests/integration/test_dlq_replay.py"
 MUTATIONS: Final = (
     Mutation(
         "a mended launch keeps no raw body",
@@ -167,5 +167,16 @@ MUTATIONS: Final = (
         "",
         "6.2 skipped with a reason",
         _RENDERING,
+    ),
+    Mutation(
+        "a failed recipient does not follow the replay of its message",
+        "workers/outbound_sender/intake.sql",
+        "or (given.replayed and recipient.status = 'failed'",
+        "or (given.replayed and recipient.status = 'never'",
+        "5.5 changes reach broadcast_recipients",
+        (
+            f"{_REPLAYS}::test_the_recipient_of_a_campaign_that_is_done_follows_the_replays_of_its_message",
+            f"{_REPLAYS}::test_a_recipient_whose_message_died_before_it_became_a_row_follows_its_replay",
+        ),
     ),
 )

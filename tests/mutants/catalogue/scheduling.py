@@ -15,7 +15,7 @@ _SQL: Final = "workers/scheduler/queries.sql"
 _OUTBOX: Final = "shared/durable/outbox.sql"
 _DEFERRAL: Final = "shared/durable/deferral.sql"
 _LEASE: Final = "shared/postgres/lease.py"
-
+_FORGOTTEN: Final = "tests/integration/test_forgotten_messages.py"
 MUTATIONS: Final = (
     Mutation(
         "two schedulers act at once",
@@ -220,5 +220,31 @@ MUTATIONS: Final = (
         "7",
         "8 status events and attempts 30 days, never under 8",
         (f"{_SCHEDULER}::test_what_is_past_its_retention_goes_and_the_rest_stays",),
+    ),
+    Mutation(
+        "what is under way is pruned",
+        "workers/scheduler/queries.sql",
+        " and status <> 'queued'\n",
+        "\n",
+        "4.4 every accepted message ends in sent or failed",
+        (f"{_FORGOTTEN}::test_an_attempt_of_today_is_not_given_up",),
+        count=2,
+    ),
+    Mutation(
+        "attempts and bodies of what is under way are pruned",
+        "workers/scheduler/queries.sql",
+        "where tracked.id = message_id and tracked.status = 'queued')",
+        "where tracked.id = message_id and tracked.status = 'never')",
+        "4.3 nothing else is ever sent twice",
+        (f"{_FORGOTTEN}::test_the_attempts_and_the_body_of_what_is_under_way_are_kept",),
+        count=2,
+    ),
+    Mutation(
+        "what is under way past its retention waits for ever",
+        "workers/scheduler/retention.py",
+        "        await self._forgotten.fail(self._messages_days)\n",
+        "",
+        "4.4 every accepted message ends in sent or failed",
+        (f"{_FORGOTTEN}::test_what_is_under_way_past_its_retention_fails_and_is_told_before_it_goes",),
     ),
 )

@@ -321,4 +321,20 @@ MUTATIONS: Final = (
         "2.10 one unreadable row keeps no other waiting",
         (f"{_POISON}::test_an_event_recorded_at_an_infinite_time",),
     ),
+    Mutation(
+        "each repetition of a rejected status is a dead letter",
+        "shared/messaging/messages/rejected.py",
+        'return f"rejected:{hashlib.sha256(json.dumps(parts).encode()).hexdigest()}"',
+        'return f"rejected:{time_ordered_uuid()}"',
+        "5.4 it is stored, counted and dead-lettered: one event, one dead letter",
+        (_REJECTED,),
+    ),
+    Mutation(
+        "a replay of a rejected status cannot die again",
+        "shared/messaging/messages/rejected.py",
+        'source, str(replay_of or ""))',
+        "source)",
+        "7.1 every dead letter is stored",
+        (f"{_REJECTED}::test_a_repetition_after_its_dismissal_adds_none_and_a_replay_may_die_again",),
+    ),
 )
