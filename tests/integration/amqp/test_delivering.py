@@ -186,6 +186,27 @@ async def test_a_paused_inlet_consumes_nothing_and_keeps_what_is_in_hand(
     await until(lambda: bench.is_deep(1))
 
 
+async def test_a_paused_inlet_is_quiet_once_the_broker_has_said_so(bench: Bench, proxy: FrameProxy) -> None:
+    """Before, what it gives back may be delivered to it again."""
+    await bench.send(*ABC)
+    async with bench.broker(proxy.url(bench.url)) as broker:
+        inlet = await broker.inlet(bench.queue, prefetch=10)
+        taken = await take(inlet, 3)
+        assert not inlet.is_quiet
+
+        proxy.hold(Basic.CancelOk)
+        inlet.pause()
+
+        await until(lambda: bool(proxy.held))
+        assert not inlet.is_quiet
+        proxy.answer(proxy.held[0].frame)
+        await until(lambda: inlet.is_quiet)
+        await inlet.release(taken)
+        assert await inlet.next_batch(10, 0) == []
+        inlet.resume()
+        assert not inlet.is_quiet
+
+
 async def test_an_inlet_may_go_on_with_fewer_in_hand(bench: Bench) -> None:
     async with bench.broker() as broker:
         inlet = await broker.inlet(bench.queue, prefetch=10)

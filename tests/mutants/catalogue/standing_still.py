@@ -10,6 +10,14 @@ _REPLICAS: Final = "tests/integration/test_replicas.py"
 
 MUTATIONS: Final = (
     Mutation(
+        "a consumer counts as gone before the broker has said so",
+        "shared/amqp/pika/inlet.py",
+        "return not (self._is_wanted_now or self._cancelling or self._consumer_tag)",
+        "return not (self._is_wanted_now or self._consumer_tag)",
+        "2.8 a replica that cannot work leaves all to another",
+        ("tests/integration/amqp/test_delivering.py",),
+    ),
+    Mutation(
         "what is given back while the broker delivers comes back and stays",
         _STANDING,
         "if self._let_go or not self.is_overdue or not self._inlet.is_quiet:",
