@@ -14,6 +14,7 @@ from shared.amqp.disposition import Undone
 from shared.coordination.keys import mapping_lock_key
 from shared.errors import StoreLocked
 from shared.messaging.conversations.cache import MappingCache
+from shared.observability.metrics import Metrics
 from shared.running.kit import Kit
 from tests.support.cluster import Cluster
 from tests.support.rows import add_mapping
@@ -48,6 +49,7 @@ class Intake:
 
     admission: Admission
     shares: Shares
+    metrics: Metrics
 
     async def admit(self, *deliveries: Delivery, patiently: bool = False) -> list[object]:
         """What becomes of each, in order."""
@@ -77,7 +79,7 @@ async def intake(cluster: Cluster) -> AsyncIterator[Intake]:
             kit.metrics,
             NUMBER,
         )
-        yield Intake(admission, Shares(100, 100, lambda _: 1000.0, durations))
+        yield Intake(admission, Shares(100, 100, lambda _: 1000.0, durations), kit.metrics)
     finally:
         await kit.redis.close()
         await kit.database.close()
@@ -159,3 +161,18 @@ async def test_who_is_left_holds_no_hand(cluster: Cluster, intake: Intake) -> No
         assert is_left((await intake.admit(first))[0])
 
     assert isinstance(await intake.admit_left(first), Outgoing)
+
+
+async def test_a_message_that_is_known_takes_no_lock(intake: Intake) -> None:
+    def taken() -> float | None:
+        return intake.metrics.registry.get_sample_value(
+            "wabus_lock_acquire_seconds_count", {"outcome": "acquired"}
+        )
+
+    await intake.admit(reply("c1", OTHER))
+    before = taken()
+    assert before == 1
+
+    assert isinstance((await intake.admit(reply("c1", OTHER)))[0], Outgoing)
+
+    assert taken() == before

@@ -196,10 +196,11 @@ class Admission:
                     await self._insert(await self._make(ready), admitted, hands)
             return
         left = by_key.keys() & self.left.customers
-        async with self._locks.hold([key for key in by_key if key not in left]) as held:
-            left |= held.taken
-            ready = [entry for key, entries in by_key.items() if key not in left for entry in entries]
-            left |= await self._insert_free(await self._make(ready), admitted, hands)
+        if free := [key for key in by_key if key not in left]:
+            async with self._locks.hold(free) as held:
+                left |= held.taken
+                ready = [entry for key in free if key not in held.taken for entry in by_key[key]]
+                left |= await self._insert_free(await self._make(ready), admitted, hands)
         for key in left:
             for item, _ in by_key[key]:
                 self.left.add(item.candidate.deliveries, key)
