@@ -41,7 +41,7 @@ MUTATIONS: Final = (
         "           null::uuid\n",
         "INTERFACE 6 message show TRACE_ID",
         (
-            "tests/integration/test_cli_message.py::test_the_trace_of_an_inbound_message_that_went_well_finds_it",
+            "tests/integration/test_cli_trace.py::test_the_trace_of_an_inbound_message_that_went_well_finds_it",
         ),
     ),
     Mutation(
@@ -50,7 +50,7 @@ MUTATIONS: Final = (
         "using brin (w3c_trace_id uuid_bloom_ops)",
         "using brin (w3c_trace_id uuid_minmax_ops)",
         "INTERFACE 4 each index with the query that needs it",
-        ("tests/integration/test_cli_message.py::test_a_trace_is_looked_up_without_reading_all_messages",),
+        ("tests/integration/test_cli_trace.py::test_a_trace_is_looked_up_without_reading_all_messages",),
     ),
     Mutation(
         "what another replica is publishing is claimed",

@@ -10,6 +10,7 @@ _INTAKE: Final = ("tests/unit/test_sender_intake.py",)
 _REACTIONS: Final = "workers/outbound_sender/reactions.py"
 _API: Final = "workers/outbound_sender/cloud_api.py"
 _SENDER: Final = "tests/integration/test_outbound_sender.py"
+_CONVERSATIONS: Final = "tests/integration/test_outbound_conversations.py"
 _FAULTS: Final = "tests/integration/test_outbound_faults.py"
 
 MUTATIONS: Final = (
@@ -265,7 +266,7 @@ MUTATIONS: Final = (
         "order by mapping.status = 'active' desc, mapping.created_at desc",
         "order by mapping.created_at desc",
         "4.1 the active mapping wins",
-        (f"{_SENDER}::test_the_active_mapping_wins_over_newer_ended_ones",),
+        (f"{_CONVERSATIONS}::test_the_active_mapping_wins_over_newer_ended_ones",),
     ),
     Mutation(
         "a cached conversation is trusted for a write",
@@ -273,7 +274,7 @@ MUTATIONS: Final = (
         "and (mapping.status = 'active' or not given.hinted)",
         "",
         "1.3 caches are never trusted for a write",
-        (f"{_SENDER}::test_a_cached_conversation_that_has_ended_is_looked_up_again",),
+        (f"{_CONVERSATIONS}::test_a_cached_conversation_that_has_ended_is_looked_up_again",),
     ),
     Mutation(
         "aliases are not looked up",
@@ -281,7 +282,7 @@ MUTATIONS: Final = (
         "        where alias.conversation_id = given.conversation_id\n",
         "        where alias.conversation_id = given.conversation_id and false\n",
         "4.1 by conversation or alias",
-        (f"{_SENDER}::test_a_conversation_is_found_by_its_id_and_by_an_earlier_one",),
+        (f"{_CONVERSATIONS}::test_a_conversation_is_found_by_its_id_and_by_an_earlier_one",),
     ),
     Mutation(
         "callback data names no attempt",
