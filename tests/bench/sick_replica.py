@@ -15,7 +15,7 @@ from aio_pika.abc import AbstractChannel
 from shared.amqp.topology import DLQ_HANDLER, INBOUND_RESOLVER
 from tests.bench.ground import Ground, depth, ground, time_when, worker
 from tests.bench.inbound_resolver import fill
-from tests.support.proxy import proxied
+from tests.support.proxy import Proxy
 
 _PATIENCE_S = 120.0
 _PUBLISHED = "select count(*) from message_tracking where published_at is not null"
@@ -25,7 +25,7 @@ async def measure(place: Ground, messages: int, customers: int) -> float:
     """Seconds until the healthy one has published all."""
     conn = await asyncpg.connect(place.database_url)
     try:
-        async with place.channel() as channel, proxied(place.database_url) as proxy:
+        async with place.channel() as channel, Proxy.before(place.database_url) as proxy:
             sick = replace(place, database_url=proxy.url(place.database_url))
             async with worker(sick, "inbound-resolver"):
                 await time_when(lambda: _consume(channel, 1), _PATIENCE_S)

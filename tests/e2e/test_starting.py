@@ -10,7 +10,7 @@ from shared.settings.settings import METRICS_PORTS
 from tests.support.cluster import Cluster, new_virtual_host
 from tests.support.http import get
 from tests.support.processes import Processes, Program
-from tests.support.proxy import proxied
+from tests.support.proxy import Proxy
 from tests.support.servers import Servers
 from tests.support.waiting import until
 from workers.registry import WORKER_NAMES
@@ -79,9 +79,9 @@ async def test_workers_wait_for_their_servers_and_tell_how_they_are(
     cluster: Cluster, processes: Processes
 ) -> None:
     async with (
-        proxied(cluster.rabbitmq_url) as broker,
-        proxied(cluster.database_url) as database,
-        proxied(cluster.redis_url) as redis,
+        Proxy.before(cluster.rabbitmq_url) as broker,
+        Proxy.before(cluster.database_url) as database,
+        Proxy.before(cluster.redis_url) as redis,
     ):
         proxies = (broker, database, redis)
         for proxy in proxies:

@@ -14,7 +14,7 @@ from tests.support.dead_letters import publish_dead
 from tests.support.http import get
 from tests.support.leftovers import count, has_in_hand, is_all_told, keys_told, waiting_messages, work_off
 from tests.support.processes import Processes, Program
-from tests.support.proxy import proxied
+from tests.support.proxy import Proxy
 from tests.support.rows import add_mapping
 from tests.support.sending import NUMBER, Sender, text
 from tests.support.waiting import until
@@ -91,7 +91,7 @@ async def test_a_worker_that_is_stopped_finishes_what_it_has_in_hand(
     for number in range(_MESSAGES):
         await load.publish(cluster, number)
 
-    async with proxied(cluster.database_url) as proxy:
+    async with Proxy.before(cluster.database_url) as proxy:
         proxy.slow(latency_s=0.002)
         url = proxy.url(cluster.database_url)
         stopped = processes.start(name, DATABASE_URL=url, BATCH_SIZE="5", PREFETCH="20")
@@ -116,7 +116,7 @@ async def test_a_worker_that_is_stopped_finishes_what_it_has_in_hand(
 
 async def test_a_stopped_scheduler_gives_its_lease_back(cluster: Cluster, processes: Processes) -> None:
     """At production's pace the lease lasts far longer than stopping takes; and PostgreSQL may be slow."""
-    async with proxied(cluster.database_url) as proxy:
+    async with Proxy.before(cluster.database_url) as proxy:
         stopped = processes.start_shipped("scheduler", DATABASE_URL=proxy.url(cluster.database_url))
         await stopped.until_says("this replica schedules")
         proxy.slow(latency_s=0.1)
@@ -181,7 +181,7 @@ async def test_what_is_not_done_in_time_comes_again(sender: Sender, processes: P
 async def test_without_postgresql_it_stops_in_time_and_what_is_in_hand_comes_again(
     cluster: Cluster, processes: Processes
 ) -> None:
-    async with proxied(cluster.database_url) as proxy:
+    async with Proxy.before(cluster.database_url) as proxy:
         program = processes.start_shipped(
             "inbound-resolver", DATABASE_URL=proxy.url(cluster.database_url), DRAIN_SECONDS="1"
         )
@@ -207,7 +207,7 @@ async def test_a_draining_worker_gives_back_at_once_what_waits_for_postgresql(
         await publish_inbound(cluster, next(numbers))
         return await cluster.depth("inbound-resolver") > 0
 
-    async with proxied(cluster.database_url) as proxy:
+    async with Proxy.before(cluster.database_url) as proxy:
         program = processes.start_shipped(
             "inbound-resolver", DATABASE_URL=proxy.url(cluster.database_url), DRAIN_SECONDS="600"
         )
@@ -225,7 +225,7 @@ async def test_a_draining_worker_gives_back_at_once_what_waits_for_postgresql(
 
 
 async def test_a_database_that_hangs_does_not_keep_it(cluster: Cluster, processes: Processes) -> None:
-    async with proxied(cluster.database_url) as proxy:
+    async with Proxy.before(cluster.database_url) as proxy:
         program = processes.start_shipped(
             "all", DATABASE_URL=proxy.url(cluster.database_url), DRAIN_SECONDS="1"
         )
@@ -242,7 +242,7 @@ async def test_a_database_that_hangs_does_not_keep_it(cluster: Cluster, processe
 async def test_without_rabbitmq_it_stops_in_time_and_nothing_is_lost(
     cluster: Cluster, processes: Processes, how: str
 ) -> None:
-    async with proxied(cluster.rabbitmq_url) as proxy:
+    async with Proxy.before(cluster.rabbitmq_url) as proxy:
         program = processes.start(
             "inbound-resolver", RABBITMQ_URL=proxy.url(cluster.rabbitmq_url), DRAIN_SECONDS="1"
         )
@@ -265,7 +265,7 @@ async def test_a_worker_that_waits_for_a_server_stops_as_well(
     cluster: Cluster, processes: Processes, server: str
 ) -> None:
     url = cluster.environment()[server]
-    async with proxied(url) as proxy:
+    async with Proxy.before(url) as proxy:
         proxy.refuse()
         program = processes.start_shipped("all", **{server: proxy.url(url)})
         await program.until_says("ready" if server == "REDIS_URL" else "trying again")
@@ -280,7 +280,7 @@ async def test_a_worker_without_work_does_not_wait_for_postgresql_when_it_stops(
     cluster.durations = replace(cluster.durations, give_back_s=1.5)
     caplog.set_level("INFO")
     async with (
-        proxied(cluster.database_url) as proxy,
+        Proxy.before(cluster.database_url) as proxy,
         cluster.running("inbound-resolver", DATABASE_URL=proxy.url(cluster.database_url)),
     ):
         await until(lambda: "ready" in caplog.messages)

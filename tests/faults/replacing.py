@@ -25,7 +25,7 @@ from tests.faults.fault import EVERY_WAIT, Fault, FaultKind, FaultUnavailableErr
 from tests.faults.place import Place
 from tests.faults.programs import make_argv
 from tests.support.crashing import CrashPoint
-from tests.support.proxy import Proxy, proxied
+from tests.support.proxy import Proxy
 
 _KILLER: Final = "the message that kills"
 _VICTIM: Final = "inbound-resolver"
@@ -129,7 +129,7 @@ class SickReplica:
         name = place.replicas(self.worker)[-1]
         program = place.workers.keepers[name].program
         url = program.env["DATABASE_URL"]
-        self._way = await self._ways.enter_async_context(proxied(url))
+        self._way = await self._ways.enter_async_context(Proxy.before(url))
         self._earlier = {name: program}
         by_its_way = {**program.env, "DATABASE_URL": self._way.url(url)}
         await _replace(place, {name: replace(program, env=by_its_way)})

@@ -45,7 +45,7 @@ from tests.faults.untouched import Untouched
 from tests.faults.waiting import measure
 from tests.faults.wire import SteadyWire
 from tests.support.paces import PACES
-from tests.support.proxy import Proxy, proxied
+from tests.support.proxy import Proxy
 from tests.support.servers import Servers, servers_of, stack_root
 from workers.registry import WORKER_NAMES
 
@@ -231,10 +231,10 @@ async def _raise_place(
     sandbox_url = f"http://127.0.0.1:{port}"
     async with AsyncExitStack() as cleanup:
         proxies: dict[ServerName, Proxy] = {
-            "rabbitmq": await cleanup.enter_async_context(proxied(servers.rabbitmq_url)),
-            "postgres": await cleanup.enter_async_context(proxied(servers.database_url)),
-            "redis": await cleanup.enter_async_context(proxied(servers.redis_url)),
-            "cloud_api": await cleanup.enter_async_context(proxied(sandbox_url)),
+            "rabbitmq": await cleanup.enter_async_context(Proxy.before(servers.rabbitmq_url)),
+            "postgres": await cleanup.enter_async_context(Proxy.before(servers.database_url)),
+            "redis": await cleanup.enter_async_context(Proxy.before(servers.redis_url)),
+            "cloud_api": await cleanup.enter_async_context(Proxy.before(sandbox_url)),
         }
         programs = make_programs(servers, proxies, sandbox_url, root / "logs", schedule, pace)
         fleet = await cleanup.enter_async_context(Fleet.running(programs, _ROOT, lambda _: None, PAUSES))

@@ -32,7 +32,7 @@ from shared.settings.settings import Settings
 from tests.faults.fault import Fault
 from tests.faults.place import Place, ServerName
 from tests.support.paces import FAST
-from tests.support.proxy import Proxy, proxied
+from tests.support.proxy import Proxy
 from tests.support.servers import Servers
 from tests.support.waiting import until
 from workers.registry import load_worker
@@ -99,7 +99,7 @@ class SmallCluster:
                 "cloud_api": sandbox.url,
             }
             proxies: dict[ServerName, Proxy] = {
-                name: await stack.enter_async_context(proxied(url)) for name, url in urls.items()
+                name: await stack.enter_async_context(Proxy.before(url)) for name, url in urls.items()
             }
             client = await stack.enter_async_context(aiohttp.ClientSession())
             place = Place(servers, root, proxies, sandbox.url, Fleet({}, client))

@@ -23,7 +23,7 @@ from tests.integration.test_cli_doctor import (
     virtual_host,
 )
 from tests.support.cluster import Cluster
-from tests.support.proxy import proxied
+from tests.support.proxy import Proxy
 from tests.support.redis_server import RedisServer
 from tests.support.rows import Connection, insert
 from tests.support.sentinels import sentinels
@@ -66,10 +66,10 @@ async def test_with_all_servers_away_each_is_told_and_nothing_else() -> None:
 
 async def test_servers_that_take_connections_and_never_answer_are_told(environ: dict[str, str]) -> None:
     async with (
-        proxied(environ["RABBITMQ_URL"]) as rabbitmq,
-        proxied(environ["DATABASE_URL"]) as postgresql,
-        proxied(environ["REDIS_URL"]) as redis,
-        proxied(environ["WHATSAPP_API_URL"]) as api,
+        Proxy.before(environ["RABBITMQ_URL"]) as rabbitmq,
+        Proxy.before(environ["DATABASE_URL"]) as postgresql,
+        Proxy.before(environ["REDIS_URL"]) as redis,
+        Proxy.before(environ["WHATSAPP_API_URL"]) as api,
     ):
         silent = dict(environ)
         for proxy, variable in zip((rabbitmq, postgresql, redis, api), SUBJECTS, strict=True):

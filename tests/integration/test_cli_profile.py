@@ -15,7 +15,7 @@ from shared.coordination.rate_shared import pair_key
 from tests.support.leftovers import lock_waiters
 from tests.support.people import IMPERSONAL, Person, Snapshot, add_person, take_snapshot
 from tests.support.program import Outcome, run_wabus
-from tests.support.proxy import proxied
+from tests.support.proxy import Proxy
 from tests.support.rows import NOON, Connection, add_campaign, add_mapping, add_message, insert, only_row
 from tests.support.waiting import until
 
@@ -280,7 +280,7 @@ async def test_cached_keys_go_too(conn: Connection, environ: dict[str, str], red
 async def test_a_redis_that_is_slow_is_waited_for(environ: dict[str, str], redis_url: str) -> None:
     """Longer than a message may wait for it: what stays cached of an erased person stays for a day."""
     key = customer_key("1001", PHONE)
-    async with Redis.from_url(redis_url) as redis, proxied(redis_url) as proxy:
+    async with Redis.from_url(redis_url) as redis, Proxy.before(redis_url) as proxy:
         await redis.set(key, "1")
         proxy.slow(latency_s=0.2)
 

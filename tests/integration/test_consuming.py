@@ -16,14 +16,14 @@ from shared.errors import StoreUnavailable
 from shared.postgres.database import Database
 from tests.integration.test_inbound_resolver import enriched, message, send
 from tests.support.cluster import Cluster
-from tests.support.proxy import Proxy, proxied
+from tests.support.proxy import Proxy
 from tests.support.servers import Servers
 from tests.support.waiting import until
 
 
 @asynccontextmanager
 async def behind_proxy(cluster: Cluster, variable: str, url: str) -> AsyncIterator[Proxy]:
-    async with proxied(url) as proxy:
+    async with Proxy.before(url) as proxy:
         cluster.environ[variable] = proxy.url(url)
         yield proxy
 

@@ -17,7 +17,7 @@ from shared.postgres.database import Database
 from tests.integration.test_inbound_resolver import enriched, message, send
 from tests.support.cluster import Cluster
 from tests.support.postgres_server import PostgresServer, primary_and_standby
-from tests.support.proxy import Proxy, proxied
+from tests.support.proxy import Proxy
 from tests.support.servers import Servers
 from tests.support.waiting import until
 
@@ -41,7 +41,7 @@ async def opened(url: str) -> AsyncIterator[Database]:
 @asynccontextmanager
 async def behind_proxy(cluster: Cluster, variable: str) -> AsyncIterator[Proxy]:
     url = cluster.environment()[variable]
-    async with proxied(url) as proxy:
+    async with Proxy.before(url) as proxy:
         cluster.environ[variable] = proxy.url(url)
         yield proxy
 
@@ -63,7 +63,7 @@ async def works(database: Database) -> bool:
 
 async def test_a_primary_that_moved_is_found_though_the_old_one_still_answers() -> None:
     with primary_and_standby() as (old, new):
-        async with proxied(old.url) as name, opened(name.url(old.url)) as database:
+        async with Proxy.before(old.url) as name, opened(name.url(old.url)) as database:
             await asyncio.gather(*(database.fetchval("select pg_sleep(0.1)") for _ in range(3)))
             new.promote()
             await demote(old)
@@ -85,7 +85,7 @@ async def test_one_that_meets_a_read_only_server_costs_the_pool_all_connections(
     pair: tuple[PostgresServer, PostgresServer],
 ) -> None:
     primary, standby = pair
-    async with proxied(standby.url) as name, opened(name.url(standby.url)) as database:
+    async with Proxy.before(standby.url) as name, opened(name.url(standby.url)) as database:
         await asyncio.gather(*(database.fetchval("select pg_sleep(0.1)") for _ in range(3)))
         with pytest.raises(StoreUnavailable):
             await database.execute("create table never (id integer)")
@@ -98,7 +98,7 @@ async def test_a_forgotten_connection_is_given_up_and_a_slow_statement_is_not(
     pair: tuple[PostgresServer, PostgresServer],
 ) -> None:
     primary, _ = pair
-    async with proxied(primary.url) as firewall, opened(firewall.url(primary.url)) as database:
+    async with Proxy.before(primary.url) as firewall, opened(firewall.url(primary.url)) as database:
         assert await database.fetchval("select pg_sleep(6)::text") == ""
         firewall.forget()
         asking = asyncio.create_task(database.fetchval("select 1"))
@@ -117,7 +117,7 @@ async def test_a_statement_that_its_caller_gives_up_does_not_hide_the_silence(
         async with asyncio.timeout(0.2):
             await database.fetchval("select 1")
 
-    async with proxied(primary.url) as firewall, opened(firewall.url(primary.url)) as database:
+    async with Proxy.before(primary.url) as firewall, opened(firewall.url(primary.url)) as database:
         await database.fetchval("select 1")
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.2):
@@ -135,7 +135,7 @@ async def test_a_server_that_never_answers_again_is_given_up(
     pair: tuple[PostgresServer, PostgresServer],
 ) -> None:
     primary, standby = pair
-    async with proxied(standby.url) as name, opened(name.url(standby.url)) as database:
+    async with Proxy.before(standby.url) as name, opened(name.url(standby.url)) as database:
         await database.fetchval("select 1")
         name.swallow()
         with pytest.raises(StoreUnavailable):
@@ -217,7 +217,7 @@ async def test_a_worker_leaves_a_silent_rabbitmq_by_itself(cluster: Cluster) -> 
 
 
 async def test_silence_is_known_by_the_missing_beats_alone(virtual_host: str) -> None:
-    async with proxied(virtual_host) as firewall:
+    async with Proxy.before(virtual_host) as firewall:
         connection = await open_connection(firewall.url(virtual_host))
         try:
             assert not connection.is_silent

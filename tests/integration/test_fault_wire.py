@@ -13,14 +13,14 @@ from aio_pika.abc import AbstractIncomingMessage, AbstractQueue
 from shared.amqp.topology import DLQ_HANDLER, UNROUTED
 from tests.faults.wire import SteadyWire, acknowledge
 from tests.support.cluster import Cluster
-from tests.support.proxy import Proxy, proxied
+from tests.support.proxy import Proxy
 from tests.support.servers import Servers
 from tests.support.waiting import until
 
 
 @pytest.fixture
 async def proxy(cluster: Cluster) -> AsyncIterator[Proxy]:
-    async with proxied(cluster.rabbitmq_url) as proxy:
+    async with Proxy.before(cluster.rabbitmq_url) as proxy:
         yield proxy
 
 

@@ -12,7 +12,7 @@ from redis.asyncio import Redis
 from tests.integration.test_inbound_resolver import enriched, message, send
 from tests.support.cluster import Cluster
 from tests.support.leftovers import count, has_in_hand, nothing_waits, work_off
-from tests.support.proxy import Proxy, proxied
+from tests.support.proxy import Proxy
 from tests.support.waiting import until
 
 _REPLICAS: Final = 20
@@ -57,7 +57,7 @@ async def test_twenty_replicas_with_the_same_message_publish_it_once(cluster: Cl
     """
     cluster.durations = replace(cluster.durations, publish_claim_s=30.0)
     both = [message(1), message(2)]
-    async with proxied(cluster.redis_url) as proxy, asynccontextmanager(state)(cluster, proxy):
+    async with Proxy.before(cluster.redis_url) as proxy, asynccontextmanager(state)(cluster, proxy):
         for item in both * _REPLICAS:
             await send(cluster, item)
         url = proxy.url(cluster.redis_url)
@@ -96,7 +96,7 @@ async def test_a_publisher_keeps_its_claim_however_long_rabbitmq_takes(cluster: 
     """On a connection that is not given up meanwhile: what is published anew is claimed anew."""
     cluster.durations = replace(cluster.durations, publish_confirm_s=600.0)
     async with (
-        proxied(cluster.rabbitmq_url) as proxy,
+        Proxy.before(cluster.rabbitmq_url) as proxy,
         cluster.running("inbound-resolver", RABBITMQ_URL=f"{proxy.url(cluster.rabbitmq_url)}?heartbeat=600"),
     ):
         async with cluster.conn.transaction():
@@ -115,8 +115,8 @@ async def test_two_handlings_of_one_replica_publish_a_message_once_without_redis
     """Under two routing keys nothing but a lock of Redis keeps them apart."""
     cluster.durations = replace(cluster.durations, publish_claim_s=30.0)
     async with (
-        proxied(cluster.redis_url) as redis,
-        proxied(cluster.rabbitmq_url) as proxy,
+        Proxy.before(cluster.redis_url) as redis,
+        Proxy.before(cluster.rabbitmq_url) as proxy,
         cluster.running(
             "inbound-resolver",
             BATCH_SIZE="1",

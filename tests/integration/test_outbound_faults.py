@@ -23,7 +23,7 @@ from shared.postgres.database import Database
 from tests.support.cluster import Cluster
 from tests.support.leftovers import has_in_hand
 from tests.support.paces import FAST
-from tests.support.proxy import proxied
+from tests.support.proxy import Proxy
 from tests.support.redis_server import RedisServer
 from tests.support.rows import add_mapping, insert
 from tests.support.sending import CUSTOMER, NUMBER, PATIENT, Sender, text
@@ -73,7 +73,7 @@ async def test_an_answer_whose_commit_must_wait_is_not_lost_and_not_asked_for_ag
     """PostgreSQL goes away between the HTTP 200 and the commit, and comes back."""
     await sender.sandbox.change(latency_ms=300)
     async with AsyncExitStack() as stack:
-        proxy = await stack.enter_async_context(proxied(sender.cluster.database_url))
+        proxy = await stack.enter_async_context(Proxy.before(sender.cluster.database_url))
         url = proxy.url(sender.cluster.database_url)
         await stack.enter_async_context(sender.running(DATABASE_URL=url))
         await sender.ask(text())

@@ -30,7 +30,7 @@ from tests.integration.test_status_updater import report, update
 from tests.support.cluster import Cluster
 from tests.support.http import get
 from tests.support.paces import FAST
-from tests.support.proxy import Proxy, proxied
+from tests.support.proxy import Proxy
 from tests.support.rows import add_mapping
 from tests.support.sending import Sender, sender, text
 from tests.support.servers import Servers
@@ -96,7 +96,7 @@ def small_hands(cluster: Cluster) -> None:
 @asynccontextmanager
 async def cut_off(cluster: Cluster, name: str, **environ: str) -> AsyncIterator[Proxy]:
     """A replica of this worker whose PostgreSQL is out of its reach once its hands are full."""
-    async with proxied(cluster.database_url) as proxy:
+    async with Proxy.before(cluster.database_url) as proxy:
         url = proxy.url(cluster.environment()["DATABASE_URL"])
         async with cluster.running(name, DATABASE_URL=url, **environ):
             yield proxy
@@ -252,7 +252,7 @@ async def test_an_updater_whose_publishing_connection_is_gone_leaves_all_to_anot
     cluster.durations = SICK
     await add_messages(cluster)
     async with (
-        proxied(cluster.rabbitmq_url) as proxy,
+        Proxy.before(cluster.rabbitmq_url) as proxy,
         cluster.running("status-updater", RABBITMQ_URL=proxy.url(cluster.rabbitmq_url)),
     ):
         await until(lambda: _count_consumers(cluster, "status-updater", 1))

@@ -13,7 +13,7 @@ from redis.asyncio import Redis
 
 from tests.support.cluster import Cluster
 from tests.support.paces import FAST
-from tests.support.proxy import proxied
+from tests.support.proxy import Proxy
 from tests.support.rows import add_mapping, add_message, insert
 from tests.support.waiting import until
 
@@ -282,7 +282,7 @@ async def test_a_proof_in_hand_while_postgresql_is_away_is_waited_for(
         cluster.durations, ambiguous_wait_s=60.0, store_probe_s=1.0, store_probe_max_s=1.0
     )
     async with (
-        proxied(cluster.database_url) as proxy,
+        Proxy.before(cluster.database_url) as proxy,
         cluster.running("scheduler", "status-updater", DATABASE_URL=proxy.url(cluster.database_url)),
     ):
         await until(lambda: "this replica schedules" in caplog.text)

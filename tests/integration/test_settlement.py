@@ -22,7 +22,7 @@ from shared.postgres.database import Database
 from shared.reasons import DeadReason
 from tests.support.brokers import running
 from tests.support.cluster import Cluster
-from tests.support.proxy import Proxy, proxied
+from tests.support.proxy import Proxy
 from tests.support.waiting import until
 
 _QUEUE: Final = "inbound-resolver"
@@ -52,8 +52,8 @@ class Worker:
 @asynccontextmanager
 async def worker(cluster: Cluster, **headers: str) -> AsyncIterator[Worker]:
     async with AsyncExitStack() as stack:
-        rabbitmq = await stack.enter_async_context(proxied(cluster.rabbitmq_url))
-        postgresql = await stack.enter_async_context(proxied(cluster.database_url))
+        rabbitmq = await stack.enter_async_context(Proxy.before(cluster.rabbitmq_url))
+        postgresql = await stack.enter_async_context(Proxy.before(cluster.database_url))
         consuming = await stack.enter_async_context(broker(cluster, cluster.rabbitmq_url))
         publishing = await stack.enter_async_context(
             broker(cluster, rabbitmq.url(cluster.rabbitmq_url), publish_confirm_s=0.2)

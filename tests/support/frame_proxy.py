@@ -2,11 +2,9 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 from pamqp.base import Frame
 from pamqp.commands import Basic
@@ -87,17 +85,3 @@ class FrameProxy(Proxy):
             return bytes(passed)
 
         return read
-
-
-@asynccontextmanager
-async def frames_proxied(server_url: str) -> AsyncIterator[FrameProxy]:
-    """A proxy before the RabbitMQ that a URL names."""
-    parts = urlsplit(server_url)
-    assert parts.hostname is not None
-    assert parts.port is not None
-    proxy = FrameProxy(parts.hostname, parts.port)
-    await proxy.start()
-    try:
-        yield proxy
-    finally:
-        await proxy.stop()

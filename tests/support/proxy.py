@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from typing import Self
 from urllib.parse import urlsplit, urlunsplit
 
 _CHUNK = 64 * 1024
@@ -84,6 +85,20 @@ class Proxy:
         self._latency_s = 0.0
         self._flowing.set()
 
+    @classmethod
+    @asynccontextmanager
+    async def before(cls, server_url: str) -> AsyncIterator[Self]:
+        """A proxy before the server that a URL names."""
+        parts = urlsplit(server_url)
+        assert parts.hostname is not None
+        assert parts.port is not None
+        proxy = cls(parts.hostname, parts.port)
+        await proxy.start()
+        try:
+            yield proxy
+        finally:
+            await proxy.stop()
+
     async def start(self) -> None:
         """Listen on a free port."""
         await self.open_port()
@@ -143,17 +158,3 @@ class Proxy:
             pass
         finally:
             sink.close()
-
-
-@asynccontextmanager
-async def proxied(server_url: str) -> AsyncIterator[Proxy]:
-    """A proxy before the server that a URL names."""
-    parts = urlsplit(server_url)
-    assert parts.hostname is not None
-    assert parts.port is not None
-    proxy = Proxy(parts.hostname, parts.port)
-    await proxy.start()
-    try:
-        yield proxy
-    finally:
-        await proxy.stop()

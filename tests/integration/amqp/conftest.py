@@ -6,7 +6,7 @@ import aio_pika
 import pytest
 
 from tests.integration.amqp.bench import IMPLEMENTATIONS, Bench
-from tests.support.frame_proxy import FrameProxy, frames_proxied
+from tests.support.frame_proxy import FrameProxy
 
 
 @pytest.fixture(params=IMPLEMENTATIONS)
@@ -24,5 +24,5 @@ async def bench(request: pytest.FixtureRequest, virtual_host: str) -> AsyncItera
 @pytest.fixture
 async def proxy(virtual_host: str) -> AsyncIterator[FrameProxy]:
     """Before the server, for a broker that is to be cut off or told something."""
-    async with frames_proxied(virtual_host) as proxy:
+    async with FrameProxy.before(virtual_host) as proxy:
         yield proxy

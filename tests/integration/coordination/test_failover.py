@@ -11,7 +11,7 @@ from redis.asyncio import Redis
 
 from shared.coordination.client import RedisClient, RedisUnavailable
 from shared.durations import DURATIONS, Durations
-from tests.support.proxy import proxied
+from tests.support.proxy import Proxy
 from tests.support.redis_server import RedisServer
 from tests.support.sentinels import Sentinels, sentinels
 from tests.support.tls import Authority
@@ -65,7 +65,7 @@ async def port_of(client: RedisClient) -> int:
 async def test_a_primary_that_became_a_replica_is_left_for_the_one_that_the_name_means_now(
     own_server: RedisServer, other_server: RedisServer, durations: Durations
 ) -> None:
-    async with proxied(own_server.url) as name, connected(name.url(own_server.url), durations) as client:
+    async with Proxy.before(own_server.url) as name, connected(name.url(own_server.url), durations) as client:
         assert not await fails(client)
         await follow(own_server, other_server)
         assert await fails(client)
@@ -78,7 +78,7 @@ async def test_a_primary_that_became_a_replica_is_left_for_the_one_that_the_name
 async def test_a_silent_redis_is_left_for_the_one_that_the_name_means_now(
     own_server: RedisServer, other_server: RedisServer, durations: Durations
 ) -> None:
-    async with proxied(own_server.url) as name, connected(name.url(own_server.url), durations) as client:
+    async with Proxy.before(own_server.url) as name, connected(name.url(own_server.url), durations) as client:
         assert not await fails(client)
         name.forget()
         name.lead_to(other_server.url)
