@@ -92,6 +92,11 @@ class PostgresConnection(asyncpg.Connection):
         except asyncpg.PostgresError:
             self.asked_at = None
             raise
+        except AttributeError as error:
+            if not self.is_closed():
+                raise
+            # Closed between two steps of one statement: asyncpg goes on with the protocol that it let go.
+            raise asyncpg.InternalClientError("the connection was closed under a statement") from error
         self.asked_at = None
         return answer
 

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
@@ -13,6 +14,7 @@ from shared.amqp.opening import open_connection
 from shared.coordination.client import RedisClient
 from shared.durations import DURATIONS
 from shared.errors import StoreUnavailable
+from shared.postgres.connecting import PostgresConnection
 from shared.postgres.database import Database
 from tests.integration.test_inbound_resolver import enriched, message, send
 from tests.support.cluster import Cluster
@@ -92,6 +94,27 @@ async def test_one_that_meets_a_read_only_server_costs_the_pool_all_connections(
         name.lead_to(primary.url)
         ports = await asyncio.gather(*(database.fetchval("select inet_server_port()") for _ in range(8)))
     assert set(ports) == {primary.port}
+
+
+async def test_a_statement_whose_connection_goes_between_two_steps_has_met_a_server_that_is_away(
+    pair: tuple[PostgresServer, PostgresServer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another one's connection meets the read-only server just when this one's statement is prepared."""
+    prepare = PostgresConnection._get_statement  # type: ignore[attr-defined]
+
+    async def prepare_and_lose(self: PostgresConnection, query: str, *args: Any, **kwargs: Any) -> Any:
+        statement = await prepare(self, query, *args, **kwargs)
+        if query == "select 2":
+            with pytest.raises(StoreUnavailable):
+                await database.execute("create table never (id integer)")
+        return statement
+
+    monkeypatch.setattr(PostgresConnection, "_get_statement", prepare_and_lose)
+    _, standby = pair
+    async with opened(standby.url) as database:
+        with pytest.raises(StoreUnavailable, match="closed under a statement"):
+            await database.fetchval("select 2")
+        assert await database.fetchval("select 1") == 1
 
 
 async def test_a_forgotten_connection_is_given_up_and_a_slow_statement_is_not(

@@ -68,6 +68,16 @@ MUTATIONS: Final = (
         (f"{_FAILOVER}::test_the_host_that_takes_writes_is_found_among_several",),
     ),
     Mutation(
+        "a connection that goes between two steps of a statement ends the worker",
+        "shared/postgres/connecting.py",
+        "            if not self.is_closed():\n                raise\n",
+        "            raise\n",
+        "2.9 a server found silent costs the pool its connections",
+        (
+            f"{_FAILOVER}::test_a_statement_whose_connection_goes_between_two_steps_has_met_a_server_that_is_away",
+        ),
+    ),
+    Mutation(
         "a silent RabbitMQ is waited for",
         "shared/amqp/opening.py",
         "return self.loop.time() - reader.heard_at > self._heartbeat_s + _LATE_S",
