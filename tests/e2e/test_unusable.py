@@ -1,6 +1,6 @@
 """Worker processes that PostgreSQL does not let work: live, not ready, saying why, until it does."""
 
-from tests.integration.test_inbound_resolver import enriched, message, send
+from tests.integration.messaging.conversations.test_inbound_resolver import enriched, message, send
 from tests.support.cluster import Cluster
 from tests.support.databases import ROLES
 from tests.support.http import get

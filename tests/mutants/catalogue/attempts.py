@@ -4,7 +4,7 @@ from typing import Final
 
 from tests.mutants.mutation import Mutation
 
-_CLAIMS: Final = "tests/integration/test_claims.py"
+_CLAIMS: Final = "tests/integration/outbound_sender/test_claims.py"
 _GATE: Final = "workers/outbound_sender/gate.py"
 _GATE_TESTS: Final = ("tests/unit/test_sender_gate.py",)
 _CIRCUIT: Final = "workers/outbound_sender/circuit.py"
@@ -75,7 +75,9 @@ MUTATIONS: Final = (
         "earlier.mapping_id = tracked.mapping_id and earlier.queued_lane = tracked.lane",
         "earlier.mapping_id = tracked.mapping_id and earlier.queued_lane is not null",
         "4.6 of the same customer and lane",
-        ("tests/integration/test_outbound_sender.py::test_a_message_behind_one_that_waits_waits_too",),
+        (
+            "tests/integration/outbound_sender/test_outbound_sender.py::test_a_message_behind_one_that_waits_waits_too",
+        ),
     ),
     Mutation(
         "a refusal to be told by apps is no opt-out",
@@ -83,7 +85,9 @@ MUTATIONS: Final = (
         "profile.opt_in_marketing is false or profile.notification_opt_out",
         "profile.opt_in_marketing is false",
         "4.6 marketing is not sent to the opted out",
-        ("tests/integration/test_outbound_sender.py::test_marketing_is_not_sent_to_the_opted_out",),
+        (
+            "tests/integration/outbound_sender/test_outbound_sender.py::test_marketing_is_not_sent_to_the_opted_out",
+        ),
     ),
     Mutation(
         "the breaker's row is not locked",

@@ -6,7 +6,7 @@ from tests.mutants.mutation import Mutation
 
 _SCOPES: Final = "shared/messaging/messages/scopes.py"
 _SCOPES_TESTS: Final = ("tests/unit/test_tracking_scopes.py",)
-_ERRORS: Final = "tests/integration/test_error_scopes.py"
+_ERRORS: Final = "tests/integration/messaging/messages/test_error_scopes.py"
 
 MUTATIONS: Final = (
     Mutation(

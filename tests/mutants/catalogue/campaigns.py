@@ -7,13 +7,13 @@ from tests.mutants.mutation import Mutation
 _DECISIONS: Final = "workers/broadcast_batcher/decisions.py"
 _UNIT: Final = ("tests/unit/test_campaign_decisions.py",)
 _RENDERING: Final = ("tests/unit/test_campaign_rendering.py",)
-_BATCHER: Final = "tests/integration/test_broadcast_batcher.py"
+_BATCHER: Final = "tests/integration/messaging/campaigns/test_broadcast_batcher.py"
 _SQL: Final = "workers/broadcast_batcher/queries.sql"
 _STALE: Final = (
     "    if standing.control_at is not None and requested_at <= standing.control_at:\n        return None\n"
 )
 _SHARED: Final = "shared/messaging/campaigns/queries.sql"
-_REPLAYS: Final = "tests/integration/test_dlq_replay.py"
+_REPLAYS: Final = "tests/integration/deadletters/test_dlq_replay.py"
 MUTATIONS: Final = (
     Mutation(
         "a mended launch keeps no raw body",
@@ -21,7 +21,7 @@ MUTATIONS: Final = (
         'None if mending is None else {"mended": mending}',
         "None",
         "2.6 what was replaced is counted, raw bytes kept",
-        ("tests/integration/test_campaign_launch.py",),
+        ("tests/integration/messaging/campaigns/test_campaign_launch.py",),
     ),
     Mutation(
         "an erasure leaves the raw bodies of launches",
@@ -29,7 +29,7 @@ MUTATIONS: Final = (
         '        await self._run("forget_launches", recipients)\n',
         "",
         "INTERFACE 6 profile erase leaves nothing of the person",
-        ("tests/integration/test_cli_profile.py",),
+        ("tests/integration/messaging/customers/test_cli_profile.py",),
     ),
     Mutation(
         "a launch with other content is a repetition",

@@ -4,8 +4,8 @@ from typing import Final
 
 from tests.mutants.mutation import Mutation
 
-_FAILOVER: Final = "tests/integration/test_failover.py"
-_POOLER: Final = "tests/integration/test_pgbouncer.py"
+_FAILOVER: Final = "tests/integration/postgres/test_failover.py"
+_POOLER: Final = "tests/integration/postgres/test_pgbouncer.py"
 _REDIS: Final = "tests/integration/coordination/test_failover.py"
 _ADDRESSES: Final = ("tests/unit/test_addresses.py",)
 _URLS: Final = "tests/unit/test_server_urls.py"
@@ -131,7 +131,7 @@ MUTATIONS: Final = (
         '        await conn.execute("select pg_advisory_xact_lock($1)", _LOCK_KEY)\n',
         "",
         "INTERFACE 6 wabus migrate by several at once",
-        ("tests/integration/test_migrator.py::test_five_migrators_at_once_do_the_work_once",),
+        ("tests/integration/schema/test_migrator.py::test_five_migrators_at_once_do_the_work_once",),
     ),
     Mutation(
         "a rotated file is not read again",

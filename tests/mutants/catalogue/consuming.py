@@ -5,10 +5,10 @@ from typing import Final
 from tests.mutants.mutation import Mutation
 
 _UNIT: Final = "tests/unit/test_consuming.py"
-_TOPOLOGY: Final = "tests/integration/test_topology.py"
+_TOPOLOGY: Final = "tests/integration/amqp/test_topology.py"
 _ACKS: Final = "tests/integration/amqp/test_acknowledging.py"
 _SAFE: Final = (
-    "tests/integration/test_settlement.py::"
+    "tests/integration/consuming/test_settlement.py::"
     "test_what_is_not_safe_yet_is_still_in_the_queue_when_its_worker_dies"
 )
 _SETTLEMENT: Final = "shared/consuming/settlement.py"
@@ -58,7 +58,7 @@ MUTATIONS: Final = (
         "        if handled and not handled:\n",
         "2.4 a row is kept until its message is handled, and no longer",
         (
-            "tests/integration/test_outbound_sender.py::"
+            "tests/integration/outbound_sender/test_outbound_sender.py::"
             "test_copies_do_not_take_the_row_of_a_message_that_is_deferred_again",
         ),
     ),
@@ -125,7 +125,7 @@ MUTATIONS: Final = (
         "excess = len(frame) - frame_max",
         "excess = len(frame) - 131_072",
         "7.1 what is dead reaches the dead letters",
-        ("tests/integration/test_small_frames.py",),
+        ("tests/integration/amqp/test_small_frames.py",),
     ),
     Mutation(
         "what is ours goes with the foreign headers",
@@ -213,7 +213,7 @@ MUTATIONS: Final = (
         "delivery_mode=1",
         "INTERFACE 2 what the cluster sets on all that it publishes",
         (
-            "tests/integration/test_inbound_resolver.py::test_properties_of_what_is_published_follow_the_contract",
+            "tests/integration/messaging/conversations/test_inbound_resolver.py::test_properties_of_what_is_published_follow_the_contract",
         ),
     ),
     Mutation(
@@ -238,7 +238,7 @@ MUTATIONS: Final = (
         '"wabus.doctor", b"{}"',
         '"wabus.doctor", b""',
         "INTERFACE 6 doctor: a check does what the work does",
-        ("tests/integration/test_alarms.py",),
+        ("tests/integration/amqp/test_alarms.py",),
     ),
     Mutation(
         "a queue of work without a delivery limit",

@@ -17,7 +17,7 @@ MUTATIONS: Final = (
         "await check_redis(self._redis)",
         "await self._redis.ping()",
         "INTERFACE 7 health says whether Redis serves",
-        ("tests/integration/test_cli_doctor_servers.py",),
+        ("tests/integration/cli/test_cli_doctor_servers.py",),
     ),
     Mutation(
         "anybody releases a lock",

@@ -5,8 +5,8 @@ from typing import Final
 from tests.mutants.mutation import Mutation
 
 _SQL: Final = "shared/deadletters/queries.sql"
-_REPLAY: Final = "tests/integration/test_dlq_replay.py"
-_ENDS: Final = "tests/integration/test_dlq_ends.py"
+_REPLAY: Final = "tests/integration/deadletters/test_dlq_replay.py"
+_ENDS: Final = "tests/integration/deadletters/test_dlq_ends.py"
 _OUTBOUND: Final = "workers/dlq_handler/outbound.py"
 _UNIT: Final = ("tests/unit/test_dlq_outbound.py",)
 
@@ -25,7 +25,7 @@ MUTATIONS: Final = (
         "where letter.untold and (letter.status = 'dismissed' or (not letter.automatic and",
         "where letter.untold and (letter.status = 'dismissed' or (letter.automatic is null and",
         "4.4 every accepted message ends",
-        ("tests/integration/test_dlq_ends.py",),
+        ("tests/integration/deadletters/test_dlq_ends.py",),
     ),
     Mutation(
         "a dismissed message never ends",
@@ -33,7 +33,7 @@ MUTATIONS: Final = (
         "where letter.untold and (letter.status = 'dismissed' or",
         "where letter.untold and (false or",
         "4.4 every accepted message ends",
-        ("tests/integration/test_dlq_ends.py::test_a_dismissal_tells_the_failure",),
+        ("tests/integration/deadletters/test_dlq_ends.py::test_a_dismissal_tells_the_failure",),
     ),
     Mutation(
         "two operators replay the same dead letter",
@@ -114,7 +114,9 @@ MUTATIONS: Final = (
         "select row.id, row.dedupe_key, row.source_queue",
         "select row.id, null, row.source_queue",
         "7.1 every one is stored, once",
-        ("tests/integration/test_dlq_handler.py::test_a_death_published_twice_under_one_key_is_stored_once",),
+        (
+            "tests/integration/deadletters/test_dlq_handler.py::test_a_death_published_twice_under_one_key_is_stored_once",
+        ),
     ),
     Mutation(
         "a copy that contradicts fails the message",

@@ -12,9 +12,9 @@ _DECODING: Final = ("tests/unit/test_payload_decoding.py",)
 _MODELS: Final = ("tests/unit/test_payload_models.py",)
 _SETTINGS: Final = ("tests/unit/test_settings.py",)
 _NEAR: Final = ("tests/unit/test_near_names.py",)
-_CLI_MESSAGE: Final = ("tests/integration/test_cli_message.py",)
-_CLI_AUDIT: Final = ("tests/integration/test_cli_audit.py",)
-_CLI_SETTINGS: Final = ("tests/integration/test_cli_settings.py",)
+_CLI_MESSAGE: Final = ("tests/integration/messaging/messages/test_cli_message.py",)
+_CLI_AUDIT: Final = ("tests/integration/cli/test_cli_audit.py",)
+_CLI_SETTINGS: Final = ("tests/integration/cli/test_cli_settings.py",)
 
 MUTATIONS: Final = (
     Mutation(

@@ -5,10 +5,10 @@ from typing import Final
 from tests.mutants.mutation import Mutation
 
 _DEFERRAL: Final = "shared/durable/deferral.sql"
-_DUE: Final = "tests/integration/test_deferral_due.py"
+_DUE: Final = "tests/integration/durable/test_deferral_due.py"
 _SHARES: Final = "workers/outbound_sender/shares.py"
 _SHARES_TESTS: Final = "tests/unit/test_sender_shares.py"
-_PUTTING_OFF: Final = "tests/integration/test_putting_off.py"
+_PUTTING_OFF: Final = "tests/integration/outbound_sender/test_putting_off.py"
 _OF_ONE_CUSTOMER_AND_LANE: Final = (
     f"{_DUE}::test_of_a_customer_and_lane_the_first_is_due_and_the_end_of_each_lets_the_next_go"
 )

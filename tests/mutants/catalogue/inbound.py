@@ -5,8 +5,8 @@ from typing import Final
 from tests.mutants.mutation import Mutation
 
 _SQL: Final = "workers/inbound_resolver/queries.sql"
-_RESOLVER: Final = "tests/integration/test_inbound_resolver.py"
-_PUBLICATION: Final = "tests/integration/test_inbound_publication.py"
+_RESOLVER: Final = "tests/integration/messaging/conversations/test_inbound_resolver.py"
+_PUBLICATION: Final = "tests/integration/messaging/conversations/test_inbound_publication.py"
 _CORRELATION: Final = "workers/inbound_resolver/correlation.py"
 
 MUTATIONS: Final = (
@@ -41,7 +41,7 @@ MUTATIONS: Final = (
         "           null::uuid\n",
         "INTERFACE 6 message show TRACE_ID",
         (
-            "tests/integration/test_cli_trace.py::test_the_trace_of_an_inbound_message_that_went_well_finds_it",
+            "tests/integration/messaging/messages/test_cli_trace.py::test_the_trace_of_an_inbound_message_that_went_well_finds_it",
         ),
     ),
     Mutation(
@@ -50,7 +50,9 @@ MUTATIONS: Final = (
         "using brin (w3c_trace_id uuid_bloom_ops)",
         "using brin (w3c_trace_id uuid_minmax_ops)",
         "INTERFACE 4 each index with the query that needs it",
-        ("tests/integration/test_cli_trace.py::test_a_trace_is_looked_up_without_reading_all_messages",),
+        (
+            "tests/integration/messaging/messages/test_cli_trace.py::test_a_trace_is_looked_up_without_reading_all_messages",
+        ),
     ),
     Mutation(
         "what another replica is publishing is claimed",
@@ -95,7 +97,7 @@ MUTATIONS: Final = (
         "]",
         "3.2 published once, without Redis too",
         (
-            "tests/integration/test_inbound_publication.py::"
+            "tests/integration/messaging/conversations/test_inbound_publication.py::"
             "test_two_handlings_of_one_replica_publish_a_message_once_without_redis",
         ),
     ),

@@ -5,7 +5,7 @@ from typing import Final
 from tests.mutants.mutation import Mutation
 
 _RULE: Final = "2.5 what is the installation's kills no message"
-_TROUBLE: Final = "tests/integration/test_installation.py"
+_TROUBLE: Final = "tests/integration/consuming/test_installation.py"
 _UNUSABLE: Final = "tests/e2e/test_unusable.py"
 
 MUTATIONS: Final = (
@@ -63,7 +63,7 @@ MUTATIONS: Final = (
         "time.time() if self._ahead_s is None else time.monotonic() + self._ahead_s",
         "time.time()",
         "1.4 no decision compares two clocks",
-        ("tests/integration/test_clocks.py",),
+        ("tests/integration/consuming/test_clocks.py",),
     ),
     Mutation(
         "a wrong clock is not told",
@@ -71,7 +71,7 @@ MUTATIONS: Final = (
         "            self._state.degraded.add(told)\n",
         "            pass\n",
         "1.4 a clock that is off by more than a minute is said",
-        ("tests/integration/test_clocks.py::test_a_wrong_clock_is_told_until_it_is_right",),
+        ("tests/integration/consuming/test_clocks.py::test_a_wrong_clock_is_told_until_it_is_right",),
     ),
     Mutation(
         "a signal that comes while a worker is imported is lost",

@@ -5,8 +5,8 @@ from typing import Final
 from tests.mutants.mutation import Mutation
 
 _LINES: Final = "shared/consuming/lines.py"
-_LOCKS: Final = "tests/integration/test_row_locks.py"
-_LEFT: Final = "tests/integration/test_left_behind.py"
+_LOCKS: Final = "tests/integration/consuming/test_row_locks.py"
+_LEFT: Final = "tests/integration/outbound_sender/test_left_behind.py"
 _ADMISSION: Final = "workers/outbound_sender/admission.py"
 
 MUTATIONS: Final = (
@@ -105,6 +105,8 @@ MUTATIONS: Final = (
         '        await self._column("lock_mappings", person.addresses)\n'
         '        await self._column("lock_messages", messages)\n',
         "2.10 one locked row keeps nobody waiting",
-        ("tests/integration/test_erasure_locks.py::test_while_a_long_history_goes_the_person_can_write",),
+        (
+            "tests/integration/messaging/customers/test_erasure_locks.py::test_while_a_long_history_goes_the_person_can_write",
+        ),
     ),
 )

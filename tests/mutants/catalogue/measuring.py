@@ -4,7 +4,7 @@ from typing import Final
 
 from tests.mutants.mutation import Mutation
 
-_WORK: Final = "tests/integration/test_metrics_of_work.py"
+_WORK: Final = "tests/integration/observability/test_metrics_of_work.py"
 _DELIVERIES: Final = f"{_WORK}::test_deliveries_conversations_and_their_cache"
 _SENDS: Final = f"{_WORK}::test_sends_by_what_came_of_them"
 _GAUGES: Final = f"{_WORK}::test_gauges_of_the_whole_cluster"
@@ -13,7 +13,7 @@ _LOCKS: Final = f"{_WORK}::test_locks_that_are_taken_and_locks_without_redis"
 _COUNTS: Final = "INTERFACE 8 each metric counts what it says"
 _HEALTH: Final = ("tests/unit/test_health.py",)
 _LEASE_LOST: Final = (
-    "tests/integration/test_scheduler_meetings.py"
+    "tests/integration/scheduler/test_scheduler_meetings.py"
     "::test_a_job_that_ends_after_the_lease_was_lost_says_nothing_of_a_replica_that_waits"
 )
 

@@ -4,8 +4,8 @@ from typing import Final
 
 from tests.mutants.mutation import Mutation
 
-_ASIDE: Final = "tests/integration/test_rows_set_aside.py"
-_POISON: Final = "tests/integration/test_poisonous_rows.py"
+_ASIDE: Final = "tests/integration/durable/test_rows_set_aside.py"
+_POISON: Final = "tests/integration/scheduler/test_poisonous_rows.py"
 
 MUTATIONS: Final = (
     Mutation(

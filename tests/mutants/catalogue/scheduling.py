@@ -6,16 +6,16 @@ from tests.mutants.mutation import Mutation
 
 _RECONCILIATION: Final = "workers/scheduler/reconciliation.py"
 _UNIT: Final = ("tests/unit/test_reconciliation.py",)
-_SCHEDULER: Final = "tests/integration/test_scheduler.py"
+_SCHEDULER: Final = "tests/integration/scheduler/test_scheduler.py"
 _MEET: Final = (
-    "tests/integration/test_scheduler_meetings.py::"
+    "tests/integration/scheduler/test_scheduler_meetings.py::"
     "test_what_another_scheduler_has_in_its_hands_holds_up_nothing_else"
 )
 _SQL: Final = "workers/scheduler/queries.sql"
 _OUTBOX: Final = "shared/durable/outbox.sql"
 _DEFERRAL: Final = "shared/durable/deferral.sql"
 _LEASE: Final = "shared/postgres/lease.py"
-_FORGOTTEN: Final = "tests/integration/test_forgotten_messages.py"
+_FORGOTTEN: Final = "tests/integration/scheduler/test_forgotten_messages.py"
 MUTATIONS: Final = (
     Mutation(
         "two schedulers act at once",
@@ -121,7 +121,7 @@ MUTATIONS: Final = (
         "create unique index deferred_messages_message",
         "create index deferred_messages_message",
         "2.4 each row is kept until it is handled",
-        ("tests/integration/test_deferral.py", "tests/integration/schema/test_keys.py"),
+        ("tests/integration/durable/test_deferral.py", "tests/integration/schema/test_keys.py"),
     ),
     Mutation(
         "our own word is taken for the platform's",
@@ -185,7 +185,7 @@ MUTATIONS: Final = (
         "created_at < now() - $1::interval and published_at is not null",
         "created_at < now() - $1::interval",
         "1.5 every event goes out at least once",
-        ("tests/integration/test_outbox.py",),
+        ("tests/integration/durable/test_outbox.py",),
     ),
     Mutation(
         "an unmarked event is published by each who looks",
@@ -193,7 +193,7 @@ MUTATIONS: Final = (
         "and published_at is null and (claimed_until is null or claimed_until < now())",
         "and published_at is null",
         "1.5 a writer's own event is not published beside it",
-        ("tests/integration/test_outbox.py",),
+        ("tests/integration/durable/test_outbox.py",),
     ),
     Mutation(
         "a publication that failed is marked",
@@ -202,7 +202,7 @@ MUTATIONS: Final = (
         "zip(events, outcomes, strict=True)]",
         "1.5 marked once confirmed",
         (
-            "tests/integration/test_broadcast_batcher.py::test_messages_that_could_not_be_published_after_the_commit_are_not_lost",
+            "tests/integration/messaging/campaigns/test_broadcast_batcher.py::test_messages_that_could_not_be_published_after_the_commit_are_not_lost",
         ),
     ),
     Mutation(

@@ -9,9 +9,9 @@ _ERRORS: Final = ("tests/unit/test_graph_errors.py",)
 _INTAKE: Final = ("tests/unit/test_sender_intake.py",)
 _REACTIONS: Final = "workers/outbound_sender/reactions.py"
 _API: Final = "workers/outbound_sender/cloud_api.py"
-_SENDER: Final = "tests/integration/test_outbound_sender.py"
-_CONVERSATIONS: Final = "tests/integration/test_outbound_conversations.py"
-_FAULTS: Final = "tests/integration/test_outbound_faults.py"
+_SENDER: Final = "tests/integration/outbound_sender/test_outbound_sender.py"
+_CONVERSATIONS: Final = "tests/integration/messaging/conversations/test_outbound_conversations.py"
+_FAULTS: Final = "tests/integration/outbound_sender/test_outbound_faults.py"
 
 MUTATIONS: Final = (
     Mutation(
@@ -32,7 +32,7 @@ MUTATIONS: Final = (
         "found += (await self._ensure(connection, strangers)).values()",
         "pass",
         "4.5 a breaker is a number's own",
-        ("tests/integration/test_outbound_answers.py",),
+        ("tests/integration/outbound_sender/test_outbound_answers.py",),
     ),
     Mutation(
         "TLS to the Cloud API is not verified",
@@ -97,7 +97,7 @@ MUTATIONS: Final = (
         "return Unreachable(text)",
         "4.3 any loss after the first byte is ambiguous",
         (
-            "tests/integration/test_outbound_answers.py::test_904_a_connection_closed_after_the_request_is_ambiguous",
+            "tests/integration/outbound_sender/test_outbound_answers.py::test_904_a_connection_closed_after_the_request_is_ambiguous",
         ),
     ),
     Mutation(

@@ -6,7 +6,7 @@ from tests.mutants.mutation import Mutation
 
 _STANDING: Final = "shared/consuming/standing.py"
 _STANDING_TESTS: Final = "tests/unit/test_standing.py"
-_REPLICAS: Final = "tests/integration/test_replicas.py"
+_REPLICAS: Final = "tests/integration/consuming/test_replicas.py"
 
 MUTATIONS: Final = (
     Mutation(

@@ -6,11 +6,11 @@ from tests.mutants.mutation import Mutation
 
 _STATES: Final = ("tests/unit/test_states.py",)
 _JUDGEMENT: Final = ("tests/unit/test_judgement.py",)
-_TRACKING: Final = "tests/integration/test_tracking.py"
-_FAILURES: Final = "tests/integration/test_tracking_failures.py"
-_REJECTED: Final = "tests/integration/test_rejected_statuses.py"
-_ERRORS: Final = "tests/integration/test_error_scopes.py"
-_POISON: Final = "tests/integration/test_poisonous_rows.py"
+_TRACKING: Final = "tests/integration/messaging/messages/test_tracking.py"
+_FAILURES: Final = "tests/integration/messaging/messages/test_tracking_failures.py"
+_REJECTED: Final = "tests/integration/messaging/messages/test_rejected_statuses.py"
+_ERRORS: Final = "tests/integration/messaging/messages/test_error_scopes.py"
+_POISON: Final = "tests/integration/scheduler/test_poisonous_rows.py"
 _SQL: Final = "shared/messaging/messages/queries.sql"
 _JUDGE: Final = "shared/messaging/messages/judgement.py"
 
@@ -160,7 +160,7 @@ MUTATIONS: Final = (
         "where id = any($1::uuid[])\norder by id\nfor update;",
         "where id = any($1::uuid[])\norder by id;",
         "5.2 the highest rank among its events",
-        ("tests/integration/test_tracking_races.py",),
+        ("tests/integration/messaging/messages/test_tracking_races.py",),
     ),
     Mutation(
         "an event is settled by each who has it",
@@ -168,7 +168,7 @@ MUTATIONS: Final = (
         "where event.id = row.id and (event.outcome is null or event.outcome = 'unmatched')\n",
         "where event.id = row.id\n",
         "5.5 outcomes are counted once",
-        ("tests/integration/test_tracking_races.py", _TRACKING),
+        ("tests/integration/messaging/messages/test_tracking_races.py", _TRACKING),
     ),
     Mutation(
         "a skipped recipient moves",
@@ -209,7 +209,7 @@ MUTATIONS: Final = (
         "    if outcome is StatusOutcome.IGNORED:\n",
         "5.4 dead-lettered as state_violation",
         (
-            "tests/integration/test_status_updater.py::test_a_status_that_never_applies_is_dead_as_a_state_violation",
+            "tests/integration/messaging/messages/test_status_updater.py::test_a_status_that_never_applies_is_dead_as_a_state_violation",
         ),
     ),
     Mutation(
@@ -226,7 +226,7 @@ MUTATIONS: Final = (
         "        if self._rates is not None:\n",
         "        if self._rates is None:\n",
         "4.5 a class has the same consequence whichever way it comes",
-        ("tests/integration/test_status_retry.py",),
+        ("tests/integration/messaging/messages/test_status_retry.py",),
     ),
     Mutation(
         "a status that cannot be applied fails the send that it came for",
@@ -235,7 +235,7 @@ MUTATIONS: Final = (
         "        return await self._apply_waiting(waiting)\n",
         "5.1 every job that works a page sets the culprit aside",
         (
-            "tests/integration/test_answers_recorded.py::test_a_status_that_cannot_be_applied_takes_no_answer_along",
+            "tests/integration/outbound_sender/test_answers_recorded.py::test_a_status_that_cannot_be_applied_takes_no_answer_along",
         ),
     ),
     Mutation(
@@ -245,7 +245,7 @@ MUTATIONS: Final = (
         "        except ZeroDivisionError:\n",
         "4.2 the outcome is written with the answer",
         (
-            "tests/integration/test_answers_recorded.py::test_a_status_that_cannot_be_read_takes_no_answer_along",
+            "tests/integration/outbound_sender/test_answers_recorded.py::test_a_status_that_cannot_be_read_takes_no_answer_along",
         ),
     ),
     Mutation(
@@ -270,7 +270,7 @@ MUTATIONS: Final = (
         "or encode(raw_body, 'escape') ~ $5);",
         "or (encode(raw_body, 'escape') ~ $5 and false));",
         "INTERFACE 6 erase: everything stored of a person",
-        ("tests/integration/test_cli_profile.py",),
+        ("tests/integration/messaging/customers/test_cli_profile.py",),
     ),
     Mutation(
         "the column of a refused value is not named",

@@ -9,7 +9,7 @@ from typing import Final, TypeAlias
 import pytest
 from redis.asyncio import Redis
 
-from tests.integration.test_inbound_resolver import enriched, message, send
+from tests.integration.messaging.conversations.test_inbound_resolver import enriched, message, send
 from tests.support.cluster import Cluster
 from tests.support.leftovers import count, has_in_hand, nothing_waits, work_off
 from tests.support.proxy import Proxy

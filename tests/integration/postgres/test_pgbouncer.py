@@ -9,7 +9,7 @@ import pytest
 from schema.migrator import Step, migrate
 from shared.errors import StoreLocked
 from shared.postgres.database import Database
-from tests.integration.test_inbound_resolver import enriched, message, send
+from tests.integration.messaging.conversations.test_inbound_resolver import enriched, message, send
 from tests.support.cluster import Cluster
 from tests.support.databases import WORKER, with_login
 from tests.support.postgres_server import pgbouncer

@@ -11,7 +11,7 @@ from shared.coordination.client import RedisClient
 from shared.observability.health import Health, WorkerState, judge
 from shared.observability.metrics import Metrics
 from shared.running.probes import RedisProbe
-from tests.integration.test_cli_doctor import (
+from tests.integration.cli.test_cli_doctor import (
     SUBJECTS,
     api_url,
     environ,

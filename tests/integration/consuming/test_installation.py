@@ -8,7 +8,7 @@ import pytest
 
 from shared.errors import StoreConflict, StoreDataError, StoreError, StoreMisconfigured, StoreUnavailable
 from shared.postgres.database import Database, translate
-from tests.integration.test_inbound_resolver import enriched, message, send
+from tests.integration.messaging.conversations.test_inbound_resolver import enriched, message, send
 from tests.support.cluster import Cluster
 from tests.support.databases import ROLES
 from tests.support.sending import Sender, text

@@ -16,7 +16,7 @@ from shared.durations import DURATIONS
 from shared.errors import StoreUnavailable
 from shared.postgres.connecting import PostgresConnection
 from shared.postgres.database import Database
-from tests.integration.test_inbound_resolver import enriched, message, send
+from tests.integration.messaging.conversations.test_inbound_resolver import enriched, message, send
 from tests.support.cluster import Cluster
 from tests.support.postgres_server import PostgresServer, primary_and_standby
 from tests.support.proxy import Proxy

@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from tests.integration.test_dlq_cli import Stock, environment, stock, wabus
+from tests.integration.deadletters.test_dlq_cli import Stock, environment, stock, wabus
 from tests.support.cluster import Cluster
 from tests.support.dead_letters import insert_letter, letters
 from tests.support.program import run_wabus

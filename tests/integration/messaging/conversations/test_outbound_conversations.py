@@ -6,7 +6,7 @@ import pytest
 
 from shared.messaging.campaigns.recipients import read_reachability
 from shared.postgres.database import Database
-from tests.integration.test_outbound_sender import to_conversation
+from tests.integration.outbound_sender.test_outbound_sender import to_conversation
 from tests.support.rows import add_mapping, insert
 from tests.support.sending import CUSTOMER, NUMBER, Sender, text
 from tests.support.waiting import until

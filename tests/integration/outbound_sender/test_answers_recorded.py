@@ -6,7 +6,7 @@ from math import nan
 import pytest
 from redis.asyncio import Redis
 
-from tests.integration.test_metrics_of_work import processed, until_scraped, worker
+from tests.integration.observability.test_metrics_of_work import processed, until_scraped, worker
 from tests.support.sending import NUMBER, PATIENT, Sender, text
 from tests.support.waiting import until
 

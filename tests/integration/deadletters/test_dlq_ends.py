@@ -9,7 +9,7 @@ import pytest
 
 from shared.deadletters.store import DeadLetterStore
 from shared.postgres.database import Database
-from tests.integration.test_dlq_messages import BODY, RAW, add_queued, die, status_of, told_failed
+from tests.integration.deadletters.test_dlq_messages import BODY, RAW, add_queued, die, status_of, told_failed
 from tests.support.cluster import Cluster
 from tests.support.dead_letters import count_letters, letters, publish_dead
 from tests.support.rows import add_campaign, add_mapping, insert

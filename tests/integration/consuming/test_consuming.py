@@ -14,7 +14,7 @@ from shared.amqp.client import open_session
 from shared.amqp.topology import DLX, build_topology
 from shared.errors import StoreUnavailable
 from shared.postgres.database import Database
-from tests.integration.test_inbound_resolver import enriched, message, send
+from tests.integration.messaging.conversations.test_inbound_resolver import enriched, message, send
 from tests.support.cluster import Cluster
 from tests.support.proxy import Proxy
 from tests.support.servers import Servers

@@ -24,7 +24,7 @@ from shared.payloads import (
 )
 from shared.running.process import WorkerProcess
 from shared.settings.settings import Settings
-from tests.integration.test_read_back import VALUE
+from tests.integration.messaging.messages.test_read_back import VALUE
 from tests.support.databases import WORKER, with_login
 from tests.support.paces import FAST
 from tests.support.servers import Servers

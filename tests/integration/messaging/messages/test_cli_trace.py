@@ -5,7 +5,7 @@ from typing import Any
 import aio_pika
 import orjson
 
-from tests.integration.test_cli_message import PHONE, add_story, show
+from tests.integration.messaging.messages.test_cli_message import PHONE, add_story, show
 from tests.support.cluster import Cluster
 from tests.support.program import Outcome
 from tests.support.rows import Connection, add_mapping, add_message, insert

@@ -21,7 +21,7 @@ from shared.durable.deferral import (
 from shared.durations import DURATIONS
 from shared.errors import StoreDataError
 from shared.postgres.database import Database
-from tests.integration.test_deferral import delivery
+from tests.integration.durable.test_deferral import delivery
 from tests.support.rows import Connection, add_mapping, add_message, insert
 from tests.support.waiting import until
 

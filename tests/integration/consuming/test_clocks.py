@@ -17,7 +17,7 @@ from shared.payloads.clock import CLOCK, DatabaseClock
 from shared.postgres.database import Database
 from shared.running.process import WorkerProcess
 from shared.running.timekeeping import Timekeeping
-from tests.integration.test_inbound_resolver import enriched, message, send
+from tests.integration.messaging.conversations.test_inbound_resolver import enriched, message, send
 from tests.support.cluster import Cluster
 from tests.support.waiting import until
 from workers.registry import load_worker

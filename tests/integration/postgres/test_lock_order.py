@@ -10,7 +10,7 @@ import pytest
 from shared.durations import DURATIONS
 from shared.observability.metrics import Metrics
 from shared.postgres.database import Database
-from tests.integration.test_scheduler import ambiguous
+from tests.integration.scheduler.test_scheduler import ambiguous
 from tests.support.cluster import Cluster
 from tests.support.rows import Connection, insert
 from tests.support.waiting import until

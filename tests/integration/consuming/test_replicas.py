@@ -25,8 +25,8 @@ from shared.consuming.standing import BRAKE_REASON
 from shared.durations import DURATIONS
 from shared.running.kit import Kit, Worker, WorkerSpec
 from shared.running.process import WorkerProcess
-from tests.integration.test_inbound_resolver import enriched, message
-from tests.integration.test_status_updater import report, update
+from tests.integration.messaging.conversations.test_inbound_resolver import enriched, message
+from tests.integration.messaging.messages.test_status_updater import report, update
 from tests.support.cluster import Cluster
 from tests.support.http import get
 from tests.support.paces import FAST
