@@ -11,10 +11,10 @@ from typing import Any, Final
 import asyncpg
 import click
 
+from shared.messaging.customers.addresses import audit_subject, read_address
 from shared.postgres.database import Database
 from shared.postgres.queries import Queries
 from workers.cli.ages import Since, SinceParam
-from workers.cli.customer import audit_subject, read_address
 from workers.cli.operation import json_option, read_settings, run_on_database
 from workers.cli.printing import print_json, print_table, tell_shown
 

@@ -12,10 +12,10 @@ from uuid import UUID
 import asyncpg
 
 from shared.ids import read_uuid
+from shared.messaging.customers.addresses import read_address
 from shared.observability.tracing import trace_key
 from shared.postgres.database import Connection, Database
 from shared.postgres.queries import Queries
-from workers.cli.customer import read_address
 
 _QUERIES: Final = Queries("workers.cli", "message.sql")
 #: Conversations of a customer that are shown.

@@ -12,10 +12,11 @@ from typing import Any, Final, Literal
 import click
 
 from shared.masking import escape_controls
+from shared.postgres.audit import record_audit
 from shared.postgres.database import Database
 from shared.postgres.queries import Queries
 from shared.settings.settings import Settings
-from workers.cli.operation import by_option, json_option, read_settings, record_audit, run_on_database
+from workers.cli.operation import by_option, json_option, read_settings, run_on_database
 from workers.cli.printing import print_json, print_table
 
 _QUERIES: Final = Queries("workers.cli", "number.sql")

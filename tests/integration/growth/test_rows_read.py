@@ -23,6 +23,7 @@ FILES: Final = sorted(path for folder in ("shared", "workers") for path in (ROOT
 
 #: Statements that stand in a module: one row by its key, or tables with a row for each business number.
 IN_MODULES: Final = {
+    "shared/postgres/audit.py": 1,
     "shared/postgres/connecting.py": 2,
     "shared/postgres/lease.py": 3,
     "shared/postgres/rights.py": 1,
@@ -30,7 +31,6 @@ IN_MODULES: Final = {
     "shared/running/probes.py": 1,
     "shared/running/process.py": 1,
     "shared/running/timekeeping.py": 1,
-    "workers/cli/operation.py": 1,
     "workers/outbound_sender/watch.py": 2,
 }
 #: Tables with fewer rows than a million in the big database, each with why it never has as many.
