@@ -15,14 +15,14 @@ from shared.durations import DURATIONS
 from shared.errors import WabusError
 from shared.masking import escape_controls
 from shared.messaging.customers.addresses import audit_subject
+from shared.messaging.customers.erasure import Erasure, count_keys, remove_keys
+from shared.messaging.customers.erasure import erase as erase_person
 from shared.postgres.audit import record_audit
 from shared.postgres.database import Database
 from shared.postgres.queries import Queries
 from shared.settings.settings import Settings
 from workers.cli.confirmation import Unconfirmed, can_ask, demand_consent, yes_option
 from workers.cli.customer import phone_argument
-from workers.cli.erasure import Erasure, count_keys, remove_keys
-from workers.cli.erasure import erase as erase_person
 from workers.cli.operation import (
     by_option,
     json_option,

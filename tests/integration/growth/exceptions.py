@@ -45,7 +45,7 @@ EXCEPTIONS: Final[Mapping[str, str]] = {
         )
     },
     **{
-        f"workers/cli/erasure.sql:{name}": _ERASURE
+        f"shared/messaging/customers/erasure.sql:{name}": _ERASURE
         for name in (
             *("addresses", "mappings", "lock_mappings", "messages", "lock_messages", "wamids_of_attempts"),
             *(
@@ -80,7 +80,7 @@ EXCEPTIONS: Final[Mapping[str, str]] = {
         for name in ("profile", "conversations", "audit", "set_consent")
     },
     **{
-        f"workers/cli/message.sql:{name}": _PERSON
+        f"shared/messaging/messages/story.sql:{name}": _PERSON
         for name in (
             *(
                 "find_messages",

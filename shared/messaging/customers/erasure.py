@@ -19,7 +19,7 @@ from shared.postgres.audit import record_audit
 from shared.postgres.database import Connection, Database, touched
 from shared.postgres.queries import Queries
 
-_QUERIES: Final = Queries("workers.cli", "erasure.sql")
+_QUERIES: Final = Queries("shared.messaging.customers", "erasure.sql")
 #: Tables without an index by person are scanned, however long that takes.
 _TIMEOUT_S: Final = 4 * 3600.0
 _UNHURRIED: Final = "set local statement_timeout = 0; set local enable_seqscan = on"
