@@ -34,3 +34,9 @@ def audit_subject(address: str) -> str:
     """
     digest = hashlib.scrypt(address.encode(), salt=_SALT, n=2**14, r=8, p=1, dklen=16)
     return f"customer:{digest.hex()}"
+
+
+def audit_subjects(name: str) -> list[str]:
+    """Under which names it may stand in the audit log: as it is, and hashed where it may be a customer."""
+    address = read_address(name)
+    return [name] if address is None else [name, audit_subject(address)]

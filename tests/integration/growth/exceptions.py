@@ -11,7 +11,7 @@ _OWN_CAMPAIGN: Final = "a person or an end, once: the rows of one campaign"
 
 #: By file and name.
 EXCEPTIONS: Final[Mapping[str, str]] = {
-    "workers/cli/audit.sql:list": "a person asks; a row for each command of a person is few",
+    "shared/postgres/audit.sql:list": "a person asks; a row for each command of a person is few",
     **{
         f"shared/deadletters/queries.sql:{name}": _LIST
         for name in (
@@ -72,13 +72,11 @@ EXCEPTIONS: Final[Mapping[str, str]] = {
         )
     },
     **{
-        f"workers/cli/number.sql:{name}": "a person looks at, pauses or resumes numbers"
+        f"shared/messaging/numbers/control.sql:{name}": "a person looks at, pauses or resumes numbers"
         for name in ("list", "set_state", "count_waiting")
     },
-    **{
-        f"workers/cli/profile.sql:{name}": _PERSON
-        for name in ("profile", "conversations", "audit", "set_consent")
-    },
+    **{f"shared/messaging/customers/profile.sql:{name}": _PERSON for name in ("profile", "conversations")},
+    "shared/messaging/customers/consent.sql:set_consent": _PERSON,
     **{
         f"shared/messaging/messages/story.sql:{name}": _PERSON
         for name in (

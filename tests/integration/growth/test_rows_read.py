@@ -23,7 +23,6 @@ FILES: Final = sorted(path for folder in ("shared", "workers") for path in (ROOT
 
 #: Statements that stand in a module: one row by its key, or tables with a row for each business number.
 IN_MODULES: Final = {
-    "shared/postgres/audit.py": 1,
     "shared/postgres/connecting.py": 2,
     "shared/postgres/lease.py": 3,
     "shared/postgres/rights.py": 1,
