@@ -11,6 +11,8 @@ from uuid import UUID
 
 import click
 
+from shared.deadletters.choice import Choice, choose, demand_restriction, demand_unrouted, resolve
+from shared.deadletters.edit import edit_body
 from shared.deadletters.letters import Letter, Selection
 from shared.deadletters.replay import ReplayReport, rehearse
 from shared.deadletters.store import DeadLetterStore
@@ -21,8 +23,6 @@ from shared.settings.settings import Settings
 from workers.cli import dlq_view as view
 from workers.cli.ages import read_age
 from workers.cli.confirmation import Unconfirmed, can_ask, demand_consent, yes_option
-from workers.cli.dlq_choice import Choice, choose, demand_restriction, demand_unrouted, resolve
-from workers.cli.dlq_edit import edit_body
 from workers.cli.dlq_replay import Tally, open_replayer, replay_at_rate
 from workers.cli.operation import by_option, json_option, read_settings, run_on_database, silence_logs
 

@@ -18,11 +18,11 @@ from rich.progress import Progress
 from rich.table import Column, Table
 from rich.text import Text
 
+from shared.deadletters.choice import Choice
 from shared.deadletters.letters import Letter, LetterLine
 from shared.deadletters.replay import ReplayReport
 from shared.masking import escape_controls
 from workers.cli.ages import describe_age
-from workers.cli.dlq_choice import Choice
 from workers.cli.printing import open_console
 
 _SHORT: Final = 8
