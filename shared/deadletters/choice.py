@@ -1,14 +1,12 @@
-"""Which dead letters a command of `wabus dlq` works on."""
+"""Which dead letters are replayed or dismissed."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 from uuid import UUID
 
-import click
-
 from shared.deadletters.letters import Selection
+from shared.deadletters.reading import resolve
 from shared.deadletters.store import DeadLetterStore
 from shared.reasons import DeadReason
 
@@ -25,52 +23,26 @@ class Choice:
     guarded: tuple[UUID, ...] = ()
     not_open: tuple[UUID, ...] = ()
 
-
-def demand_restriction(
-    ids: Sequence[str], filters: Mapping[str, Any], *, everything: bool, bounded: bool
-) -> None:
-    """A usage error unless ids, a filter or `--all` say what is meant, or it is bounded otherwise."""
-    restricted = bool(ids) or not Selection(**filters).is_everything
-    if not (restricted or everything or bounded):
-        raise click.UsageError("name ids, give a filter, or say --all")
-    if restricted and everything:
-        raise click.UsageError("--all stands alone, without ids and filters")
-
-
-def demand_unrouted(choice: Choice, routing_key: str | None) -> None:
-    """A usage error where a routing key is given for what goes back to its queue, whatever its key."""
-    if routing_key is not None and choice.counts.keys() - {DeadReason.UNROUTED.value}:
-        raise click.UsageError("--routing-key is for unrouted dead letters: add --reason unrouted")
-
-
-async def resolve(store: DeadLetterStore, beginning: str) -> UUID:
-    """The id that begins so; an error where there is none, or more than one."""
-    try:
-        found = await store.find(beginning)
-    except ValueError as error:
-        raise click.UsageError(f"{beginning!r} is no beginning of an id") from error
-    match found:
-        case [only]:
-            return only
-        case []:
-            raise click.ClickException(f"no dead letter {beginning}")
-        case _:
-            raise click.ClickException(
-                f"more than one dead letter begins with {beginning}: give more of its id"
-            )
+    @property
+    def is_unrouted(self) -> bool:
+        """Whether all of it is unrouted: only that can go under another routing key."""
+        return not self.counts.keys() - {DeadReason.UNROUTED.value}
 
 
 async def choose(
     store: DeadLetterStore,
     ids: Sequence[str],
-    filters: Mapping[str, Any],
+    selection: Selection,
     *,
     limit: int | None = None,
     guard: bool = False,
 ) -> Choice:
-    """What is open and meant. `guard`: leave out what may be sent twice."""
+    """What is open and meant, by beginnings of ids and by a selection without any.
+
+    `guard`: leave out what may be sent twice. Raises as `resolve` does.
+    """
     named = tuple([await resolve(store, beginning) for beginning in ids])
-    rows = await store.choose(replace(Selection(**filters), ids=named), None)
+    rows = await store.choose(replace(selection, ids=named), None)
     risky = {letter for letter, reason in rows if guard and reason == DeadReason.SEND_AMBIGUOUS}
     chosen = [row for row in rows if row[0] not in risky][:limit]
     open_ids = {letter for letter, _ in rows}
