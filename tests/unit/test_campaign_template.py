@@ -7,8 +7,7 @@ from typing import Any
 import pytest
 
 from shared.messaging.campaigns.rendering import flatten, render_template, texts_of
-from shared.payloads import Template
-from workers.cli.campaign_template import (
+from shared.messaging.campaigns.template import (
     Button,
     Definition,
     TemplateContent,
@@ -21,6 +20,7 @@ from workers.cli.campaign_template import (
     read_header,
     read_params,
 )
+from shared.payloads import Template
 
 BODY: dict[str, Any] = {"type": "BODY", "text": "Hello {{1}} of {{2}}"}
 URL_BUTTON = {"type": "URL", "text": "Track", "url": "https://x.example/{{1}}"}

@@ -15,6 +15,15 @@ from typing import Any, Final, get_args
 import click
 from pydantic import ValidationError
 
+from shared.messaging.campaigns.file import check_file
+from shared.messaging.campaigns.template import (
+    Definition,
+    TemplateContent,
+    read_button,
+    read_definition,
+    read_header,
+    read_params,
+)
 from shared.payloads import BroadcastCampaign, Category
 from shared.payloads.fields import parse_planned_time
 from shared.payloads.outbound import OnAmbiguous
@@ -22,7 +31,6 @@ from shared.postgres.database import Database
 from shared.settings.settings import Settings
 from workers.cli import campaign_launch as launching
 from workers.cli.campaign_control import Controlled, carry_out, is_cancellable
-from workers.cli.campaign_file import check_file
 from workers.cli.campaign_status import (
     CampaignStatus,
     print_status,
@@ -37,14 +45,6 @@ from workers.cli.campaign_telling import (
     tell_dry_run,
     tell_launched,
     writing,
-)
-from workers.cli.campaign_template import (
-    Definition,
-    TemplateContent,
-    read_button,
-    read_definition,
-    read_header,
-    read_params,
 )
 from workers.cli.confirmation import demand_consent, yes_option
 from workers.cli.operation import by_option, json_option, read_settings, run_on_database, silence_logs

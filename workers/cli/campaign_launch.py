@@ -21,14 +21,14 @@ from shared.durable.outbox import Outbox, OutboxEvent
 from shared.durations import DURATIONS
 from shared.errors import WabusError
 from shared.ids import time_ordered_uuid
+from shared.messaging.campaigns.file import ListedCustomer, Problem, read_lines, read_rows
 from shared.messaging.campaigns.messages import DEFAULT_CATEGORY, Content, SkipReason, prepare
 from shared.messaging.campaigns.recipients import Row, add_recipients, read_reachability
+from shared.messaging.campaigns.template import Definition, count_flattened, fault_of
 from shared.payloads import BroadcastCampaign, Template, encode
 from shared.postgres.audit import record_audit
 from shared.postgres.database import Connection, Database
 from shared.postgres.queries import Queries
-from workers.cli.campaign_file import ListedCustomer, Problem, read_lines, read_rows
-from workers.cli.campaign_template import Definition, count_flattened, fault_of
 
 QUERIES: Final = Queries("workers.cli", "campaign.sql")
 _CHUNK: Final = 2000

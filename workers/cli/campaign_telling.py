@@ -13,19 +13,19 @@ from rich.console import Console
 from rich.progress import Progress
 
 from shared.durations import DURATIONS
+from shared.messaging.campaigns.file import Checked, Problem, read_columns, read_header_row
 from shared.messaging.campaigns.rendering import names_used
+from shared.messaging.campaigns.template import (
+    Definition,
+    TemplateContent,
+    choose,
+)
 from shared.payloads import BroadcastCampaign
 from shared.postgres.database import Database
 from shared.settings.settings import Settings
 from workers.cli import campaign_launch as launching
-from workers.cli.campaign_file import Checked, Problem, read_columns, read_header_row
 from workers.cli.campaign_status import (
     describe_s,
-)
-from workers.cli.campaign_template import (
-    Definition,
-    TemplateContent,
-    choose,
 )
 from workers.cli.operation import run_on_database
 from workers.cli.printing import print_json, print_table
