@@ -22,12 +22,7 @@ from shared.settings.settings import Settings
 from workers.cli import campaign_launch as launching
 from workers.cli.campaign_control import Controlled, carry_out, is_cancellable
 from workers.cli.campaign_options import read_campaign, read_choice, read_template_file, read_time
-from workers.cli.campaign_status import (
-    CampaignStatus,
-    print_status,
-    print_statuses,
-    read_statuses,
-)
+from workers.cli.campaign_status import CampaignStatus, read_statuses
 from workers.cli.campaign_telling import (
     confirm,
     progress,
@@ -36,6 +31,7 @@ from workers.cli.campaign_telling import (
     tell_launched,
     writing,
 )
+from workers.cli.campaign_view import print_for_programs, print_status, print_statuses
 from workers.cli.confirmation import demand_consent, yes_option
 from workers.cli.operation import by_option, json_option, read_settings, run_on_database, silence_logs
 from workers.cli.printing import print_json
@@ -198,7 +194,7 @@ def _show_statuses(
     if campaign_id is not None and not statuses:
         raise click.ClickException(f"no campaign {campaign_id}; `wabus campaign status` lists them")
     if as_json:
-        print_json({"campaigns": [asdict(item) for item in statuses]})
+        print_for_programs(statuses)
     elif campaign_id is not None:
         print_status(statuses[0])
     else:

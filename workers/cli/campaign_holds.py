@@ -1,14 +1,42 @@
-"""Why nothing of a campaign moves: what holds it, in words for people. Pure.
+"""Why nothing of a campaign moves: what holds it. Pure.
 
-Owns the order and wording of the reasons. Reading them from the database is `campaign_status`'.
+Owns which holds there are, and their order. Reading what they are judged by is `status`'; whoever shows them
+has the words.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 
 from shared.durations import DURATIONS
-from workers.cli.printing import format_time
+
+
+class HoldKind(StrEnum):
+    """What a campaign waits for."""
+
+    #: No broadcast-batcher has taken up the launch.
+    NOT_TAKEN_UP = "not_taken_up"
+    PAUSED = "paused"
+    NOT_DUE = "not_due"
+    NUMBER_PAUSED = "number_paused"
+    BREAKER_OPEN = "breaker_open"
+    #: No scheduler holds the lease.
+    NO_SCHEDULER = "no_scheduler"
+    #: Messages are queued and none was sent in the last minute.
+    NOTHING_SENT = "nothing_sent"
+    #: It moves, as fast as its number may send.
+    NUMBER_RATE = "number_rate"
+
+
+@dataclass(frozen=True, slots=True)
+class CampaignHold:
+    """One hold. `at`: since when, of NOT_DUE until when. `number`: which, where the number is held."""
+
+    kind: HoldKind
+    at: datetime | None = None
+    number: str | None = None
+    reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,28 +60,27 @@ class CampaignSituation:
     sent_lately: int
 
 
-def holds_of(standing: CampaignSituation) -> list[str]:
+def holds_of(standing: CampaignSituation) -> list[CampaignHold]:
     """What holds it, the most decisive first; empty where it moves, or is over."""
     if standing.status in ("done", "cancelled"):
         return []
     return list(_holds(standing))
 
 
-def _holds(item: CampaignSituation) -> Iterator[str]:
+def _holds(item: CampaignSituation) -> Iterator[CampaignHold]:
     if item.status == "draft":
-        yield "the launch is not taken up: is a broadcast-batcher running?"
+        yield CampaignHold(HoldKind.NOT_TAKEN_UP)
     if item.status == "paused":
-        yield f"the campaign is paused: {item.status_reason or 'by an operator'}"
+        yield CampaignHold(HoldKind.PAUSED, reason=item.status_reason)
     if item.status == "scheduled" and item.scheduled_at is not None and not item.is_due:
-        yield f"scheduled at {format_time(item.scheduled_at)}"
+        yield CampaignHold(HoldKind.NOT_DUE, item.scheduled_at)
     if item.number_paused_since is not None:
-        why = item.number_reason or "no reason given"
-        yield f"number {item.number} is paused since {format_time(item.number_paused_since)}: {why}"
+        yield CampaignHold(HoldKind.NUMBER_PAUSED, item.number_paused_since, item.number, item.number_reason)
     if item.breaker_since is not None:
-        yield f"the breaker of number {item.number} is open since {format_time(item.breaker_since)}"
+        yield CampaignHold(HoldKind.BREAKER_OPEN, item.breaker_since, item.number)
     if item.lapsed_s is None or item.lapsed_s > DURATIONS.scheduler_lease_stale_s:
-        yield "no scheduler acts: no batch is begun and nothing that was deferred goes on"
+        yield CampaignHold(HoldKind.NO_SCHEDULER)
     if item.status == "running" and item.queued and not item.sent_lately:
-        yield f"{item.queued} are queued and none was sent in the last minute: is an outbound-sender running?"
+        yield CampaignHold(HoldKind.NOTHING_SENT)
     elif item.status == "running" and item.queued and item.left:
-        yield "no faster than its number's rate: the next batch waits for what is queued"
+        yield CampaignHold(HoldKind.NUMBER_RATE)

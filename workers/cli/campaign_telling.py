@@ -20,7 +20,7 @@ from shared.payloads import BroadcastCampaign
 from shared.postgres.database import Database
 from shared.settings.settings import Settings
 from workers.cli import campaign_launch as launching
-from workers.cli.campaign_status import describe_s
+from workers.cli.campaign_view import describe_s
 from workers.cli.operation import run_on_database
 from workers.cli.printing import print_json, print_table
 
