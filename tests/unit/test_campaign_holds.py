@@ -7,8 +7,8 @@ from typing import Any, Final
 import pytest
 
 from shared.durations import DURATIONS
-from workers.cli.campaign_holds import CampaignSituation, HoldKind, holds_of
-from workers.cli.campaign_status import STATUSES, CampaignStatus
+from shared.messaging.campaigns.holds import CampaignSituation, HoldKind, holds_of
+from shared.messaging.campaigns.status import STATUSES, CampaignStatus
 from workers.cli.campaign_view import describe_holds
 
 AT: Final = datetime(2026, 11, 27, 9, tzinfo=UTC)

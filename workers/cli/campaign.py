@@ -1,7 +1,6 @@
 """`wabus campaign launch|status|pause|resume|cancel`.
 
-Owns options, questions and exit codes. Reading the file is `campaign_file`'s, the launch `campaign_launch`'s,
-the controls `campaign_control`'s, what is shown `campaign_status`'.
+Owns options, questions and exit codes. What is done is done in `shared.messaging.campaigns`.
 """
 
 import sys
@@ -13,16 +12,16 @@ from typing import Any, Final, get_args
 
 import click
 
+from shared.messaging.campaigns import launch as launching
+from shared.messaging.campaigns.control import Controlled, carry_out, is_cancellable
 from shared.messaging.campaigns.file import check_file, read_columns
+from shared.messaging.campaigns.status import CampaignStatus, read_statuses
 from shared.messaging.campaigns.template import fill_parts
 from shared.payloads import Category
 from shared.payloads.outbound import OnAmbiguous
 from shared.postgres.database import Database
 from shared.settings.settings import Settings
-from workers.cli import campaign_launch as launching
-from workers.cli.campaign_control import Controlled, carry_out, is_cancellable
 from workers.cli.campaign_options import read_campaign, read_choice, read_template_file, read_time
-from workers.cli.campaign_status import CampaignStatus, read_statuses
 from workers.cli.campaign_telling import (
     confirm,
     progress,

@@ -13,13 +13,13 @@ from rich.console import Console
 from rich.progress import Progress
 
 from shared.durations import DURATIONS
+from shared.messaging.campaigns import launch as launching
 from shared.messaging.campaigns.file import Checked, Problem, read_header_row
 from shared.messaging.campaigns.rendering import names_used
 from shared.messaging.campaigns.template import Definition
 from shared.payloads import BroadcastCampaign
 from shared.postgres.database import Database
 from shared.settings.settings import Settings
-from workers.cli import campaign_launch as launching
 from workers.cli.campaign_view import describe_s
 from workers.cli.operation import run_on_database
 from workers.cli.printing import print_json, print_table

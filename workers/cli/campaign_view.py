@@ -10,8 +10,8 @@ from typing import Any
 import click
 
 from shared.masking import escape_controls
-from workers.cli.campaign_holds import CampaignHold, HoldKind
-from workers.cli.campaign_status import STATUSES, CampaignStatus
+from shared.messaging.campaigns.holds import CampaignHold, HoldKind
+from shared.messaging.campaigns.status import STATUSES, CampaignStatus
 from workers.cli.printing import format_time, print_facts, print_json, print_table
 
 

@@ -9,10 +9,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
+from shared.messaging.campaigns.holds import CampaignHold, CampaignSituation, holds_of
 from shared.postgres.database import Database
-from workers.cli.campaign_holds import CampaignHold, CampaignSituation, holds_of
-from workers.cli.campaign_launch import QUERIES
+from shared.postgres.queries import Queries
 
+_QUERIES: Final = Queries("shared.messaging.campaigns", "status.sql")
+#: Of a recipient, in the order in which they go through them.
 STATUSES: Final = ("pending", "queued", "sent", "delivered", "read", "failed", "skipped")
 _WINDOW_S: Final = 60.0
 #: Columns that tell what a campaign waits for.
@@ -52,8 +54,8 @@ async def read_statuses(
     database: Database, campaign_id: str | None, limit: int, default_number: str | None
 ) -> list[CampaignStatus]:
     """One campaign, or the latest; those that are not over first."""
-    rows = await database.fetch(QUERIES["list"], campaign_id, limit, default_number)
-    counts = await database.fetch(QUERIES["count"], [row["id"] for row in rows])
+    rows = await database.fetch(_QUERIES["list"], campaign_id, limit, default_number)
+    counts = await database.fetch(_QUERIES["count"], [row["id"] for row in rows])
     statuses = []
     for row in rows:
         values = dict(row)
