@@ -25,6 +25,7 @@ from shared.amqp.headers import carried_headers, correlation_of, idempotency_key
 from shared.deadletters.storing import clean_headers, json_of
 from shared.errors import SettingsError, WabusError
 from shared.masking import escape_controls, mask_secrets
+from shared.messaging.campaigns.file import FileError, check_file, read_rows
 from shared.messaging.campaigns.rendering import (
     MissingVariable,
     names_used,
@@ -51,7 +52,6 @@ from shared.payloads.fields import parse_event_time, parse_planned_time
 from shared.settings.media_url import InvalidMediaUrl, check_media_url
 from shared.settings.settings import Settings
 from workers.cli.ages import read_age
-from workers.cli.campaign_file import FileError, check_file, read_rows
 from workers.dlq_handler.letters import read_letter, simplified
 from workers.outbound_sender.answer import read_answer
 

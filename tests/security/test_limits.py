@@ -14,6 +14,7 @@ from aiohttp import web
 from shared.amqp.decoding import read_table
 from shared.durations import DURATIONS
 from shared.masking import mask_secrets
+from shared.messaging.campaigns.file import FileError, check_file
 from shared.observability.health import WorkerState
 from shared.observability.metrics import Metrics
 from shared.observability.server import HealthServer
@@ -21,7 +22,6 @@ from shared.payloads import InboundMessage, InvalidPayload, OutboundMessage, dec
 from shared.payloads.decoding import BODY_LIMIT_BYTES
 from shared.settings.media_url import InvalidMediaUrl, check_media_url
 from shared.settings.settings import Settings
-from workers.cli.campaign_file import FileError, check_file
 from workers.outbound_sender.answer import Lost, Refused, read_answer
 from workers.outbound_sender.cloud_api import CloudApi
 

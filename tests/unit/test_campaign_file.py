@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from workers.cli.campaign_file import FileError, Problem, check_file, read_columns, read_rows
+from shared.messaging.campaigns.file import FileError, Problem, check_file, read_columns, read_rows
 
 ANA = ("491700000001", {"name": "Ana"})
 

@@ -5,7 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from workers.cli.campaign_file import FileError, Problem, check_file, read_address, read_columns, read_rows
+from shared.messaging.campaigns.file import (
+    FileError,
+    Problem,
+    check_file,
+    read_address,
+    read_columns,
+    read_rows,
+)
 
 ANA = ("491700000001", {"name": "Ana Núñez", "note": "a;b"})
 BEN = ("491700000002", {"name": 'Ben "B" Öz', "note": ""})

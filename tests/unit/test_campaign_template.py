@@ -7,8 +7,7 @@ from typing import Any
 import pytest
 
 from shared.messaging.campaigns.rendering import flatten, render_template, texts_of
-from shared.payloads import Template
-from workers.cli.campaign_template import (
+from shared.messaging.campaigns.template import (
     Button,
     Definition,
     TemplateContent,
@@ -16,11 +15,10 @@ from workers.cli.campaign_template import (
     choose,
     count_flattened,
     fault_of,
-    read_button,
     read_definition,
-    read_header,
-    read_params,
 )
+from shared.payloads import Template
+from workers.cli.campaign_options import read_button, read_choice, read_header, read_params
 
 BODY: dict[str, Any] = {"type": "BODY", "text": "Hello {{1}} of {{2}}"}
 URL_BUTTON = {"type": "URL", "text": "Track", "url": "https://x.example/{{1}}"}
@@ -83,10 +81,8 @@ def test_named_parameters_are_found_among_the_columns(tmp_path: Path) -> None:
 def test_a_count_that_is_not_the_templates_is_refused(tmp_path: Path) -> None:
     definition = defined(tmp_path, BODY)
 
-    assert "takes 2 parameters, --params names 3" in refusal(
-        TemplateContent(("a", "b", "c")), definition, "a"
-    )
-    assert "takes 2 parameters, --params names 0" in refusal(TemplateContent(()), definition, "a")
+    assert "takes 2 parameters, params names 3" in refusal(TemplateContent(("a", "b", "c")), definition, "a")
+    assert "takes 2 parameters, params names 0" in refusal(TemplateContent(()), definition, "a")
     assert "no column for 1, 2: name the columns" in refusal(TemplateContent(), definition, "name", "city")
 
 
@@ -94,7 +90,7 @@ def test_a_template_without_variables_takes_no_column(tmp_path: Path) -> None:
     definition = defined(tmp_path, {"type": "BODY", "text": "Hello"})
 
     assert choose(TemplateContent(), definition, ["name"]) == []
-    assert "takes 0 parameters, --params names 1" in refusal(TemplateContent(("name",)), definition, "name")
+    assert "takes 0 parameters, params names 1" in refusal(TemplateContent(("name",)), definition, "name")
 
 
 @pytest.mark.parametrize(
@@ -118,7 +114,7 @@ def test_a_header_is_given_as_the_template_has_it(
         {"type": "header", "parameters": [component]}
     ]
     assert "none is given" in refusal(TemplateContent(), definition)
-    assert "--header gives video" in refusal(
+    assert "header gives video" in refusal(
         TemplateContent(header=("video", "picture")), definition, "picture"
     )
 
@@ -149,6 +145,23 @@ def test_buttons_take_the_values_that_their_kind_takes(tmp_path: Path) -> None:
     )
     three = TemplateContent(buttons=(Button(0, "a"), Button(1, "a"), Button(2, "a")))
     assert "button 0 of the template takes no value" in refusal(three, definition, "a")
+
+
+def test_errors_of_options_call_the_parts_by_their_options(tmp_path: Path) -> None:
+    header, body = {"type": "HEADER", "format": "IMAGE"}, {"type": "BODY", "text": "Hello {{1}}"}
+    buttons = {"type": "BUTTONS", "buttons": [URL_BUTTON]}
+    definition = defined(tmp_path, header, body, buttons)
+
+    def refused(**options: Any) -> str:
+        given = {"template": "t", "params": None, "header": None, "buttons": ()} | options
+        return refusal(read_choice(given), definition, "a")
+
+    assert refused() == "body: no column for 1: name the columns in their order with --params"
+    assert refused(params="a,b") == "body: the template takes 1 parameters, --params names 2"
+    assert refused(params="a", header="video=a") == "header: the template takes image, --header gives video"
+    rest = {"params": "a", "header": "image=a"}
+    assert refused(**rest) == "buttons: button 0 takes a url value: give --button 0=COLUMN"
+    assert refused(**rest, buttons=("0=a", "0=a")) == "buttons: one --button for each index"
 
 
 def test_an_authentication_template_takes_its_code_twice(tmp_path: Path) -> None:

@@ -1,51 +1,36 @@
 """`wabus campaign launch|status|pause|resume|cancel`.
 
-Owns options, questions and exit codes. Reading the file is `campaign_file`'s, the launch `campaign_launch`'s,
-the controls `campaign_control`'s, what is shown `campaign_status`'.
+Owns options, questions and exit codes. What is done is done in `shared.messaging.campaigns`.
 """
 
 import sys
 import time
 from contextlib import nullcontext, suppress
 from dataclasses import asdict
-from datetime import datetime
 from pathlib import Path
 from typing import Any, Final, get_args
 
 import click
-from pydantic import ValidationError
 
-from shared.payloads import BroadcastCampaign, Category
-from shared.payloads.fields import parse_planned_time
+from shared.messaging.campaigns import launch as launching
+from shared.messaging.campaigns.control import Controlled, carry_out, is_cancellable
+from shared.messaging.campaigns.file import check_file, read_columns
+from shared.messaging.campaigns.status import CampaignStatus, read_statuses
+from shared.messaging.campaigns.template import fill_parts
+from shared.payloads import Category
 from shared.payloads.outbound import OnAmbiguous
 from shared.postgres.database import Database
 from shared.settings.settings import Settings
-from workers.cli import campaign_launch as launching
-from workers.cli.campaign_control import Controlled, carry_out, is_cancellable
-from workers.cli.campaign_file import check_file
-from workers.cli.campaign_status import (
-    CampaignStatus,
-    print_status,
-    print_statuses,
-    read_statuses,
-)
+from workers.cli.campaign_options import read_campaign, read_choice, read_template_file, read_time
 from workers.cli.campaign_telling import (
     confirm,
-    filled,
     progress,
     refuse,
     tell_dry_run,
     tell_launched,
     writing,
 )
-from workers.cli.campaign_template import (
-    Definition,
-    TemplateContent,
-    read_button,
-    read_definition,
-    read_header,
-    read_params,
-)
+from workers.cli.campaign_view import print_for_programs, print_status, print_statuses
 from workers.cli.confirmation import demand_consent, yes_option
 from workers.cli.operation import by_option, json_option, read_settings, run_on_database, silence_logs
 from workers.cli.printing import print_json
@@ -69,15 +54,6 @@ customers.csv:
 def campaign() -> None:
     """Launch a campaign from a file, follow it, and stop it."""
     silence_logs()
-
-
-def _read_time(_ctx: click.Context, _param: click.Parameter, value: str | None) -> datetime | None:
-    if value is None:
-        return None
-    try:
-        return parse_planned_time(value)
-    except ValueError as error:
-        raise click.BadParameter(str(error)) from error
 
 
 @campaign.command(epilog=_LAUNCH_EXAMPLES)
@@ -135,7 +111,7 @@ def _read_time(_ctx: click.Context, _param: click.Parameter, value: str | None) 
 @click.option(
     "--at",
     "scheduled_at",
-    callback=_read_time,
+    callback=read_time,
     metavar="TIME",
     help="Not before: ISO 8601; UTC where it has no zone.",
 )
@@ -163,11 +139,13 @@ def launch(
     that is needed is skipped. The same command again does nothing new.
     """
     settings = read_settings()
-    choice = _read_choice(options)
-    wanted = _read_campaign(settings, options)
-    definition = _read_definition(wanted, template_file)
+    choice = read_choice(options)
+    wanted = read_campaign(settings, options)
+    definition = read_template_file(wanted, template_file)
     source = launching.RecipientSource(path, skip_invalid=refused_path is not None)
-    wanted = filled(wanted, choice, definition, path)
+    if wanted.template is not None:
+        template = fill_parts(wanted.template, choice, definition, read_columns(path))
+        wanted = wanted.model_copy(update={"template": template})
     with writing(refused_path, path) as refused:
         checked = check_file(path, refused)
     refuse(path, wanted, checked, as_json, skip_invalid=source.skip_invalid)
@@ -215,7 +193,7 @@ def _show_statuses(
     if campaign_id is not None and not statuses:
         raise click.ClickException(f"no campaign {campaign_id}; `wabus campaign status` lists them")
     if as_json:
-        print_json({"campaigns": [asdict(item) for item in statuses]})
+        print_for_programs(statuses)
     elif campaign_id is not None:
         print_status(statuses[0])
     else:
@@ -280,41 +258,3 @@ def _control(action: str, campaign_id: str, by: str, as_json: bool) -> None:
         click.echo(
             f"{campaign_id}: {action} requested; not carried out yet (is a broadcast-batcher running?)"
         )
-
-
-def _read_campaign(settings: Settings, options: dict[str, Any]) -> BroadcastCampaign:
-    template, language = options.pop("template"), options.pop("language")
-    text, number = options.pop("text"), options.pop("number")
-    if (template is None) == (text is None):
-        raise click.UsageError("Give either --template (with --language) or --text.")
-    if (template is None) != (language is None):
-        raise click.UsageError("--template and --language belong together.")
-    content: dict[str, Any] = {"message_text": text}
-    if template is not None:
-        content = {"template": {"name": template, "language": language}}
-    try:
-        return BroadcastCampaign(
-            phone_number_id=number or settings.whatsapp_phone_number_id, **content, **options
-        )
-    except ValidationError as error:
-        problem = error.errors()[0]
-        raise click.UsageError(f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}") from error
-
-
-def _read_choice(options: dict[str, Any]) -> TemplateContent:
-    params, header, buttons = options.pop("params"), options.pop("header"), options.pop("buttons")
-    try:
-        choice = TemplateContent(read_params(params), read_header(header), tuple(map(read_button, buttons)))
-    except ValueError as error:
-        raise click.UsageError(f"--params, --header, --button: {error}") from error
-    if choice.is_made and options["template"] is None:
-        raise click.UsageError("--params, --header and --button belong to --template.")
-    return choice
-
-
-def _read_definition(wanted: BroadcastCampaign, template_file: Path | None) -> Definition | None:
-    if template_file is None:
-        return None
-    if wanted.template is None:
-        raise click.UsageError("--template-file belongs to --template.")
-    return read_definition(template_file, wanted.template.name, wanted.template.language)

@@ -13,39 +13,18 @@ from rich.console import Console
 from rich.progress import Progress
 
 from shared.durations import DURATIONS
+from shared.messaging.campaigns import launch as launching
+from shared.messaging.campaigns.file import Checked, Problem, read_header_row
 from shared.messaging.campaigns.rendering import names_used
+from shared.messaging.campaigns.template import Definition
 from shared.payloads import BroadcastCampaign
 from shared.postgres.database import Database
 from shared.settings.settings import Settings
-from workers.cli import campaign_launch as launching
-from workers.cli.campaign_file import Checked, Problem, read_columns, read_header_row
-from workers.cli.campaign_status import (
-    describe_s,
-)
-from workers.cli.campaign_template import (
-    Definition,
-    TemplateContent,
-    choose,
-)
+from workers.cli.campaign_view import describe_s
 from workers.cli.operation import run_on_database
 from workers.cli.printing import print_json, print_table
 
 _SHOWN: Final = 20
-
-
-def filled(
-    wanted: BroadcastCampaign, choice: TemplateContent, definition: Definition | None, path: Path
-) -> BroadcastCampaign:
-    """The campaign with the template's components; nothing of them where every column is a parameter."""
-    if wanted.template is None:
-        return wanted
-    components = choose(choice, definition, read_columns(path))
-    if not components and (definition is not None or choice.is_made):
-        # where there is no component at all, every column is a parameter
-        components = [{"type": "body", "parameters": []}]
-    return wanted.model_copy(
-        update={"template": wanted.template.model_copy(update={"components": components})}
-    )
 
 
 @contextmanager

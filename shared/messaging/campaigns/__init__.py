@@ -1,8 +1,9 @@
-"""Campaigns, as far as several workers have to do with them.
+"""Campaigns, as far as several programs have to do with them.
 
-Owns: what one recipient is sent (or why nothing), the recipients' rows, the clock by which the scheduler
-drives campaigns, and `campaign.updated`. Launching, controlling and batches are the broadcast-batcher's; what
-the sender does with a campaign's message is the sender's.
+Owns: what operators do with a campaign (launch it from a file, request a control, see how it stands), what
+one recipient is sent (or why nothing), the recipients' rows, the clock by which the scheduler drives
+campaigns, and `campaign.updated`. Taking up launches and controls, and batches, are the broadcast-batcher's;
+what the sender does with a campaign's message is the sender's.
 """
 
 from shared.messaging.campaigns.clock import due_campaigns, finish_campaigns

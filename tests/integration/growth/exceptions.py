@@ -30,18 +30,11 @@ EXCEPTIONS: Final[Mapping[str, str]] = {
     "shared/durable/deferral.sql:release_campaign": _OWN_CAMPAIGN,
     "shared/durable/deferral.sql:recall_campaign": _OWN_CAMPAIGN,
     **{
-        f"workers/cli/campaign.sql:{name}": _OWN_CAMPAIGN
-        for name in (
-            *(
-                "open_draft",
-                "lock",
-                "clear_draft",
-                "count_recipients",
-                "count_known",
-                "find",
-                "is_carried_out",
-            ),
-            *("list", "count"),
+        f"shared/messaging/campaigns/{place}": _OWN_CAMPAIGN
+        for place in (
+            *("launch.sql:open_draft", "launch.sql:lock", "launch.sql:clear_draft"),
+            *("launch.sql:count_recipients", "launch.sql:count_known"),
+            *("control.sql:find", "control.sql:is_carried_out", "status.sql:list", "status.sql:count"),
         )
     },
     **{

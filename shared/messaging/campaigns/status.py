@@ -1,22 +1,20 @@
 """How campaigns stand: counts from their rows, the rate of the last minute, and when they will be through.
 
-Owns the reading and the form of `wabus campaign status`.
+Owns the reading. What holds a campaign is judged in `holds`.
 """
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-import click
-
-from shared.masking import escape_controls
+from shared.messaging.campaigns.holds import CampaignHold, CampaignSituation, holds_of
 from shared.postgres.database import Database
-from workers.cli.campaign_holds import CampaignSituation, holds_of
-from workers.cli.campaign_launch import QUERIES
-from workers.cli.printing import print_facts, print_table
+from shared.postgres.queries import Queries
 
+_QUERIES: Final = Queries("shared.messaging.campaigns", "status.sql")
+#: Of a recipient, in the order in which they go through them.
 STATUSES: Final = ("pending", "queued", "sent", "delivered", "read", "failed", "skipped")
 _WINDOW_S: Final = 60.0
 #: Columns that tell what a campaign waits for.
@@ -47,7 +45,7 @@ class CampaignStatus:
     created_at: datetime
     recipients: dict[str, int]
     reasons: dict[str, int]
-    holds: list[str]
+    holds: list[CampaignHold]
     rate: float
     eta_s: float | None
 
@@ -56,8 +54,8 @@ async def read_statuses(
     database: Database, campaign_id: str | None, limit: int, default_number: str | None
 ) -> list[CampaignStatus]:
     """One campaign, or the latest; those that are not over first."""
-    rows = await database.fetch(QUERIES["list"], campaign_id, limit, default_number)
-    counts = await database.fetch(QUERIES["count"], [row["id"] for row in rows])
+    rows = await database.fetch(_QUERIES["list"], campaign_id, limit, default_number)
+    counts = await database.fetch(_QUERIES["count"], [row["id"] for row in rows])
     statuses = []
     for row in rows:
         values = dict(row)
@@ -83,56 +81,6 @@ async def read_statuses(
     return statuses
 
 
-def print_statuses(statuses: Sequence[CampaignStatus]) -> None:
-    """A line for each campaign."""
-    columns = ("campaign", "name", "status", "number", *STATUSES, "rate/s", "left")
-    print_table(
-        "",
-        columns,
-        ([item.id, item.name, item.status, item.phone_number_id, *_figures(item)] for item in statuses),
-    )
-
-
-def print_status(item: CampaignStatus) -> None:
-    """One campaign, with the reasons."""
-    facts = asdict(item)
-    delay_s = facts.pop("batch_delay_ms") / 1000
-    shown: dict[str, Any] = {
-        name.removesuffix("_id").replace("_", " "): facts[name]
-        for name in (
-            "name",
-            "status",
-            "status_reason",
-            "phone_number_id",
-            "category",
-            "on_ambiguous",
-            "created_at",
-        )
-    }
-    shown["batches"] = f"{item.batch_size} recipients, {delay_s:g} s apart"
-    for name in ("scheduled_at", "started_at", "next_batch_at", "finished_at"):
-        shown[name.removesuffix("_at").replace("_", " ")] = facts[name]
-    print_facts(f"campaign {item.id}", shown)
-    print_table("", (*STATUSES, "rate/s", "left"), [_figures(item)])
-    for hold in item.holds:
-        click.echo(f"  {escape_controls(hold)}")
-    if item.reasons:
-        print_table("", ("not reached because of", "recipients"), item.reasons.items())
-
-
-def describe_s(seconds: float | None) -> str:
-    """A stretch of time for people: 45 s, 12 min, 3.5 h."""
-    match seconds:
-        case None:
-            return ""
-        case _ if seconds < 90:
-            return f"{seconds:.0f} s"
-        case _ if seconds < 5400:
-            return f"{seconds / 60:.0f} min"
-        case _:
-            return f"{seconds / 3600:.1f} h"
-
-
 def _sum(own: Sequence[Any]) -> tuple[dict[str, int], dict[str, int], int]:
     recipients = Counter(dict.fromkeys(STATUSES, 0))
     reasons: Counter[str] = Counter()
@@ -141,7 +89,3 @@ def _sum(own: Sequence[Any]) -> tuple[dict[str, int], dict[str, int], int]:
         if count["why"] is not None:
             reasons[count["why"]] += count["recipients"]
     return dict(recipients), dict(reasons), sum(count["lately"] for count in own)
-
-
-def _figures(item: CampaignStatus) -> list[object]:
-    return [*(item.recipients[status] for status in STATUSES), f"{item.rate:g}", describe_s(item.eta_s)]

@@ -1,7 +1,7 @@
 """A template's parts from a list: which columns fill body, header and buttons, and whether they fit it.
 
-Owns the options that choose columns and their check against the template's definition, as the Graph API
-returns it (`GET /{waba}/message_templates`). Reads that one file and no list.
+Owns the choice of columns and its check against the template's definition, as the Graph API returns it
+(`GET /{waba}/message_templates`). Reads that one file and no list.
 """
 
 import json
@@ -21,10 +21,10 @@ from shared.messaging.campaigns.rendering import (
 )
 from shared.payloads import Template
 
-_MEDIA: Final = ("image", "video", "document")
+#: Kinds of a header that show a file.
+MEDIA: Final = ("image", "video", "document")
 #: Of a body with its parameters filled in (error 132005).
 _BODY_CHARACTERS: Final = 1024
-_BUTTON: Final = re.compile(r"([0-9])=(?:(url|copy_code|quick_reply):)?(.+)")
 _DEFINITION_BYTES: Final = 1024 * 1024
 #: What Meta's button types take in a send; the others take nothing.
 _SUB_TYPES: Final[Mapping[str, str]] = {"URL": "url", "COPY_CODE": "copy_code", "OTP": "url"}
@@ -44,12 +44,22 @@ class Button:
 
 
 @dataclass(frozen=True, slots=True)
+class PartNames:
+    """What the parts of a choice are called where it was made: errors call them so."""
+
+    params: str = "params"
+    header: str = "header"
+    button: str = "button"
+
+
+@dataclass(frozen=True, slots=True)
 class TemplateContent:
     """What an operator asked for. `params` None: nothing; empty: the body takes none."""
 
     params: tuple[str, ...] | None = None
     header: tuple[str, str] | None = None
     buttons: tuple[Button, ...] = ()
+    names: PartNames = PartNames()
 
     @property
     def is_made(self) -> bool:
@@ -66,34 +76,6 @@ class Definition:
     header_names: tuple[str, ...]
     buttons: Mapping[int, str]
     text: str = ""
-
-
-def read_params(text: str | None) -> tuple[str, ...] | None:
-    """`name,city`, or `none`. ValueError where a name is missing."""
-    if text is None or text.strip().lower() == "none":
-        return None if text is None else ()
-    names = tuple(name.strip() for name in text.split(","))
-    if not all(names):
-        raise ValueError("columns separated by commas, or none")
-    return names
-
-
-def read_header(text: str | None) -> tuple[str, str] | None:
-    """`image=URL`, `document=column`, `text=column`. ValueError."""
-    if text is None:
-        return None
-    kind, separator, value = text.partition("=")
-    if not separator or not value.strip() or kind.strip().lower() not in (*_MEDIA, "text"):
-        raise ValueError(f"one of {', '.join(_MEDIA)} or text, then = and a column or a URL")
-    return kind.strip().lower(), value.strip()
-
-
-def read_button(text: str) -> Button:
-    """`0=column`, or `0=copy_code:column`. ValueError."""
-    found = _BUTTON.fullmatch(text.strip())
-    if found is None:
-        raise ValueError("a button's index (0 to 9), then = and a column, such as 0=code or 0=copy_code:code")
-    return Button(int(found[1]), found[3].strip(), found[2])
 
 
 def read_definition(path: Path, name: str, language: str) -> Definition:
@@ -128,6 +110,17 @@ def choose(
     return components
 
 
+def fill_parts(
+    template: Template, choice: TemplateContent, definition: Definition | None, columns: Sequence[str]
+) -> Template:
+    """The template with components from `choose`. Raises TemplateError where something does not fit."""
+    components = choose(choice, definition, columns)
+    if not components and (definition is not None or choice.is_made):
+        # where there is no component at all, every column is a parameter
+        components = [{"type": "body", "parameters": []}]
+    return template.model_copy(update={"components": components})
+
+
 def fault_of(template: Template, definition: Definition | None, variables: object) -> str | None:
     """Why this row cannot be sent with the template; None where it can."""
     try:
@@ -157,13 +150,16 @@ def _params(
     params = definition.body if choice.params is None else choice.params
     if len(params) != len(definition.body):
         raise TemplateError(
-            f"body: the template takes {len(definition.body)} parameters, --params names {len(params)}"
+            f"body: the template takes {len(definition.body)} parameters, "
+            f"{choice.names.params} names {len(params)}"
         )
     if definition.is_named and set(params) != set(definition.body):
         raise TemplateError(f"body: the template takes {', '.join(definition.body)}, got {', '.join(params)}")
     if choice.params is None and not set(params) <= set(columns):
-        names = ", ".join(sorted(set(params) - set(columns)))
-        raise TemplateError(f"body: no column for {names}: name the columns in their order with --params")
+        missing = ", ".join(sorted(set(params) - set(columns)))
+        raise TemplateError(
+            f"body: no column for {missing}: name the columns in their order with {choice.names.params}"
+        )
     return params
 
 
@@ -178,10 +174,10 @@ def _header(choice: TemplateContent, definition: Definition | None) -> dict[str,
     kind, value = choice.header or (None, "")
     if definition is not None:
         needed = definition.header if definition.header != "text" or definition.header_names else None
-        if needed is not None and needed not in (*_MEDIA, "text"):
+        if needed is not None and needed not in (*MEDIA, "text"):
             raise TemplateError(f"header: a {needed} cannot be sent from a list")
         if kind != needed:
-            got = "none is given" if kind is None else f"--header gives {kind}"
+            got = "none is given" if kind is None else f"{choice.names.header} gives {kind}"
             raise TemplateError(f"header: the template takes {needed or 'none that varies'}, {got}")
     if kind is None:
         return None
@@ -207,12 +203,14 @@ def _button(button: Button, definition: Definition | None) -> dict[str, Any]:
 def _check_buttons(choice: TemplateContent, definition: Definition | None) -> None:
     given = [button.index for button in choice.buttons]
     if len(set(given)) < len(given):
-        raise TemplateError("buttons: one --button for each index")
+        raise TemplateError(f"buttons: one {choice.names.button} for each index")
     if definition is None:
         return
     for index, kind in definition.buttons.items():
         if index not in given and kind != "quick_reply":
-            raise TemplateError(f"buttons: button {index} takes a {kind} value: give --button {index}=COLUMN")
+            raise TemplateError(
+                f"buttons: button {index} takes a {kind} value: give {choice.names.button} {index}=COLUMN"
+            )
     for button in choice.buttons:
         defined = definition.buttons.get(button.index)
         if defined is None or (button.kind or defined) != defined:

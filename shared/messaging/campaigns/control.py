@@ -18,8 +18,9 @@ from shared.ids import time_ordered_uuid
 from shared.payloads import CampaignControl, encode
 from shared.postgres.audit import record_audit
 from shared.postgres.database import Connection, Database
-from workers.cli.campaign_launch import QUERIES
+from shared.postgres.queries import Queries
 
+_QUERIES: Final = Queries("shared.messaging.campaigns", "control.sql")
 #: How often, and with which pauses, a control's effect is looked for.
 _LOOKS: Final = 30
 _LOOK_S: Final = 0.1
@@ -53,13 +54,13 @@ async def carry_out(
 
 async def is_cancellable(database: Database, campaign_id: str) -> bool:
     """Whether it is there and has not ended."""
-    found = await database.fetchrow(QUERIES["find"], campaign_id)
+    found = await database.fetchrow(_QUERIES["find"], campaign_id)
     return found is not None and found["status"] not in ("cancelled", "done")
 
 
 async def _check(connection: Connection, action: str, campaign_id: str) -> datetime | None:
     """The database's time of the request; None where it was cancelled and shall be."""
-    found = await connection.fetchrow(QUERIES["find"], campaign_id)
+    found = await connection.fetchrow(_QUERIES["find"], campaign_id)
     if found is None:
         raise WabusError(f"no campaign {campaign_id}; `wabus campaign status` lists them")
     if found["status"] == "cancelled" and action == "cancel":
@@ -72,11 +73,11 @@ async def _check(connection: Connection, action: str, campaign_id: str) -> datet
 
 async def _wait(database: Database, campaign_id: str, requested_at: datetime) -> Controlled:
     for _ in range(_LOOKS):
-        status = await database.fetchval(QUERIES["is_carried_out"], campaign_id, requested_at)
+        status = await database.fetchval(_QUERIES["is_carried_out"], campaign_id, requested_at)
         if status is not None:
             return Controlled(status, carried_out=True)
         await asyncio.sleep(_LOOK_S)
-    found = await database.fetchrow(QUERIES["find"], campaign_id)
+    found = await database.fetchrow(_QUERIES["find"], campaign_id)
     return Controlled("unknown" if found is None else found["status"], carried_out=False)
 
 

@@ -21,16 +21,16 @@ from shared.durable.outbox import Outbox, OutboxEvent
 from shared.durations import DURATIONS
 from shared.errors import WabusError
 from shared.ids import time_ordered_uuid
+from shared.messaging.campaigns.file import ListedCustomer, Problem, read_lines, read_rows
 from shared.messaging.campaigns.messages import DEFAULT_CATEGORY, Content, SkipReason, prepare
 from shared.messaging.campaigns.recipients import Row, add_recipients, read_reachability
+from shared.messaging.campaigns.template import Definition, count_flattened, fault_of
 from shared.payloads import BroadcastCampaign, Template, encode
 from shared.postgres.audit import record_audit
 from shared.postgres.database import Connection, Database
 from shared.postgres.queries import Queries
-from workers.cli.campaign_file import ListedCustomer, Problem, read_lines, read_rows
-from workers.cli.campaign_template import Definition, count_flattened, fault_of
 
-QUERIES: Final = Queries("workers.cli", "campaign.sql")
+_QUERIES: Final = Queries("shared.messaging.campaigns", "launch.sql")
 _CHUNK: Final = 2000
 _FAULTS_KEPT: Final = 1000
 
@@ -128,7 +128,7 @@ async def launch(
         found = await _open_draft(connection, campaign)
         if found["status"] != "draft":
             return await _compare(connection, found["status"], campaign, source, advance)
-        await connection.execute(QUERIES["clear_draft"], campaign.campaign_id)
+        await connection.execute(_QUERIES["clear_draft"], campaign.campaign_id)
         rows = _told(source.rows(), advance)
         recipients = await add_recipients(connection, campaign.campaign_id, rows)
         events = [_launch_message(campaign)]
@@ -148,7 +148,7 @@ async def _open_draft(connection: Connection, campaign: BroadcastCampaign) -> as
     """The campaign's row, locked; a draft that another launch left is taken over if it says the same."""
     try:
         await connection.execute(
-            QUERIES["open_draft"],
+            _QUERIES["open_draft"],
             campaign.campaign_id,
             campaign.phone_number_id,
             campaign.name,
@@ -160,7 +160,7 @@ async def _open_draft(connection: Connection, campaign: BroadcastCampaign) -> as
             campaign.scheduled_at,
             campaign.on_ambiguous,
         )
-        found = await connection.fetchrow(QUERIES["lock"], campaign.campaign_id)
+        found = await connection.fetchrow(_QUERIES["lock"], campaign.campaign_id)
     except asyncpg.LockNotAvailableError as error:
         raise WabusError(f"another launch of {campaign.campaign_id} is under way: try again") from error
     assert found is not None
@@ -192,11 +192,11 @@ async def _compare(
     source: RecipientSource,
     advance: Callable[[int], None],
 ) -> Launched:
-    total: int = await connection.fetchval(QUERIES["count_recipients"], campaign.campaign_id)
+    total: int = await connection.fetchval(_QUERIES["count_recipients"], campaign.campaign_id)
     known = asked = 0
     for chunk in _chunks(source.rows()):
         customers = [wa_id for wa_id, _ in chunk]
-        known += await connection.fetchval(QUERIES["count_known"], campaign.campaign_id, customers)
+        known += await connection.fetchval(_QUERIES["count_known"], campaign.campaign_id, customers)
         asked += len(chunk)
         advance(len(chunk))
     if not known == asked == total:
