@@ -9,7 +9,7 @@ import pytest
 from shared.durations import DURATIONS
 from shared.messaging.messages.graph_errors import CLASS_OF_CODE, ErrorClass
 from shared.reasons import DeadReason
-from workers.outbound_sender.answer import (
+from workers.outbound_sender.calling.answer import (
     Accepted,
     Answer,
     Lost,
@@ -19,8 +19,7 @@ from workers.outbound_sender.answer import (
     Unreachable,
     read_answer,
 )
-from workers.outbound_sender.circuit import ApiHealth
-from workers.outbound_sender.reactions import (
+from workers.outbound_sender.calling.reactions import (
     Again,
     AwaitPlatform,
     AwaitWorker,
@@ -37,6 +36,7 @@ from workers.outbound_sender.reactions import (
     react,
     reason_of,
 )
+from workers.outbound_sender.circuit import ApiHealth
 
 ID = UUID(int=1)
 FIRST = Situation(attempt=1, delivery_attempt=1, pair_refusals=0)

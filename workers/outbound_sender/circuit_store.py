@@ -12,7 +12,7 @@ from shared.postgres.queries import Queries
 from workers.outbound_sender.circuit import ApiHealth, Circuit, note
 
 logger = get_logger(__name__)
-_QUERIES = Queries("workers.outbound_sender", "claims.sql")
+_QUERIES = Queries("workers.outbound_sender.claiming")
 
 
 #: The breaker that all numbers share of which we know nothing but what a message says.

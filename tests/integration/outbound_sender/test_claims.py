@@ -26,10 +26,16 @@ from tests.support.tracking import AbsentBroker, tracking
 from tests.support.waiting import until
 from tests.unit.test_consuming import delivery
 from workers.outbound_sender.circuit_store import CircuitStore
-from workers.outbound_sender.claims import Claimed, ClaimOutcome, ClaimRequest, ClaimStore, NeedsPermit
-from workers.outbound_sender.gate import Claim, Hold, Withdraw
+from workers.outbound_sender.claiming.gate import Claim, Hold, Withdraw
+from workers.outbound_sender.claiming.store import (
+    Claimed,
+    ClaimOutcome,
+    ClaimRequest,
+    ClaimStore,
+    NeedsPermit,
+)
 from workers.outbound_sender.message import Outgoing
-from workers.outbound_sender.results import AttemptResult, ResultStore
+from workers.outbound_sender.results.store import AttemptResult, ResultStore
 
 _REPLICAS: Final = 20
 

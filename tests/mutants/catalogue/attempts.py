@@ -5,17 +5,17 @@ from typing import Final
 from tests.mutants.mutation import Mutation
 
 _CLAIMS: Final = "tests/integration/outbound_sender/test_claims.py"
-_GATE: Final = "workers/outbound_sender/gate.py"
+_GATE: Final = "workers/outbound_sender/claiming/gate.py"
 _GATE_TESTS: Final = ("tests/unit/test_sender_gate.py",)
 _CIRCUIT: Final = "workers/outbound_sender/circuit.py"
 _CIRCUIT_TESTS: Final = ("tests/unit/test_sender_circuit.py",)
-_SQL: Final = "workers/outbound_sender/claims.sql"
+_SQL: Final = "workers/outbound_sender/claiming/queries.sql"
 _ORDER: Final = f"{_CLAIMS}::test_messages_recorded_in_one_transaction_keep_their_order"
 
 MUTATIONS: Final = (
     Mutation(
         "no claim guard at all",
-        "workers/outbound_sender/claims.py",
+        "workers/outbound_sender/claiming/store.py",
         "if case.ask.message.id in inserted:",
         "if True:",
         "4.2 the attempt row is the claim",
@@ -23,7 +23,7 @@ MUTATIONS: Final = (
     ),
     Mutation(
         "a copy in the same claim goes too",
-        "workers/outbound_sender/claims.py",
+        "workers/outbound_sender/claiming/store.py",
         "            inserted.discard(case.ask.message.id)",
         "            pass",
         "4.2 the attempt row is the claim",
@@ -39,7 +39,7 @@ MUTATIONS: Final = (
     ),
     Mutation(
         "the message is not locked before its facts are read",
-        "workers/outbound_sender/claims.py",
+        "workers/outbound_sender/claiming/store.py",
         'await connection.execute(_QUERIES["lock_messages"], sorted({ask.message.id for ask in asks}))',
         "pass",
         "4.2 a claim knows what was committed before it",
@@ -55,7 +55,7 @@ MUTATIONS: Final = (
     ),
     Mutation(
         "the claim is made without a permit",
-        "workers/outbound_sender/claims.py",
+        "workers/outbound_sender/claiming/store.py",
         "needs_permit = isinstance(decision, Claim) and not ask.has_permit",
         "needs_permit = False",
         "4.6 limits are shared by all replicas",

@@ -15,7 +15,7 @@ from shared.postgres.database import Connection, Database
 from shared.postgres.queries import Queries
 from workers.outbound_sender.circuit import Circuit, admit
 from workers.outbound_sender.circuit_store import UNKNOWN_NUMBERS, CircuitStore, circuit_of
-from workers.outbound_sender.gate import (
+from workers.outbound_sender.claiming.gate import (
     Claim,
     Decision,
     Done,
@@ -28,7 +28,7 @@ from workers.outbound_sender.gate import (
 )
 from workers.outbound_sender.message import Outgoing
 
-_QUERIES = Queries("workers.outbound_sender", "claims.sql")
+_QUERIES = Queries("workers.outbound_sender.claiming")
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -29,7 +29,7 @@ from workers.outbound_sender.circuit_store import CircuitStore
 from workers.outbound_sender.message import Outgoing
 
 logger = get_logger(__name__)
-_QUERIES = Queries("workers.outbound_sender", "results.sql")
+_QUERIES = Queries("workers.outbound_sender.results")
 #: Deadlocks and lock time-outs in a row that are worth a line.
 _TOLD_CONFLICTS = 10
 
