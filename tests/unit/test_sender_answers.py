@@ -8,6 +8,7 @@ import pytest
 
 from shared.durations import DURATIONS
 from shared.messaging.messages.graph_errors import CLASS_OF_CODE, ErrorClass
+from shared.messaging.numbers.breaker import ApiHealth
 from shared.reasons import DeadReason
 from workers.outbound_sender.calling.answer import (
     Accepted,
@@ -36,7 +37,6 @@ from workers.outbound_sender.calling.reactions import (
     react,
     reason_of,
 )
-from workers.outbound_sender.circuit import ApiHealth
 
 ID = UUID(int=1)
 FIRST = Situation(attempt=1, delivery_attempt=1, pair_refusals=0)

@@ -13,11 +13,11 @@ from shared.errors import SettingsError
 from shared.http_client import find_proxy
 from shared.messaging.conversations.cache import MappingCache
 from shared.messaging.messages import Tracker
+from shared.messaging.numbers.breaker_store import CircuitStore
 from shared.running.kit import Kit, Route, Worker, WorkerSpec
 from shared.settings.settings import Settings
 from workers.outbound_sender.calling.cloud_api import CloudApi
 from workers.outbound_sender.chains import Chains
-from workers.outbound_sender.circuit_store import CircuitStore
 from workers.outbound_sender.claiming.store import ClaimStore
 from workers.outbound_sender.intake.admission import Admission
 from workers.outbound_sender.intake.candidates import Candidate

@@ -7,8 +7,8 @@ from tests.mutants.mutation import Mutation
 _CLAIMS: Final = "tests/integration/outbound_sender/test_claims.py"
 _GATE: Final = "workers/outbound_sender/claiming/gate.py"
 _GATE_TESTS: Final = ("tests/unit/test_sender_gate.py",)
-_CIRCUIT: Final = "workers/outbound_sender/circuit.py"
-_CIRCUIT_TESTS: Final = ("tests/unit/test_sender_circuit.py",)
+_BREAKER: Final = "shared/messaging/numbers/breaker.py"
+_BREAKER_TESTS: Final = ("tests/unit/test_breaker.py",)
 _SQL: Final = "workers/outbound_sender/claiming/queries.sql"
 _ORDER: Final = f"{_CLAIMS}::test_messages_recorded_in_one_transaction_keep_their_order"
 
@@ -91,7 +91,7 @@ MUTATIONS: Final = (
     ),
     Mutation(
         "the breaker's row is not locked",
-        _SQL,
+        "shared/messaging/numbers/breaker.sql",
         "order by service\nfor update;",
         "order by service;",
         "4.7 half-open lets 2 probes through",
@@ -213,58 +213,58 @@ MUTATIONS: Final = (
     ),
     Mutation(
         "a breaker opens of two messages",
-        _CIRCUIT,
+        _BREAKER,
         "reached = failures >= durations.breaker_failures and len(messages) >= durations.breaker_messages",
         "reached = failures >= durations.breaker_failures",
         "4.7 5 failures in a row from 3 messages or more",
-        _CIRCUIT_TESTS,
+        _BREAKER_TESTS,
     ),
     Mutation(
         "a breaker opens at four failures",
-        _CIRCUIT,
+        _BREAKER,
         "failures >= durations.breaker_failures",
         "failures + 1 >= durations.breaker_failures",
         "4.7 5 failures in a row",
-        _CIRCUIT_TESTS,
+        _BREAKER_TESTS,
     ),
     Mutation(
         "an answer does not begin the row anew",
-        _CIRCUIT,
+        _BREAKER,
         "circuit = Circuit() if health.answered else",
         "circuit = circuit if health.answered else",
         "4.7 failures in a row",
-        _CIRCUIT_TESTS,
+        _BREAKER_TESTS,
     ),
     Mutation(
         "a third probe goes",
-        _CIRCUIT,
+        _BREAKER,
         "circuit.probes < durations.breaker_probes",
         "circuit.probes <= durations.breaker_probes",
         "4.7 half-open lets 2 probes through",
-        _CIRCUIT_TESTS,
+        _BREAKER_TESTS,
     ),
     Mutation(
         "probes are no leases",
-        _CIRCUIT,
+        _BREAKER,
         'case "half_open" if circuit.probe_lease_s <= 0:',
         'case "half_open" if circuit.probe_lease_s < -1e9:',
         "4.7 probes are leases",
-        _CIRCUIT_TESTS,
+        _BREAKER_TESTS,
     ),
     Mutation(
         "a failed probe leaves the breaker half open",
-        _CIRCUIT,
+        _BREAKER,
         'is_open = reached or circuit.state == "half_open"',
         "is_open = reached",
         "4.7 a failed probe opens it again",
-        _CIRCUIT_TESTS,
+        _BREAKER_TESTS,
     ),
     Mutation(
         "late answers close an open breaker",
-        _CIRCUIT,
+        _BREAKER,
         '        if circuit.state == "open":\n            return circuit\n        circuit = Circuit()',
         "        circuit = Circuit()",
         "4.7 it is open for 30 s",
-        _CIRCUIT_TESTS,
+        _BREAKER_TESTS,
     ),
 )

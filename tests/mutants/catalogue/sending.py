@@ -28,7 +28,7 @@ MUTATIONS: Final = (
     ),
     Mutation(
         "known numbers wait for the breaker of those that nobody knows",
-        "workers/outbound_sender/circuit_store.py",
+        "shared/messaging/numbers/breaker_store.py",
         "found += (await self._ensure(connection, strangers)).values()",
         "pass",
         "4.5 a breaker is a number's own",

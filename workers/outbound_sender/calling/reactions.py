@@ -12,6 +12,7 @@ from uuid import UUID
 
 from shared.durations import Durations
 from shared.messaging.messages.graph_errors import ErrorClass, classify, read_code
+from shared.messaging.numbers.breaker import ApiHealth
 from shared.reasons import DeadReason
 from workers.outbound_sender.calling.answer import (
     Accepted,
@@ -22,7 +23,6 @@ from workers.outbound_sender.calling.answer import (
     Unable,
     Unreachable,
 )
-from workers.outbound_sender.circuit import ApiHealth
 from workers.outbound_sender.claiming import gate
 
 #: Counted retries of a medium that the platform could not fetch.

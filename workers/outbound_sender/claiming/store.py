@@ -1,6 +1,7 @@
 """The claim of an attempt: the gate's facts read and its decision written, with the messages' rows locked.
 
-Owns that transaction, for several messages at once. What the facts mean is decided in `gate` and `circuit`.
+Owns that transaction, for several messages at once. What the facts mean is decided in `gate`, and by the
+breaker of the number (`shared.messaging.numbers.breaker`).
 """
 
 import asyncio
@@ -11,10 +12,10 @@ from uuid import UUID
 
 from shared.durable.deferral import release_followers
 from shared.durations import Durations
+from shared.messaging.numbers.breaker import Circuit, admit
+from shared.messaging.numbers.breaker_store import UNKNOWN_NUMBERS, CircuitStore, circuit_of
 from shared.postgres.database import Connection, Database
 from shared.postgres.queries import Queries
-from workers.outbound_sender.circuit import Circuit, admit
-from workers.outbound_sender.circuit_store import UNKNOWN_NUMBERS, CircuitStore, circuit_of
 from workers.outbound_sender.claiming.gate import (
     Claim,
     Decision,
