@@ -20,10 +20,10 @@ from tests.support.processes import Processes
 from tests.support.sending import CUSTOMER, NUMBER, Sender, text
 from tests.support.waiting import until
 
-_ANSWERED: Final = after("workers.outbound_sender.cloud_api:CloudApi.send")
-_CLAIMED: Final = before("workers.outbound_sender.cloud_api:CloudApi.send")
+_ANSWERED: Final = after("workers.outbound_sender.calling.cloud_api:CloudApi.send")
+_CLAIMED: Final = before("workers.outbound_sender.calling.cloud_api:CloudApi.send")
 _PUT_OFF: Final = before("shared.consuming.settlement:Settlement.settle", showing="is_stored=True")
-_RESULTS: Final = "workers.outbound_sender.results:ResultStore"
+_RESULTS: Final = "workers.outbound_sender.results.store:ResultStore"
 _PUBLISH: Final = "shared.amqp.pika.publisher:PikaPublisher.publish"
 _MESSAGES: Final = 4
 _ENDS: Final = "('sent', 'delivered', 'read', 'failed')"
@@ -32,8 +32,8 @@ _ENDS: Final = "('sent', 'delivered', 'read', 'failed')"
 @pytest.mark.parametrize(
     "point",
     [
-        pytest.param(before("workers.outbound_sender.intake_store:IntakeStore.track"), id="before the row"),
-        pytest.param(before("workers.outbound_sender.claims:ClaimStore.claim"), id="row to claim"),
+        pytest.param(before("workers.outbound_sender.intake.store:IntakeStore.track"), id="before the row"),
+        pytest.param(before("workers.outbound_sender.claiming.store:ClaimStore.claim"), id="row to claim"),
         pytest.param(_CLAIMED, id="claim to request"),
         pytest.param(commit_to_publish("outbound.sent"), id="commit to publish"),
         pytest.param(publish_to_mark("outbound.sent"), id="publish to mark"),

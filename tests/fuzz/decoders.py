@@ -53,7 +53,7 @@ from shared.settings.media_url import InvalidMediaUrl, check_media_url
 from shared.settings.settings import Settings
 from workers.cli.ages import read_age
 from workers.dlq_handler.letters import read_letter, simplified
-from workers.outbound_sender.answer import read_answer
+from workers.outbound_sender.calling.answer import read_answer
 
 #: What pamqp and its caller may raise on bytes that no broker would pass on.
 _NO_TABLE: Final = (ValueError, IndexError, struct.error, OverflowError)

@@ -22,8 +22,8 @@ from shared.payloads import InboundMessage, InvalidPayload, OutboundMessage, dec
 from shared.payloads.decoding import BODY_LIMIT_BYTES
 from shared.settings.media_url import InvalidMediaUrl, check_media_url
 from shared.settings.settings import Settings
-from workers.outbound_sender.answer import Lost, Refused, read_answer
-from workers.outbound_sender.cloud_api import CloudApi
+from workers.outbound_sender.calling.answer import Lost, Refused, read_answer
+from workers.outbound_sender.calling.cloud_api import CloudApi
 
 MIB = 1024 * 1024
 

@@ -21,7 +21,7 @@ SPEAKERS: Final = {
     "shared/observability/server.py": "serves health and metrics",
     "shared/http_client.py": "how the Cloud API is asked, by the sender and by doctor",
     "workers/cli/diagnosis/bindings.py": "doctor's look at RabbitMQ's management, as the settings say",
-    "workers/outbound_sender/cloud_api.py": "the Cloud API, as the settings say, without redirects",
+    "workers/outbound_sender/calling/cloud_api.py": "the Cloud API, as the settings say, without redirects",
     "workers/cli/diagnosis/cloud_api.py": "doctor's look at the same address",
 }
 
@@ -41,7 +41,7 @@ def test_only_the_cloud_api_is_asked_over_http() -> None:
             if any(name in CLIENTS or name.partition(".")[0] in CLIENTS for name in names):
                 found.add(str(path.relative_to(ROOT)))
     assert found == SPEAKERS.keys()
-    sender = (ROOT / "workers/outbound_sender/cloud_api.py").read_text()
+    sender = (ROOT / "workers/outbound_sender/calling/cloud_api.py").read_text()
     assert sender.count("allow_redirects=False") == sender.count("_session.post(") == 1
 
 

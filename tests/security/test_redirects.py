@@ -7,8 +7,8 @@ from pydantic import SecretStr
 
 from shared.durations import DURATIONS
 from shared.settings.settings import Settings
-from workers.outbound_sender.answer import Lost
-from workers.outbound_sender.cloud_api import CloudApi
+from workers.outbound_sender.calling.answer import Lost
+from workers.outbound_sender.calling.cloud_api import CloudApi
 
 
 async def test_a_redirect_is_not_followed() -> None:

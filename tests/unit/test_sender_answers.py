@@ -8,8 +8,9 @@ import pytest
 
 from shared.durations import DURATIONS
 from shared.messaging.messages.graph_errors import CLASS_OF_CODE, ErrorClass
+from shared.messaging.numbers.breaker import ApiHealth
 from shared.reasons import DeadReason
-from workers.outbound_sender.answer import (
+from workers.outbound_sender.calling.answer import (
     Accepted,
     Answer,
     Lost,
@@ -19,8 +20,7 @@ from workers.outbound_sender.answer import (
     Unreachable,
     read_answer,
 )
-from workers.outbound_sender.circuit import ApiHealth
-from workers.outbound_sender.reactions import (
+from workers.outbound_sender.calling.reactions import (
     Again,
     AwaitPlatform,
     AwaitWorker,

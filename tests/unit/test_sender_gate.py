@@ -7,7 +7,7 @@ import pytest
 
 from shared.durations import DURATIONS
 from shared.reasons import DeadReason
-from workers.outbound_sender.gate import (
+from workers.outbound_sender.claiming.gate import (
     Claim,
     Decision,
     Done,

@@ -6,7 +6,7 @@ import orjson
 import pytest
 
 from shared.payloads import OutboundMessage
-from workers.outbound_sender.graph_body import build_body, encode_body
+from workers.outbound_sender.calling.graph_body import build_body, encode_body
 
 TO = "491700000001"
 

@@ -10,10 +10,10 @@ import pytest
 
 from shared.amqp.delivery import Delivery
 from shared.amqp.disposition import Ack, Dead
-from workers.outbound_sender.admission import has_failed_before, judge_conversation, judge_known
 from workers.outbound_sender.chains import Chains
-from workers.outbound_sender.intake import Candidate, take_in
-from workers.outbound_sender.intake_store import Address, KnownMessage
+from workers.outbound_sender.intake.admission import has_failed_before, judge_conversation, judge_known
+from workers.outbound_sender.intake.candidates import Candidate, take_in
+from workers.outbound_sender.intake.store import Address, KnownMessage
 from workers.outbound_sender.message import Outgoing
 
 CUSTOMER = "491700000001"

@@ -13,8 +13,8 @@ from shared.coordination.rate import RateLimiter
 from shared.durations import DURATIONS, Durations
 from shared.settings.settings import Settings
 from tests.unit.test_sender_intake import candidate
-from workers.outbound_sender.admission import to_outgoing
-from workers.outbound_sender.intake_store import Address
+from workers.outbound_sender.intake.admission import to_outgoing
+from workers.outbound_sender.intake.store import Address
 from workers.outbound_sender.message import Outgoing
 from workers.outbound_sender.pacing import Pacer
 

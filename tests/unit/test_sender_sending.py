@@ -10,10 +10,10 @@ from shared.messaging.messages.graph_errors import ErrorClass
 from shared.payloads import OutboundMessage
 from shared.reasons import DeadReason
 from tests.unit.test_consuming import delivery
-from workers.outbound_sender.answer import Lost, Refused
+from workers.outbound_sender.calling.answer import Lost, Refused
+from workers.outbound_sender.calling.reactions import Reaction, Reconcile, Reject, RetryLater
 from workers.outbound_sender.message import Outgoing
-from workers.outbound_sender.reactions import Reaction, Reconcile, Reject, RetryLater
-from workers.outbound_sender.results import Written
+from workers.outbound_sender.results.store import Written
 from workers.outbound_sender.sending import dispose, end
 
 MESSAGE = Outgoing(

@@ -5,10 +5,10 @@ from uuid import UUID
 
 from shared.durations import DURATIONS
 from tests.unit.test_sender_intake import candidate
-from workers.outbound_sender.admission import to_outgoing
-from workers.outbound_sender.intake_store import Address
+from workers.outbound_sender.intake.admission import to_outgoing
+from workers.outbound_sender.intake.shares import Shares
+from workers.outbound_sender.intake.store import Address
 from workers.outbound_sender.message import Outgoing
-from workers.outbound_sender.shares import Shares
 
 HANDS = 200
 PREFETCH = 1000

@@ -20,13 +20,17 @@ from shared.messaging.messages.scopes import WaitsFor, wait_for
 from shared.observability.logs import Operation, fields, get_logger
 from shared.observability.metrics import Metrics
 from shared.reasons import DeadReason
-from workers.outbound_sender.answer import Accepted, Answer, Lost, Refused, TooLate, Unable, Unreachable
-from workers.outbound_sender.claims import Claimed, ClaimOutcome, ClaimRequest, NeedsPermit
-from workers.outbound_sender.gate import CAMPAIGN_CANCELLED, Done, Fail, Hold, Withdraw
-from workers.outbound_sender.graph_body import encode_body
-from workers.outbound_sender.message import Outgoing
-from workers.outbound_sender.pacing import Pacer
-from workers.outbound_sender.reactions import (
+from workers.outbound_sender.calling.answer import (
+    Accepted,
+    Answer,
+    Lost,
+    Refused,
+    TooLate,
+    Unable,
+    Unreachable,
+)
+from workers.outbound_sender.calling.graph_body import encode_body
+from workers.outbound_sender.calling.reactions import (
     Again,
     AwaitPlatform,
     AwaitWorker,
@@ -42,7 +46,11 @@ from workers.outbound_sender.reactions import (
     health_of,
     react,
 )
-from workers.outbound_sender.results import AttemptResult, Effect, Written
+from workers.outbound_sender.claiming.gate import CAMPAIGN_CANCELLED, Done, Fail, Hold, Withdraw
+from workers.outbound_sender.claiming.store import Claimed, ClaimOutcome, ClaimRequest, NeedsPermit
+from workers.outbound_sender.message import Outgoing
+from workers.outbound_sender.pacing import Pacer
+from workers.outbound_sender.results.store import AttemptResult, Effect, Written
 
 logger = get_logger(__name__)
 

@@ -13,20 +13,20 @@ from shared.errors import SettingsError
 from shared.http_client import find_proxy
 from shared.messaging.conversations.cache import MappingCache
 from shared.messaging.messages import Tracker
+from shared.messaging.numbers.breaker_store import CircuitStore
 from shared.running.kit import Kit, Route, Worker, WorkerSpec
 from shared.settings.settings import Settings
-from workers.outbound_sender.admission import Admission
+from workers.outbound_sender.calling.cloud_api import CloudApi
 from workers.outbound_sender.chains import Chains
-from workers.outbound_sender.circuit_store import CircuitStore
-from workers.outbound_sender.claims import ClaimStore
-from workers.outbound_sender.cloud_api import CloudApi
-from workers.outbound_sender.intake import Candidate
-from workers.outbound_sender.intake_store import IntakeStore
+from workers.outbound_sender.claiming.store import ClaimStore
+from workers.outbound_sender.intake.admission import Admission
+from workers.outbound_sender.intake.candidates import Candidate
+from workers.outbound_sender.intake.shares import Shares
+from workers.outbound_sender.intake.store import IntakeStore
 from workers.outbound_sender.pacing import Pacer
-from workers.outbound_sender.results import ResultStore
+from workers.outbound_sender.results.store import ResultStore
 from workers.outbound_sender.sender import IntakeLine, OutboundSender, Taken
 from workers.outbound_sender.sending import Sending
-from workers.outbound_sender.shares import Shares
 from workers.outbound_sender.watch import Watch
 
 #: Deliveries of each lane at a time, and how many of them wait for a turn, a permit or an answer. The others

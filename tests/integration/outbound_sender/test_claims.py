@@ -15,6 +15,7 @@ import pytest
 from shared.durable.outbox import Outbox
 from shared.durations import DURATIONS
 from shared.messaging.messages.graph_errors import ErrorClass
+from shared.messaging.numbers.breaker_store import CircuitStore
 from shared.observability.metrics import Metrics
 from shared.payloads import OutboundMessage
 from shared.postgres.database import Database
@@ -25,11 +26,16 @@ from tests.support.sending import CUSTOMER, NUMBER, text
 from tests.support.tracking import AbsentBroker, tracking
 from tests.support.waiting import until
 from tests.unit.test_consuming import delivery
-from workers.outbound_sender.circuit_store import CircuitStore
-from workers.outbound_sender.claims import Claimed, ClaimOutcome, ClaimRequest, ClaimStore, NeedsPermit
-from workers.outbound_sender.gate import Claim, Hold, Withdraw
+from workers.outbound_sender.claiming.gate import Claim, Hold, Withdraw
+from workers.outbound_sender.claiming.store import (
+    Claimed,
+    ClaimOutcome,
+    ClaimRequest,
+    ClaimStore,
+    NeedsPermit,
+)
 from workers.outbound_sender.message import Outgoing
-from workers.outbound_sender.results import AttemptResult, ResultStore
+from workers.outbound_sender.results.store import AttemptResult, ResultStore
 
 _REPLICAS: Final = 20
 

@@ -20,11 +20,11 @@ from tests.support.cluster import Cluster
 from tests.support.rows import add_mapping
 from tests.support.sending import NUMBER, text
 from tests.unit.test_consuming import delivery
-from workers.outbound_sender.admission import Admission
-from workers.outbound_sender.intake import take_in
-from workers.outbound_sender.intake_store import IntakeStore
+from workers.outbound_sender.intake.admission import Admission
+from workers.outbound_sender.intake.candidates import take_in
+from workers.outbound_sender.intake.shares import Shares
+from workers.outbound_sender.intake.store import IntakeStore
 from workers.outbound_sender.message import Outgoing
-from workers.outbound_sender.shares import Shares
 
 LOCKED = "491700000001"
 OTHER = "491700000002"

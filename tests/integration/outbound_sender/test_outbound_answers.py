@@ -7,10 +7,10 @@ import pytest
 from redis.asyncio import Redis
 
 from shared.durations import DURATIONS
+from shared.messaging.numbers.breaker_store import UNKNOWN_NUMBERS
 from tests.support.rows import add_mapping, add_message, insert
 from tests.support.sending import NUMBER, PATIENT, Sender, text
 from tests.support.waiting import until
-from workers.outbound_sender.circuit_store import UNKNOWN_NUMBERS
 
 
 def ending(digits: str, prefix: str = "49170000000") -> str:

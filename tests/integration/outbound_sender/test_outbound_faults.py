@@ -28,9 +28,9 @@ from tests.support.redis_server import RedisServer
 from tests.support.rows import add_mapping, insert
 from tests.support.sending import CUSTOMER, NUMBER, PATIENT, Sender, text
 from tests.support.waiting import until
-from workers.outbound_sender.answer import Accepted, TooLate, Unable
-from workers.outbound_sender.cloud_api import CloudApi
-from workers.outbound_sender.graph_body import encode_body
+from workers.outbound_sender.calling.answer import Accepted, TooLate, Unable
+from workers.outbound_sender.calling.cloud_api import CloudApi
+from workers.outbound_sender.calling.graph_body import encode_body
 from workers.outbound_sender.watch import NO_SCHEDULER, Watch
 
 RETRY: dict[str, Any] = {"x-wabus-status-retry": 1}

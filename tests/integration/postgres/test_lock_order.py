@@ -8,14 +8,14 @@ import asyncpg
 import pytest
 
 from shared.durations import DURATIONS
+from shared.messaging.numbers.breaker import ApiHealth
+from shared.messaging.numbers.breaker_store import CircuitStore
 from shared.observability.metrics import Metrics
 from shared.postgres.database import Database
 from tests.integration.scheduler.test_scheduler import ambiguous
 from tests.support.cluster import Cluster
 from tests.support.rows import Connection, insert
 from tests.support.waiting import until
-from workers.outbound_sender.circuit import ApiHealth
-from workers.outbound_sender.circuit_store import CircuitStore
 
 WELL = ApiHealth(uuid4(), answered=True)
 ILL = ApiHealth(uuid4(), answered=False)

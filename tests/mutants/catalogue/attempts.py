@@ -5,17 +5,17 @@ from typing import Final
 from tests.mutants.mutation import Mutation
 
 _CLAIMS: Final = "tests/integration/outbound_sender/test_claims.py"
-_GATE: Final = "workers/outbound_sender/gate.py"
+_GATE: Final = "workers/outbound_sender/claiming/gate.py"
 _GATE_TESTS: Final = ("tests/unit/test_sender_gate.py",)
-_CIRCUIT: Final = "workers/outbound_sender/circuit.py"
-_CIRCUIT_TESTS: Final = ("tests/unit/test_sender_circuit.py",)
-_SQL: Final = "workers/outbound_sender/claims.sql"
+_BREAKER: Final = "shared/messaging/numbers/breaker.py"
+_BREAKER_TESTS: Final = ("tests/unit/test_breaker.py",)
+_SQL: Final = "workers/outbound_sender/claiming/queries.sql"
 _ORDER: Final = f"{_CLAIMS}::test_messages_recorded_in_one_transaction_keep_their_order"
 
 MUTATIONS: Final = (
     Mutation(
         "no claim guard at all",
-        "workers/outbound_sender/claims.py",
+        "workers/outbound_sender/claiming/store.py",
         "if case.ask.message.id in inserted:",
         "if True:",
         "4.2 the attempt row is the claim",
@@ -23,7 +23,7 @@ MUTATIONS: Final = (
     ),
     Mutation(
         "a copy in the same claim goes too",
-        "workers/outbound_sender/claims.py",
+        "workers/outbound_sender/claiming/store.py",
         "            inserted.discard(case.ask.message.id)",
         "            pass",
         "4.2 the attempt row is the claim",
@@ -39,7 +39,7 @@ MUTATIONS: Final = (
     ),
     Mutation(
         "the message is not locked before its facts are read",
-        "workers/outbound_sender/claims.py",
+        "workers/outbound_sender/claiming/store.py",
         'await connection.execute(_QUERIES["lock_messages"], sorted({ask.message.id for ask in asks}))',
         "pass",
         "4.2 a claim knows what was committed before it",
@@ -55,7 +55,7 @@ MUTATIONS: Final = (
     ),
     Mutation(
         "the claim is made without a permit",
-        "workers/outbound_sender/claims.py",
+        "workers/outbound_sender/claiming/store.py",
         "needs_permit = isinstance(decision, Claim) and not ask.has_permit",
         "needs_permit = False",
         "4.6 limits are shared by all replicas",
@@ -91,7 +91,7 @@ MUTATIONS: Final = (
     ),
     Mutation(
         "the breaker's row is not locked",
-        _SQL,
+        "shared/messaging/numbers/breaker.sql",
         "order by service\nfor update;",
         "order by service;",
         "4.7 half-open lets 2 probes through",
@@ -213,58 +213,58 @@ MUTATIONS: Final = (
     ),
     Mutation(
         "a breaker opens of two messages",
-        _CIRCUIT,
+        _BREAKER,
         "reached = failures >= durations.breaker_failures and len(messages) >= durations.breaker_messages",
         "reached = failures >= durations.breaker_failures",
         "4.7 5 failures in a row from 3 messages or more",
-        _CIRCUIT_TESTS,
+        _BREAKER_TESTS,
     ),
     Mutation(
         "a breaker opens at four failures",
-        _CIRCUIT,
+        _BREAKER,
         "failures >= durations.breaker_failures",
         "failures + 1 >= durations.breaker_failures",
         "4.7 5 failures in a row",
-        _CIRCUIT_TESTS,
+        _BREAKER_TESTS,
     ),
     Mutation(
         "an answer does not begin the row anew",
-        _CIRCUIT,
+        _BREAKER,
         "circuit = Circuit() if health.answered else",
         "circuit = circuit if health.answered else",
         "4.7 failures in a row",
-        _CIRCUIT_TESTS,
+        _BREAKER_TESTS,
     ),
     Mutation(
         "a third probe goes",
-        _CIRCUIT,
+        _BREAKER,
         "circuit.probes < durations.breaker_probes",
         "circuit.probes <= durations.breaker_probes",
         "4.7 half-open lets 2 probes through",
-        _CIRCUIT_TESTS,
+        _BREAKER_TESTS,
     ),
     Mutation(
         "probes are no leases",
-        _CIRCUIT,
+        _BREAKER,
         'case "half_open" if circuit.probe_lease_s <= 0:',
         'case "half_open" if circuit.probe_lease_s < -1e9:',
         "4.7 probes are leases",
-        _CIRCUIT_TESTS,
+        _BREAKER_TESTS,
     ),
     Mutation(
         "a failed probe leaves the breaker half open",
-        _CIRCUIT,
+        _BREAKER,
         'is_open = reached or circuit.state == "half_open"',
         "is_open = reached",
         "4.7 a failed probe opens it again",
-        _CIRCUIT_TESTS,
+        _BREAKER_TESTS,
     ),
     Mutation(
         "late answers close an open breaker",
-        _CIRCUIT,
+        _BREAKER,
         '        if circuit.state == "open":\n            return circuit\n        circuit = Circuit()',
         "        circuit = Circuit()",
         "4.7 it is open for 30 s",
-        _CIRCUIT_TESTS,
+        _BREAKER_TESTS,
     ),
 )

@@ -170,7 +170,7 @@ MUTATIONS: Final = (
     ),
     Mutation(
         "a failed recipient does not follow the replay of its message",
-        "workers/outbound_sender/intake.sql",
+        "workers/outbound_sender/intake/queries.sql",
         "or (given.replayed and recipient.status = 'failed'",
         "or (given.replayed and recipient.status = 'never'",
         "5.5 changes reach broadcast_recipients",

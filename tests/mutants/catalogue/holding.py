@@ -6,7 +6,7 @@ from tests.mutants.mutation import Mutation
 
 _DEFERRAL: Final = "shared/durable/deferral.sql"
 _DUE: Final = "tests/integration/durable/test_deferral_due.py"
-_SHARES: Final = "workers/outbound_sender/shares.py"
+_SHARES: Final = "workers/outbound_sender/intake/shares.py"
 _SHARES_TESTS: Final = "tests/unit/test_sender_shares.py"
 _PUTTING_OFF: Final = "tests/integration/outbound_sender/test_putting_off.py"
 _OF_ONE_CUSTOMER_AND_LANE: Final = (
@@ -24,7 +24,7 @@ MUTATIONS: Final = (
     ),
     Mutation(
         "what a burst puts off is tracked and stored one after the other",
-        "workers/outbound_sender/intake_store.py",
+        "workers/outbound_sender/intake/store.py",
         "await put_off(connection, waiting, EARLIER_MESSAGE) if waiting else set()",
         "set()",
         "2.10 one number's burst keeps nobody else waiting",

@@ -51,7 +51,7 @@ MUTATIONS: Final = (
     ),
     Mutation(
         "a worker without files opens everybody's breaker",
-        "workers/outbound_sender/cloud_api.py",
+        "workers/outbound_sender/calling/cloud_api.py",
         "            if not start.is_out and _is_ours(error):\n",
         "            if False:\n",
         "4.7 the breaker counts what the platform does, 2.10 one sick replica",

@@ -7,7 +7,7 @@ from tests.mutants.mutation import Mutation
 _LINES: Final = "shared/consuming/lines.py"
 _LOCKS: Final = "tests/integration/consuming/test_row_locks.py"
 _LEFT: Final = "tests/integration/outbound_sender/test_left_behind.py"
-_ADMISSION: Final = "workers/outbound_sender/admission.py"
+_ADMISSION: Final = "workers/outbound_sender/intake/admission.py"
 
 MUTATIONS: Final = (
     Mutation(

@@ -7,8 +7,8 @@ from tests.mutants.mutation import Mutation
 _ANSWERS: Final = ("tests/unit/test_sender_answers.py",)
 _ERRORS: Final = ("tests/unit/test_graph_errors.py",)
 _INTAKE: Final = ("tests/unit/test_sender_intake.py",)
-_REACTIONS: Final = "workers/outbound_sender/reactions.py"
-_API: Final = "workers/outbound_sender/cloud_api.py"
+_REACTIONS: Final = "workers/outbound_sender/calling/reactions.py"
+_API: Final = "workers/outbound_sender/calling/cloud_api.py"
 _SENDER: Final = "tests/integration/outbound_sender/test_outbound_sender.py"
 _CONVERSATIONS: Final = "tests/integration/messaging/conversations/test_outbound_conversations.py"
 _FAULTS: Final = "tests/integration/outbound_sender/test_outbound_faults.py"
@@ -28,7 +28,7 @@ MUTATIONS: Final = (
     ),
     Mutation(
         "known numbers wait for the breaker of those that nobody knows",
-        "workers/outbound_sender/circuit_store.py",
+        "shared/messaging/numbers/breaker_store.py",
         "found += (await self._ensure(connection, strangers)).values()",
         "pass",
         "4.5 a breaker is a number's own",
@@ -110,7 +110,7 @@ MUTATIONS: Final = (
     ),
     Mutation(
         "a 2xx without a wamid is a refusal",
-        "workers/outbound_sender/answer.py",
+        "workers/outbound_sender/calling/answer.py",
         'return Lost("an answer without a wamid", http_status, _page(body))',
         'return Accepted("unknown", http_status)',
         "4.3 an unreadable answer is ambiguous",
@@ -118,7 +118,7 @@ MUTATIONS: Final = (
     ),
     Mutation(
         "Retry-After is not read",
-        "workers/outbound_sender/answer.py",
+        "workers/outbound_sender/calling/answer.py",
         "return min(float(value), _LONGEST_RETRY_AFTER_S)",
         "return None",
         "4.5 Retry-After honoured",
@@ -222,7 +222,7 @@ MUTATIONS: Final = (
     ),
     Mutation(
         "an answer is lost where its commit conflicts",
-        "workers/outbound_sender/results.py",
+        "workers/outbound_sender/results/store.py",
         "except (StoreUnavailable, StoreConflict) as error:",
         "except StoreUnavailable as error:",
         "4.2 wamid, sent and outcome are written",
@@ -238,7 +238,7 @@ MUTATIONS: Final = (
     ),
     Mutation(
         "the same id with other content is sent",
-        "workers/outbound_sender/admission.py",
+        "workers/outbound_sender/intake/admission.py",
         "known.content_hash not in (None, candidate.content_hash)",
         "known.content_hash == b''",
         "4.1 with other content it is state_violation",
@@ -246,7 +246,7 @@ MUTATIONS: Final = (
     ),
     Mutation(
         "an expired conversation is written to",
-        "workers/outbound_sender/admission.py",
+        "workers/outbound_sender/intake/admission.py",
         'case Address(status="expired"):',
         'case Address(status="gone"):',
         "4.1 mapping_status_expired",
@@ -254,7 +254,7 @@ MUTATIONS: Final = (
     ),
     Mutation(
         "copies in a batch are messages of their own",
-        "workers/outbound_sender/intake.py",
+        "workers/outbound_sender/intake/candidates.py",
         "        if earlier is candidate:\n            candidates.append(candidate)\n",
         "        candidates.append(candidate)\n",
         "4.1 the same id is acked and nothing is sent",
@@ -262,7 +262,7 @@ MUTATIONS: Final = (
     ),
     Mutation(
         "a newer ended mapping wins over the active one",
-        "workers/outbound_sender/intake.sql",
+        "workers/outbound_sender/intake/queries.sql",
         "order by mapping.status = 'active' desc, mapping.created_at desc",
         "order by mapping.created_at desc",
         "4.1 the active mapping wins",
@@ -270,7 +270,7 @@ MUTATIONS: Final = (
     ),
     Mutation(
         "a cached conversation is trusted for a write",
-        "workers/outbound_sender/intake.sql",
+        "workers/outbound_sender/intake/queries.sql",
         "and (mapping.status = 'active' or not given.hinted)",
         "",
         "1.3 caches are never trusted for a write",
@@ -278,7 +278,7 @@ MUTATIONS: Final = (
     ),
     Mutation(
         "aliases are not looked up",
-        "workers/outbound_sender/intake.sql",
+        "workers/outbound_sender/intake/queries.sql",
         "        where alias.conversation_id = given.conversation_id\n",
         "        where alias.conversation_id = given.conversation_id and false\n",
         "4.1 by conversation or alias",
@@ -294,7 +294,7 @@ MUTATIONS: Final = (
     ),
     Mutation(
         "a business-scoped id goes into `to`",
-        "workers/outbound_sender/graph_body.py",
+        "workers/outbound_sender/calling/graph_body.py",
         '"to" if customer.isdigit() else "recipient": customer',
         '"to": customer',
         "11.5 a business-scoped id goes into `recipient`",
@@ -310,7 +310,7 @@ MUTATIONS: Final = (
     ),
     Mutation(
         "a template's line breaks are sent",
-        "workers/outbound_sender/intake.py",
+        "workers/outbound_sender/intake/candidates.py",
         'payload.model_copy(update={"template": template}) if changed else payload',
         "payload",
         "4.5 a value that the platform refuses is mended where it can be",

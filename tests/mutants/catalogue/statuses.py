@@ -240,7 +240,7 @@ MUTATIONS: Final = (
     ),
     Mutation(
         "a status that cannot be read fails the send that it came for",
-        "workers/outbound_sender/results.py",
+        "workers/outbound_sender/results/store.py",
         "        except Exception:  # the sends are recorded: a status fails none of them\n",
         "        except ZeroDivisionError:\n",
         "4.2 the outcome is written with the answer",
@@ -290,7 +290,7 @@ MUTATIONS: Final = (
     ),
     Mutation(
         "the column of a value that an answer refuses is not named",
-        "workers/outbound_sender/results.py",
+        "workers/outbound_sender/results/store.py",
         "_naming(item, templates.get(item.message.id))",
         "_naming(item, None)",
         "4.5 a parameter error with the variable named",

@@ -12,10 +12,18 @@ from uuid import UUID
 
 from shared.durations import Durations
 from shared.messaging.messages.graph_errors import ErrorClass, classify, read_code
+from shared.messaging.numbers.breaker import ApiHealth
 from shared.reasons import DeadReason
-from workers.outbound_sender import gate
-from workers.outbound_sender.answer import Accepted, Answer, Lost, Refused, TooLate, Unable, Unreachable
-from workers.outbound_sender.circuit import ApiHealth
+from workers.outbound_sender.calling.answer import (
+    Accepted,
+    Answer,
+    Lost,
+    Refused,
+    TooLate,
+    Unable,
+    Unreachable,
+)
+from workers.outbound_sender.claiming import gate
 
 #: Counted retries of a medium that the platform could not fetch.
 _MEDIA_RETRIES: Final = 3

@@ -1,4 +1,4 @@
-"""Rows of new messages: found, addressed, inserted. The statements stand in `intake.sql`.
+"""Rows of new messages: found, addressed, inserted. The statements stand in `queries.sql`.
 
 Owns rows in and out; what they mean is decided in `admission`.
 """
@@ -15,11 +15,11 @@ from shared.durable.deferral import put_off, stored_headers
 from shared.ids import time_ordered_uuid
 from shared.postgres.database import Database
 from shared.postgres.queries import Queries
-from workers.outbound_sender.gate import EARLIER_MESSAGE
-from workers.outbound_sender.graph_body import message_type
-from workers.outbound_sender.intake import Candidate
+from workers.outbound_sender.calling.graph_body import message_type
+from workers.outbound_sender.claiming.gate import EARLIER_MESSAGE
+from workers.outbound_sender.intake.candidates import Candidate
 
-_QUERIES = Queries("workers.outbound_sender", "intake.sql")
+_QUERIES = Queries("workers.outbound_sender.intake")
 
 
 @dataclass(frozen=True, slots=True)

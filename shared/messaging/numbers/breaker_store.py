@@ -1,18 +1,18 @@
-"""Breakers in the table `circuit_breakers`, locked and written in the caller's transaction."""
+"""Breakers of numbers in the table `circuit_breakers`, locked and written in the caller's transaction."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any, Final
 
 from shared.durations import Durations
+from shared.messaging.numbers.breaker import ApiHealth, Circuit, note
 from shared.observability.logs import Operation, fields, get_logger
 from shared.observability.metrics import CIRCUIT_STATES, Metrics
 from shared.postgres.database import Connection
 from shared.postgres.queries import Queries
-from workers.outbound_sender.circuit import ApiHealth, Circuit, note
 
 logger = get_logger(__name__)
-_QUERIES = Queries("workers.outbound_sender", "claims.sql")
+_QUERIES = Queries("shared.messaging.numbers", "breaker.sql")
 
 
 #: The breaker that all numbers share of which we know nothing but what a message says.

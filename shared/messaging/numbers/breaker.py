@@ -1,8 +1,8 @@
 """The circuit breaker of a business number: when it opens, whom it lets through, when it closes. Pure.
 
 Owns the rules. Time comes as ages by the database's clock; the row is in `circuit_breakers`, shared by all
-replicas under the number's id (`service`), and read and written by `claims` and `results`. A number that
-only messages speak of has none of its own: `circuit_store`.
+replicas under the number's id (`service`), and read and written by `breaker_store`. A number that only
+messages speak of has none of its own.
 """
 
 from collections.abc import Iterable

@@ -1,7 +1,7 @@
 """May a message be sent now? One decision over what the database says of it. Pure.
 
 Owns the order of the rules: first what ends or answers the question for good, then what makes it wait. The
-breaker comes last, when all else allows the message: its probes are few (`circuit`).
+breaker comes last, when all else allows the message: its probes are few (`shared.messaging.numbers.breaker`).
 """
 
 from dataclasses import dataclass

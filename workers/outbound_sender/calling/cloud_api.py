@@ -20,7 +20,15 @@ from shared.http_client import find_proxy, open_session
 from shared.masking import MASK, mask_secrets
 from shared.messaging.messages.graph_errors import ErrorClass
 from shared.settings.settings import Settings
-from workers.outbound_sender.answer import Answer, Lost, Refused, TooLate, Unable, Unreachable, read_answer
+from workers.outbound_sender.calling.answer import (
+    Answer,
+    Lost,
+    Refused,
+    TooLate,
+    Unable,
+    Unreachable,
+    read_answer,
+)
 
 #: An answer of the platform has some hundred bytes.
 _ANSWER_BYTES: Final = 256 * 1024

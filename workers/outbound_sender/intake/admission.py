@@ -20,9 +20,12 @@ from shared.messaging.conversations.cache import CachedMapping, MappingCache
 from shared.observability.logs import Operation, fields, get_logger
 from shared.observability.metrics import Metrics
 from shared.reasons import DeadReason
-from workers.outbound_sender.gate import EARLIER_MESSAGE
-from workers.outbound_sender.intake import OTHER_CONTENT, Candidate
-from workers.outbound_sender.intake_store import (
+from workers.outbound_sender.calling.reactions import reason_of
+from workers.outbound_sender.claiming.gate import EARLIER_MESSAGE
+from workers.outbound_sender.intake.candidates import OTHER_CONTENT, Candidate
+from workers.outbound_sender.intake.left_behind import LeftBehind
+from workers.outbound_sender.intake.shares import Taking
+from workers.outbound_sender.intake.store import (
     Address,
     Fresh,
     IntakeStore,
@@ -30,10 +33,7 @@ from workers.outbound_sender.intake_store import (
     Replayed,
     new_message,
 )
-from workers.outbound_sender.left_behind import LeftBehind
 from workers.outbound_sender.message import Outgoing
-from workers.outbound_sender.reactions import reason_of
-from workers.outbound_sender.shares import Taking
 
 logger = get_logger(__name__)
 

@@ -1,6 +1,7 @@
 """The claim of an attempt: the gate's facts read and its decision written, with the messages' rows locked.
 
-Owns that transaction, for several messages at once. What the facts mean is decided in `gate` and `circuit`.
+Owns that transaction, for several messages at once. What the facts mean is decided in `gate`, and by the
+breaker of the number (`shared.messaging.numbers.breaker`).
 """
 
 import asyncio
@@ -11,11 +12,11 @@ from uuid import UUID
 
 from shared.durable.deferral import release_followers
 from shared.durations import Durations
+from shared.messaging.numbers.breaker import Circuit, admit
+from shared.messaging.numbers.breaker_store import UNKNOWN_NUMBERS, CircuitStore, circuit_of
 from shared.postgres.database import Connection, Database
 from shared.postgres.queries import Queries
-from workers.outbound_sender.circuit import Circuit, admit
-from workers.outbound_sender.circuit_store import UNKNOWN_NUMBERS, CircuitStore, circuit_of
-from workers.outbound_sender.gate import (
+from workers.outbound_sender.claiming.gate import (
     Claim,
     Decision,
     Done,
@@ -28,7 +29,7 @@ from workers.outbound_sender.gate import (
 )
 from workers.outbound_sender.message import Outgoing
 
-_QUERIES = Queries("workers.outbound_sender", "claims.sql")
+_QUERIES = Queries("workers.outbound_sender.claiming")
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -19,17 +19,17 @@ from shared.messaging.messages import OwnEvent, Tracker, record_opt_outs
 from shared.messaging.messages.graph_errors import ErrorClass
 from shared.messaging.messages.scopes import Failure, Held, WaitsFor, hold_for
 from shared.messaging.messages.variables import name_variables
+from shared.messaging.numbers.breaker import ApiHealth
+from shared.messaging.numbers.breaker_store import CircuitStore
 from shared.messaging.numbers.holds import carry_out, read_evidence, read_templates
 from shared.observability.logs import Operation, fields, get_logger
 from shared.payloads import SendError
 from shared.postgres.database import Connection, Database
 from shared.postgres.queries import Queries
-from workers.outbound_sender.circuit import ApiHealth
-from workers.outbound_sender.circuit_store import CircuitStore
 from workers.outbound_sender.message import Outgoing
 
 logger = get_logger(__name__)
-_QUERIES = Queries("workers.outbound_sender", "results.sql")
+_QUERIES = Queries("workers.outbound_sender.results")
 #: Deadlocks and lock time-outs in a row that are worth a line.
 _TOLD_CONFLICTS = 10
 

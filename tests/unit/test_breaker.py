@@ -4,7 +4,7 @@ from dataclasses import replace
 from uuid import UUID
 
 from shared.durations import DURATIONS
-from workers.outbound_sender.circuit import ApiHealth, Circuit, admit, note
+from shared.messaging.numbers.breaker import ApiHealth, Circuit, admit, note
 
 
 def failed(*messages: int) -> list[ApiHealth]:
