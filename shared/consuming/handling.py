@@ -1,8 +1,7 @@
-"""What a queue is worked with: a handler's contract, how its batches are made, and how long they waited."""
+"""A handler's contract, and how long its deliveries waited for it."""
 
 import time
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
 from shared.amqp.delivery import Delivery
@@ -20,21 +19,6 @@ class Handler(Protocol):
         name some of them early, so that they need not wait for the end of the others.
         """
         ...
-
-
-@dataclass(frozen=True, slots=True)
-class ConsumerOptions:
-    """How one queue is consumed. `batches`: how many may be worked at once, each begun when it is there.
-
-    `overlapping`, in place of `batches`: two, the second one begun only when it is full, and no two messages
-    of one order key at once. `gives_up`: a message whose row stays locked is retried in the end, and counted.
-    """
-
-    batch_size: int
-    linger_s: float
-    batches: int = 1
-    overlapping: bool = False
-    gives_up: bool = True
 
 
 def observe_wait(metrics: Metrics, worker: str, part: Sequence[Delivery]) -> None:
