@@ -258,7 +258,7 @@ MUTATIONS: Final = (
     ),
     Mutation(
         "whoever finds no message settles what another has in hand",
-        "shared/messaging/messages/tracker.py",
+        "shared/messaging/messages/settling.py",
         "if item.id in lost and item.delivery is not None",
         "if item.id in lost",
         "7.1 a dead letter is the original body byte for byte",
@@ -283,8 +283,8 @@ MUTATIONS: Final = (
     Mutation(
         "the column of a value that a status refuses is not named",
         "shared/messaging/messages/weighing.py",
-        "templates.get(message.id)) for item",
-        "None) for item",
+        "templates.get(one.message.id))",
+        "None)",
         "4.5 a parameter error with the variable named",
         (f"{_ERRORS}::test_of_parameters_that_statuses_refuse_only_a_delivery_clears_the_template",),
     ),
