@@ -10,13 +10,22 @@ from shared.observability.metrics import Metrics
 
 
 class Handler(Protocol):
-    """Decides what becomes of a batch. Effects are committed before a disposition is given."""
+    """Decides what becomes of a batch. Effects are committed before a disposition is given.
+
+    Several batches of one queue may be with it at once, if its route says so.
+    """
 
     def handle(self, batch: Sequence[Delivery]) -> AsyncIterator[Sequence[Told]]:
         """Give each delivery of the batch exactly one disposition, in groups, as they are done.
 
-        May be called again with those that got none, after an error of a server; so it is idempotent. It may
-        name some of them early, so that they need not wait for the end of the others.
+        Deliveries of one order key come in the order in which they arrived. Dispositions may be given in any
+        order, early ones before the others are done. It may block for as long as the work takes; what is in
+        hand of the queue meanwhile is bounded by its prefetch. It may raise anything: after StoreUnavailable
+        and BrokerError all that has no disposition is put back; after StoreConflict it is handled again, and
+        in the end waits in lines of its own; any other error has a culprit, so each is handled alone, and the
+        one that fails alone is dead (StoreDataError) or retried and counted. So a delivery may come again,
+        even one whose disposition could not be carried out: handling is idempotent. The iterator is closed
+        early where a disposition cannot be carried out.
         """
         ...
 
