@@ -61,6 +61,7 @@ class Processing:
         self._standing = standing
         self._tasks = tasks
         self._draining = draining
+        self._inflight = bench.metrics.inflight.labels(bench.worker)
         self._random = Random()  # noqa: S311 - it spreads tries, it guards nothing
         self._late = LateCopies(inlet, bench, self._put_back)
         waiting = Work(self._work_first_in_line, self._give_up, inlet.release)
@@ -78,15 +79,14 @@ class Processing:
         if not part:
             return
         metrics, worker = self._bench.metrics, self._bench.worker
-        inflight = metrics.inflight.labels(worker)
-        inflight.inc(len(part))
+        self._inflight.inc(len(part))
         self.in_hand += len(part)
         metrics.batch_size.labels(worker).observe(len(part))
         observe_wait(metrics, worker, part)
         try:
             await self._work_past_locks(part, is_try=is_try)
         finally:
-            inflight.dec(len(part))
+            self._inflight.dec(len(part))
             self.in_hand -= len(part)
             self._standing.end()
 
