@@ -195,6 +195,14 @@ MUTATIONS: Final = (
         (f"{_TRACKING}::test_the_scheduler_matches_what_is_left_up_to_a_day",),
     ),
     Mutation(
+        "a refusal of marketing that is told again is a new one",
+        _SQL,
+        "where profile.opt_in_marketing is distinct from false;",
+        "where true;",
+        "4.5 131050: recorded, no marketing from then on",
+        (f"{_FAILURES}::test_an_opt_out_that_is_told_again_keeps_its_time_until_they_opt_in",),
+    ),
+    Mutation(
         "a refusal of marketing that a status reports is not recorded",
         _SQL,
         "set opt_in_marketing = false, marketing_opted_at",
