@@ -28,8 +28,9 @@ class Publisher(Protocol):
     async def publish(self, batch: Sequence[Publication]) -> list[WabusError | None]:
         """Publish in order and wait for the confirms; one outcome each, None where confirmed.
 
-        Blocks while others' publications fill the window, then for about twice the confirm time at most: a
-        broker that is away, or blocks publishers, is told as an outcome. Raises nothing but CancelledError.
+        Blocks while others' publications fill the window, then, for each window that the batch itself fills,
+        for about three times the confirm time at most: a broker that is away, or blocks publishers, is told
+        as an outcome. Raises nothing but CancelledError.
         One publication's outcome says nothing of its neighbours: PublishRefused (returned as unroutable, or
         refused by a full queue), Unpublishable (no frame takes it), PublishFailed (no confirm in time),
         BrokerUnavailable. Not idempotent: after the last two, or a cancellation, it may have reached the

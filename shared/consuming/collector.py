@@ -21,8 +21,9 @@ Flush = Callable[[Sequence[T]], Awaitable[Sequence[R]]]
 class Collector(Generic[T, R]):
     """Collects for at most `linger_s()` after the first item, and longer while all `flushes` are busy.
 
-    `run` must be running beside it. What somebody submitted who is cancelled before its flush is dropped.
-    `ordered`: items that are repeated one by one are so in their order, else beside each other and all else.
+    Items are taken in the order of `submit`; so many `flushes` are at work beside each other. `ordered`:
+    items that are repeated one by one are so in their order, else beside each other and all else. A flush may
+    see an item twice, with others and then alone: where it raises, it must have done nothing.
     """
 
     def __init__(
@@ -43,14 +44,20 @@ class Collector(Generic[T, R]):
         self._arrived = asyncio.Event()
 
     async def submit(self, item: T) -> R:
-        """The result of this item. Raises what its flush raised."""
+        """The result of this item. Raises what its flush raised.
+
+        Blocks until its flush is done, and for ever where nobody runs `run`. StoreDataError and StoreLocked
+        are this item's own doing, for it was flushed alone; any other error all items of the flush get.
+        Submitting again after an error is as safe as the flush is idempotent. Who is cancelled before the
+        flush begins takes the item along; later the flush goes on, and its result is lost.
+        """
         future: asyncio.Future[R] = asyncio.get_running_loop().create_future()
         self._waiting.append((item, future))
         self._arrived.set()
         return await future
 
     async def run(self) -> None:
-        """Flush until cancelled; those who still wait are cancelled with it."""
+        """Flush until cancelled; those who still wait are cancelled with it. Must run beside all `submit`."""
         try:
             async with asyncio.TaskGroup() as group:
                 while True:

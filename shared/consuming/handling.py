@@ -1,8 +1,7 @@
-"""What a queue is worked with: a handler's contract, how its batches are made, and how long they waited."""
+"""A handler's contract, and how long its deliveries waited for it."""
 
 import time
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
 from shared.amqp.delivery import Delivery
@@ -11,30 +10,24 @@ from shared.observability.metrics import Metrics
 
 
 class Handler(Protocol):
-    """Decides what becomes of a batch. Effects are committed before a disposition is given."""
+    """Decides what becomes of a batch. Effects are committed before a disposition is given.
+
+    Several batches of one queue may be with it at once, if its route says so.
+    """
 
     def handle(self, batch: Sequence[Delivery]) -> AsyncIterator[Sequence[Told]]:
         """Give each delivery of the batch exactly one disposition, in groups, as they are done.
 
-        May be called again with those that got none, after an error of a server; so it is idempotent. It may
-        name some of them early, so that they need not wait for the end of the others.
+        Deliveries of one order key come in the order in which they arrived. Dispositions may be given in any
+        order, early ones before the others are done. It may block for as long as the work takes; what is in
+        hand of the queue meanwhile is bounded by its prefetch. It may raise anything: after StoreUnavailable
+        and BrokerError all that has no disposition is put back; after StoreConflict it is handled again, and
+        in the end waits in lines of its own; any other error has a culprit, so each is handled alone, and the
+        one that fails alone is dead (StoreDataError) or retried and counted. So a delivery may come again,
+        even one whose disposition could not be carried out: handling is idempotent. The iterator is closed
+        early where a disposition cannot be carried out.
         """
         ...
-
-
-@dataclass(frozen=True, slots=True)
-class ConsumerOptions:
-    """How one queue is consumed. `batches`: how many may be worked at once, each begun when it is there.
-
-    `overlapping`, in place of `batches`: two, the second one begun only when it is full, and no two messages
-    of one order key at once. `gives_up`: a message whose row stays locked is retried in the end, and counted.
-    """
-
-    batch_size: int
-    linger_s: float
-    batches: int = 1
-    overlapping: bool = False
-    gives_up: bool = True
 
 
 def observe_wait(metrics: Metrics, worker: str, part: Sequence[Delivery]) -> None:

@@ -6,12 +6,10 @@ Owns that they are at nobody's work meanwhile: a full queue of dead letters or o
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 
-from prometheus_client import Gauge
-
 from shared.amqp.broker import Inlet
 from shared.amqp.delivery import Delivery
-from shared.consuming.settlement import Settled, Settlement
-from shared.consuming.store_gate import StoreGate
+from shared.consuming.settlement import Settled
+from shared.consuming.workbench import Workbench
 from shared.errors import BrokerError, StoreUnavailable
 
 
@@ -20,16 +18,14 @@ class LateCopies:
 
     def __init__(
         self,
-        settlement: Settlement,
         inlet: Inlet,
-        gate: StoreGate,
-        inflight: Gauge,
+        bench: Workbench,
         put_back: Callable[[Sequence[Delivery]], Awaitable[None]],
     ) -> None:
-        self._settlement = settlement
         self._inlet = inlet
-        self._gate = gate
-        self._inflight = inflight
+        self._settlement = bench.settlement
+        self._gate = bench.gate
+        self._inflight = bench.metrics.inflight.labels(bench.worker)
         self._put_back = put_back
 
     def see_through(self, late: list[Settled], tasks: asyncio.TaskGroup) -> None:

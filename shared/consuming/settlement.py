@@ -53,7 +53,12 @@ class Settlement:
     async def settle(self, inlet: Inlet, settled: Sequence[Settled]) -> list[Settled]:
         """Carry out and acknowledge; gives those whose copies RabbitMQ did not take, for `see_through`.
 
-        Raises StoreUnavailable where nothing is done yet or the store stays away.
+        Deferred messages are stored first, copies published next, rows of what is handled removed, deliveries
+        acknowledged last. Blocks for as long as publishing does; while a row is locked; and where rows are to
+        be removed and the store is away, for `hold_when_store_away_s`. Raises StoreUnavailable: from storing
+        at once, before anything is published; from removing after that wait, with copies published and
+        nothing acknowledged. Either may be repeated with the same deliveries: a tracked message has one row,
+        a copy keeps its idempotency key. Copies go out in the order of `settled`.
         """
         final = [(delivery, exhaust(delivery, disposition)) for delivery, disposition in settled]
         kept, refused = await self._defer([item for item in final if isinstance(item[1], Defer)])

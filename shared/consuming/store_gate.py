@@ -28,7 +28,11 @@ _PROOF_S: Final = 0.1
 
 
 class Gate:
-    """Of one server, shared by all consumers of a process; `run` must be running beside them."""
+    """Of one server, shared by all consumers of a process; `run` must be running beside them.
+
+    Once it is shut, the queues stand still until `run` has seen the server answer. Then each tries one
+    delivery, and moves again once that is worked.
+    """
 
     def __init__(
         self, server: str, check: Callable[[], Awaitable[None]], state: WorkerState, durations: Durations
@@ -47,7 +51,11 @@ class Gate:
         self._standings.append(standing)
 
     def shut(self, error: WabusError, since: float | None = None) -> None:
-        """The server is away, or does not let us work, since then (monotonic) or now. Opens by itself."""
+        """The server is away, or does not let us work, since then (monotonic) or now. Opens by itself.
+
+        Blocks and raises nothing. May be called by many at once, and again: a queue stands still since the
+        first of them, and a line is logged where there is something new to tell.
+        """
         for standing in self._standings:
             standing.leave(self._server, time.monotonic() if since is None else since)
         if not self._shut.is_set():
@@ -55,7 +63,11 @@ class Gate:
             self._tell(error)
 
     async def run(self) -> None:
-        """Look for the server while it is away. Where work fails all the same, look ever more seldom."""
+        """Look for the server while it is away. Where work fails all the same, look ever more seldom.
+
+        Runs until cancelled. A look blocks for `_LOOK_S` at most; a server that answers with an error is
+        away, and none of its errors is raised.
+        """
         rest_s = self._durations.store_probe_s
         while True:
             await self._shut.wait()

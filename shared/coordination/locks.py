@@ -113,9 +113,15 @@ class LockManager:
     async def rounds(self, keys: Sequence[str]) -> AsyncGenerator[LockRound, None]:
         """Every key once: the free ones now, taken ones as they get free, the rest after the last wait.
 
-        A round's keys are held until the next round is asked for. Contended keys are tried again after
-        100, 200 and 400 ms; what is then still taken comes without a lock and is counted as failed. Without
-        Redis all keys come at once. Use `contextlib.aclosing`, so that leaving early releases at once.
+        A round's keys are held, and extended, until the next round is asked for. Contended keys are tried
+        again after 100, 200 and 400 ms; what is then still taken comes without a lock and is counted as
+        failed. Without Redis all keys come at once.
+
+        Asking for a round blocks for what is left of that wait (the work of the round before counts) and for
+        two calls to Redis, each of `redis_call_s` at most. It raises nothing for Redis's sake; a lock that is
+        lost during a round is not told. It may be called again for the same keys: whoever holds one of them
+        then contends with itself. Keys of a round have no order. Use `contextlib.aclosing`, so that leaving
+        early releases at once.
         """
         clock = asyncio.get_running_loop().time
         left = frozenset(keys)

@@ -9,10 +9,8 @@ from typing import Any, Self, TypeAlias
 
 from shared.amqp.broker import Broker
 from shared.amqp.client import build_broker
-from shared.amqp.publisher_health import Destination
 from shared.amqp.topology import build_topology
-from shared.consuming.arrangement import OrderKey
-from shared.consuming.handling import ConsumerOptions, Handler
+from shared.consuming.route import AtOnce, ConsumerOptions, Route
 from shared.coordination.client import RedisClient
 from shared.coordination.locks import LockManager
 from shared.durable.deferral import DeferralStore
@@ -25,21 +23,6 @@ from shared.settings.settings import Settings
 
 #: Its name and what runs it.
 SideTask: TypeAlias = tuple[str, Callable[[], Coroutine[Any, Any, None]]]
-
-
-@dataclass(frozen=True, slots=True)
-class Route:
-    """One queue that a worker consumes. `order_key` names what must stay in order (None: nothing).
-
-    `publishes`: where its work must publish to be done; a queue whose work is not taken there stands still.
-    """
-
-    queue: str
-    handler: Handler
-    options: ConsumerOptions
-    prefetch: int
-    order_key: OrderKey
-    publishes: Destination | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,13 +89,11 @@ class Kit:
             ),
         )
 
-    def consumer_options(
-        self, *, batch_size: int, linger_ms: float, batches: int = 1, overlapping: bool = False
-    ) -> ConsumerOptions:
+    def consumer_options(self, *, batch_size: int, linger_ms: float, at_once: AtOnce) -> ConsumerOptions:
         """A worker's own measured defaults, unless the operator set others."""
         settings = self.settings
         linger = settings.batch_linger_ms if settings.batch_linger_ms is not None else linger_ms
-        return ConsumerOptions(settings.batch_size or batch_size, linger / 1000, batches, overlapping)
+        return ConsumerOptions(settings.batch_size or batch_size, linger / 1000, at_once)
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wai
 from shared.consuming.consumer import Consumer
 from shared.consuming.settlement import Settlement
 from shared.consuming.store_gate import PublishingGate, StoreGate
+from shared.consuming.workbench import Workbench
 from shared.durations import DURATIONS, Durations
 from shared.errors import SchemaMismatch, SettingsError, StoreMisconfigured, StoreUnavailable, WabusError
 from shared.observability.health import Probe, WorkerState
@@ -156,27 +157,16 @@ class WorkerProcess:
     ) -> list[Consumer]:
         consumers = []
         share = sum(len(worker.routes) for _, worker in workers)
-        health = kit.broker.publisher.health
+        publisher = kit.broker.publisher
         for name, worker in workers:
-            settlement = Settlement(name, kit.broker.publisher, kit.deferrals, kit.metrics, self._durations)
+            settlement = Settlement(name, publisher, kit.deferrals, kit.metrics, self._durations)
+            bench = Workbench(
+                name, settlement, gate, publisher.health, kit.state, kit.metrics, self._durations
+            )
             for route in worker.routes:
                 prefetch = self._settings.prefetch or route.prefetch
                 inlet = await kit.broker.inlet(route.queue, prefetch, share)
-                consumers.append(
-                    Consumer(
-                        name,
-                        inlet,
-                        route.handler,
-                        settlement,
-                        gate,
-                        kit.state,
-                        kit.metrics,
-                        self._durations,
-                        route.options,
-                        route.order_key,
-                        health.follow(route.publishes),
-                    )
-                )
+                consumers.append(Consumer(route, inlet, bench))
         return consumers
 
     async def _run_until_stopped(

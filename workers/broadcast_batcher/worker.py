@@ -1,8 +1,9 @@
 """Composition root of the broadcast batcher."""
 
 from shared.amqp.topology import BROADCAST_BATCHER
+from shared.consuming.route import Concurrent, Route
 from shared.messaging.messages import Tracker
-from shared.running.kit import Kit, Route, Worker, WorkerSpec
+from shared.running.kit import Kit, Worker, WorkerSpec
 from workers.broadcast_batcher.batcher import BroadcastBatcher
 from workers.broadcast_batcher.batches import Batches
 from workers.broadcast_batcher.controller import Controller
@@ -31,7 +32,7 @@ def compose(kit: Kit) -> Worker:
             Route(
                 BROADCAST_BATCHER,
                 batcher,
-                kit.consumer_options(batch_size=20, linger_ms=0, batches=4),
+                kit.consumer_options(batch_size=20, linger_ms=0, at_once=Concurrent(4)),
                 prefetch=80,
                 order_key=lambda _: None,
             ),

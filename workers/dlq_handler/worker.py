@@ -3,8 +3,9 @@
 from dataclasses import replace
 
 from shared.amqp.topology import DLQ_HANDLER
+from shared.consuming.route import Concurrent, Route
 from shared.messaging.messages import Tracker
-from shared.running.kit import Kit, Route, Worker, WorkerSpec
+from shared.running.kit import Kit, Worker, WorkerSpec
 from workers.dlq_handler.ends import JOB, UntoldEnds
 from workers.dlq_handler.handler import DeadLetterHandler
 from workers.dlq_handler.messages import MessageEnder
@@ -18,13 +19,14 @@ def compose(kit: Kit) -> Worker:
     handler = DeadLetterHandler(
         DeathStore(kit.database, kit.outbox, messages, kit.durations), kit.outbox, kit.metrics, kit.durations
     )
+    options = kit.consumer_options(batch_size=50, linger_ms=5, at_once=Concurrent(2))
     ends = UntoldEnds(kit.database, kit.outbox, messages, kit.durations)
     return Worker(
         routes=(
             Route(
                 DLQ_HANDLER,
                 handler,
-                replace(kit.consumer_options(batch_size=50, linger_ms=5, batches=2), gives_up=False),
+                replace(options, gives_up=False),
                 prefetch=100,
                 order_key=lambda _: None,
             ),

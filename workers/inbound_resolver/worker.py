@@ -4,8 +4,9 @@ import orjson
 
 from shared.amqp.delivery import Delivery
 from shared.amqp.topology import ENRICHED, EVENTS, INBOUND_CORRELATION, INBOUND_RESOLVER
+from shared.consuming.route import OneBatch, Overlapping, Route
 from shared.messaging.conversations.cache import MappingCache
-from shared.running.kit import Kit, Route, Worker, WorkerSpec
+from shared.running.kit import Kit, Worker, WorkerSpec
 from workers.inbound_resolver.correlator import Correlator
 from workers.inbound_resolver.resolver import InboundResolver
 from workers.inbound_resolver.store import MessageStore
@@ -31,7 +32,7 @@ def compose(kit: Kit) -> Worker:
             Route(
                 INBOUND_RESOLVER,
                 resolver,
-                kit.consumer_options(batch_size=150, linger_ms=5, overlapping=True),
+                kit.consumer_options(batch_size=150, linger_ms=5, at_once=Overlapping()),
                 prefetch=600,
                 order_key=_customer,
                 publishes=(EVENTS, ENRICHED),
@@ -39,7 +40,7 @@ def compose(kit: Kit) -> Worker:
             Route(
                 INBOUND_CORRELATION,
                 correlator,
-                kit.consumer_options(batch_size=50, linger_ms=0),
+                kit.consumer_options(batch_size=50, linger_ms=0, at_once=OneBatch()),
                 prefetch=100,
                 order_key=_conversation,
             ),

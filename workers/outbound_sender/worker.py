@@ -7,6 +7,7 @@ from typing import Self, TypeAlias
 from shared.amqp.delivery import Delivery
 from shared.amqp.topology import LANES
 from shared.consuming.collector import Collector
+from shared.consuming.route import Concurrent, Route
 from shared.coordination.rate import RateLimiter
 from shared.coordination.rate_shared import SharedRates
 from shared.errors import SettingsError
@@ -14,7 +15,7 @@ from shared.http_client import find_proxy
 from shared.messaging.conversations.cache import MappingCache
 from shared.messaging.messages import Tracker
 from shared.messaging.numbers.breaker_store import CircuitStore
-from shared.running.kit import Kit, Route, Worker, WorkerSpec
+from shared.running.kit import Kit, Worker, WorkerSpec
 from shared.settings.settings import Settings
 from workers.outbound_sender.calling.cloud_api import CloudApi
 from workers.outbound_sender.chains import Chains
@@ -93,7 +94,7 @@ def compose(kit: Kit) -> Worker:
             Route(
                 queue,
                 OutboundSender(lines[queue], intake, sending, shares[queue], metrics, allowed_hosts=hosts),
-                kit.consumer_options(batch_size=100, linger_ms=2, batches=prefetch),
+                kit.consumer_options(batch_size=100, linger_ms=2, at_once=Concurrent(prefetch)),
                 prefetch=prefetch,
                 order_key=_key,
             )

@@ -1,9 +1,10 @@
 """Composition root of the status updater."""
 
 from shared.amqp.topology import STATUS_UPDATER
+from shared.consuming.route import Overlapping, Route
 from shared.coordination.rate_shared import SharedRates
 from shared.messaging.messages import Tracker
-from shared.running.kit import Kit, Route, Worker, WorkerSpec
+from shared.running.kit import Kit, Worker, WorkerSpec
 from workers.status_updater.updater import StatusUpdater
 
 NAME = "status-updater"
@@ -18,7 +19,7 @@ def compose(kit: Kit) -> Worker:
             Route(
                 STATUS_UPDATER,
                 StatusUpdater(NAME, tracker, kit.metrics),
-                kit.consumer_options(batch_size=200, linger_ms=5, overlapping=True),
+                kit.consumer_options(batch_size=200, linger_ms=5, at_once=Overlapping()),
                 prefetch=800,
                 order_key=lambda _: None,
             ),

@@ -6,7 +6,6 @@ letter, an opt-out) and of a message that waits no more (followers, ambiguous ro
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
 from uuid import UUID
 
 from shared.amqp.delivery import ATTEMPTS, ERROR, MESSAGE_ID, REASON, REPLAY_OF, SOURCE_QUEUE
@@ -15,9 +14,9 @@ from shared.durable.deferral import hasten_messages, release_followers
 from shared.durable.outbox import OutboxEvent
 from shared.durations import Durations
 from shared.ids import read_uuid, time_ordered_uuid
-from shared.messaging.messages.announcements import announce, ends_sending, error_of
-from shared.messaging.messages.graph_errors import ErrorClass
-from shared.messaging.messages.judgement import RETRYABLE, Attempt, Background, Judgement, Message
+from shared.messaging.messages.announcements import announce, error_of
+from shared.messaging.messages.judged import JudgedMessage
+from shared.messaging.messages.judgement import RETRYABLE, Attempt
 from shared.messaging.messages.message_store import (
     Addressing,
     ask_retries,
@@ -30,66 +29,11 @@ from shared.messaging.messages.message_store import (
 )
 from shared.messaging.messages.scopes import Held, WaitsFor, wait_for
 from shared.messaging.messages.sightings import Sighting
-from shared.messaging.messages.states import Direction, MessageStatus
+from shared.messaging.messages.states import Direction
 from shared.messaging.messages.values import STATUS_RETRY_REASON
 from shared.messaging.numbers.holds import carry_out
 from shared.postgres.database import Connection
 from shared.reasons import DeadReason
-
-#: States after which the body is not sent again.
-_DONE: Final = frozenset({MessageStatus.DELIVERED, MessageStatus.READ, MessageStatus.FAILED})
-
-
-@dataclass(frozen=True, slots=True)
-class JudgedMessage:
-    """One message with what came, what was there before, and what becomes of it."""
-
-    before: Message
-    sightings: Sequence[Sighting]
-    background: Background
-    judgement: Judgement
-    trace_id: str
-
-    @property
-    def leaves_queue(self) -> bool:
-        """Whether it has waited for sending until now."""
-        steps = self.judgement.steps
-        return bool(steps) and steps[0].old is MessageStatus.QUEUED
-
-    @property
-    def is_done(self) -> bool:
-        """Whether it has just come to a state after which it is not sent again."""
-        return bool(self.judgement.steps) and self.judgement.message.status in _DONE
-
-    @property
-    def is_reconciled(self) -> bool:
-        """Whether an attempt of which nobody knew is known now."""
-        changed = {attempt.number for attempt in self.judgement.attempts}
-        return any(
-            item.outcome == "ambiguous" and item.number in changed for item in self.background.attempts
-        )
-
-    @property
-    def opts_out(self) -> bool:
-        """Whether the platform says that the customer wants no marketing."""
-        return self.before.direction is Direction.OUTBOUND and any(
-            item.state is MessageStatus.FAILED and item.error_class is ErrorClass.OPTED_OUT
-            for item in self.sightings
-        )
-
-    @property
-    def slows(self) -> Held | None:
-        """The failure because of which its number or its customer is to get less for a while."""
-        held = self.judgement.held
-        return held if held is not None and held.hold in (WaitsFor.RATE, WaitsFor.PAIR) else None
-
-    @property
-    def needs_addressing(self) -> bool:
-        """Whether what follows is told or done by the customer's address."""
-        ends = any(ends_sending(step) for step in self.judgement.steps)
-        return (
-            self.opts_out or self.slows is not None or (ends and self.before.direction is Direction.OUTBOUND)
-        )
 
 
 @dataclass(frozen=True, slots=True)

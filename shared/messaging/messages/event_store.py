@@ -15,13 +15,17 @@ import orjson
 from shared.amqp.headers import carried_headers
 from shared.deadletters.storing import clean_headers
 from shared.messaging.messages.states import StatusOutcome
-from shared.messaging.messages.values import EventKey, StatusEvent, StoredEvent, read_callback_data
+from shared.messaging.messages.values import (
+    EventKey,
+    SettledEvent,
+    StatusEvent,
+    StoredEvent,
+    read_callback_data,
+)
 from shared.postgres.database import Connection, Database
 from shared.postgres.queries import Queries
 
 QUERIES = Queries("shared.messaging.messages")
-#: An event, the message it belongs to, and its outcome.
-Settled = tuple[StoredEvent, UUID | None, StatusOutcome]
 #: When an event was received, as PostgreSQL writes it, and its id: the order in which events wait.
 Place = tuple[str, int]
 _KEY = ("reference", "status", "occurred_at", "source")
@@ -117,7 +121,7 @@ async def match_events(connection: Connection, events: Sequence[StoredEvent]) ->
     return found
 
 
-async def settle_events(connection: Connection, settled: Iterable[Settled]) -> set[int]:
+async def settle_events(connection: Connection, settled: Iterable[SettledEvent]) -> set[int]:
     """Give events their outcome; gives the ids of those that had none before."""
     rows = sorted((item.id, message_id, what, *_kept(item, what)) for item, message_id, what in settled)
     if not rows:

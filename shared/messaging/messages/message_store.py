@@ -145,7 +145,11 @@ async def ask_retries(connection: Connection, retries: Sequence[tuple[UUID, int,
 
 
 async def record_opt_outs(connection: Connection, wa_ids: Sequence[str]) -> None:
-    """These customers want no marketing from now on (131050). In the caller's transaction; idempotent."""
+    """These customers want no marketing from now on (131050). In the caller's transaction.
+
+    Told again it changes nothing: when they said it is kept. After an operator has recorded a yes it counts
+    anew.
+    """
     if wa_ids:
         await connection.execute(QUERIES["record_opt_outs"], list(wa_ids))
 

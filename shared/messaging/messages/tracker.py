@@ -7,9 +7,7 @@ commits a message looks for its events afterwards, so whichever comes second fin
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
 from typing import Final
-from uuid import UUID
 
 import asyncpg
 
@@ -18,32 +16,22 @@ from shared.coordination.rate_shared import SharedRates
 from shared.durable.aside import RowsAside
 from shared.durable.outbox import Outbox
 from shared.durations import Durations
-from shared.messaging.messages.consequences import Consequences, JudgedMessage, Slowed, write_cases
+from shared.messaging.messages.consequences import Consequences, Slowed, write_cases
 from shared.messaging.messages.event_store import (
     Place,
-    Settled,
     find_matchable,
     find_waiting,
     insert_events,
-    match_events,
     read_waiting,
     settle_events,
     store_events,
 )
-from shared.messaging.messages.judgement import Background, Message, judge, locate
-from shared.messaging.messages.message_store import find_backgrounds, lock_messages
+from shared.messaging.messages.judged import HeardMessage, JudgedMessage, judge_message
+from shared.messaging.messages.reading import read_matched, read_own
 from shared.messaging.messages.rejected import bury_events
-from shared.messaging.messages.sightings import Sighting
-from shared.messaging.messages.states import EVENT_STATES, Direction, MessageStatus, StatusOutcome
-from shared.messaging.messages.values import (
-    OWN_SOURCE,
-    OwnEvent,
-    Recorded,
-    StatusEvent,
-    StoredEvent,
-    callback_data,
-)
-from shared.messaging.messages.weighing import Heard, weigh
+from shared.messaging.messages.settling import SettlingPlan, plan_settling
+from shared.messaging.messages.states import StatusOutcome
+from shared.messaging.messages.values import OwnEvent, Recorded, StatusEvent, StoredEvent
 from shared.observability.logs import Operation, fields, get_logger
 from shared.observability.metrics import Metrics
 from shared.postgres.database import Connection, Database
@@ -57,12 +45,18 @@ JOB: Final = "unmatched statuses"
 #: Events that wait for less are looked at at every turn, of the others so many pages.
 _LATELY_H: Final = 5 / 60
 _PAGES_OF_OLD: Final = 5
-_PLAIN: Final = Background()
 _UNSETTLED: Final = (None, StatusOutcome.UNMATCHED)
 
 
 class Tracker:
-    """Stores and applies status events, for updater, sender, dlq-handler and scheduler."""
+    """Stores and applies status events, for updater, sender, dlq-handler and scheduler.
+
+    Each method blocks as its statements do: at a locked row each for `lock_wait_s`, else for 20 s at most. It
+    raises StoreUnavailable, StoreConflict (StoreLocked at a locked row) and StoreDataError; of the
+    transaction that failed nothing is written. It may be repeated, and be called by several at once: an event
+    is stored once and settled once. That something cannot be published is not raised: it is in the outbox,
+    and the scheduler publishes it. Events may come in any order: what becomes of their message is the same.
+    """
 
     def __init__(
         self,
@@ -89,46 +83,32 @@ class Tracker:
         return await store_events(self._database, events) if events else []
 
     async def apply(self, stored: Sequence[StoredEvent]) -> Mapping[int, StatusOutcome]:
-        """Match stored events to messages and move them, in a transaction of its own; publish what follows.
+        """Read, judge, plan and write in a transaction of its own; publish what follows.
 
-        Gives the outcome of each event by id. Idempotent: events that are settled meanwhile stay so. A
-        rejected one that waited until now is made a dead letter here; of any other the delivery is not done
-        yet, and whoever has it makes the dead letter.
+        Gives the outcome of each event by id; events that are settled meanwhile stay so. A rejected one that
+        waited until now is made a dead letter here; of any other the delivery is not done yet, and whoever
+        has it makes the dead letter. Blocks for publishing, too, when all of it is committed.
         """
         events = [item for item in stored if item.outcome in _UNSETTLED]
         outcomes = {item.id: item.outcome for item in stored if item.outcome is not None}
         if not events:
             return outcomes
         async with self._database.transaction() as connection:
-            matched = await match_events(connection, events)
-            consequences, found = await self._apply_matched(connection, events, matched)
-            lost = {item.id: _without_message(item) for item in events if item.id not in found}
-            rejected = [item for item in events if found.get(item.id) is StatusOutcome.REJECTED]
-            buried = await bury_events(connection, [item for item in rejected if item.delivery is None])
-            consequences.events.extend(buried)
-            consequences.dead.extend(DeadReason.STATE_VIOLATION for _ in buried)
-            settled: list[Settled] = [
-                (item, matched[item.id], found[item.id]) for item in events if item.id in found
-            ]
-            # what nobody has in hand waits on as it is: whoever has it settles it, and keeps what it came as
-            settled += [
-                (item, None, lost[item.id])
-                for item in events
-                if item.id in lost and item.delivery is not None
-            ]
-            new = await settle_events(connection, settled)
-            await self._outbox.record(connection, consequences.events)
-        self._count([what for item, _, what in settled if item.id in new], consequences)
+            matched = await read_matched(connection, events)
+            cases = self._judge(matched.heard)
+            plan = plan_settling(events, matched.named, cases)
+            consequences, new = await self._write(connection, cases, plan)
+        self._count(new, consequences)
         if self._rates is not None:
             await _slow(self._rates, consequences.slowed)
         await self._outbox.publish(consequences.events)
-        return outcomes | found | lost
+        return {**outcomes, **plan.outcomes}
 
     async def apply_stored(self, references: Sequence[str]) -> int:
         """Apply events that wait under these references (wamids, callback data), and publish.
 
-        For whoever has just committed what they name. Returns how many were settled. Idempotent. One that
-        cannot be applied is set aside for the scheduler, and keeps no other waiting.
+        For whoever has just committed what they name. Returns how many were settled. One that cannot be
+        applied is set aside, and one whose row is locked is passed over; the scheduler tries both again.
         """
         waiting = await find_waiting(self._database, references) if references else []
         return await self._work_waiting(waiting)
@@ -137,7 +117,8 @@ class Tracker:
         """Apply waiting events, not older than `status_unmatched_h`, whose message is there by now.
 
         What came lately is looked at each time; of what waits for longer so many pages, round and round: a
-        number that is shared with another system leaves millions which never find a message.
+        number that is shared with another system leaves millions which never find a message. Blocks for as
+        long as these pages take. It keeps its place: one task at a time. Returns how many were settled.
         """
         settled = 0
         place: Place | None = None
@@ -165,17 +146,7 @@ class Tracker:
         """
         if not events:
             return Recorded([], {})
-        own = {item.message_id: item for item in events}
-        locked = await lock_messages(connection, own)
-        backgrounds = await find_backgrounds(connection, list(locked.messages))
-        cases = [
-            self._judge(
-                message,
-                [Sighting(_status_event(own[message.id], locked.at), None, own[message.id].attempt or 0)],
-                backgrounds[message.id],
-            )
-            for message in locked.messages.values()
-        ]
+        cases = self._judge(await read_own(connection, events))
         answers = {
             (item.message_id, item.attempt or 0): (item.http_status, item.message_status) for item in events
         }
@@ -190,42 +161,21 @@ class Tracker:
             consequences.events, {case.before.id: case.judgement.message.status for case in cases}
         )
 
-    async def _apply_matched(
-        self, connection: Connection, events: Sequence[StoredEvent], matched: Mapping[int, UUID]
-    ) -> tuple[Consequences, dict[int, StatusOutcome]]:
-        """Judge and write the messages of matched events; gives the outcomes of those whose row is there."""
-        locked = await lock_messages(connection, set(matched.values()))
-        by_message: dict[UUID, list[StoredEvent]] = {}
-        for item in events:
-            message_id = matched.get(item.id)
-            if message_id in locked.messages:
-                by_message.setdefault(message_id, []).append(item)
-        deep = [
-            message_id
-            for message_id, items in by_message.items()
-            if _needs_background(locked.messages[message_id], items)
-        ]
-        backgrounds = await find_backgrounds(connection, deep)
-        heard = [
-            _hear(locked.messages[message_id], items, backgrounds.get(message_id, _PLAIN))
-            for message_id, items in by_message.items()
-        ]
-        cases = [self._judge(*item) for item in await weigh(connection, heard)]
-        consequences = await write_cases(connection, cases, self._durations, answers={}, dead_letters=True)
-        outcomes = {
-            item.event_id: outcome
-            for case in cases
-            for item, outcome in zip(case.sightings, case.judgement.outcomes, strict=True)
-            if item.event_id is not None
-        }
-        return consequences, outcomes
+    def _judge(self, heard: Sequence[HeardMessage]) -> list[JudgedMessage]:
+        return [judge_message(item, self._durations.status_retry_attempts) for item in heard]
 
-    def _judge(
-        self, message: Message, sightings: Sequence[Sighting], background: Background
-    ) -> JudgedMessage:
-        judgement = judge(message, sightings, background, self._durations.status_retry_attempts)
-        traces = (item.event.trace_id for item in sightings if item.event.trace_id)
-        return JudgedMessage(message, sightings, background, judgement, next(traces, str(message.id)))
+    async def _write(
+        self, connection: Connection, cases: Sequence[JudgedMessage], plan: SettlingPlan
+    ) -> tuple[Consequences, list[StatusOutcome]]:
+        """Write what was judged and planned; gives also the outcomes that events did not have before."""
+        moved = await write_cases(connection, cases, self._durations, answers={}, dead_letters=True)
+        buried = await bury_events(connection, plan.dying)  # before its event is settled, for then it is gone
+        new = await settle_events(connection, plan.settled)
+        events = [*moved.events, *buried]
+        await self._outbox.record(connection, events)
+        dead = [*moved.dead, *(DeadReason.STATE_VIOLATION for _ in buried)]
+        outcomes = [what for item, _, what in plan.settled if item.id in new]
+        return replace(moved, events=events, dead=dead), outcomes
 
     async def _work_waiting(self, rows: Sequence[asyncpg.Record]) -> int:
         return await self._aside.work(JOB, rows, lambda row: row["id"], self._apply_waiting)
@@ -256,45 +206,3 @@ async def _slow(rates: SharedRates, slowed: Sequence[Slowed]) -> None:
             error,
             extra=fields(operation=Operation.STATUS_MATCHING),
         )
-
-
-def _needs_background(message: Message, items: Sequence[StoredEvent]) -> bool:
-    """Whether attempts matter: sending is not over, or an event fails it or comes from another attempt.
-
-    A sent message with an error is one whose attempt failed and that is to be sent again.
-    """
-    return message.direction is Direction.OUTBOUND and (
-        message.status is MessageStatus.QUEUED
-        or (message.status is not MessageStatus.FAILED and message.error_code is not None)
-        or any(
-            item.event.status == MessageStatus.FAILED or item.event.wamid != message.wamid for item in items
-        )
-    )
-
-
-def _hear(message: Message, items: Sequence[StoredEvent], background: Background) -> Heard:
-    """Failures of the background that are among the events in hand are judged as these."""
-    ids = {item.id for item in items}
-    earlier = [item for item in background.failures if item.event_id not in ids]
-    sightings = [
-        Sighting(item.event, item.id, locate(item.event, message.id, background.attempts)) for item in items
-    ]
-    return message, sightings, replace(background, failures=earlier)
-
-
-def _without_message(item: StoredEvent) -> StatusOutcome:
-    return StatusOutcome.UNMATCHED if item.event.status in EVENT_STATES else StatusOutcome.IGNORED
-
-
-def _status_event(own: OwnEvent, at: datetime) -> StatusEvent:
-    error = [] if own.error is None else [own.error.model_dump(exclude_none=True)]
-    return StatusEvent(
-        source=OWN_SOURCE,
-        status=own.status,
-        occurred_at=at,
-        wamid=own.wamid,
-        callback_data=callback_data(own.message_id, own.attempt or 0),
-        errors=error,
-        details=None if own.message_status is None else {"message_status": own.message_status},
-        trace_id=own.trace_id,
-    )

@@ -66,6 +66,10 @@ class StoredEvent:
     delivery: Delivery | None = None
 
 
+#: An event, the message it belongs to, and its outcome.
+SettledEvent = tuple[StoredEvent, UUID | None, StatusOutcome]
+
+
 @dataclass(frozen=True, slots=True)
 class OwnEvent:
     """Our own word on an outbound message: the API took it (`sent`), or nothing can send it (`failed`).

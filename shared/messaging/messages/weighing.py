@@ -5,12 +5,12 @@ Owns which failures are weighed, and naming the variable that one is about. The 
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, TypeAlias
+from typing import Any
 
 import orjson
 
 from shared.messaging.messages.graph_errors import ErrorClass
-from shared.messaging.messages.judgement import Background, Message
+from shared.messaging.messages.judged import HeardMessage
 from shared.messaging.messages.message_store import find_addressing
 from shared.messaging.messages.scopes import WEIGHED
 from shared.messaging.messages.sightings import Sighting, failure_of
@@ -20,15 +20,12 @@ from shared.messaging.messages.variables import name_variables
 from shared.messaging.numbers.holds import read_evidence, read_templates
 from shared.postgres.database import Connection
 
-#: A message, the events that came for it, and what is stored of it.
-Heard: TypeAlias = tuple[Message, Sequence[Sighting], Background]
 
-
-async def weigh(connection: Connection, heard: Sequence[Heard]) -> list[Heard]:
+async def weigh(connection: Connection, heard: Sequence[HeardMessage]) -> Sequence[HeardMessage]:
     """The same with the evidence on their failures; reads nothing where none failed."""
-    weighed = {item[0].id: failed for item in heard if (failed := _weighed(item)) is not None}
+    weighed = {item.message.id: failed for item in heard if (failed := _weighed(item)) is not None}
     if not weighed:
-        return list(heard)
+        return heard
     failures = [failure_of(message_id, failed) for message_id, failed in weighed.items()]
     evidence = await read_evidence(connection, failures, by_status=True)
     parameters = [item.message_id for item in failures if item.error_class is ErrorClass.PARAMETER]
@@ -36,23 +33,25 @@ async def weigh(connection: Connection, heard: Sequence[Heard]) -> list[Heard]:
     bodies = {message_id: to.body for message_id, to in addressing.items()}
     templates = await read_templates(connection, parameters)
     return [
-        (
-            message,
-            [_name(item, bodies.get(message.id), templates.get(message.id)) for item in sightings],
-            replace(background, evidence=evidence.get(message.id, background.evidence)),
+        HeardMessage(
+            one.message,
+            [
+                _name(item, bodies.get(one.message.id), templates.get(one.message.id))
+                for item in one.sightings
+            ],
+            replace(one.background, evidence=evidence.get(one.message.id, one.background.evidence)),
         )
-        for message, sightings, background in heard
+        for one in heard
     ]
 
 
-def _weighed(heard: Heard) -> Sighting | None:
+def _weighed(heard: HeardMessage) -> Sighting | None:
     """The failure of a message's latest attempt that others have a part in, if it is one."""
-    message, sightings, background = heard
-    if message.direction is Direction.INBOUND or not background.attempts:
+    if heard.message.direction is Direction.INBOUND or not heard.background.attempts:
         return None
     failed = [
         item
-        for item in sightings
+        for item in heard.sightings
         if item.is_failure and item.event.source != OWN_SOURCE and item.error_class in WEIGHED
     ]
     return max(failed, key=lambda item: item.attempt, default=None)

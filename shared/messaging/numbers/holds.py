@@ -91,7 +91,7 @@ async def carry_out(
         *(await _find_doubted(connection, refused)),
     ]
     if returned:
-        await connection.execute(_QUERIES["return_recipients"], returned)
+        await connection.execute(_QUERIES["return_refused"], returned)
     requeued = [*waiting, *(failure.message_id for failure in doubted)]
     if requeued:
         rows += await connection.fetch(_QUERIES["reopen_campaigns"], requeued)

@@ -151,8 +151,11 @@ where campaign.id = before.id
 returning campaign.id, before.status as old_status, campaign.status as new_status, campaign.status_reason as reason,
           campaign.correlation_id, campaign.updated_at as at;
 
--- name: return_recipients
--- Back to their campaigns. Their rows are locked, so that a cancel leaves nobody pending.
+-- name: return_refused
+-- Recipients whose message was refused are their campaign's again, as if it had never been sent: those who still
+-- carry that message, for another one may be under way to them. (Whom the sender gives back was never sent to; no
+-- message may be bound to them yet, so it finds them by their address.) The campaigns' rows are locked, so that a
+-- cancel leaves nobody pending.
 with campaign as (
     select id, status from broadcast_campaigns
     where id in (select campaign_id from message_tracking where id = any($1::uuid[]))

@@ -52,7 +52,7 @@ MUTATIONS: Final = (
     ),
     Mutation(
         "what is locked again in its line goes to the end of it",
-        "shared/consuming/consumer.py",
+        "shared/consuming/processing.py",
         "if len(locked) == len(pending):",
         "if False:",
         "2.4 a customer's messages are worked in order",

@@ -36,7 +36,7 @@ MUTATIONS: Final = (
     ),
     Mutation(
         "what is in hand is never put down",
-        "shared/consuming/consumer.py",
+        "shared/consuming/processing.py",
         "inflight.dec(len(part))",
         "inflight.dec(0)",
         _COUNTS,
@@ -44,7 +44,7 @@ MUTATIONS: Final = (
     ),
     Mutation(
         "a batch counts as one delivery",
-        "shared/consuming/consumer.py",
+        "shared/consuming/processing.py",
         "observe(len(part))",
         "observe(1)",
         _COUNTS,

@@ -195,6 +195,14 @@ MUTATIONS: Final = (
         (f"{_TRACKING}::test_the_scheduler_matches_what_is_left_up_to_a_day",),
     ),
     Mutation(
+        "a refusal of marketing that is told again is a new one",
+        _SQL,
+        "where profile.opt_in_marketing is distinct from false;",
+        "where true;",
+        "4.5 131050: recorded, no marketing from then on",
+        (f"{_FAILURES}::test_an_opt_out_that_is_told_again_keeps_its_time_until_they_opt_in",),
+    ),
+    Mutation(
         "a refusal of marketing that a status reports is not recorded",
         _SQL,
         "set opt_in_marketing = false, marketing_opted_at",
@@ -258,7 +266,7 @@ MUTATIONS: Final = (
     ),
     Mutation(
         "whoever finds no message settles what another has in hand",
-        "shared/messaging/messages/tracker.py",
+        "shared/messaging/messages/settling.py",
         "if item.id in lost and item.delivery is not None",
         "if item.id in lost",
         "7.1 a dead letter is the original body byte for byte",
@@ -283,8 +291,8 @@ MUTATIONS: Final = (
     Mutation(
         "the column of a value that a status refuses is not named",
         "shared/messaging/messages/weighing.py",
-        "templates.get(message.id)) for item",
-        "None) for item",
+        "templates.get(one.message.id))",
+        "None)",
         "4.5 a parameter error with the variable named",
         (f"{_ERRORS}::test_of_parameters_that_statuses_refuse_only_a_delivery_clears_the_template",),
     ),

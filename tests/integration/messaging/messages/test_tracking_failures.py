@@ -273,6 +273,28 @@ async def test_an_opt_out_that_a_status_reports_is_recorded(tracked: Tracking, c
     assert profile["marketing_opted_at"] is not None
 
 
+async def test_an_opt_out_that_is_told_again_keeps_its_time_until_they_opt_in(
+    tracked: Tracking, conn: Connection
+) -> None:
+    mapping_id = await add_mapping(conn, wa_id="491700000050")
+    for number in (1, 2, 3):
+        await add_outbound(conn, mapping_id=mapping_id, wamid=f"wamid.{number}")
+
+    await tracked.hear(happened("failed", 1, 131050, wamid="wamid.1"))
+    first = await conn.fetchval("select marketing_opted_at from customer_profiles")
+    await tracked.hear(happened("failed", 2, 131050, wamid="wamid.2"))
+
+    assert await conn.fetchval("select marketing_opted_at from customer_profiles") == first
+
+    await conn.execute("update customer_profiles set opt_in_marketing = true")
+    await tracked.hear(happened("failed", 3, 131050, wamid="wamid.3"))
+
+    profile = await conn.fetchrow("select opt_in_marketing, marketing_opted_at from customer_profiles")
+    assert profile is not None
+    assert profile["opt_in_marketing"] is False
+    assert profile["marketing_opted_at"] > first
+
+
 async def test_a_failure_of_our_own_beside_others_needs_no_attempt(
     tracked: Tracking, conn: Connection
 ) -> None:
