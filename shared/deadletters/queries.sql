@@ -144,10 +144,6 @@ where id = any(array(
     limit $2
 ));
 
--- name: audit
-insert into audit_log (actor, action, subject, details)
-select $2, $3, id::text, jsonb_build_object('why', $4::text) from unnest($1::uuid[]) as letter (id);
-
 -- name: dismiss
 update dead_letter_queue
 set status = 'dismissed', dismissed_at = now(), claimed_until = null, resolved_by = $2, resolution = $3

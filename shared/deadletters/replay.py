@@ -37,6 +37,7 @@ from shared.durable.aside import RowsAside
 from shared.durations import Durations
 from shared.errors import PublishRefused, Unpublishable, WabusError
 from shared.observability.tracing import read_trace
+from shared.postgres.audit import record_audit_of_each
 from shared.postgres.database import CLAIMED_BYTES, Database
 from shared.reasons import DeadReason
 
@@ -190,7 +191,10 @@ class Replayer:
         async with self._database.transaction() as connection:
             marked = await connection.fetch(QUERIES["mark_replayed"], *_claims(rows), by, why)
             if action is not None:
-                await connection.execute(QUERIES["audit"], [row["id"] for row in marked], by, action, why)
+                letters = [str(row["id"]) for row in marked]
+                await record_audit_of_each(
+                    connection, actor=by, action=action, subjects=letters, details={"why": why}
+                )
             firsts = [row["replay_of"] for row in marked if row["replay_of"] is not None]
             await connection.execute(QUERIES["count_on_first"], firsts)
 

@@ -6,6 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from shared.deadletters.letters import Letter, LetterLine, Selection, body_of, read_letter, read_line
+from shared.postgres.audit import record_audit_of_each
 from shared.postgres.database import Database
 from shared.postgres.queries import Queries
 
@@ -59,7 +60,13 @@ class DeadLetterStore:
         async with self._database.transaction() as connection:
             rows = await connection.fetch(QUERIES["dismiss"], list(ids), by, why)
             dismissed = [row["id"] for row in rows]
-            await connection.execute(QUERIES["audit"], dismissed, by, "dlq.dismiss", why)
+            await record_audit_of_each(
+                connection,
+                actor=by,
+                action="dlq.dismiss",
+                subjects=list(map(str, dismissed)),
+                details={"why": why},
+            )
         return dismissed
 
     async def count_pending(self) -> int:

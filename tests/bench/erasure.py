@@ -12,9 +12,9 @@ from dataclasses import dataclass
 
 import asyncpg
 
+from shared.messaging.customers.erasure import erase
 from shared.postgres.database import Database
 from tests.bench.ground import ground
-from workers.cli.erasure import erase
 
 _PERSON = "491700000001"
 _OTHER = "491700000002"

@@ -32,6 +32,7 @@ from shared.messaging.campaigns.rendering import (
     render_text,
     texts_of,
 )
+from shared.messaging.customers.addresses import read_address
 from shared.observability.tracing import read_trace
 from shared.payloads import (
     BroadcastCampaign,
@@ -51,7 +52,6 @@ from shared.settings.media_url import InvalidMediaUrl, check_media_url
 from shared.settings.settings import Settings
 from workers.cli.ages import read_age
 from workers.cli.campaign_file import FileError, check_file, read_rows
-from workers.cli.customer import read_address
 from workers.dlq_handler.letters import read_letter, simplified
 from workers.outbound_sender.answer import read_answer
 

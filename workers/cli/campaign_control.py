@@ -16,9 +16,9 @@ from shared.durations import DURATIONS
 from shared.errors import WabusError
 from shared.ids import time_ordered_uuid
 from shared.payloads import CampaignControl, encode
+from shared.postgres.audit import record_audit
 from shared.postgres.database import Connection, Database
 from workers.cli.campaign_launch import QUERIES
-from workers.cli.operation import record_audit
 
 #: How often, and with which pauses, a control's effect is looked for.
 _LOOKS: Final = 30

@@ -24,11 +24,11 @@ from shared.ids import time_ordered_uuid
 from shared.messaging.campaigns.messages import DEFAULT_CATEGORY, Content, SkipReason, prepare
 from shared.messaging.campaigns.recipients import Row, add_recipients, read_reachability
 from shared.payloads import BroadcastCampaign, Template, encode
+from shared.postgres.audit import record_audit
 from shared.postgres.database import Connection, Database
 from shared.postgres.queries import Queries
 from workers.cli.campaign_file import ListedCustomer, Problem, read_lines, read_rows
 from workers.cli.campaign_template import Definition, count_flattened, fault_of
-from workers.cli.operation import record_audit
 
 QUERIES: Final = Queries("workers.cli", "campaign.sql")
 _CHUNK: Final = 2000

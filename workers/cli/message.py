@@ -1,6 +1,6 @@
 """`wabus message show`: where a message is and what became of it.
 
-Owns the showing; the reading is `lookup`'s.
+Owns the showing; what is found is `shared.messaging.messages.story`'s.
 """
 
 from collections.abc import Iterable, Sequence
@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import click
 
-from workers.cli.lookup import Row, Story, look_up
+from shared.messaging.messages.story import Row, Story, look_up
 from workers.cli.operation import json_option, read_settings, run_on_database
 from workers.cli.printing import print_facts, print_json, print_table, tell_shown
 
@@ -53,12 +53,11 @@ def show(reference: str, limit: int, everything: bool, as_json: bool) -> None:
     sent, or changed by a status, in the last 8 days; of what died or waits. Exits 1 where nothing is found.
     """
     settings = read_settings()
-    cleaned = reference.strip().replace("\x00", "")
     story = run_on_database(
-        settings, lambda database: look_up(database, cleaned, None if everything else limit)
+        settings, lambda database: look_up(database, reference, None if everything else limit)
     )
     if story.is_empty:
-        raise click.ClickException(f"{cleaned}: not found")
+        raise click.ClickException(f"{reference.strip()}: not found")
     if as_json:
         print_json(asdict(story))
     else:

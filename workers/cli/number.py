@@ -1,51 +1,19 @@
 """`wabus number list|pause|resume`: which business numbers may send.
 
-Owns the operator's side of `business_numbers`; the sender pauses numbers too, and reads the state before
-each send.
+Owns the options and the table; what is done is `shared.messaging.numbers.control`'s. A number's rate and
+token are what this machine's settings say.
 """
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from datetime import datetime
-from typing import Any, Final, Literal
+from dataclasses import asdict
 
 import click
 
 from shared.masking import escape_controls
-from shared.postgres.database import Database
-from shared.postgres.queries import Queries
+from shared.messaging.numbers.control import Number, NumberChange, NumberState, change_numbers, read_numbers
 from shared.settings.settings import Settings
-from workers.cli.operation import by_option, json_option, read_settings, record_audit, run_on_database
+from workers.cli.operation import by_option, json_option, read_settings, run_on_database
 from workers.cli.printing import print_json, print_table
-
-_QUERIES: Final = Queries("workers.cli", "number.sql")
-
-
-@dataclass(frozen=True, slots=True)
-class Number:
-    """A business number as operators see it; `waiting` counts messages deferred because it is paused."""
-
-    phone_number_id: str
-    state: str
-    since: datetime | None
-    reason: str | None
-    changed_by: str | None
-    slowed_until: datetime | None
-    marketing_held_until: datetime | None
-    breaker: str
-    waiting: int
-    mps: float
-    has_token: bool
-
-
-@dataclass(frozen=True, slots=True)
-class NumberChange:
-    """What a command did to one number; `released`: messages that need not wait any longer."""
-
-    phone_number_id: str
-    state: str
-    changed: bool
-    released: int
 
 
 @click.group(epilog="\b\nExample:\n  wabus number pause 106540352242922 --reason 'new token on its way'")
@@ -61,11 +29,11 @@ def number() -> None:
 def list_(as_json: bool) -> None:
     """List the numbers that are known: from settings, from earlier pauses, from conversations."""
     settings = read_settings()
-    numbers = run_on_database(settings, lambda database: _read(database, settings))
+    numbers = run_on_database(settings, lambda database: read_numbers(database, _named(settings)))
     if as_json:
-        print_json({"numbers": [asdict(item) for item in numbers]})
+        print_json({"numbers": [asdict(item) | _own(settings, item) for item in numbers]})
     else:
-        _print_numbers(numbers)
+        _print_numbers(settings, numbers)
 
 
 _numbers = click.argument("numbers", metavar="[NUMBER]...", nargs=-1)
@@ -96,7 +64,7 @@ def resume(numbers: tuple[str, ...], everything: bool, reason: str | None, by: s
 
 
 def _change(
-    state: Literal["paused", "active"],
+    state: NumberState,
     numbers: Sequence[str],
     everything: bool,
     reason: str | None,
@@ -106,59 +74,36 @@ def _change(
     if everything == bool(numbers):
         raise click.UsageError("Name at least one NUMBER, or give --all.")
     settings = read_settings()
-
-    async def work(database: Database) -> list[NumberChange]:
-        known = {item.phone_number_id: item.state for item in await _read(database, settings)}
-        if unknown := sorted(set(numbers) - set(known)):
-            told = "not seen before: no setting, conversation or earlier pause names it"
-            click.echo(f"{escape_controls(', '.join(unknown))}: {told}", err=True)
-        others = [name for name, before in known.items() if before != state]
-        return await _set_state(database, others if everything else sorted(set(numbers)), state, reason, by)
-
-    changes = run_on_database(settings, work)
+    done = run_on_database(
+        settings,
+        lambda database: change_numbers(
+            database,
+            None if everything else numbers,
+            state,
+            named=_named(settings),
+            reason=reason,
+            by=by,
+        ),
+    )
+    if done.unseen:
+        told = "not seen before: no setting, conversation or earlier pause names it"
+        click.echo(f"{escape_controls(', '.join(done.unseen))}: {told}", err=True)
     if as_json:
-        print_json({"numbers": [asdict(change) for change in changes]})
+        print_json({"numbers": [asdict(change) for change in done.changes]})
     else:
-        for change in changes:
+        for change in done.changes:
             click.echo(_tell(change))
-        if not changes:
+        if not done.changes:
             click.echo(f"Every number is {state} already.")
 
 
-async def _set_state(
-    database: Database, numbers: Sequence[str], state: str, reason: str | None, by: str
-) -> list[NumberChange]:
-    async with database.transaction() as connection:
-        rows = await connection.fetch(_QUERIES["set_state"], numbers, state, reason, by)
-        released: dict[str, int] = {}
-        if state == "active":
-            rows_released = await connection.fetch(_QUERIES["count_waiting"], numbers)
-            released = {row["phone_number_id"]: row["messages"] for row in rows_released}
-        changes = [
-            NumberChange(
-                row["phone_number_id"], state, row["changed"], released.get(row["phone_number_id"], 0)
-            )
-            for row in rows
-        ]
-        for change in changes:
-            details: dict[str, Any] = {"reason": reason, "changed": change.changed}
-            await record_audit(
-                connection,
-                actor=by,
-                action="number.pause" if state == "paused" else "number.resume",
-                subject=change.phone_number_id,
-                details=details | {"released": change.released},
-            )
-    return changes
+def _named(settings: Settings) -> set[str]:
+    return {settings.whatsapp_phone_number_id, *settings.whatsapp_numbers}
 
 
-async def _read(database: Database, settings: Settings) -> list[Number]:
-    named = sorted({settings.whatsapp_phone_number_id, *settings.whatsapp_numbers})
-    numbers = []
-    for row in await database.fetch(_QUERIES["list"], named):
-        own = settings.number(row["phone_number_id"])
-        numbers.append(Number(**dict(row), mps=own.mps, has_token=own.token is not None))
-    return numbers
+def _own(settings: Settings, item: Number) -> dict[str, object]:
+    own = settings.number(item.phone_number_id)
+    return {"mps": own.mps, "has_token": own.token is not None}
 
 
 def _tell(change: NumberChange) -> str:
@@ -167,7 +112,7 @@ def _tell(change: NumberChange) -> str:
     return f"{escape_controls(change.phone_number_id)}: {change.state}{already}{waited}"
 
 
-def _print_numbers(numbers: Sequence[Number]) -> None:
+def _print_numbers(settings: Settings, numbers: Sequence[Number]) -> None:
     times = {"slowed until": "slowed_until", "marketing held until": "marketing_held_until"}
     held = {title: name for title, name in times.items() if any(getattr(item, name) for item in numbers)}
     columns = ("number", "state", "since", "reason", "by", *held, "breaker", "waiting", "msg/s", "token")
@@ -184,8 +129,8 @@ def _print_numbers(numbers: Sequence[Number]) -> None:
                 *(getattr(item, name) for name in held.values()),
                 item.breaker,
                 item.waiting,
-                f"{item.mps:g}",
-                item.has_token,
+                f"{settings.number(item.phone_number_id).mps:g}",
+                settings.number(item.phone_number_id).token is not None,
             )
             for item in numbers
         ),

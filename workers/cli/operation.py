@@ -1,4 +1,4 @@
-"""What commands of operators share: settings, a connection to PostgreSQL, who acts, the line in `audit_log`.
+"""What commands of operators share: settings, a connection to PostgreSQL, who acts.
 
 Owns how an absent database or schema is told. What a command does is its own.
 """
@@ -7,19 +7,18 @@ import asyncio
 import getpass
 import logging
 import os
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, Final, TypeVar
+from collections.abc import Awaitable, Callable
+from typing import Final, TypeVar
 
 import asyncpg
 import click
 
 from shared.errors import BrokerUnavailable, StoreError, StoreUnavailable, WabusError
 from shared.masking import escape_controls, mask_url
-from shared.postgres.database import Connection, Database
+from shared.postgres.database import Database
 from shared.settings.settings import Settings, tell_unknown
 
 _Result = TypeVar("_Result")
-_RECORD: Final = "insert into audit_log (actor, action, subject, details) values ($1, $2, $3, $4)"
 #: What helps where a server is away.
 SAYS_MORE: Final = "; `wabus doctor` says what to do"
 _UNPREPARED: Final = (asyncpg.UndefinedTableError, asyncpg.UndefinedColumnError)
@@ -69,13 +68,6 @@ def run_on_database(settings: Settings, work: Callable[[Database], Awaitable[_Re
             await database.close()
 
     return asyncio.run(run())
-
-
-async def record_audit(
-    connection: Connection, *, actor: str, action: str, subject: str, details: Mapping[str, Any]
-) -> None:
-    """Write down who did what, in the transaction of the deed."""
-    await connection.execute(_RECORD, actor, action, subject, dict(details))
 
 
 def _explain(error: StoreError, settings: Settings) -> str:

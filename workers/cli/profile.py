@@ -1,11 +1,11 @@
 """`wabus profile show|opt-in|opt-out|erase`: what is stored of one customer, and their consent.
 
-Owns the operator's side of `customer_profiles`; what an erasure covers is `erasure`'s.
+Owns the question, the options and the tables; what is done is `shared.messaging.customers`'.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import replace
+from collections.abc import Awaitable, Callable
+from dataclasses import asdict, replace
 from typing import Any, Final, TypeVar
 
 import click
@@ -14,24 +14,22 @@ from shared.coordination.client import RedisClient, RedisUnavailable
 from shared.durations import DURATIONS
 from shared.errors import WabusError
 from shared.masking import escape_controls
-from shared.postgres.database import Database
-from shared.postgres.queries import Queries
+from shared.messaging.customers.consent import record_consent
+from shared.messaging.customers.erasure import Erasure, count_keys, remove_keys
+from shared.messaging.customers.erasure import erase as erase_person
+from shared.messaging.customers.profile import StoredCustomer, read_customer
 from shared.settings.settings import Settings
 from workers.cli.confirmation import Unconfirmed, can_ask, demand_consent, yes_option
-from workers.cli.customer import audit_subject, phone_argument
-from workers.cli.erasure import Erasure, count_keys, remove_keys
-from workers.cli.erasure import erase as erase_person
+from workers.cli.customer import phone_argument
 from workers.cli.operation import (
     by_option,
     json_option,
     read_settings,
-    record_audit,
     run_on_database,
     silence_logs,
 )
 from workers.cli.printing import format_time, print_facts, print_json, print_table
 
-_QUERIES: Final = Queries("workers.cli", "profile.sql")
 _Result = TypeVar("_Result")
 #: An erasure may wait for Redis where a message may not.
 _REDIS_CALL_S: Final = 5.0
@@ -50,16 +48,19 @@ def profile() -> None:
 @json_option
 def show(phone: str, as_json: bool) -> None:
     """Show the profile, how much is stored, and what operators did; exits 1 where nothing is stored."""
-    told = run_on_database(read_settings(), lambda database: _read(database, phone))
-    if told["profile"] is None and not told["conversations"]["conversations"]:
-        raise click.ClickException(f"{phone}: not found{_erased(told['audit'])}")
+    customer = run_on_database(read_settings(), lambda database: read_customer(database, phone))
+    if customer.is_nothing:
+        raise click.ClickException(f"{phone}: not found{_erased(customer)}")
+    facts = None if customer.profile is None else asdict(customer.profile)
+    deeds = [(line.at, line.actor, line.action, line.details) for line in customer.audit]
     if as_json:
-        print_json(told)
+        audit = [dict(zip(("at", "actor", "action", "details"), deed, strict=True)) for deed in deeds]
+        print_json({"profile": facts, "conversations": asdict(customer.stored), "audit": audit})
         return
-    print_facts(f"Customer {phone}", told["profile"] or {"profile": "none"})
-    print_facts("Stored", told["conversations"])
-    if told["audit"]:
-        print_table("Audit log", ("at", "by", "action"), ([*line.values()][:3] for line in told["audit"]))
+    print_facts(f"Customer {phone}", facts or {"profile": "none"})
+    print_facts("Stored", asdict(customer.stored))
+    if deeds:
+        print_table("Audit log", ("at", "by", "action"), (deed[:3] for deed in deeds))
 
 
 @profile.command("opt-in", epilog="\b\nExample:\n  wabus profile opt-in +491700000001 --by ana")
@@ -144,42 +145,19 @@ async def _with_redis(settings: Settings, work: Callable[[RedisClient], Awaitabl
 
 
 def _record_consent(phone: str, wanted: bool, by: str, as_json: bool) -> None:
-    async def work(database: Database) -> dict[str, Any]:
-        async with database.transaction() as connection:
-            row = await connection.fetchrow(_QUERIES["set_consent"], phone, wanted)
-            assert row is not None
-            await record_audit(
-                connection,
-                actor=by,
-                action="profile.opt_in" if wanted else "profile.opt_out",
-                subject=audit_subject(phone),
-                details={"before": row["before"]},
-            )
-        return dict(row)
-
-    told = run_on_database(read_settings(), work)
+    consent = run_on_database(
+        read_settings(), lambda database: record_consent(database, phone, wanted=wanted, by=by)
+    )
     if as_json:
-        print_json(told)
+        print_json(asdict(consent))
     else:
-        already = " already" if told["before"] is wanted else ""
+        already = " already" if consent.before is wanted else ""
         click.echo(f"{phone}: {'wants marketing' if wanted else 'wants no marketing'}{already}")
 
 
-async def _read(database: Database, phone: str) -> dict[str, Any]:
-    row = await database.fetchrow(_QUERIES["profile"], phone)
-    stored = await database.fetchrow(_QUERIES["conversations"], phone)
-    audit = await database.fetch(_QUERIES["audit"], audit_subject(phone))
-    assert stored is not None
-    return {
-        "profile": None if row is None else dict(row),
-        "conversations": dict(stored),
-        "audit": [dict(line) for line in audit],
-    }
-
-
-def _erased(audit: Sequence[dict[str, Any]]) -> str:
-    erasures = [line for line in audit if line["action"] == "profile.erase"]
-    return f"; erased {format_time(erasures[-1]['at'])} by {erasures[-1]['actor']}" if erasures else ""
+def _erased(customer: StoredCustomer) -> str:
+    last = customer.last_erasure
+    return "" if last is None else f"; erased {format_time(last.at)} by {last.actor}"
 
 
 def _summary(phone: str, erasure: Erasure, keys: int | None, *, dry_run: bool) -> dict[str, Any]:

@@ -77,6 +77,7 @@ FIRST_OF_ALL: Final = UUID(int=0)
 _SCHEDULER: Final = "workers/scheduler/queries.sql"
 _OUTBOX: Final = "shared/durable/outbox.sql"
 _DEFERRAL: Final = "shared/durable/deferral.sql"
+_AUDIT: Final = "shared/postgres/audit.sql"
 _LETTERS: Final = "shared/deadletters/queries.sql"
 _STORING: Final = "shared/deadletters/storing.sql"
 _TRACKING: Final = "shared/messaging/messages/queries.sql"
@@ -163,7 +164,9 @@ PERIODIC: Final = (
 #: For a message, or for a batch of ten.
 PER_MESSAGE: Final = (
     _measured(_ASIDE, "put", "outbox", "key", "text", rows=10),
-    _measured(_LETTERS, "audit", LETTERS, "test", "replayed", "text", rows=0),
+    _measured(
+        _AUDIT, "record", "test", "replayed", [str(letter) for letter in LETTERS], {"why": "text"}, rows=0
+    ),
     _measured(_HOLDS, "campaigns_of", BULK, rows=20),
     _measured(_HOLDS, "lock_campaigns", BULK, rows=40),
     # By what is queued, which is never more than ten seconds of the rate.

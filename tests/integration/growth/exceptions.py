@@ -11,7 +11,7 @@ _OWN_CAMPAIGN: Final = "a person or an end, once: the rows of one campaign"
 
 #: By file and name.
 EXCEPTIONS: Final[Mapping[str, str]] = {
-    "workers/cli/audit.sql:list": "a person asks; a row for each command of a person is few",
+    "shared/postgres/audit.sql:list": "a person asks; a row for each command of a person is few",
     **{
         f"shared/deadletters/queries.sql:{name}": _LIST
         for name in (
@@ -45,7 +45,7 @@ EXCEPTIONS: Final[Mapping[str, str]] = {
         )
     },
     **{
-        f"workers/cli/erasure.sql:{name}": _ERASURE
+        f"shared/messaging/customers/erasure.sql:{name}": _ERASURE
         for name in (
             *("addresses", "mappings", "lock_mappings", "messages", "lock_messages", "wamids_of_attempts"),
             *(
@@ -72,15 +72,13 @@ EXCEPTIONS: Final[Mapping[str, str]] = {
         )
     },
     **{
-        f"workers/cli/number.sql:{name}": "a person looks at, pauses or resumes numbers"
+        f"shared/messaging/numbers/control.sql:{name}": "a person looks at, pauses or resumes numbers"
         for name in ("list", "set_state", "count_waiting")
     },
+    **{f"shared/messaging/customers/profile.sql:{name}": _PERSON for name in ("profile", "conversations")},
+    "shared/messaging/customers/consent.sql:set_consent": _PERSON,
     **{
-        f"workers/cli/profile.sql:{name}": _PERSON
-        for name in ("profile", "conversations", "audit", "set_consent")
-    },
-    **{
-        f"workers/cli/message.sql:{name}": _PERSON
+        f"shared/messaging/messages/story.sql:{name}": _PERSON
         for name in (
             *(
                 "find_messages",

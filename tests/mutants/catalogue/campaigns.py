@@ -25,7 +25,7 @@ MUTATIONS: Final = (
     ),
     Mutation(
         "an erasure leaves the raw bodies of launches",
-        "workers/cli/erasure.py",
+        "shared/messaging/customers/erasure.py",
         '        await self._run("forget_launches", recipients)\n',
         "",
         "INTERFACE 6 profile erase leaves nothing of the person",

@@ -100,7 +100,7 @@ MUTATIONS: Final = (
     ),
     Mutation(
         "an erasure locks the person out from its beginning",
-        "workers/cli/erasure.py",
+        "shared/messaging/customers/erasure.py",
         '        await self._column("lock_messages", messages)\n',
         '        await self._column("lock_mappings", person.addresses)\n'
         '        await self._column("lock_messages", messages)\n',

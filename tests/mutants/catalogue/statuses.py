@@ -266,7 +266,7 @@ MUTATIONS: Final = (
     ),
     Mutation(
         "an erasure leaves what a waiting status came as",
-        "workers/cli/erasure.sql",
+        "shared/messaging/customers/erasure.sql",
         "or encode(raw_body, 'escape') ~ $5);",
         "or (encode(raw_body, 'escape') ~ $5 and false));",
         "INTERFACE 6 erase: everything stored of a person",

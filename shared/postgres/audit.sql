@@ -1,3 +1,8 @@
+-- name: record
+-- The same deed done to each of these ($3).
+insert into audit_log (actor, action, subject, details)
+select $1, $2, subject, $4::jsonb from unnest($3::text[]) as done_to (subject);
+
 -- name: list
 -- The newest of what matches, oldest of them first. $1 or $2: since when, or for how long. $4: what was changed,
 -- by its name or a customer's hash.

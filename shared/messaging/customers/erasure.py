@@ -14,12 +14,12 @@ from uuid import UUID
 from shared.coordination.client import RedisClient
 from shared.coordination.keys import conversation_key, customer_key
 from shared.coordination.rate_shared import pair_key
+from shared.messaging.customers.addresses import audit_subject
+from shared.postgres.audit import record_audit
 from shared.postgres.database import Connection, Database, touched
 from shared.postgres.queries import Queries
-from workers.cli.customer import audit_subject
-from workers.cli.operation import record_audit
 
-_QUERIES: Final = Queries("workers.cli", "erasure.sql")
+_QUERIES: Final = Queries("shared.messaging.customers", "erasure.sql")
 #: Tables without an index by person are scanned, however long that takes.
 _TIMEOUT_S: Final = 4 * 3600.0
 _UNHURRIED: Final = "set local statement_timeout = 0; set local enable_seqscan = on"

@@ -1,6 +1,6 @@
 """What the database knows of a message or a customer, gathered for one reference.
 
-Owns the reading; never a body, a text or metadata. Showing it is `message`'s.
+Owns the reading; never a body, a text or metadata.
 """
 
 from collections import defaultdict
@@ -12,12 +12,12 @@ from uuid import UUID
 import asyncpg
 
 from shared.ids import read_uuid
+from shared.messaging.customers.addresses import read_address
 from shared.observability.tracing import trace_key
 from shared.postgres.database import Connection, Database
 from shared.postgres.queries import Queries
-from workers.cli.customer import read_address
 
-_QUERIES: Final = Queries("workers.cli", "message.sql")
+_QUERIES: Final = Queries("shared.messaging.messages", "story.sql")
 #: Conversations of a customer that are shown.
 _MAPPINGS: Final = 5
 
@@ -46,7 +46,11 @@ class Story:
 
 
 async def look_up(database: Database, reference: str, limit: int | None) -> Story:
-    """Everything about a wamid, an id of ours or of others, a trace, or a customer: the last `limit`."""
+    """Everything about a wamid, an id of ours or of others, a trace, or a customer: the last `limit`.
+
+    `reference`: as it was typed. Raises StoreError.
+    """
+    reference = reference.strip().replace("\x00", "")
     async with database.connection() as connection, connection.transaction(readonly=True):
         named = read_uuid(reference), reference
         messages = _ids(await connection.fetch(_QUERIES["find_messages"], *named))

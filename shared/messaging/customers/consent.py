@@ -1,0 +1,40 @@
+"""A customer's consent to marketing, as they told it to an operator.
+
+Owns what an operator records. What a failed send or a status tells of it is the messages' own.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from shared.messaging.customers.addresses import audit_subject
+from shared.postgres.audit import record_audit
+from shared.postgres.database import Database
+from shared.postgres.queries import Queries
+
+_QUERIES: Final = Queries("shared.messaging.customers", "consent.sql")
+
+
+@dataclass(frozen=True, slots=True)
+class Consent:
+    """What they want since when. `before`: what they had said; None: they were never asked."""
+
+    phone: str
+    opt_in_marketing: bool
+    marketing_opted_at: datetime
+    before: bool | None
+
+
+async def record_consent(database: Database, phone: str, *, wanted: bool, by: str) -> Consent:
+    """Record whether they want marketing, a repeated answer with its time too; audited. Raises StoreError."""
+    async with database.transaction() as connection:
+        row = await connection.fetchrow(_QUERIES["set_consent"], phone, wanted)
+        assert row is not None
+        await record_audit(
+            connection,
+            actor=by,
+            action="profile.opt_in" if wanted else "profile.opt_out",
+            subject=audit_subject(phone),
+            details={"before": row["before"]},
+        )
+    return Consent(**dict(row))

@@ -1,0 +1,69 @@
+"""What is stored of one customer, told without a text of theirs.
+
+Owns the reading, for people; what an erasure covers is `erasure`'s.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from shared.messaging.customers.addresses import audit_subject
+from shared.postgres.audit import AuditLine, read_audit
+from shared.postgres.database import Database
+from shared.postgres.queries import Queries
+
+_QUERIES: Final = Queries("shared.messaging.customers", "profile.sql")
+
+
+@dataclass(frozen=True, slots=True)
+class CustomerProfile:
+    """A row of `customer_profiles`. `opt_in_marketing` None: never asked."""
+
+    phone: str
+    name: str | None
+    opt_in_marketing: bool | None
+    marketing_opted_at: datetime | None
+    notification_opt_out: bool
+    last_interaction_at: datetime | None
+    created_at: datetime
+    updated_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class StoredCounts:
+    """How many conversations, how many of them `active`, and how many messages in them."""
+
+    conversations: int
+    active: int
+    messages: int
+
+
+@dataclass(frozen=True, slots=True)
+class StoredCustomer:
+    """All of it. `audit`: what operators did to them, oldest first."""
+
+    profile: CustomerProfile | None
+    stored: StoredCounts
+    audit: Sequence[AuditLine]
+
+    @property
+    def is_nothing(self) -> bool:
+        """Whether no profile and no conversation is stored: the audit log may know of them still."""
+        return self.profile is None and not self.stored.conversations
+
+    @property
+    def last_erasure(self) -> AuditLine | None:
+        """When they were erased last, if ever."""
+        erasures = [line for line in self.audit if line.action == "profile.erase"]
+        return erasures[-1] if erasures else None
+
+
+async def read_customer(database: Database, phone: str) -> StoredCustomer:
+    """What is stored of the customer with this address. Raises StoreError."""
+    row = await database.fetchrow(_QUERIES["profile"], phone)
+    stored = await database.fetchrow(_QUERIES["conversations"], phone)
+    assert stored is not None
+    audit = await read_audit(database, subjects=[audit_subject(phone)])
+    profile = None if row is None else CustomerProfile(**dict(row))
+    return StoredCustomer(profile, StoredCounts(**dict(stored)), audit.lines)
