@@ -47,6 +47,11 @@ def test_shared_knows_no_worker_no_schema_and_no_deployment(path: Path) -> None:
     assert [name for name in ours(path) if not name.startswith("shared")] == []
 
 
+@pytest.mark.parametrize("path", files("shared"), ids=name_of)
+def test_shared_speaks_to_no_terminal(path: Path) -> None:
+    assert [name for name in imports(path) if name.partition(".")[0] in ("click", "rich")] == []
+
+
 #: What a message, a customer or a campaign is, is known here alone; everything else in `shared` is mechanism.
 NOUNS = ("shared/messaging/",)
 

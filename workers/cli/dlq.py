@@ -1,77 +1,45 @@
 """`wabus dlq`: dead letters listed, shown, replayed, dismissed.
 
-Owns options and exit codes; the work is `shared.deadletters`', what is chosen `dlq_choice`'s, the form
+Owns questions and exit codes; the work is `shared.deadletters`', the options `dlq_options`', the form
 `dlq_view`'s.
 """
 
 import sys
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
 from typing import Any, Final, TypeVar
 from uuid import UUID
 
 import click
 
+from shared.deadletters.choice import Choice, choose
+from shared.deadletters.edit import Edited, read_edited, text_of
 from shared.deadletters.letters import Letter, Selection
-from shared.deadletters.replay import ReplayReport, rehearse
+from shared.deadletters.reading import LetterPage, NoBeginning, read_page, read_whole
+from shared.deadletters.replay import Replayer, ReplayReport, rehearse
+from shared.deadletters.replay_rate import Tally, replay_at_rate
 from shared.deadletters.store import DeadLetterStore
+from shared.durations import DURATIONS
 from shared.errors import WabusError
 from shared.postgres.database import Database
-from shared.reasons import DeadReason
 from shared.settings.settings import Settings
 from workers.cli import dlq_view as view
-from workers.cli.ages import read_age
 from workers.cli.confirmation import Unconfirmed, can_ask, demand_consent, yes_option
-from workers.cli.dlq_choice import Choice, choose, demand_restriction, demand_unrouted, resolve
-from workers.cli.dlq_edit import edit_body
-from workers.cli.dlq_replay import Tally, open_replayer, replay_at_rate
+from workers.cli.dlq_options import (
+    accept_duplicate_option,
+    all_option,
+    demand_restriction,
+    demand_unrouted,
+    filter_options,
+    routing_key_option,
+)
 from workers.cli.operation import by_option, json_option, read_settings, run_on_database, silence_logs
+from workers.cli.printing import print_json
+from workers.cli.publishing import open_publisher
 
 T = TypeVar("T")
-Command = Callable[..., Any]
 
-_FILTERS: Final = (
-    click.option(
-        "--reason",
-        "reasons",
-        multiple=True,
-        type=click.Choice([reason.value for reason in DeadReason]),
-        metavar="REASON",
-        help="Only this reason; may be repeated.",
-    ),
-    click.option(
-        "--queue",
-        "queues",
-        multiple=True,
-        metavar="QUEUE",
-        help="Only what died in this queue (unrouted: the exchange); may be repeated.",
-    ),
-    click.option(
-        "--older-than",
-        "--age",
-        "older_than_s",
-        callback=read_age,
-        metavar="AGE",
-        help="Stored longer ago: 15m, 2h, 3d.",
-    ),
-    click.option(
-        "--newer-than",
-        "newer_than_s",
-        callback=read_age,
-        metavar="AGE",
-        help="Stored since then: 15m, 2h, 3d.",
-    ),
-)
 _WHY: Final = "replayed by an operator"
-_routing_key = click.option(
-    "--routing-key", metavar="KEY", help="For unrouted ones: publish under this key, not their own."
-)
-_all = click.option("--all", "everything", is_flag=True, help="Everything open; no ids, no filters.")
-
-
-def _filters(command: Command) -> Command:
-    for option in reversed(_FILTERS):
-        command = option(command)
-    return command
 
 
 @click.group(epilog="\b\nExample:\n  wabus dlq list --reason database_error --older-than 15m")
@@ -81,7 +49,7 @@ def dlq() -> None:
 
 
 @dlq.command("list", epilog="\b\nExample:\n  wabus dlq list --queue outbound-sender --newer-than 2h")
-@_filters
+@filter_options
 @click.option("--settled", is_flag=True, help="Those replayed or dismissed, instead of the open ones.")
 @click.option("--limit", default=50, show_default=True, type=click.IntRange(1), help="Rows shown.")
 @json_option
@@ -90,19 +58,16 @@ def list_(settled: bool, limit: int, as_json: bool, **filters: Any) -> None:
 
     The table shows no texts of messages; `show` and --json have them.
     """
-    selection = Selection(**filters)
 
-    async def show_lines(database: Database) -> None:
+    async def read(database: Database) -> LetterPage:
         store = DeadLetterStore(database)
-        lines = await store.lines(selection, limit, settled=settled)
-        counts = await store.count_by_reason(selection, settled=settled)
-        if as_json:
-            bodies = await store.bodies([line.id for line in lines])
-            click.echo(view.lines_as_json(lines, counts, bodies))
-        else:
-            view.print_lines(lines, counts)
+        return await read_page(store, Selection(**filters), limit, settled=settled, with_bodies=as_json)
 
-    _run(show_lines)
+    page = _run(read_settings(), read)
+    if as_json:
+        print_json(view.describe_page(page))
+    else:
+        view.print_page(page)
 
 
 @dlq.command(epilog="\b\nExample:\n  wabus dlq show 3f2a9c1e")
@@ -110,16 +75,9 @@ def list_(settled: bool, limit: int, as_json: bool, **filters: Any) -> None:
 @json_option
 def show(letter_id: str, as_json: bool) -> None:
     """Show everything of one dead letter, the message's text too. A unique beginning of its id will do."""
-
-    async def read(database: Database) -> Letter | None:
-        store = DeadLetterStore(database)
-        return await store.get(await resolve(store, letter_id))
-
-    letter = _run(read)
-    if letter is None:
-        raise click.ClickException(f"no dead letter {letter_id}")
+    letter = _read_whole(read_settings(), letter_id)
     if as_json:
-        click.echo(view.letter_as_json(letter))
+        print_json(view.describe_letter(letter))
     else:
         view.print_letter(letter)
 
@@ -130,12 +88,12 @@ def show(letter_id: str, as_json: bool) -> None:
     "  wabus dlq replay --reason unrouted --queue wa.outbound --routing-key reply.1001.491700000001"
 )
 @click.argument("ids", nargs=-1, metavar="[ID]...")
-@_filters
-@_all
+@filter_options
+@all_option
 @click.option("--limit", type=click.IntRange(1), help="At most so many; alone, of everything open.")
 @click.option("--rate", type=click.FloatRange(0, min_open=True), help="At most so many a second.")
-@click.option("--accept-duplicate", is_flag=True, help="send_ambiguous too: the customer may get it twice.")
-@_routing_key
+@accept_duplicate_option
+@routing_key_option
 @click.option("--dry-run", is_flag=True, help="Tell what would go back, change nothing.")
 @by_option
 @json_option
@@ -157,15 +115,17 @@ def replay(
     for its routing key, or for --routing-key. Exits 1 where one that was named could not be put back, or any
     that was tried.
     """
-    demand_restriction(ids, filters, everything=everything, bounded=dry_run or limit is not None)
+    selection = Selection(**filters)
+    demand_restriction(ids, selection, everything=everything, bounded=dry_run or limit is not None)
+    settings = read_settings()
 
     async def work(database: Database) -> tuple[Choice, ReplayReport]:
         store = DeadLetterStore(database)
-        choice = await choose(store, ids, filters, limit=limit, guard=not accept_duplicate)
+        choice = await choose(store, ids, selection, limit=limit, guard=not accept_duplicate)
         demand_unrouted(choice, routing_key)
         if dry_run or not choice.ids:
             return choice, await rehearse(database, choice.ids, routing_key)
-        async with open_replayer(_settings(), database) as replayer:
+        async with _open_replayer(settings, database) as replayer:
 
             async def replay_chunk(chunk: Sequence[UUID]) -> ReplayReport:
                 return await replayer.replay(
@@ -177,14 +137,11 @@ def replay(
 
     tally = Tally()
     try:
-        choice, report = _run(work)
+        choice, report = _run(settings, work)
     except (KeyboardInterrupt, WabusError) as error:
         _tell_how_far(tally, error)
         raise
-    if as_json:
-        click.echo(view.replay_as_json(choice, report, dry_run=dry_run))
-    else:
-        view.print_replay(choice, report, dry_run=dry_run)
+    _tell_replay(choice, report, as_json, dry_run=dry_run)
     unmet = ids and (choice.guarded or choice.not_open or report.not_claimed)
     undone = not dry_run and len(report.replayed) + len(report.not_claimed) < len(choice.ids)
     sys.exit(1 if unmet or undone else 0)
@@ -192,8 +149,8 @@ def replay(
 
 @dlq.command(epilog="\b\nExample:\n  wabus dlq edit 3f2a9c1e")
 @click.argument("letter_id", metavar="ID")
-@_routing_key
-@click.option("--accept-duplicate", is_flag=True, help="send_ambiguous too: the customer may get it twice.")
+@routing_key_option
+@accept_duplicate_option
 @by_option
 @json_option
 def edit(letter_id: str, routing_key: str | None, accept_duplicate: bool, by: str, as_json: bool) -> None:
@@ -202,18 +159,12 @@ def edit(letter_id: str, routing_key: str | None, accept_duplicate: bool, by: st
     The new body must be what its queue takes, or nothing happens. The dead letter keeps the body with which
     it died, and says that another was replayed. Exits 1 where it was not replayed.
     """
-
-    async def read(database: Database) -> Letter | None:
-        store = DeadLetterStore(database)
-        return await store.get(await resolve(store, letter_id))
-
-    letter = _run(read)
-    if letter is None:
-        raise click.ClickException(f"no dead letter {letter_id}")
-    edited = edit_body(letter, routing_key)
+    settings = read_settings()
+    letter = _read_whole(settings, letter_id)
+    edited = _edit(letter, routing_key)
 
     async def work(database: Database) -> ReplayReport:
-        async with open_replayer(_settings(), database) as replayer:
+        async with _open_replayer(settings, database) as replayer:
             return await replayer.replay(
                 [letter.message.id],
                 by=by,
@@ -223,12 +174,8 @@ def edit(letter_id: str, routing_key: str | None, accept_duplicate: bool, by: st
                 body=edited.body,
             )
 
-    report = _run(work)
-    choice = Choice((letter.message.id,), {letter.message.reason: 1})
-    if as_json:
-        click.echo(view.replay_as_json(choice, report, dry_run=False))
-    else:
-        view.print_replay(choice, report, dry_run=False)
+    report = _run(settings, work)
+    _tell_replay(Choice((letter.message.id,), {letter.message.reason: 1}), report, as_json, dry_run=False)
     sys.exit(0 if report.replayed else 1)
 
 
@@ -236,8 +183,8 @@ def edit(letter_id: str, routing_key: str | None, accept_duplicate: bool, by: st
     epilog='\b\nExample:\n  wabus dlq dismiss --reason unrouted --older-than 3d --why "test traffic"'
 )
 @click.argument("ids", nargs=-1, metavar="[ID]...")
-@_filters
-@_all
+@filter_options
+@all_option
 @click.option("--why", required=True, help="Kept with each of them.")
 @click.option("--dry-run", is_flag=True, help="Tell what would be dismissed, change nothing.")
 @yes_option
@@ -257,32 +204,48 @@ def dismiss(
 
     What is not named by its id is asked about first, with its number, or wants --yes.
     """
-    demand_restriction(ids, filters, everything=everything, bounded=dry_run)
-    if not (ids or dry_run or yes):
-        _ask_to_dismiss(filters, as_json)
+    selection = Selection(**filters)
+    demand_restriction(ids, selection, everything=everything, bounded=dry_run)
+    must_ask = not (ids or dry_run or yes)
+    if must_ask and not can_ask(as_json=as_json):
+        raise Unconfirmed("nobody can confirm here: give --yes, or --dry-run to count first")
+    settings = read_settings()
+    if must_ask:
+        _confirm(settings, selection)
 
     async def work(database: Database) -> tuple[Choice, list[UUID]]:
         store = DeadLetterStore(database)
-        choice = await choose(store, ids, filters)
+        choice = await choose(store, ids, selection)
         return choice, [] if dry_run else await store.dismiss(choice.ids, by=by, why=why)
 
-    choice, dismissed = _run(work)
+    choice, dismissed = _run(settings, work)
     if as_json:
-        click.echo(view.dismissal_as_json(choice, dismissed, dry_run=dry_run))
+        print_json(view.describe_dismissal(choice, dismissed, dry_run=dry_run))
     else:
         view.print_dismissal(choice, dismissed, dry_run=dry_run)
     sys.exit(1 if choice.not_open or (ids and not dry_run and len(dismissed) < len(choice.ids)) else 0)
 
 
-def _ask_to_dismiss(filters: Mapping[str, Any], as_json: bool) -> None:
-    if not can_ask(as_json=as_json):
-        raise Unconfirmed("nobody can confirm here: give --yes, or --dry-run to count first")
-
-    async def count(database: Database) -> int:
-        return len((await choose(DeadLetterStore(database), (), filters)).ids)
-
-    if number := _run(count):
+def _confirm(settings: Settings, selection: Selection) -> None:
+    choice = _run(settings, lambda database: choose(DeadLetterStore(database), (), selection))
+    if number := len(choice.ids):
         demand_consent(f"{number} dead letters would be dismissed", str(number), yes=False, as_json=False)
+
+
+def _edit(letter: Letter, routing_key: str | None) -> Edited:
+    """What a person makes of the body."""
+    before = text_of(letter)
+    after = click.edit(before, extension=".json", require_save=False)
+    if after is None or after.strip() == before.strip():
+        raise click.ClickException("the body was left as it is: nothing was replayed")
+    return read_edited(letter, after, routing_key)
+
+
+def _tell_replay(choice: Choice, report: ReplayReport, as_json: bool, *, dry_run: bool) -> None:
+    if as_json:
+        print_json(view.describe_replay(choice, report, dry_run=dry_run))
+    else:
+        view.print_replay(choice, report, dry_run=dry_run)
 
 
 def _tell_how_far(tally: Tally, error: BaseException) -> None:
@@ -296,10 +259,20 @@ def _tell_how_far(tally: Tally, error: BaseException) -> None:
         click.echo(told, err=True)
 
 
-def _settings() -> Settings:
-    return read_settings()
+def _read_whole(settings: Settings, letter_id: str) -> Letter:
+    return _run(settings, lambda database: read_whole(DeadLetterStore(database), letter_id))
 
 
-def _run(work: Callable[[Database], Awaitable[T]]) -> T:
-    """Run with a database; what it raises is one line and exit 1."""
-    return run_on_database(_settings(), work)
+@asynccontextmanager
+async def _open_replayer(settings: Settings, database: Database) -> AsyncIterator[Replayer]:
+    """A replayer with a connection of its own. Raises BrokerUnavailable at once where RabbitMQ is away."""
+    async with open_publisher(settings, name="wabus dlq") as publisher:
+        yield Replayer(database, publisher, DURATIONS)
+
+
+def _run(settings: Settings, work: Callable[[Database], Awaitable[T]]) -> T:
+    """Run with a database; what is no id at all is a usage error."""
+    try:
+        return run_on_database(settings, work)
+    except NoBeginning as error:
+        raise click.UsageError(str(error)) from error

@@ -11,63 +11,60 @@ from typing import Any, Final
 from uuid import UUID
 
 import click
-import orjson
-from rich.box import SIMPLE_HEAD
-from rich.console import Console, Group, RenderableType
+from rich.console import Console
 from rich.progress import Progress
-from rich.table import Column, Table
 from rich.text import Text
 
+from shared.deadletters.choice import Choice
 from shared.deadletters.letters import Letter, LetterLine
+from shared.deadletters.reading import LetterPage
 from shared.deadletters.replay import ReplayReport
 from shared.masking import escape_controls
 from workers.cli.ages import describe_age
-from workers.cli.dlq_choice import Choice
-from workers.cli.printing import open_console
+from workers.cli.printing import open_console, print_facts, print_table
 
 _SHORT: Final = 8
 _NAMED: Final = 20
 _BODY_CHARACTERS: Final = 20_000
 
 
-def lines_as_json(
-    lines: Sequence[LetterLine], counts: Mapping[str, int], bodies: Mapping[UUID, tuple[Any, str | None]]
-) -> bytes:
+def describe_page(page: LetterPage) -> dict[str, Any]:
     """`list --json`: of each the DLQMessage, and what else its line says."""
     letters = []
-    for line in lines:
+    for line in page.lines:
         values = asdict(line)
         values["timestamp"] = values.pop("created_at")
         values["retry_count"] = max(0, line.attempts - 1)
-        values["original_payload"], values["raw_body_base64"] = bodies.get(line.id, (None, None))
+        values["original_payload"], values["raw_body_base64"] = page.bodies.get(line.id, (None, None))
         letters.append(values)
-    summary = {"total": sum(counts.values()), "counts": counts, "dead_letters": letters}
-    return orjson.dumps(summary, option=orjson.OPT_UTC_Z, default=str)
+    return {"total": page.total, "counts": page.counts, "dead_letters": letters}
 
 
-def letter_as_json(letter: Letter) -> bytes:
+def describe_letter(letter: Letter) -> dict[str, Any]:
     """`show --json`: the DLQMessage, and what else the row says."""
-    values = {**letter.columns, **letter.message.model_dump(), "later_deaths": letter.later_deaths}
-    return orjson.dumps(values, option=orjson.OPT_UTC_Z, default=str)
+    return {**letter.columns, **letter.message.model_dump(), "later_deaths": letter.later_deaths}
 
 
-def print_lines(lines: Sequence[LetterLine], counts: Mapping[str, int]) -> None:
+def print_page(page: LetterPage) -> None:
     """The table of `list`, then the counts of all that matches."""
-    total = sum(counts.values())
-    if not lines:
+    if not page.lines:
         click.echo("No dead letters match.")
         return
-    names = [Column(name, no_wrap=True) for name in ("id", "age", "reason", "queue")]
-    table = Table(
-        *names, Column("attempts", justify="right"), Column("error", overflow="fold"), box=SIMPLE_HEAD
-    )
-    digits = shorten([line.id for line in lines])
-    for line in lines:
-        known = (line.id.hex[:digits], describe_age(line.age_s), line.reason, line.source_queue)
-        table.add_row(*map(plain_text, (*known, str(line.attempts), _error(line))))
-    open_console().print(table)
-    shown = "" if total == len(lines) else f" ({len(lines)} shown)"
-    click.echo(f"{total} dead letters{shown}: {describe_counts(counts)}")
+    digits = shorten([line.id for line in page.lines])
+    rows = [
+        (
+            line.id.hex[:digits],
+            describe_age(line.age_s),
+            line.reason,
+            _visible(line.source_queue),
+            line.attempts,
+            _visible(_error(line)),
+        )
+        for line in page.lines
+    ]
+    print_table("", ("id", "age", "reason", "queue", "attempts", "error"), rows, prose=("error",))
+    shown = "" if page.total == len(page.lines) else f" ({len(page.lines)} shown)"
+    click.echo(f"{page.total} dead letters{shown}: {describe_counts(page.counts)}")
 
 
 def print_letter(letter: Letter) -> None:
@@ -93,19 +90,16 @@ def print_letter(letter: Letter) -> None:
         "why": columns["resolution"],
         "claimed until": columns["claimed_until"],
     }
-    table = Table.grid(Column(style="bold", no_wrap=True), Column(overflow="fold"), padding=(0, 2))
-    for name, value in facts.items():
-        if value is not None:
-            table.add_row(name, plain_text(str(value)))
+    print_facts(f"Dead letter {message.id}", {name: _visible(value) for name, value in facts.items()})
     headers = json.dumps(message.headers, indent=2, ensure_ascii=False)
-    parts: list[RenderableType] = [table, Text("\nheaders", style="bold"), plain_text(headers)]
-    parts += [Text(f"\nbody, {len(letter.raw_body)} bytes", style="bold"), plain_text(_body(letter))]
-    open_console().print(Group(*parts), soft_wrap=True)
+    console = open_console()
+    for title, text in (("headers", headers), (f"body, {len(letter.raw_body)} bytes", _body(letter))):
+        console.print(Text(f"\n{title}", style="bold"), plain_text(text), sep="\n", soft_wrap=True)
 
 
-def replay_as_json(choice: Choice, report: ReplayReport, *, dry_run: bool) -> bytes:
+def describe_replay(choice: Choice, report: ReplayReport, *, dry_run: bool) -> dict[str, Any]:
     """`replay --json`. `chosen` counts what was to be tried, `not_tried` what was not any more."""
-    summary = {
+    return {
         "dry_run": dry_run,
         "chosen": len(choice.ids),
         "counts": choice.counts,
@@ -116,7 +110,6 @@ def replay_as_json(choice: Choice, report: ReplayReport, *, dry_run: bool) -> by
         "not_open": choice.not_open,
         "not_tried": _not_tried(choice, report, dry_run=dry_run),
     }
-    return orjson.dumps(summary, default=str)
 
 
 def print_replay(choice: Choice, report: ReplayReport, *, dry_run: bool) -> None:
@@ -140,18 +133,15 @@ def print_replay(choice: Choice, report: ReplayReport, *, dry_run: bool) -> None
     _name_not_open(choice)
 
 
-def dismissal_as_json(choice: Choice, dismissed: Sequence[UUID], *, dry_run: bool) -> bytes:
+def describe_dismissal(choice: Choice, dismissed: Sequence[UUID], *, dry_run: bool) -> dict[str, Any]:
     """`dismiss --json`."""
-    return orjson.dumps(
-        {
-            "dry_run": dry_run,
-            "chosen": len(choice.ids),
-            "counts": choice.counts,
-            "dismissed": dismissed,
-            "not_open": choice.not_open,
-        },
-        default=str,
-    )
+    return {
+        "dry_run": dry_run,
+        "chosen": len(choice.ids),
+        "counts": choice.counts,
+        "dismissed": dismissed,
+        "not_open": choice.not_open,
+    }
 
 
 def print_dismissal(choice: Choice, dismissed: Sequence[UUID], *, dry_run: bool) -> None:
@@ -204,6 +194,11 @@ def plain_text(text: str) -> Text:
     """Text as it is, control characters made visible."""
     shown = "".join(c if c.isprintable() or c == "\n" else repr(c)[1:-1] for c in text)
     return Text(shown)
+
+
+def _visible(value: Any) -> Any:
+    """Control characters in a text as one reads them, not left out."""
+    return escape_controls(value) if isinstance(value, str) else value
 
 
 def _error(line: LetterLine) -> str:

@@ -10,6 +10,7 @@ from uuid import UUID
 import pytest
 from click.testing import CliRunner
 
+from shared.errors import WabusError
 from tests.support.cluster import Cluster
 from tests.support.dead_letters import insert_letter, letters
 from workers.__main__ import cli
@@ -33,9 +34,11 @@ def environment(cluster: Cluster) -> dict[str, str]:
 
 
 async def wabus(cluster: Cluster, *arguments: str, **environ: str) -> Answer:
-    """Run `wabus dlq …` in this process, in a thread of its own."""
+    """Run `wabus dlq …` in this process, in a thread of its own; what it raises is told as `wabus` does."""
     runner = CliRunner(env={**environment(cluster), "COLUMNS": "200", **environ})
     result = await asyncio.to_thread(runner.invoke, cli, ["dlq", *arguments])
+    if isinstance(result.exception, WabusError):
+        return Answer(1, result.stdout, f"{result.stderr}wabus: {result.exception}\n")
     if result.exception is not None and not isinstance(result.exception, SystemExit):
         raise result.exception
     return Answer(result.exit_code, result.stdout, result.stderr)

@@ -142,9 +142,9 @@ async def test_two_operators_replaying_one_dead_letter_produce_one_message(clust
     assert (letter["status"], letter["replay_count"]) == ("replayed", 1)
 
 
-async def audit_of(cluster: Cluster) -> list[tuple[str, str, str]]:
-    rows = await cluster.conn.fetch("select actor, action, subject from audit_log order by id")
-    return [tuple(row) for row in rows]
+async def audit_of(cluster: Cluster) -> list[tuple[str, str, str, dict[str, str]]]:
+    rows = await cluster.conn.fetch("select actor, action, subject, details::text from audit_log order by id")
+    return [(*row[:3], json.loads(row[3])) for row in rows]
 
 
 async def test_what_an_operator_does_to_dead_letters_is_audited(cluster: Cluster, stock: Stock) -> None:
@@ -152,8 +152,8 @@ async def test_what_an_operator_does_to_dead_letters_is_audited(cluster: Cluster
     await wabus(cluster, "dismiss", str(stock.young), "--why", "test traffic")
 
     assert await audit_of(cluster) == [
-        ("ben", "dlq.replay", str(stock.reply)),
-        ("ana", "dlq.dismiss", str(stock.young)),
+        ("ben", "dlq.replay", str(stock.reply), {"why": "replayed by an operator"}),
+        ("ana", "dlq.dismiss", str(stock.young), {"why": "test traffic"}),
     ]
 
 
@@ -227,7 +227,8 @@ async def test_an_edited_body_is_replayed_and_the_old_one_kept(cluster: Cluster)
     [letter] = await letters(cluster)
     assert (letter["status"], letter["raw_body"]) == ("replayed", old)
     assert f"sha256 {hashlib.sha256(message.body).hexdigest()[:16]}" in letter["resolution"]
-    assert await audit_of(cluster) == [("ana", "dlq.edit", str(row["id"]))]
+    told = {"why": letter["resolution"]}
+    assert await audit_of(cluster) == [("ana", "dlq.edit", str(row["id"]), told)]
 
 
 @pytest.mark.parametrize(

@@ -1,16 +1,11 @@
-"""Replaying many dead letters from the command line: in order, at a rate, told as it goes."""
+"""Replaying many dead letters: in order, at a rate, told as it goes."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from uuid import UUID
 
-from shared.deadletters.replay import CHUNK, NOWHERE, Replayer, ReplayReport
-from shared.durations import DURATIONS
-from shared.postgres.database import Database
-from shared.settings.settings import Settings
-from workers.cli.publishing import open_publisher
+from shared.deadletters.replay import CHUNK, NOWHERE, ReplayReport
 
 
 @dataclass(slots=True)
@@ -19,13 +14,6 @@ class Tally:
 
     total: int = 0
     report: ReplayReport = field(default_factory=ReplayReport)
-
-
-@asynccontextmanager
-async def open_replayer(settings: Settings, database: Database) -> AsyncIterator[Replayer]:
-    """A replayer with a connection of its own. Raises BrokerUnavailable at once where RabbitMQ is away."""
-    async with open_publisher(settings, name="wabus dlq") as publisher:
-        yield Replayer(database, publisher, DURATIONS)
 
 
 async def replay_at_rate(
