@@ -1,4 +1,7 @@
-"""Names of the payloads on the wire, by where they travel: AMQP's property `type`."""
+"""Names of the payloads on the wire, by where they travel: AMQP's property `type`.
+
+Owns the list. A name is that of the payload's model and of its schema file, which a test holds against it.
+"""
 
 from typing import Final
 
@@ -12,15 +15,14 @@ from shared.amqp.topology import (
     STATUS,
 )
 
-_BY_EXCHANGE: Final = {
-    INBOUND: "InboundMessage",
-    OUTBOUND: "OutboundMessage",
-    STATUS: "StatusUpdate",
-    CORRELATION: "ConversationCorrelation",
-    BROADCAST: "CampaignControl",
-}
-_BY_KEY: Final = {
+#: Of each exchange and routing key; `#`: of every other key of the exchange.
+PAYLOAD_NAMES: Final = {
+    (INBOUND, "#"): "InboundMessage",
+    (OUTBOUND, "#"): "OutboundMessage",
+    (STATUS, "#"): "StatusUpdate",
+    (CORRELATION, "#"): "ConversationCorrelation",
     (CORRELATION, "genesys.closed"): "ConversationClosed",
+    (BROADCAST, "#"): "CampaignControl",
     (BROADCAST, "campaign.launch"): "BroadcastCampaign",
     (BROADCAST, "campaign.batch"): "CampaignNudge",
     (EVENTS, "inbound.enriched"): "EnrichedInboundMessage",
@@ -43,4 +45,4 @@ def payload_name(place: str, routing_key: str) -> str:
     The schema of each is `schema/payloads/<name>.json`.
     """
     exchange = BINDINGS[place][0][0] if place in BINDINGS else place
-    return _BY_KEY.get((exchange, routing_key)) or _BY_EXCHANGE.get(exchange, _UNKNOWN)
+    return PAYLOAD_NAMES.get((exchange, routing_key)) or PAYLOAD_NAMES.get((exchange, "#"), _UNKNOWN)

@@ -15,31 +15,10 @@ import orjson
 from shared.amqp.payload_names import payload_name
 from shared.deadletters.letters import Letter
 from shared.errors import WabusError
-from shared.payloads import (
-    BroadcastCampaign,
-    CampaignControl,
-    ConversationClosed,
-    ConversationCorrelation,
-    InboundMessage,
-    InvalidPayload,
-    OutboundMessage,
-    Payload,
-    StatusUpdate,
-    decode,
-)
+from shared.payloads import InvalidPayload, Payload, decode
+from shared.payloads.schemas import PAYLOADS_IN
 
-_MODELS: Final[Mapping[str, type[Payload]]] = {
-    model.__name__: model
-    for model in (
-        BroadcastCampaign,
-        CampaignControl,
-        ConversationClosed,
-        ConversationCorrelation,
-        InboundMessage,
-        OutboundMessage,
-        StatusUpdate,
-    )
-}
+_MODELS: Final[Mapping[str, type[Payload]]] = {model.__name__: model for model in PAYLOADS_IN}
 
 
 class NotEditable(WabusError):

@@ -164,3 +164,11 @@ where id = any(array(
     limit $2
     for update skip locked
 ));
+
+-- name: count_pending_dead_letters
+-- As the active conversations: counted up to $1, beyond that PostgreSQL's estimate.
+select case when counted <= $1 then counted
+            else greatest(counted, (select reltuples::bigint from pg_class
+                                    where oid = 'dead_letter_queue_pending'::regclass)) end
+from (select count(*) as counted
+      from (select from dead_letter_queue where status = 'pending' limit $1::bigint + 1) as first_ones) as known;

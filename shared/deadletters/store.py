@@ -1,7 +1,6 @@
-"""Reading, dismissing and pruning dead letters."""
+"""Reading and dismissing dead letters."""
 
 from collections.abc import Sequence
-from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -72,7 +71,3 @@ class DeadLetterStore:
     async def count_pending(self) -> int:
         """How many wait for a person or for their automatic replay."""
         return int(await self._database.fetchval(QUERIES["count_pending"]))
-
-    async def prune_settled(self, older_than_days: float, limit: int) -> int:
-        """Remove up to `limit` that were replayed or dismissed so long ago; open ones never."""
-        return await self._database.execute(QUERIES["prune_settled"], timedelta(days=older_than_days), limit)

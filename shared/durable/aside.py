@@ -62,10 +62,6 @@ class RowsAside:
         """Let go what was set aside for long enough; returns how many."""
         return await self._database.execute(_QUERIES["forgive"], timedelta(seconds=ASIDE_S))
 
-    async def counts(self) -> dict[str, int]:
-        """How many rows are set aside, by job."""
-        return {row["job"]: row["rows"] for row in await self._database.fetch(_QUERIES["count"])}
-
     async def _work(
         self,
         rows: Sequence[T],

@@ -252,3 +252,6 @@ where tracked.campaign_id = $1 and row.message_id = tracked.id
 -- Evidence about these messages arrived: they need not wait for it any longer.
 update deferred_messages set not_before = now()
 where message_id = any($1::uuid[]) and reason = 'ambiguous' and not_before > now();
+
+-- name: count_deferred
+select reason, count(*) from deferred_messages group by reason;

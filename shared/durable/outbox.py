@@ -141,14 +141,6 @@ class Outbox:
             for row in sorted(rows, key=lambda row: row["id"])
         ]
 
-    async def oldest_unmarked_s(self) -> float:
-        """Age of the oldest event that is not marked, in seconds; 0 where there is none."""
-        return float(await self._database.fetchval(_QUERIES["oldest_unmarked_s"]))
-
-    async def prune(self, older_than_days: float, limit: int) -> int:
-        """Remove up to `limit` marked events older than that."""
-        return await self._database.execute(_QUERIES["prune"], timedelta(days=older_than_days), limit)
-
     async def _mark(self, ids: Sequence[UUID]) -> None:
         """An event that stays unmarked goes out again under its key: no reason to fail its message."""
         if not ids:

@@ -17,11 +17,11 @@ from shared.payloads.fields import (
     Text,
     null_means,
 )
-from shared.payloads.model import Payload
+from shared.payloads.model import Part, Payload
 from shared.payloads.outbound import Category, OnAmbiguous, Template
 
 
-class Recipient(Payload):
+class Recipient(Part):
     """One customer of a campaign, with the values that the template or text takes for them."""
 
     wa_id: CustomerId

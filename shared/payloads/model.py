@@ -1,14 +1,18 @@
-"""The two kinds of payload: what comes in, and what goes out."""
+"""The two kinds of payload, what comes in and what goes out; and what is a part of one."""
 
 from typing import ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict
 
 
-class Payload(BaseModel):
-    """A payload in, or a part of one: immutable; unknown fields are carried through, never refused."""
+class Part(BaseModel):
+    """A part of what comes in: immutable; unknown fields are carried through, never refused."""
 
     model_config = ConfigDict(extra="allow", frozen=True)
+
+
+class Payload(Part):
+    """A payload in. Its class name is the AMQP `type`."""
 
 
 class Event(BaseModel):

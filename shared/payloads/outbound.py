@@ -18,7 +18,7 @@ from shared.payloads.fields import (
     Wamid,
     null_means,
 )
-from shared.payloads.model import Payload
+from shared.payloads.model import Part, Payload
 
 Category = Literal["service", "utility", "authentication", "marketing"]
 #: What becomes of a message of which nobody knows whether it was sent.
@@ -52,7 +52,7 @@ def _language_code(value: object) -> object:
     return value["code"] if isinstance(value, dict) and "code" in value else value
 
 
-class Template(Payload):
+class Template(Part):
     """An approved template, by name and language; `components` as the Cloud API takes them."""
 
     name: Annotated[Text, Field(max_length=512)]
@@ -73,7 +73,7 @@ class Template(Payload):
     )
 
 
-class Location(Payload):
+class Location(Part):
     """A point in degrees, with a name and address for people."""
 
     latitude: Annotated[float, Field(ge=-90, le=90)]
@@ -82,7 +82,7 @@ class Location(Payload):
     address: Maybe[str] = None
 
 
-class Reaction(Payload):
+class Reaction(Part):
     """A reaction to the message `message_id`, a wamid; an empty emoji takes it back."""
 
     message_id: Wamid

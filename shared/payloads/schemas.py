@@ -1,6 +1,7 @@
 """JSON Schemas of all payloads, generated from the models: `python -m shared.payloads.schemas`.
 
-Owns the set of published payloads and the form of their schema files (`schema/payloads/<name>.json`).
+Owns which models are payloads (what `shared.payloads` exports of the two kinds) and the form of their schema
+files (`schema/payloads/<name>.json`).
 """
 
 import json
@@ -8,29 +9,16 @@ import sys
 from pathlib import Path
 from typing import Any, Final
 
-from pydantic import BaseModel
-
 from shared import payloads
 from shared.payloads.encoding import KEPT_NULLS
+from shared.payloads.model import Event, Payload
 
-PAYLOADS_IN: Final[tuple[type[BaseModel], ...]] = (
-    payloads.InboundMessage,
-    payloads.OutboundMessage,
-    payloads.StatusUpdate,
-    payloads.ConversationCorrelation,
-    payloads.ConversationClosed,
-    payloads.BroadcastCampaign,
-    payloads.CampaignControl,
+_MODELS: Final = [model for name in payloads.__all__ if isinstance(model := getattr(payloads, name), type)]
+EVENTS_OUT: Final[tuple[type[Event], ...]] = tuple(
+    model for model in _MODELS if issubclass(model, Event) and model is not Event
 )
-EVENTS_OUT: Final[tuple[type[BaseModel], ...]] = (
-    payloads.EnrichedInboundMessage,
-    payloads.EnrichedOutboundMessage,
-    payloads.MessageUpdated,
-    payloads.ConversationCorrelated,
-    payloads.ConversationClosedEvent,
-    payloads.ConversationExpired,
-    payloads.CampaignUpdated,
-    payloads.DLQMessage,
+PAYLOADS_IN: Final[tuple[type[Payload], ...]] = tuple(
+    model for model in _MODELS if issubclass(model, Payload) and model not in (Payload, *EVENTS_OUT)
 )
 
 FOLDER: Final = Path(__file__).resolve().parents[2] / "schema" / "payloads"

@@ -14,7 +14,7 @@ from shared.payloads.fields import (
     Text,
     Wamid,
 )
-from shared.payloads.model import Payload
+from shared.payloads.model import Part, Payload
 
 _TOO_LONG: Final = 2**63
 _CODE_LENGTH: Final = 100
@@ -41,7 +41,7 @@ ErrorCode = Annotated[
 ]
 
 
-class StatusError(Payload):
+class StatusError(Part):
     """One error of a failed message, with the platform's code."""
 
     code: ErrorCode = None

@@ -28,7 +28,7 @@ from shared.postgres.rights import check_usable
 from shared.running.kit import Kit, Worker, WorkerSpec
 from shared.running.probes import BrokerProbe, CircuitsProbe, DatabaseProbe, RedisProbe
 from shared.running.timekeeping import Timekeeping
-from shared.settings.settings import METRICS_PORTS, Settings
+from shared.settings.settings import Settings
 from shared.tasks import end_tasks
 
 logger = get_logger(__name__)
@@ -54,14 +54,17 @@ class WorkerProcess:
         schema_version: int,
         durations: Durations = DURATIONS,
         clock: Callable[[], float] = time.time,
+        *,
+        metrics_port: int = 0,
     ) -> None:
-        """`clock`: this machine's, in seconds since 1970."""
+        """`clock`: this machine's, in seconds since 1970. `metrics_port`: unless the settings name one."""
         self._clock = clock
         self._name = name
         self._specs = specs
         self._settings = settings
         self._schema_version = schema_version
         self._durations = durations
+        self._metrics_port = settings.metrics_port_or(metrics_port)
         self._stopping = asyncio.Event()
 
     async def run_program(self, warnings: Sequence[str] = ()) -> int:
@@ -120,14 +123,8 @@ class WorkerProcess:
         for _, worker in workers:
             for closer in worker.closers:
                 cleanup.push_async_callback(closer)
-        port = self._settings.metrics_port
-        server = HealthServer(
-            self._settings.metrics_host,
-            METRICS_PORTS[self._name] if port is None else port,
-            kit.metrics,
-            probes,
-            kit.state,
-        )
+        host = self._settings.metrics_host
+        server = HealthServer(host, self._metrics_port, kit.metrics, probes, kit.state)
         await cleanup.enter_async_context(server)
 
     async def _work(self, kit: Kit, workers: Sequence[tuple[str, Worker]]) -> None:

@@ -26,17 +26,6 @@ from shared.settings.media_url import InvalidMediaUrl, canonical_entry
 from shared.settings.near_names import find_unknown
 from shared.settings.server_urls import UrlSource, check_url, server_url
 
-#: Where each kind of worker serves `/metrics` and `/health` unless METRICS_PORT says otherwise.
-METRICS_PORTS: Final[Mapping[str, int]] = {
-    "inbound-resolver": 9101,
-    "outbound-sender": 9102,
-    "status-updater": 9103,
-    "broadcast-batcher": 9104,
-    "dlq-handler": 9105,
-    "scheduler": 9106,
-    "all": 9107,
-}
-
 #: Variables with a `…_FILE` twin, whose values are never shown.
 SECRETS: Final = frozenset(
     {
@@ -192,7 +181,7 @@ class Settings(BaseModel):
     drain_seconds: float = Field(25, ge=0, le=3600)
 
     metrics_host: str = "127.0.0.1"
-    #: None: the kind of worker decides (`METRICS_PORTS`); 0: a free one.
+    #: None: each kind of worker has its own; 0: a free one.
     metrics_port: int | None = Field(None, ge=0, le=65535)
     #: Whether the queue `inbound.enriched` is declared.
     enriched_queue: Flag = True
@@ -253,9 +242,9 @@ class Settings(BaseModel):
             api_url=own.api_url or self.whatsapp_api_url,
         )
 
-    def metrics_port_of(self, worker: str) -> int:
-        """The port on which this kind of worker serves its metrics and health; 0 is any free one."""
-        return METRICS_PORTS[worker] if self.metrics_port is None else self.metrics_port
+    def metrics_port_or(self, own: int) -> int:
+        """Where a worker whose port is `own` serves its metrics and health; 0 is any free one."""
+        return own if self.metrics_port is None else self.metrics_port
 
 
 def tell_unknown(environ: Mapping[str, str]) -> list[str]:

@@ -16,6 +16,7 @@ ALONE = {
     "shared/messaging/messages/states.py": None,
     "shared/reasons.py": None,
     "shared/errors.py": None,
+    "shared/upkeep.py": "shared.durations",
     "schema": "schema",
 }
 VAGUE = {"utils", "helpers", "common", "base", "misc"}

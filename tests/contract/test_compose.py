@@ -15,14 +15,15 @@ import yaml
 from deploy.commands.sandbox import sandbox
 from deploy.stack.images import IMAGES
 from shared.observability.metrics import Metrics
-from shared.settings.settings import METRICS_PORTS, SECRETS, Settings
+from shared.settings.settings import SECRETS, Settings
 from tests.support.checkers import checker
+from workers.registry import METRICS_PORTS, WORKER_NAMES
 
 ROOT = Path(__file__).resolve().parents[2]
 PROMETHEUS = ROOT / "deploy" / "prometheus"
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
-WORKERS = sorted(set(METRICS_PORTS) - {"all"})
+WORKERS = sorted(WORKER_NAMES)
 OURS = [name for name, service in SERVICES.items() if "build" in service]
 SETTING_NAMES = {field.upper() for field in Settings.model_fields} | {f"{name}_FILE" for name in SECRETS}
 #: Names that are RabbitMQ's or Prometheus' own.

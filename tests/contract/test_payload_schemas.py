@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
-from shared.amqp.payload_names import payload_name
+from shared.amqp.payload_names import PAYLOAD_NAMES, payload_name
 from shared.amqp.topology import EVENTS
+from shared.messaging.campaigns import CampaignNudge
 from shared.payloads.schemas import EVENTS_OUT, FOLDER, PAYLOADS_IN, generate_schemas, main
 
 SCHEMAS = generate_schemas()
@@ -23,6 +24,15 @@ def test_there_is_a_schema_for_each_payload_and_no_other() -> None:
     names = {f"{model.__name__}.json" for model in (*PAYLOADS_IN, *EVENTS_OUT)}
 
     assert {path.name for path in FOLDER.iterdir()} == names
+
+
+def test_every_payload_travels_somewhere_and_what_travels_is_one() -> None:
+    models = {model.__name__ for model in (*PAYLOADS_IN, *EVENTS_OUT)}
+
+    assert set(PAYLOAD_NAMES.values()) == models | {CampaignNudge.__name__}  # that is between our own workers
+    assert {name for (place, _), name in PAYLOAD_NAMES.items() if place == EVENTS} == {
+        model.__name__ for model in EVENTS_OUT
+    }
 
 
 @pytest.mark.parametrize("model", EVENTS_OUT, ids=lambda model: model.__name__)

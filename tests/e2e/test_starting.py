@@ -6,7 +6,6 @@ from collections.abc import Mapping
 
 import pytest
 
-from shared.settings.settings import METRICS_PORTS
 from tests.support.cluster import Cluster, new_virtual_host
 from tests.support.http import get
 from tests.support.processes import Processes, Program
@@ -159,7 +158,3 @@ async def assert_metrics(urls: Mapping[str, str]) -> None:
         code, exposed = await get(url, "/metrics")
         assert code == 200
         assert f'wabus_last_progress_timestamp_seconds{{worker="{name}"}}' in exposed
-
-
-def test_every_worker_has_a_port_of_its_own() -> None:
-    assert len(set(METRICS_PORTS.values())) == len(METRICS_PORTS) == len(WORKER_NAMES) + 1

@@ -8,7 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from shared.errors import SettingsError
-from shared.settings.settings import METRICS_PORTS, SECRETS, LogFormat, LogLevel, Settings
+from shared.settings.settings import SECRETS, LogFormat, LogLevel, Settings
 
 
 def refusal(environ: Mapping[str, str]) -> str:
@@ -220,12 +220,11 @@ def test_a_bad_file_of_numbers_is_one_line(content: object, told: str, tmp_path:
     assert "hunter2" not in line
 
 
-def test_each_kind_of_worker_has_a_port_of_its_own_unless_one_is_set() -> None:
+def test_each_kind_of_worker_has_its_own_port_unless_one_is_set() -> None:
     settings, moved = Settings.from_env({}), Settings.from_env({"METRICS_PORT": "0"})
 
-    assert len(set(METRICS_PORTS.values())) == len(METRICS_PORTS)
-    assert {worker: settings.metrics_port_of(worker) for worker in METRICS_PORTS} == METRICS_PORTS
-    assert {moved.metrics_port_of(worker) for worker in METRICS_PORTS} == {0}
+    assert settings.metrics_port_or(9101) == 9101
+    assert moved.metrics_port_or(9101) == 0
 
 
 @pytest.mark.parametrize(

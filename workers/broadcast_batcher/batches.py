@@ -174,7 +174,7 @@ def _outbound(message: OutboundMessage, due: asyncpg.Record) -> OutboxEvent:
         id=time_ordered_uuid(),
         aggregate_id=str(message.client_message_id),
         aggregate_type="campaign_message",
-        event_type="OutboundMessage",
+        event_type=OutboundMessage.__name__,
         payload=encode(message),
         correlation_id=_trace_of(due),
         exchange=OUTBOUND,

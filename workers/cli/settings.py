@@ -13,9 +13,10 @@ from pydantic import SecretStr
 
 from shared.masking import MASK, mask_secrets
 from shared.settings.environment import origin_of
-from shared.settings.settings import METRICS_PORTS, SECRETS, Settings
+from shared.settings.settings import SECRETS, Settings
 from workers.cli.operation import json_option, read_settings
 from workers.cli.printing import print_json, print_table
+from workers.registry import METRICS_PORTS
 
 _EPILOG: Final = """\b
 Example:

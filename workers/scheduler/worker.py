@@ -6,7 +6,6 @@ from uuid import uuid4
 
 from shared.coordination.rate_shared import SharedRates
 from shared.deadletters.replay import Replayer
-from shared.deadletters.store import DeadLetterStore
 from shared.messaging.conversations.cache import MappingCache
 from shared.messaging.messages import Tracker
 from shared.postgres.lease import SCHEDULER, Lease
@@ -24,9 +23,7 @@ from workers.scheduler.retention import RetentionJob
 
 def compose(kit: Kit) -> Worker:
     """Build the clock and its jobs."""
-    gauges = GaugesJob(
-        kit.database, kit.broker, kit.outbox, kit.metrics, enriched_queue=kit.settings.enriched_queue
-    )
+    gauges = GaugesJob(kit.database, kit.broker, kit.metrics, enriched_queue=kit.settings.enriched_queue)
     rates = SharedRates(kit.redis, kit.durations)
     tracker = Tracker(kit.database, kit.outbox, kit.metrics, kit.durations, rates)
     ambiguity = AmbiguityJob(kit, tracker)
@@ -59,7 +56,6 @@ def _jobs(kit: Kit, tracker: Tracker, ambiguity: AmbiguityJob) -> list[Job]:
         ttl_hours=settings.conversation_ttl_hours,
         rows=durations.expiry_rows,
     )
-    letters = DeadLetterStore(database)
     forgotten = ForgottenMessages(database, tracker, outbox, kit.metrics, durations.status_unmatched_h)
     return [
         Job("deferred messages", tick_s, DeferredJob(kit.deferrals, kit.broker, settings, durations).run),
@@ -87,7 +83,7 @@ def _jobs(kit: Kit, tracker: Tracker, ambiguity: AmbiguityJob) -> list[Job]:
         Job(
             "retention",
             durations.retention_s,
-            RetentionJob(database, outbox, letters, forgotten, durations).run,
+            RetentionJob(database, forgotten, durations).run,
         ),
     ]
 

@@ -94,7 +94,7 @@ def _control_message(action: str, campaign_id: str, requested_at: datetime, acto
         id=time_ordered_uuid(),
         aggregate_id=campaign_id,
         aggregate_type="broadcast_campaign",
-        event_type="CampaignControl",
+        event_type=CampaignControl.__name__,
         payload=encode(control),
         correlation_id=uuid4().hex,
         exchange=BROADCAST,

@@ -212,7 +212,7 @@ def _launch_message(campaign: BroadcastCampaign) -> OutboxEvent:
         id=time_ordered_uuid(),
         aggregate_id=campaign.campaign_id,
         aggregate_type="broadcast_campaign",
-        event_type="BroadcastCampaign",
+        event_type=BroadcastCampaign.__name__,
         payload=encode(campaign),
         correlation_id=uuid4().hex,
         exchange=BROADCAST,

@@ -15,6 +15,7 @@ from shared.coordination.client import RedisClient
 from shared.coordination.keys import conversation_key, customer_key
 from shared.coordination.rate_shared import pair_key
 from shared.messaging.customers.addresses import audit_subject
+from shared.messaging.upkeep import TABLES
 from shared.postgres.audit import record_audit
 from shared.postgres.database import Connection, Database, touched
 from shared.postgres.queries import Queries
@@ -27,12 +28,6 @@ _UNHURRIED: Final = "set local statement_timeout = 0; set local enable_seqscan =
 _TELLING_DIGITS: Final = 7
 #: Messages that go in one transaction: who needs one of them waits no longer than that.
 _PART: Final = 200
-#: In the order in which they are told.
-_TABLES: Final = (
-    *("send_attempts", "outbound_bodies", "deferred_messages", "status_events", "broadcast_recipients"),
-    *("dead_letter_queue", "outbox_events", "message_tracking", "conversation_aliases"),
-    *("conversation_mappings", "customer_profiles"),
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +120,7 @@ async def erase(database: Database, phone: str, *, by: str, dry_run: bool) -> Er
         addresses = await eraser.find_addresses(phone)
         person = await eraser.read_person(addresses)
         found = await eraser.search(person)
-    erasure = Erasure(person, dict.fromkeys(_TABLES, 0))
+    erasure = Erasure(person, dict.fromkeys((table.name for table in TABLES if table.theirs), 0))
     async with _step(database, undone=dry_run) as eraser:
         erasure += await eraser.remove_found(person, found)
     for start in range(0, len(person.message_ids), _PART):

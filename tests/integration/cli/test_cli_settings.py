@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.program import run_wabus
-from workers.registry import WORKER_NAMES
+from workers.registry import METRICS_PORTS
 
 #: Nothing listens there.
 AWAY = {
@@ -88,9 +88,9 @@ async def test_every_command_names_variables_that_are_no_settings(command: str) 
     assert "tallship55c2" not in outcome.out + outcome.err
 
 
-@pytest.mark.parametrize("name", [*WORKER_NAMES, "all"])
+@pytest.mark.parametrize("name", METRICS_PORTS)
 async def test_every_worker_names_variables_that_are_no_settings(name: str) -> None:
-    # An address that is not ours ends it at its start
+    # An address that is not ours ends it at its start, with the port where it would have been asked
     ending = {"METRICS_HOST": "203.0.113.7", "WHATSAPP_ACCESS_TOKEN": "t"}
 
     outcome = await run_wabus("worker", name, "--json", environ=AWAY | MISSPELT | ending)
@@ -98,3 +98,4 @@ async def test_every_worker_names_variables_that_are_no_settings(name: str) -> N
     lines = [json.loads(line) for line in re.findall(r"^\{.*\}$", outcome.out + outcome.err, re.MULTILINE)]
     assert outcome.code == 2
     assert [(line["level"], line["message"]) for line in lines[:2]] == [("WARN", line) for line in TOLD]
+    assert lines[-1]["message"].endswith(f"got {METRICS_PORTS[name]}")

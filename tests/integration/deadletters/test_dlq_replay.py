@@ -25,6 +25,7 @@ from tests.support.dead_letters import count_letters, insert_letter, letters, pu
 from tests.support.paces import FAST
 from tests.support.rows import add_campaign, add_mapping, add_message, insert
 from tests.support.sending import CUSTOMER, Sender, text
+from tests.support.upkeep import prune
 from tests.support.waiting import until
 
 #: A claim ends when a test ends it.
@@ -274,9 +275,7 @@ async def test_several_schedulers_send_each_back_once(cluster: Cluster, operator
     assert len(await cluster.take("inbound-resolver")) == 10
 
 
-async def test_settled_dead_letters_go_after_their_time_and_pending_ones_never(
-    cluster: Cluster, operator: Operator
-) -> None:
+async def test_settled_dead_letters_go_after_their_time_and_pending_ones_never(cluster: Cluster) -> None:
     old = await cluster.conn.fetchval("select now() - interval '31 days'")
     new = await cluster.conn.fetchval("select now() - interval '29 days'")
     pending = await insert_letter(cluster, created_at=old)
@@ -286,10 +285,9 @@ async def test_settled_dead_letters_go_after_their_time_and_pending_ones_never(
     for _ in range(3):
         await insert_letter(cluster, created_at=old, status="dismissed", dismissed_at=old)
 
-    store = DeadLetterStore(operator.database)
-    assert await store.prune_settled(30, 2) == 2
-    assert await store.prune_settled(30, 2) == 1
-    assert await store.prune_settled(30, 2) == 0
+    removed = [await prune(cluster.conn, "dead_letter_queue", 2) for _ in range(3)]
+
+    assert removed == [2, 1, 0]
 
     kept = {row["id"] for row in await letters(cluster)}
     assert {pending["id"], first["id"], lately["id"]} < kept

@@ -7,9 +7,10 @@ from shared.postgres.database import Database
 from tests.support.paces import FAST
 from tests.support.rows import Connection, insert
 from tests.support.tracking import AbsentBroker
+from tests.support.upkeep import prune
 
 
-async def test_only_what_was_published_grows_too_old(conn: Connection, database_url: str) -> None:
+async def test_only_what_was_published_grows_too_old(conn: Connection) -> None:
     for name, is_published, days in (
         ("told", True, 9),
         ("never told", False, 9),
@@ -24,10 +25,7 @@ async def test_only_what_was_published_grows_too_old(conn: Connection, database_
             is_published,
         )
 
-    database = Database(database_url)
-    outbox = Outbox(database, AbsentBroker(), FAST)
-    removed = [await outbox.prune(FAST.retention_floor_days, 100) for _ in range(2)]
-    await database.close()
+    removed = [await prune(conn, "outbox_events", 100) for _ in range(2)]
 
     assert removed == [1, 0]
     left = await conn.fetch("select event_type from outbox_events order by event_type")

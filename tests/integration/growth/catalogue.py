@@ -81,6 +81,9 @@ _AUDIT: Final = "shared/postgres/audit.sql"
 _LETTERS: Final = "shared/deadletters/queries.sql"
 _STORING: Final = "shared/deadletters/storing.sql"
 _TRACKING: Final = "shared/messaging/messages/queries.sql"
+_MESSAGES_UPKEEP: Final = "shared/messaging/messages/upkeep.sql"
+_CONVERSATIONS_UPKEEP: Final = "shared/messaging/conversations/upkeep.sql"
+_NUMBERS_UPKEEP: Final = "shared/messaging/numbers/upkeep.sql"
 _CAMPAIGNS: Final = "shared/messaging/campaigns/queries.sql"
 _BATCHER: Final = "workers/broadcast_batcher/queries.sql"
 _CLAIMS: Final = "workers/outbound_sender/claiming/queries.sql"
@@ -95,12 +98,12 @@ _DOCTOR: Final = "workers/cli/diagnosis/doctor.sql"
 
 #: By the clock: of the scheduler, and of whoever watches `wabus doctor`.
 PERIODIC: Final = (
-    _measured(_SCHEDULER, "count_active", 10_000, rows=10_002, pages=2_000),
-    _measured(_SCHEDULER, "count_pending_dead_letters", 10_000, rows=10_002, pages=2_000),
+    _measured(_CONVERSATIONS_UPKEEP, "count_active", 10_000, rows=10_002, pages=2_000),
+    _measured(_LETTERS, "count_pending_dead_letters", 10_000, rows=10_002, pages=2_000),
     # What waits, by its index alone.
-    _measured(_SCHEDULER, "count_deferred", rows=1_000_000, pages=10_000),
-    _measured(_SCHEDULER, "read_circuits", rows=10),
-    _measured(_SCHEDULER, "count_paused_numbers", rows=10),
+    _measured(_DEFERRAL, "count_deferred", rows=1_000_000, pages=10_000),
+    _measured(_NUMBERS_UPKEEP, "read_circuits", rows=10),
+    _measured(_NUMBERS_UPKEEP, "count_paused_numbers", rows=10),
     _measured(_OUTBOX, "oldest_unmarked_s", rows=1),
     # The hour in which idleness begins holds one in 24; a bitmap comes upon each twice.
     _measured(_SCHEDULER, "find_idle", _DAY, 1000, None, None, rows=90_000, pages=45_000),
@@ -109,12 +112,12 @@ PERIODIC: Final = (
     _measured(_SCHEDULER, "lock_ambiguous", AMBIGUOUS, rows=1200),
     _measured(_SCHEDULER, "reached_by_statuses", rows=4000),
     _measured(_SCHEDULER, "find_skipped", 1000, rows=5000),
-    _measured(_SCHEDULER, "find_old_messages", 90 * _DAY, 2000, rows=6000),
-    _measured(_SCHEDULER, "prune_messages", PAST_RETENTION, rows=6000),
-    _measured(_SCHEDULER, "prune_status_events", 30 * _DAY, 2000, rows=6000),
-    _measured(_SCHEDULER, "prune_attempts", 30 * _DAY, 2000, rows=6000),
+    _measured(_MESSAGES_UPKEEP, "find_old_messages", 90 * _DAY, 2000, rows=6000),
+    _measured(_MESSAGES_UPKEEP, "prune_messages", PAST_RETENTION, rows=6000),
+    _measured(_MESSAGES_UPKEEP, "prune_status_events", 30 * _DAY, 2000, rows=6000),
+    _measured(_MESSAGES_UPKEEP, "prune_attempts", 30 * _DAY, 2000, rows=6000),
     # What waits or is ambiguous is passed over.
-    _measured(_SCHEDULER, "prune_bodies", 8 * _DAY, 2000, rows=6100),
+    _measured(_MESSAGES_UPKEEP, "prune_bodies", 8 * _DAY, 2000, rows=6100),
     _measured(_OUTBOX, "prune", 8 * _DAY, 2000, rows=6000),
     _measured(_LETTERS, "prune_settled", 30 * _DAY, 2000, rows=6000),
     _measured(_LETTERS, "leave_to_people", 3, 1000, rows=2000),

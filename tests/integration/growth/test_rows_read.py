@@ -15,7 +15,6 @@ from shared.postgres.queries import parse_queries
 from tests.integration.growth.catalogue import PER_MESSAGE, PERIODIC, Measured
 from tests.integration.growth.exceptions import EXCEPTIONS
 from tests.integration.growth.measuring import measure
-from workers.scheduler.store import QUERIES
 
 ROOT: Final = Path(__file__).resolve().parents[3]
 FILES: Final = sorted(path for folder in ("shared", "workers") for path in (ROOT / folder).rglob("*.sql"))
@@ -94,15 +93,21 @@ async def test_each_table_that_grows_has_a_million_rows(big_url: str) -> None:
 @pytest.mark.parametrize(
     ("name", "exact"),
     [
-        ("count_active", "select count(*) from conversation_mappings where status = 'active'"),
-        ("count_pending_dead_letters", "select count(*) from dead_letter_queue where status = 'pending'"),
+        (
+            "shared/messaging/conversations/upkeep.sql:count_active",
+            "select count(*) from conversation_mappings where status = 'active'",
+        ),
+        (
+            "shared/deadletters/queries.sql:count_pending_dead_letters",
+            "select count(*) from dead_letter_queue where status = 'pending'",
+        ),
     ],
 )
 async def test_beyond_what_is_counted_a_gauge_tells_an_estimate(big_url: str, name: str, exact: str) -> None:
     database = Database(big_url, size=1)
     try:
         counted = await database.fetchval(exact)
-        told = [await database.fetchval(QUERIES[name], most) for most in (10_000, 2_000_000)]
+        told = [await database.fetchval(statements()[name], most) for most in (10_000, 2_000_000)]
     finally:
         await database.close()
 

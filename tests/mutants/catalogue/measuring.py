@@ -140,7 +140,7 @@ MUTATIONS: Final = (
     ),
     Mutation(
         "closed conversations count as active",
-        "workers/scheduler/queries.sql",
+        "shared/messaging/conversations/upkeep.sql",
         "from conversation_mappings where status = 'active' limit",
         "from conversation_mappings where status <> '' limit",
         _COUNTS,
@@ -148,7 +148,7 @@ MUTATIONS: Final = (
     ),
     Mutation(
         "deferred messages are one number",
-        "workers/scheduler/queries.sql",
+        "shared/durable/deferral.sql",
         "select reason, count(*) from deferred_messages group by reason",
         "select min(reason) as reason, count(*) from deferred_messages",
         _COUNTS,

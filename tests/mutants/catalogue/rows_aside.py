@@ -27,8 +27,8 @@ MUTATIONS: Final = (
     Mutation(
         "a message that cannot be removed keeps all others",
         "workers/scheduler/retention.py",
-        'self._aside.work("retention", ids, str, self._remove_messages)',
-        "self._remove_messages(ids)",
+        'self._aside.work("retention", ids, str, partial(self._remove_by_id, old.prune))',
+        "self._remove_by_id(old.prune, ids)",
         "2.10 one unreadable row keeps nobody else waiting",
         (f"{_POISON}::test_an_old_message_that_cannot_be_removed",),
     ),

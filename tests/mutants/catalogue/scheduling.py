@@ -215,15 +215,15 @@ MUTATIONS: Final = (
     ),
     Mutation(
         "status events go before the platform repeats them",
-        "workers/scheduler/retention.py",
-        "max(floor, durations.retention_status_events_days)",
+        "shared/messaging/messages/upkeep.py",
+        "max(d.retention_floor_days, d.retention_status_events_days)",
         "7",
         "8 status events and attempts 30 days, never under 8",
         (f"{_SCHEDULER}::test_what_is_past_its_retention_goes_and_the_rest_stays",),
     ),
     Mutation(
         "what is under way is pruned",
-        "workers/scheduler/queries.sql",
+        "shared/messaging/messages/upkeep.sql",
         " and status <> 'queued'\n",
         "\n",
         "4.4 every accepted message ends in sent or failed",
@@ -232,7 +232,7 @@ MUTATIONS: Final = (
     ),
     Mutation(
         "attempts and bodies of what is under way are pruned",
-        "workers/scheduler/queries.sql",
+        "shared/messaging/messages/upkeep.sql",
         "where tracked.id = message_id and tracked.status = 'queued')",
         "where tracked.id = message_id and tracked.status = 'never')",
         "4.3 nothing else is ever sent twice",
@@ -242,7 +242,7 @@ MUTATIONS: Final = (
     Mutation(
         "what is under way past its retention waits for ever",
         "workers/scheduler/retention.py",
-        "        await self._forgotten.fail(self._messages_days)\n",
+        "        await self._forgotten.fail(MESSAGES.older_than(self._durations))\n",
         "",
         "4.4 every accepted message ends in sent or failed",
         (f"{_FORGOTTEN}::test_what_is_under_way_past_its_retention_fails_and_is_told_before_it_goes",),
