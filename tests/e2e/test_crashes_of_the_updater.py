@@ -22,7 +22,7 @@ _MESSAGES = 6
     [
         pytest.param(before(f"{_TRACKER}.store"), id="before storing"),
         pytest.param(before(f"{_TRACKER}.apply"), id="store to apply"),
-        pytest.param(after(f"{_TRACKER}._apply_matched"), id="before the commit of apply"),
+        pytest.param(after(f"{_TRACKER}._write"), id="before the commit of apply"),
         pytest.param(commit_to_publish("message.updated"), id="commit to publish"),
         pytest.param(publish_to_mark("message.updated"), id="publish to mark"),
         pytest.param(before_ack("status-updater"), id="mark to ack"),
