@@ -7,7 +7,7 @@ them out the settlement's.
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from contextlib import aclosing
 from math import inf
 from random import Random
@@ -103,9 +103,15 @@ class Processing:
         await self._work_or_put_back({id(delivery): delivery}, is_try=False)
 
     async def _work_or_put_back(self, pending: dict[int, Delivery], *, is_try: bool) -> None:
-        """What a server that is away keeps from being done is put back. Raises StoreConflict for the rest."""
+        """Raises StoreConflict for those that are not put back."""
+        await self._or_put_back(self._handle_all(pending), pending, is_try=is_try)
+
+    async def _or_put_back(
+        self, work: Awaitable[None], pending: dict[int, Delivery], *, is_try: bool = False
+    ) -> None:
+        """What a server that is away keeps this work from doing is put back."""
         try:
-            await self._handle_all(pending)
+            await work
         except StoreUnavailable as error:
             self._bench.gate.shut(error)
             await self._put_back(list(pending.values()), is_try=is_try)
@@ -190,7 +196,8 @@ class Processing:
 
     async def _give_up(self, delivery: Delivery, error: StoreConflict) -> None:
         verdict = Retry("lock_timeout", str(error), exhausted=DeadReason.LOCK_TIMEOUT)
-        await self._settle_all({id(delivery): delivery}, verdict)
+        pending = {id(delivery): delivery}
+        await self._or_put_back(self._settle_all(pending, verdict), pending)
 
     async def _put_back(self, deliveries: Sequence[Delivery], *, is_try: bool = False) -> None:
         """Nothing is done for them that counts. They wait here for a while, or for others.

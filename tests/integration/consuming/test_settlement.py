@@ -1,7 +1,7 @@
 """What is in hand is acknowledged only once what became of it is safe: a copy confirmed, a row committed."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import Final
@@ -12,11 +12,20 @@ import pytest
 from shared.amqp.broker import Broker, Inlet
 from shared.amqp.client import build_broker
 from shared.amqp.delivery import ATTEMPT, DEFERRED_ID, Delivery
-from shared.amqp.disposition import Ack, Dead, Defer, Disposition, Retry
+from shared.amqp.disposition import Ack, Dead, Defer, Disposition, Retry, Told
+from shared.amqp.publisher_health import PublisherHealth
 from shared.amqp.topology import build_topology
+from shared.consuming.handling import Handler
+from shared.consuming.processing import Processing
+from shared.consuming.route import ConsumerOptions, OneBatch, Route
 from shared.consuming.settlement import Settlement
+from shared.consuming.standing import Standing
+from shared.consuming.store_gate import StoreGate
+from shared.consuming.workbench import Workbench
 from shared.durable.deferral import DeferralStore
-from shared.errors import StoreUnavailable
+from shared.durations import Durations
+from shared.errors import StoreLocked, StoreUnavailable
+from shared.observability.health import WorkerState
 from shared.observability.metrics import Metrics
 from shared.postgres.database import Database
 from shared.reasons import DeadReason
@@ -39,6 +48,21 @@ class Worker:
     inlet: Inlet
     delivery: Delivery
     servers: tuple[Proxy, Proxy]
+    database: Database
+
+    def begin(self, handler: Handler, durations: Durations, tasks: asyncio.TaskGroup) -> Processing:
+        state, metrics = WorkerState("test", Metrics()), Metrics()
+        gate, health = StoreGate(self.database, state, durations), PublisherHealth()
+        standing = Standing(self.inlet, state, durations, lambda: None)
+        standing.take([self.delivery])
+        return Processing(
+            Route(_QUEUE, handler, ConsumerOptions(1, 0.0, OneBatch()), 10, lambda _: None),
+            self.inlet,
+            Workbench("test", self.settlement, gate, health, state, metrics, durations),
+            standing,
+            tasks,
+            asyncio.Event(),
+        )
 
     def settle(self, disposition: Disposition) -> "asyncio.Task[None]":
         return asyncio.create_task(self._settle(disposition))
@@ -67,7 +91,7 @@ async def worker(cluster: Cluster, **headers: str) -> AsyncIterator[Worker]:
             taken = await inlet.next_batch(1, 0)
         deferrals = DeferralStore(database, cluster.durations)
         settlement = Settlement("test", publishing.publisher, deferrals, Metrics(), cluster.durations)
-        yield Worker(settlement, inlet, taken[0], (rabbitmq, postgresql))
+        yield Worker(settlement, inlet, taken[0], (rabbitmq, postgresql), database)
 
 
 @asynccontextmanager
@@ -160,6 +184,29 @@ async def test_a_deferral_that_could_not_be_stored_is_still_in_the_queue(cluster
 
     await until(lambda: _is_deep(cluster, 1))
     assert await cluster.conn.fetchval("select count(*) from deferred_messages") == 0
+
+
+class Locked:
+    """A handler before whose message somebody else holds the row, for ever."""
+
+    async def handle(self, batch: Sequence[Delivery]) -> AsyncIterator[Sequence[Told]]:
+        raise StoreLocked(f"{len(batch)} rows are locked")
+        yield ()
+
+
+async def test_one_given_up_while_its_row_cannot_be_removed_ends_no_worker(
+    cluster: Cluster, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its copy is confirmed, the row of its deferral stays: it is put back, as all that PostgreSQL needs."""
+    cluster.durations = replace(cluster.durations, lock_patience_s=0.1, hold_when_store_away_s=0.5)
+    async with worker(cluster, **{DEFERRED_ID: str(uuid4())}) as giving_up:
+        _, postgresql = giving_up.servers
+        postgresql.refuse()
+        async with asyncio.TaskGroup() as lines:
+            await giving_up.begin(Locked(), cluster.durations, lines).work_part([giving_up.delivery])
+        assert _ROW_WAITS in caplog.text
+
+    await until(lambda: _is_deep(cluster, 2))  # the copy has come back from its tier
 
 
 async def _is_deep(cluster: Cluster, depth: int) -> bool:

@@ -11,6 +11,17 @@ _ADMISSION: Final = "workers/outbound_sender/intake/admission.py"
 
 MUTATIONS: Final = (
     Mutation(
+        "PostgreSQL away while a locked message is given up ends the worker",
+        "shared/consuming/processing.py",
+        "        await self._or_put_back(self._settle_all(pending, verdict), pending)\n",
+        "        await self._settle_all(pending, verdict)\n",
+        "2.5 while PostgreSQL is away the queue stands still",
+        (
+            "tests/integration/consuming/test_settlement.py"
+            "::test_one_given_up_while_its_row_cannot_be_removed_ends_no_worker",
+        ),
+    ),
+    Mutation(
         "who waits for a locked row keeps the intake from all others",
         "workers/outbound_sender/sender.py",
         "if len(batch) == 1 and self._line.has_left(batch[0]):",
