@@ -46,6 +46,11 @@ def test_shared_knows_no_worker_no_schema_and_no_deployment(path: Path) -> None:
     assert [name for name in ours(path) if not name.startswith("shared")] == []
 
 
+@pytest.mark.parametrize("path", files("shared"), ids=name_of)
+def test_shared_speaks_to_no_terminal(path: Path) -> None:
+    assert [name for name in imports(path) if name.partition(".")[0] in ("click", "rich")] == []
+
+
 #: What a message, a customer or a campaign is, is known here alone; everything else in `shared` is mechanism.
 NOUNS = ("shared/messaging/",)
 
@@ -78,6 +83,47 @@ def test_a_class_name_has_one_meaning() -> None:
                 places.setdefault(node.name.lstrip("_"), []).append(name_of(path))
     doubled = {name: where for name, where in places.items() if len(where) > 1}
     assert set(doubled) == set(TWICE), doubled
+
+
+#: Programs by which people act: they ask, call what a noun offers, and show what came of it.
+FACES = ("workers/cli",)
+#: Files of a face, by the beginning of their names, that have statements of their own, and why.
+HAS_SQL = {
+    "workers/cli/diagnosis/": "the diagnosis looks at the server itself, and at all tables",
+    "workers/cli/audit.": "not yet with its noun",
+    "workers/cli/erasure.": "not yet with its noun",
+    "workers/cli/lookup.": "not yet with its noun",
+    "workers/cli/message.": "not yet with its noun",
+    "workers/cli/number.": "not yet with its noun",
+    "workers/cli/profile.": "not yet with its noun",
+}
+RUNS_SQL = {"execute", "executemany", "fetch", "fetchrow", "fetchval"}
+
+
+def sql_of(path: Path) -> list[str]:
+    """Where a file has statements, or runs them."""
+    if path.suffix == ".sql":
+        return [path.name]
+    nodes = ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+    calls = [
+        node.func.attr
+        for node in nodes
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)
+    ]
+    return [
+        *(name for name in calls if name in RUNS_SQL),
+        *(name for name in ours(path) if name.startswith("shared.postgres.queries")),
+    ]
+
+
+@pytest.mark.parametrize(
+    "path",
+    [path for face in FACES for path in sorted((ROOT / face).rglob("*")) if path.suffix in (".py", ".sql")],
+    ids=name_of,
+)
+def test_a_face_has_no_statements(path: Path) -> None:
+    if not name_of(path).startswith(tuple(HAS_SQL)):
+        assert sql_of(path) == []
 
 
 #: The command line and the registry know all workers: that is what they are for.
