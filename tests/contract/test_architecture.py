@@ -86,26 +86,11 @@ def test_a_class_name_has_one_meaning() -> None:
     assert set(doubled) == set(TWICE), doubled
 
 
-#: What a terminal needs and nothing else does: an API calls the same use cases.
-TERMINAL = {"click", "rich"}
-
-
-@pytest.mark.parametrize("path", files("shared"), ids=name_of)
-def test_shared_knows_no_terminal(path: Path) -> None:
-    assert [name for name in imports(path) if name.partition(".")[0] in TERMINAL] == []
-
-
 #: Programs by which people act: they ask, call what a noun offers, and show what came of it.
 FACES = ("workers/cli",)
 #: Files of a face, by the beginning of their names, that have statements of their own, and why.
 HAS_SQL = {
     "workers/cli/diagnosis/": "the diagnosis looks at the server itself, and at all tables",
-    "workers/cli/audit.": "not yet with its noun",
-    "workers/cli/erasure.": "not yet with its noun",
-    "workers/cli/lookup.": "not yet with its noun",
-    "workers/cli/message.": "not yet with its noun",
-    "workers/cli/number.": "not yet with its noun",
-    "workers/cli/profile.": "not yet with its noun",
 }
 RUNS_SQL = {"execute", "executemany", "fetch", "fetchrow", "fetchval"}
 
@@ -114,15 +99,16 @@ def sql_of(path: Path) -> list[str]:
     """Where a file has statements, or runs them."""
     if path.suffix == ".sql":
         return [path.name]
+    nodes = ast.walk(ast.parse(path.read_text(encoding="utf-8")))
     calls = [
-        node for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(node, ast.Call)
+        node.func.attr
+        for node in nodes
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)
     ]
-    run = [
-        call.func.attr
-        for call in calls
-        if isinstance(call.func, ast.Attribute) and call.func.attr in RUNS_SQL
+    return [
+        *(name for name in calls if name in RUNS_SQL),
+        *(name for name in ours(path) if name.startswith("shared.postgres.queries")),
     ]
-    return run + [name for name in ours(path) if name.startswith("shared.postgres.queries")]
 
 
 @pytest.mark.parametrize(

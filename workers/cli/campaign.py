@@ -12,8 +12,15 @@ from typing import Any, Final, get_args
 
 import click
 
+from shared.errors import WabusError
 from shared.messaging.campaigns import launch as launching
-from shared.messaging.campaigns.control import Controlled, carry_out, is_cancellable
+from shared.messaging.campaigns.control import (
+    Action,
+    Controlled,
+    UnknownCampaign,
+    is_cancellable,
+    request_control,
+)
 from shared.messaging.campaigns.file import check_file, read_columns
 from shared.messaging.campaigns.status import CampaignStatus, read_statuses
 from shared.messaging.campaigns.template import fill_parts
@@ -37,6 +44,8 @@ from workers.cli.printing import print_json
 from workers.cli.publishing import open_publisher
 
 _WATCH_S: Final = 2.0
+#: What helps who named a campaign that is not there.
+_LISTED: Final = "; `wabus campaign status` lists them"
 _LAUNCH_EXAMPLES: Final = """\b
 Example:
   wabus campaign launch customers.csv --id spring --template welcome --language en --dry-run
@@ -159,7 +168,10 @@ def launch(
             with progress("storing recipients", checked.recipients) as advance:
                 return await launching.launch(database, publisher, wanted, source, by, advance)
 
-    launched = run_on_database(settings, work)
+    try:
+        launched = run_on_database(settings, work)
+    except launching.CampaignTaken as error:
+        raise WabusError(f"{error}: choose another --id") from error
     if as_json:
         told = asdict(launched) | {"campaign_id": wanted.campaign_id, "duplicates": len(checked.duplicates)}
         print_json(told)
@@ -191,7 +203,7 @@ def _show_statuses(
     number = settings.whatsapp_phone_number_id
     statuses = run_on_database(settings, lambda database: read_statuses(database, campaign_id, limit, number))
     if campaign_id is not None and not statuses:
-        raise click.ClickException(f"no campaign {campaign_id}; `wabus campaign status` lists them")
+        raise click.ClickException(f"no campaign {campaign_id}{_LISTED}")
     if as_json:
         print_for_programs(statuses)
     elif campaign_id is not None:
@@ -242,14 +254,17 @@ def _ask_to_cancel(campaign_id: str, as_json: bool) -> None:
         demand_consent(deed, campaign_id, yes=False, as_json=as_json)
 
 
-def _control(action: str, campaign_id: str, by: str, as_json: bool) -> None:
+def _control(action: Action, campaign_id: str, by: str, as_json: bool) -> None:
     settings = read_settings()
 
     async def work(database: Database) -> Controlled:
         async with open_publisher(settings) as publisher:
-            return await carry_out(database, publisher, action, campaign_id, by)
+            return await request_control(database, publisher, action, campaign_id, by)
 
-    controlled = run_on_database(settings, work)
+    try:
+        controlled = run_on_database(settings, work)
+    except UnknownCampaign as error:
+        raise WabusError(f"{error}{_LISTED}") from error
     if as_json:
         print_json({"campaign_id": campaign_id, "action": action} | asdict(controlled))
     elif controlled.carried_out:

@@ -12,10 +12,8 @@ import click
 from rich.console import Console
 from rich.progress import Progress
 
-from shared.durations import DURATIONS
 from shared.messaging.campaigns import launch as launching
 from shared.messaging.campaigns.file import Checked, Problem, read_header_row
-from shared.messaging.campaigns.rendering import names_used
 from shared.messaging.campaigns.template import Definition
 from shared.payloads import BroadcastCampaign
 from shared.postgres.database import Database
@@ -49,12 +47,8 @@ def refuse(
     path: Path, wanted: BroadcastCampaign, checked: Checked, as_json: bool, *, skip_invalid: bool
 ) -> None:
     """Stop at a file that is not right, and say all that is wrong with it."""
-    missing = names_used(wanted.message_text) - set(checked.columns)
-    if missing:
-        names = ", ".join(sorted(missing))
-        columns = ", ".join(checked.columns) or "none"
-        raise click.ClickException(f"{path}: no column for {names} of the text (there are: {columns})")
-    if (skip_invalid or not checked.problem_count) and checked.recipients:
+    launching.check_text(wanted, path, checked.columns)
+    if checked.is_usable(skip_invalid=skip_invalid):
         if checked.problem_count:
             click.echo(f"{path}: {checked.problem_count} lines are refused and left out", err=True)
         return
@@ -88,7 +82,7 @@ def tell_dry_run(
     sent = checked.recipients - sum(skipped.values())
     if as_json:
         told = {"campaign_id": wanted.campaign_id, "recipients": checked.recipients, "would_send": sent}
-        seconds = duration_s(settings, wanted, sent)
+        seconds = _duration_s(settings, wanted, sent)
         told |= {"skipped": skipped, "duplicates": checked.duplicates, "duration_s": seconds}
         faults = {"faults": [{"line": fault.line, "error": fault.error} for fault in found.faults]}
         print_json(told | faults | {"flattened": found.flattened, "refused": checked.problem_count})
@@ -105,7 +99,7 @@ def tell_dry_run(
         click.echo(f"… and {found.fault_count - _SHOWN} more")
     if found.flattened:
         click.echo(f"{found.flattened} values with line breaks, tabs or many blanks would be made one line.")
-    click.echo(f"It would take about {describe_s(duration_s(settings, wanted, sent))}. Nothing was changed.")
+    click.echo(f"It would take about {describe_s(_duration_s(settings, wanted, sent))}. Nothing was changed.")
 
 
 def confirm(settings: Settings, wanted: BroadcastCampaign, checked: Checked, yes: bool) -> None:
@@ -113,7 +107,7 @@ def confirm(settings: Settings, wanted: BroadcastCampaign, checked: Checked, yes
         return
     if not sys.stdin.isatty():
         raise click.UsageError("Nobody to ask: give --yes, or --dry-run first.")
-    duration = describe_s(duration_s(settings, wanted, checked.recipients))
+    duration = describe_s(_duration_s(settings, wanted, checked.recipients))
     question = (
         f"Send to {checked.recipients} recipients from number {wanted.phone_number_id}, in about {duration}?"
     )
@@ -138,11 +132,8 @@ def lines(numbers: list[int]) -> str:
     return f"line{'' if len(numbers) == 1 else 's'} {shown}{more}"
 
 
-def duration_s(settings: Settings, wanted: BroadcastCampaign, recipients: int) -> float:
-    """At the batches' pace, or the number's where that is slower."""
-    mps = settings.number(wanted.phone_number_id).mps * DURATIONS.number_rate_share
-    batches_s = max(0, -(-recipients // wanted.batch_size) - 1) * wanted.batch_delay_ms / 1000
-    return round(max(recipients / mps, batches_s), 1)
+def _duration_s(settings: Settings, wanted: BroadcastCampaign, recipients: int) -> float:
+    return launching.duration_s(wanted, recipients, settings.number(wanted.phone_number_id).mps)
 
 
 @contextmanager

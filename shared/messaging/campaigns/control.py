@@ -1,12 +1,12 @@
 """An operator's control of a campaign: recorded, published, and looked after for a moment.
 
-Owns which controls make sense to request; what they do is the broadcast-batcher's.
+Owns which controls make sense to request; carrying them out is the broadcast-batcher's.
 """
 
 import asyncio
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from typing import Final, Literal, TypeAlias
 from uuid import uuid4
 
 from shared.amqp.broker import Publisher
@@ -25,6 +25,12 @@ _QUERIES: Final = Queries("shared.messaging.campaigns", "control.sql")
 _LOOKS: Final = 30
 _LOOK_S: Final = 0.1
 
+Action: TypeAlias = Literal["pause", "resume", "cancel"]
+
+
+class UnknownCampaign(WabusError):  # noqa: N818 - it says what happened
+    """No campaign has this id."""
+
 
 @dataclass(frozen=True, slots=True)
 class Controlled:
@@ -34,10 +40,14 @@ class Controlled:
     carried_out: bool
 
 
-async def carry_out(
-    database: Database, publisher: Publisher, action: str, campaign_id: str, actor: str
+async def request_control(
+    database: Database, publisher: Publisher, action: Action, campaign_id: str, actor: str
 ) -> Controlled:
-    """Request a control and wait a moment for its effect. Raises WabusError where it cannot have one."""
+    """Request a control and wait a moment for its effect.
+
+    Raises UnknownCampaign, and WabusError where it can have none. To cancel twice is no error, and is not
+    requested again.
+    """
     outbox = Outbox(database, publisher, DURATIONS)
     async with database.transaction() as connection:
         requested_at = await _check(connection, action, campaign_id)
@@ -58,11 +68,11 @@ async def is_cancellable(database: Database, campaign_id: str) -> bool:
     return found is not None and found["status"] not in ("cancelled", "done")
 
 
-async def _check(connection: Connection, action: str, campaign_id: str) -> datetime | None:
+async def _check(connection: Connection, action: Action, campaign_id: str) -> datetime | None:
     """The database's time of the request; None where it was cancelled and shall be."""
     found = await connection.fetchrow(_QUERIES["find"], campaign_id)
     if found is None:
-        raise WabusError(f"no campaign {campaign_id}; `wabus campaign status` lists them")
+        raise UnknownCampaign(f"no campaign {campaign_id}")
     if found["status"] == "cancelled" and action == "cancel":
         return None
     if found["status"] in ("cancelled", "done"):
@@ -81,14 +91,9 @@ async def _wait(database: Database, campaign_id: str, requested_at: datetime) ->
     return Controlled("unknown" if found is None else found["status"], carried_out=False)
 
 
-def _control_message(action: str, campaign_id: str, requested_at: datetime, actor: str) -> OutboxEvent:
-    control = CampaignControl.model_validate(
-        {
-            "campaign_id": campaign_id,
-            "action": action,
-            "requested_at": requested_at,
-            "requested_by": actor,
-        }
+def _control_message(action: Action, campaign_id: str, requested_at: datetime, actor: str) -> OutboxEvent:
+    control = CampaignControl(
+        campaign_id=campaign_id, action=action, requested_at=requested_at, requested_by=actor
     )
     return OutboxEvent(
         id=time_ordered_uuid(),

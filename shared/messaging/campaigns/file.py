@@ -106,6 +106,10 @@ class Checked:
     problems: list[Problem] = field(default_factory=list)
     problem_count: int = 0
 
+    def is_usable(self, *, skip_invalid: bool) -> bool:
+        """Whether it names somebody, and no line is wrong unless such lines are skipped."""
+        return self.recipients > 0 and (skip_invalid or not self.problem_count)
+
 
 def read_columns(path: Path) -> list[str]:
     """Names of the variables' columns. Raises FileError."""

@@ -5,11 +5,10 @@ message `campaign.launch`, so that there is no half of a launch, whatever ends t
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Final
 from uuid import uuid4
 
 import asyncpg
@@ -21,9 +20,10 @@ from shared.durable.outbox import Outbox, OutboxEvent
 from shared.durations import DURATIONS
 from shared.errors import WabusError
 from shared.ids import time_ordered_uuid
-from shared.messaging.campaigns.file import ListedCustomer, Problem, read_lines, read_rows
+from shared.messaging.campaigns.file import FileError, ListedCustomer, Problem, read_lines, read_rows
 from shared.messaging.campaigns.messages import DEFAULT_CATEGORY, Content, SkipReason, prepare
-from shared.messaging.campaigns.recipients import Row, add_recipients, read_reachability
+from shared.messaging.campaigns.recipients import Row, add_recipients, chunks, read_reachability
+from shared.messaging.campaigns.rendering import names_used
 from shared.messaging.campaigns.template import Definition, count_flattened, fault_of
 from shared.payloads import BroadcastCampaign, Template, encode
 from shared.postgres.audit import record_audit
@@ -31,10 +31,11 @@ from shared.postgres.database import Connection, Database
 from shared.postgres.queries import Queries
 
 _QUERIES: Final = Queries("shared.messaging.campaigns", "launch.sql")
-_CHUNK: Final = 2000
 _FAULTS_KEPT: Final = 1000
 
-T = TypeVar("T")
+
+class CampaignTaken(WabusError):  # noqa: N818 - it says what happened
+    """The id stands for a campaign that says something else, or goes to others: it takes another id."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +72,20 @@ class Survey:
     fault_count: int = 0
 
 
+def check_text(campaign: BroadcastCampaign, path: Path, columns: Sequence[str]) -> None:
+    """Raises FileError where the list has no column for a variable of the campaign's text."""
+    missing = names_used(campaign.message_text) - set(columns)
+    if missing:
+        names, there = ", ".join(sorted(missing)), ", ".join(columns) or "none"
+        raise FileError(f"{path}: no column for {names} of the text (there are: {there})")
+
+
+def duration_s(campaign: BroadcastCampaign, recipients: int, number_mps: float) -> float:
+    """How long it takes: at the batches' pace, or the number's where that is slower."""
+    batches_s = max(0, -(-recipients // campaign.batch_size) - 1) * campaign.batch_delay_ms / 1000
+    return round(max(recipients / (number_mps * DURATIONS.number_rate_share), batches_s), 1)
+
+
 async def survey(
     database: Database,
     campaign: BroadcastCampaign,
@@ -78,7 +93,10 @@ async def survey(
     definition: Definition | None,
     advance: Callable[[int], None],
 ) -> Survey:
-    """How many recipients would be skipped now, by reason, and which lines do not fit. Changes nothing."""
+    """How many recipients would be skipped now, by reason, and which lines do not fit. Changes nothing.
+
+    `advance` is told how many recipients more were looked at.
+    """
     content = Content(
         campaign_id=campaign.campaign_id,
         phone_number_id=campaign.phone_number_id,
@@ -88,7 +106,7 @@ async def survey(
         on_ambiguous=campaign.on_ambiguous,
     )
     found = Survey(Counter())
-    for chunk in _chunks(source.lines()):
+    for chunk in chunks(source.lines()):
         async with database.connection() as connection:
             customers = [line.wa_id for line in chunk]
             reachable = await read_reachability(connection, content.phone_number_id, customers, DURATIONS)
@@ -121,7 +139,8 @@ async def launch(
 ) -> Launched:
     """Store the recipients and publish the launch. The same again changes nothing.
 
-    Raises WabusError where the id stands for another campaign, FileError where the file is wrong.
+    `advance` is told how many recipients more are stored. Raises CampaignTaken, FileError where the file is
+    wrong, WabusError where another launch of this id is under way.
     """
     outbox = Outbox(database, publisher, DURATIONS)
     async with database.transaction() as connection:
@@ -165,10 +184,7 @@ async def _open_draft(connection: Connection, campaign: BroadcastCampaign) -> as
         raise WabusError(f"another launch of {campaign.campaign_id} is under way: try again") from error
     assert found is not None
     if _hash_of(found) != campaign.fields_hash():
-        raise WabusError(
-            f"campaign {campaign.campaign_id} exists ({found['status']}) with other content: "
-            "choose another --id"
-        )
+        raise CampaignTaken(f"campaign {campaign.campaign_id} exists ({found['status']}) with other content")
     return found
 
 
@@ -194,16 +210,13 @@ async def _compare(
 ) -> Launched:
     total: int = await connection.fetchval(_QUERIES["count_recipients"], campaign.campaign_id)
     known = asked = 0
-    for chunk in _chunks(source.rows()):
+    for chunk in chunks(source.rows()):
         customers = [wa_id for wa_id, _ in chunk]
         known += await connection.fetchval(_QUERIES["count_known"], campaign.campaign_id, customers)
         asked += len(chunk)
         advance(len(chunk))
     if not known == asked == total:
-        raise WabusError(
-            f"campaign {campaign.campaign_id} was launched ({status}) with other recipients: "
-            "choose another --id"
-        )
+        raise CampaignTaken(f"campaign {campaign.campaign_id} was launched ({status}) with other recipients")
     return Launched(new=False, status=status, recipients=total)
 
 
@@ -221,11 +234,6 @@ def _launch_message(campaign: BroadcastCampaign) -> OutboxEvent:
 
 
 def _told(rows: Iterator[Row], advance: Callable[[int], None]) -> Iterator[Row]:
-    for chunk in _chunks(rows):
+    for chunk in chunks(rows):
         yield from chunk
         advance(len(chunk))
-
-
-def _chunks(rows: Iterator[T]) -> Iterator[list[T]]:
-    while chunk := list(islice(rows, _CHUNK)):
-        yield chunk

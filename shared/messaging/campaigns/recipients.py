@@ -1,6 +1,6 @@
 """Recipients' rows: adding them, counting them, and what is known of the customers behind them.
 
-Owns the statements that both the batcher and the command line need. Statuses after `queued` are moved by
+Owns the statements that both the batcher and a launch need. Statuses after `queued` are moved by
 `shared.messaging.messages`.
 """
 
@@ -8,7 +8,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from itertools import islice
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from shared.durations import Durations
 from shared.messaging.campaigns.messages import Reachability
@@ -21,6 +21,8 @@ _CHUNK: Final = 2000
 #: A customer and the values that the content takes for them.
 Row = tuple[str, Mapping[str, Any] | None]
 
+T = TypeVar("T")
+
 
 async def add_recipients(connection: Connection, campaign_id: str, rows: Iterable[Row]) -> int:
     """Add customers to a campaign, each once whoever added them; returns how many are new.
@@ -28,7 +30,7 @@ async def add_recipients(connection: Connection, campaign_id: str, rows: Iterabl
     In the caller's transaction, in chunks.
     """
     added = 0
-    for chunk in _chunks(rows):
+    for chunk in chunks(rows):
         names = [wa_id for wa_id, _ in chunk]
         variables = [None if given is None else json.dumps(given) for _, given in chunk]
         tag = await connection.execute(QUERIES["add_recipients"], campaign_id, names, variables)
@@ -64,7 +66,8 @@ def read_variables(text: str | None) -> dict[str, Any] | None:
     return variables
 
 
-def _chunks(rows: Iterable[Row]) -> Iterator[list[Row]]:
+def chunks(rows: Iterable[T]) -> Iterator[list[T]]:
+    """As many at a time as one statement takes."""
     left = iter(rows)
     while chunk := list(islice(left, _CHUNK)):
         yield chunk

@@ -90,8 +90,12 @@ async def test_a_launch_under_an_id_that_says_something_else_is_refused(cluster:
         more = written(file.with_name("more.csv"), [(customer(number), "x") for number in range(6)])
         other_file = await launch(cluster, more, *TEMPLATE)
     assert (other_text.code, other_file.code) == (1, 1)
-    assert "campaign spring exists (running) with other content" in other_text.err
-    assert "campaign spring was launched (running) with other recipients" in other_file.err
+    assert other_text.err == (
+        "wabus: campaign spring exists (running) with other content: choose another --id\n"
+    )
+    assert other_file.err == (
+        "wabus: campaign spring was launched (running) with other recipients: choose another --id\n"
+    )
     assert await counts(cluster) == {"pending": 5}
 
 
@@ -217,7 +221,7 @@ async def test_status_counts_and_foretells(cluster: Cluster) -> None:
     assert "opted_out" in (await wabus(cluster, "status", "spring")).out
     unknown = await wabus(cluster, "status", "nobody")
     assert (unknown.code, unknown.out) == (1, "")
-    assert "no campaign nobody" in unknown.err
+    assert unknown.err == "wabus: no campaign nobody; `wabus campaign status` lists them\n"
 
 
 async def test_controls_are_carried_out_and_audited(cluster: Cluster) -> None:
@@ -266,7 +270,7 @@ async def test_a_control_that_nobody_takes_up_waits_in_the_queue(cluster: Cluste
 async def test_a_control_of_an_unknown_campaign_is_refused(cluster: Cluster, action: str) -> None:
     outcome = await wabus(cluster, action, "nobody")
     assert (outcome.code, outcome.out) == (1, "")
-    assert "no campaign nobody" in outcome.err
+    assert outcome.err == "wabus: no campaign nobody; `wabus campaign status` lists them\n"
     assert await cluster.depth(BATCHER) == 0
 
 
