@@ -1,0 +1,122 @@
+"""A Prometheus of one test's own, with the shipped configuration and rules.
+
+Places are a test's, and every duration is a tenth of what is shipped: intervals of scrapes and evaluations,
+how long an alert must hold, how far a rule looks back. Thresholds are as shipped, those in seconds, too.
+Objectives are left out: their windows are hours and days.
+"""
+
+import re
+import socket
+import subprocess
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any, Final
+
+import yaml
+
+from tests.support.checkers import checker
+from tests.support.http import get
+from tests.support.waiting import until
+
+#: By how much everything is faster.
+SCALE: Final = 10
+_SHIPPED: Final = Path(__file__).resolve().parents[2] / "deploy" / "prometheus"
+_UNITS_MS: Final = {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
+#: Labels that tell alerts of one name apart.
+_TELLING: Final = ("dependency", "phone_number_id", "queue", "service")
+
+
+class PrometheusServer:
+    """Its alerts are told by their names and what they are about, such as `DependencyDown redis`."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+
+    async def is_ready(self) -> bool:
+        """Whether every target has been scraped."""
+        try:
+            status, answer = await get(self._url, "/api/v1/targets?state=active")
+        except OSError:
+            return False
+        if status != HTTPStatus.OK:
+            return False
+        targets = answer["data"]["activeTargets"]
+        return bool(targets) and all(target["health"] == "up" for target in targets)
+
+    async def firing(self) -> set[str]:
+        """The alerts that fire now."""
+        _, answer = await get(self._url, "/api/v1/alerts")
+        return {_name(alert["labels"]) for alert in answer["data"]["alerts"] if alert["state"] == "firing"}
+
+    async def fired(self, since_s: float) -> set[str]:
+        """The alerts that fired in the last so many seconds."""
+        query = f'max_over_time(ALERTS{{alertstate="firing"}}[{since_s * 1000:.0f}ms])'
+        _, answer = await get(self._url, f"/api/v1/query?query={query}")
+        return {_name(item["metric"]) for item in answer["data"]["result"]}
+
+    async def until_firing(self, *alerts: str) -> None:
+        """Wait until these fire, and no other."""
+
+        async def is_so() -> bool:
+            return await self.firing() == set(alerts)
+
+        await until(is_so)
+
+
+@contextmanager
+def running_prometheus(folder: Path, workers: Mapping[str, str], rabbitmq: str) -> Iterator[PrometheusServer]:
+    """One that scrapes these addresses: of each worker by its name, and of RabbitMQ's plugin."""
+    (folder / "prometheus.yml").write_text(yaml.safe_dump(_configure(workers, rabbitmq)))
+    (folder / "alerts.yml").write_text(yaml.safe_dump(_hasten((_SHIPPED / "alerts.yml").read_text())))
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{probe.getsockname()[1]}"
+    options = {
+        "config.file": folder / "prometheus.yml",
+        "storage.tsdb.path": folder / "data",
+        "web.listen-address": address,
+    }
+    command = [str(checker("prometheus")), *(f"--{name}={value}" for name, value in options.items())]
+    with (folder / "prometheus.log").open("wb") as log:
+        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+    try:
+        yield PrometheusServer(f"http://{address}")
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def _configure(workers: Mapping[str, str], rabbitmq: str) -> dict[str, Any]:
+    config: dict[str, Any] = yaml.safe_load((_SHIPPED / "prometheus.yml").read_text())
+    del config["alerting"]
+    config["rule_files"] = ["alerts.yml"]
+    config["global"] = {name: _faster(value) for name, value in config["global"].items()}
+    config["global"]["scrape_timeout"] = config["global"]["scrape_interval"]
+    wabus, *brokers = config["scrape_configs"]
+    del wabus["dns_sd_configs"], wabus["relabel_configs"]
+    wabus["static_configs"] = [
+        {"targets": [address], "labels": {"service": name}} for name, address in workers.items()
+    ]
+    for job in brokers:
+        job["static_configs"] = [{"targets": [rabbitmq]}]
+    return config
+
+
+def _hasten(rules: str) -> dict[str, Any]:
+    hastened: dict[str, Any] = yaml.safe_load(rules)
+    for group in hastened["groups"]:
+        for rule in group["rules"]:
+            rule["expr"] = re.sub(r"\[(\w+)\]", lambda match: f"[{_faster(match[1])}]", rule["expr"])
+            if "for" in rule:
+                rule["for"] = _faster(rule["for"])
+    return hastened
+
+
+def _faster(duration: str) -> str:
+    return f"{int(duration[:-1]) * _UNITS_MS[duration[-1]] // SCALE}ms"
+
+
+def _name(labels: Mapping[str, str]) -> str:
+    return " ".join([labels["alertname"], *(labels[name] for name in _TELLING if name in labels)])
