@@ -90,6 +90,8 @@ APT = PackageManager(
         "pgbouncer": "pgbouncer",
         "curl": "curl",
         "redis-server": "redis-server",
+        "node": "nodejs",
+        "npm": "npm",
     },
     script=_APT,
 )
@@ -106,6 +108,8 @@ DNF = PackageManager(
         "pgbouncer": "pgbouncer",
         "curl": "curl",
         "redis-server": "redis",
+        "node": "nodejs",
+        "npm": "nodejs-npm",
     },
     script='exec dnf -q -y --setopt=install_weak_deps=False install "$@"',
 )
@@ -121,6 +125,8 @@ BREW = PackageManager(
         "pgbouncer": "pgbouncer",
         "curl": "curl",
         "redis-server": "redis",
+        "node": "node",
+        "npm": "node",
     },
     script='exec brew install --quiet "$@"',
     needs_root=False,

@@ -20,7 +20,7 @@ PORTS = 5
 DISTRIBUTION = 3
 
 _USER = "wabus"
-_NODE = "wabus@localhost"
+NODE = "wabus@localhost"
 
 
 def prepare(home: Path, ports: Sequence[int], password: str, machine: Machine) -> Plan:
@@ -32,7 +32,7 @@ def prepare(home: Path, ports: Sequence[int], password: str, machine: Machine) -
     (home / ".erlang.cookie").chmod(0o400)
     environment = {
         **machine.server_environment(home),
-        "RABBITMQ_NODENAME": _NODE,
+        "RABBITMQ_NODENAME": NODE,
         "RABBITMQ_CONF_ENV_FILE": os.devnull,
         "ERL_EPMD_PORT": str(epmd),
         "ERL_EPMD_ADDRESS": "127.0.0.1",

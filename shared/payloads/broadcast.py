@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 from pydantic_core import to_jsonable_python
 
 from shared.payloads.digest import digest
@@ -19,6 +19,7 @@ from shared.payloads.fields import (
 )
 from shared.payloads.model import Part, Payload
 from shared.payloads.outbound import Category, OnAmbiguous, Template
+from shared.payloads.schema_rules import exactly_one_of
 
 
 class Recipient(Part):
@@ -28,12 +29,18 @@ class Recipient(Part):
     variables: Maybe[dict[str, Any]] = None
 
 
+_BatchSize = Annotated[int, Field(ge=1, le=10_000)]
+_BatchDelay = Annotated[int, Field(ge=0, le=86_400_000)]
+
+
 class BroadcastCampaign(Payload):
     """`wa.broadcast`, key `campaign.launch`. Exactly one of `template` and `message_text`.
 
-    `recipients` None or empty: they are rows of `broadcast_recipients` already.
-    `on_ambiguous` goes into each message; None leaves it to the lane.
+    Without `recipients`, or with none in it, they are rows of `broadcast_recipients` already.
+    `on_ambiguous` goes into each message; without it the lane decides.
     """
+
+    model_config = ConfigDict(json_schema_extra=exactly_one_of("template", "message_text"))
 
     campaign_id: Identifier
     phone_number_id: Identifier
@@ -42,8 +49,8 @@ class BroadcastCampaign(Payload):
     recipients: Maybe[Annotated[list[Recipient], Field(fail_fast=True)]] = None
     name: Side[ContactName] = None
     category: Maybe[Category] = None
-    batch_size: Annotated[int, Field(ge=1, le=10_000), null_means(50, int)] = 50
-    batch_delay_ms: Annotated[int, Field(ge=0, le=86_400_000), null_means(1000, int)] = 1000
+    batch_size: Annotated[_BatchSize, null_means(50, _BatchSize)] = 50
+    batch_delay_ms: Annotated[_BatchDelay, null_means(1000, _BatchDelay)] = 1000
     scheduled_at: Maybe[PlannedTime] = None
     on_ambiguous: Maybe[OnAmbiguous] = None
 

@@ -4,16 +4,42 @@ Every event carries what a consumer needs to find its own record again: our ids,
 platforms' ids, and when it happened. None of it is validated as strictly as what comes in: it is ours.
 """
 
-from typing import Any, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import BaseModel, ConfigDict, WithJsonSchema, model_validator
 
 from shared.payloads.fields import UtcTime
 from shared.payloads.model import Event
 
 MessageState = Literal["queued", "sent", "delivered", "read", "received", "processed", "failed"]
 CampaignState = Literal["draft", "scheduled", "running", "paused", "cancelled", "done"]
+#: `shared.reasons.DeadReason`, of which payloads know nothing: a test holds both together.
+Reason = Annotated[
+    str,
+    WithJsonSchema(
+        {
+            "type": "string",
+            "enum": [
+                "lock_timeout",
+                "mapping_not_found",
+                "invalid_payload",
+                "state_violation",
+                "mapping_status_expired",
+                "mapping_status_closed",
+                "database_error",
+                "invalid_media_url",
+                "send_rejected",
+                "send_ambiguous",
+                "max_retries_exceeded",
+                "expired",
+                "unrouted",
+                "delivery_limit",
+                "unexpected_error",
+            ],
+        }
+    ),
+]
 
 
 class SendError(BaseModel):
@@ -138,7 +164,7 @@ class DLQMessage(Event):
     original_payload: Any = None
     raw_body_base64: str | None = None
     raw_body_cut: bool | None = None
-    reason: str
+    reason: Reason
     error_message: str | None = None
     retry_count: int
     timestamp: UtcTime

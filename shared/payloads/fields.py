@@ -27,6 +27,7 @@ from pydantic import (
 from pydantic_core import CoreSchema, core_schema
 
 from shared.payloads.clock import CLOCK
+from shared.payloads.schema_rules import TIME_IN, TIME_OUT, Ignorable, or_nothing
 
 T = TypeVar("T")
 
@@ -111,7 +112,8 @@ def parse_planned_time(value: object) -> datetime:
 def null_means(default: object, kind: Any) -> BeforeValidator:
     """An explicit null, or an empty text, in a field of this kind is as good as no value."""
     return BeforeValidator(
-        lambda value: default if value is None or value == "" else value, json_schema_input_type=kind | None
+        lambda value: default if value is None or value == "" else value,
+        json_schema_input_type=Annotated[kind | None, _EmptyIsAbsent()],
     )
 
 
@@ -127,9 +129,7 @@ class _EmptyIsAbsent:
         self, schema: CoreSchema, handler: GetJsonSchemaHandler
     ) -> dict[str, Any]:
         found = handler(schema)
-        if handler.mode == "validation":
-            found["anyOf"] = [*found["anyOf"], {"const": ""}]
-        return found
+        return or_nothing(found) if handler.mode == "validation" else found
 
 
 def _take_or_drop(value: Any, handler: ValidatorFunctionWrapHandler, info: ValidationInfo) -> Any:
@@ -168,28 +168,22 @@ def _customer_id_schema(phone: str) -> dict[str, Any]:
     return {"type": "string", "maxLength": CUSTOMER_ID_LENGTH, "pattern": pattern}
 
 
-_TIME_IN: Final[dict[str, Any]] = {
-    "anyOf": [{"type": "string"}, {"type": "number"}],
-    "description": "ISO 8601, or epoch seconds or milliseconds, as text or number; no zone means UTC",
-}
-_TIME_OUT: Final[dict[str, Any]] = {"type": "string", "format": "date-time", "pattern": "Z$"}
-
 #: When something happened: any accepted form in, UTC inside.
 EventTime = Annotated[
     datetime,
     PlainValidator(parse_event_time),
-    WithJsonSchema(_TIME_IN, mode="validation"),
-    WithJsonSchema(_TIME_OUT, mode="serialization"),
+    WithJsonSchema(TIME_IN, mode="validation"),
+    WithJsonSchema(TIME_OUT, mode="serialization"),
 ]
 #: When something is to happen: the same forms.
 PlannedTime = Annotated[
     datetime,
     PlainValidator(parse_planned_time),
-    WithJsonSchema(_TIME_IN, mode="validation"),
-    WithJsonSchema(_TIME_OUT, mode="serialization"),
+    WithJsonSchema(TIME_IN, mode="validation"),
+    WithJsonSchema(TIME_OUT, mode="serialization"),
 ]
 #: A time that the cluster itself reports.
-UtcTime = Annotated[datetime, AfterValidator(_require_zone), WithJsonSchema(_TIME_OUT)]
+UtcTime = Annotated[datetime, AfterValidator(_require_zone), WithJsonSchema(TIME_OUT)]
 
 #: Phone digits without `+`, or a business-scoped id verbatim.
 CustomerId = Annotated[
@@ -205,7 +199,7 @@ Identifier = Annotated[str, StringConstraints(min_length=1, max_length=100)]
 #: What may be absent: null and an empty text are as if it were.
 Maybe = Annotated[T | None, _EmptyIsAbsent()]
 #: What decides nothing: in the wrong shape it is dropped, and its message goes on.
-Side = Annotated[T | None, _EmptyIsAbsent(), WrapValidator(_take_or_drop)]
+Side = Annotated[T | None, _EmptyIsAbsent(), WrapValidator(_take_or_drop), Ignorable()]
 #: A customer's id that is kept as it came, in whatever form.
 ForeignCustomerId = Annotated[str, StringConstraints(min_length=1, max_length=CUSTOMER_ID_LENGTH)]
 #: A name people chose: cut, not refused.

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, model_validator
 from pydantic.json_schema import WithJsonSchema
 from pydantic_core import to_jsonable_python
 
@@ -19,6 +19,7 @@ from shared.payloads.fields import (
     null_means,
 )
 from shared.payloads.model import Part, Payload
+from shared.payloads.schema_rules import Schema, at_least_one_of, exactly_one_of
 
 Category = Literal["service", "utility", "authentication", "marketing"]
 #: What becomes of a message of which nobody knows whether it was sent.
@@ -41,6 +42,14 @@ CONTENT_KINDS: Final[tuple[ContentKind, ...]] = (
 _CAMPAIGN_MESSAGE_ID_LENGTH: Final = len("campaign:") + 100 + len(":") + 160
 
 
+_CLIENT_MESSAGE_ID: Final[Schema] = {
+    "anyOf": [
+        {"type": "string", "minLength": 1, "maxLength": 100},
+        {"type": "string", "pattern": "^campaign:", "maxLength": _CAMPAIGN_MESSAGE_ID_LENGTH},
+    ]
+}
+
+
 def _check_client_message_id(value: str) -> str:
     if len(value) > 100 and not value.startswith("campaign:"):
         raise ValueError("string should have at most 100 characters")
@@ -52,22 +61,17 @@ def _language_code(value: object) -> object:
     return value["code"] if isinstance(value, dict) and "code" in value else value
 
 
+_CODE: Final[Schema] = {"type": "string", "minLength": 1, "maxLength": 100}
+_LANGUAGE: Final[Schema] = {
+    "anyOf": [_CODE, {"type": "object", "properties": {"code": _CODE}, "required": ["code"]}]
+}
+
+
 class Template(Part):
     """An approved template, by name and language; `components` as the Cloud API takes them."""
 
     name: Annotated[Text, Field(max_length=512)]
-    language: Annotated[
-        Identifier,
-        BeforeValidator(_language_code),
-        WithJsonSchema(
-            {
-                "anyOf": [
-                    {"type": "string", "minLength": 1, "maxLength": 100},
-                    {"type": "object", "properties": {"code": {"type": "string"}}, "required": ["code"]},
-                ]
-            }
-        ),
-    ]
+    language: Annotated[Identifier, BeforeValidator(_language_code), WithJsonSchema(_LANGUAGE)]
     components: Annotated[list[dict[str, Any]], null_means((), list[dict[str, Any]])] = Field(
         default_factory=list
     )
@@ -93,9 +97,16 @@ class OutboundMessage(Payload):
     """`wa.outbound`. The lane is in the routing key, not here.
 
     Address: `conversation_id` or `wa_id`; where both are given the conversation decides. Idempotency:
-    `genesys_message_id` or `client_message_id`, or both. Content: exactly one of `CONTENT_KINDS`.
-    `on_ambiguous` None leaves it to the lane.
+    `genesys_message_id` or `client_message_id`, or both. Content: exactly one of `message_text`, `media_url`,
+    `template`, `interactive`, `location`, `contacts` and `reaction`. Without `on_ambiguous` the lane decides.
     """
+
+    model_config = ConfigDict(
+        json_schema_extra=at_least_one_of(
+            ("conversation_id", "wa_id"), ("genesys_message_id", "client_message_id")
+        )
+        | exactly_one_of(*CONTENT_KINDS)
+    )
 
     conversation_id: Maybe[Identifier] = None
     wa_id: Maybe[CustomerId] = None
@@ -103,7 +114,10 @@ class OutboundMessage(Payload):
     genesys_message_id: Maybe[Identifier] = None
     client_message_id: Maybe[
         Annotated[
-            Text, Field(max_length=_CAMPAIGN_MESSAGE_ID_LENGTH), AfterValidator(_check_client_message_id)
+            Text,
+            Field(max_length=_CAMPAIGN_MESSAGE_ID_LENGTH),
+            AfterValidator(_check_client_message_id),
+            WithJsonSchema(_CLIENT_MESSAGE_ID),
         ]
     ] = None
     message_text: Maybe[Text] = None

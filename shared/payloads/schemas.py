@@ -9,8 +9,13 @@ import sys
 from pathlib import Path
 from typing import Any, Final
 
+from pydantic import BaseModel
+from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode, JsonSchemaValue
+from pydantic_core import core_schema
+
 from shared import payloads
 from shared.payloads.encoding import KEPT_NULLS
+from shared.payloads.examples import EXAMPLES
 from shared.payloads.model import Event, Payload
 
 _MODELS: Final = [model for name in payloads.__all__ if isinstance(model := getattr(payloads, name), type)]
@@ -26,17 +31,37 @@ _DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 _NULL: Final = {"type": "null"}
 
 
+class _PlainSchema(GenerateJsonSchema):
+    """No title of a field, of which generators make types, and no default that says nothing."""
+
+    def field_title_should_be_set(self, schema: Any) -> bool:  # noqa: ARG002 - pydantic's signature
+        return False
+
+    def default_schema(self, schema: core_schema.WithDefaultSchema) -> JsonSchemaValue:
+        found = super().default_schema(schema)
+        return {name: value for name, value in found.items() if name != "default" or value is not None}
+
+
 def generate_schemas() -> dict[str, str]:
     """File name → text of every schema. Deterministic: the same models give the same text."""
-    ours = {model.__name__: model.model_json_schema(mode="validation") for model in PAYLOADS_IN}
-    theirs = {
-        model.__name__: _leave_nulls_out(model.model_json_schema(mode="serialization"))
-        for model in EVENTS_OUT
-    }
     return {
-        f"{name}.json": json.dumps({"$schema": _DIALECT, **schema}, indent=2, ensure_ascii=False) + "\n"
-        for name, schema in (ours | theirs).items()
+        f"{name}.json": json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
+        for name, schema in build_schemas().items()
     }
+
+
+def build_schemas() -> dict[str, dict[str, Any]]:
+    """Every payload's schema by its name."""
+    taken = {model.__name__: _schema(model, "validation") for model in PAYLOADS_IN}
+    told = {model.__name__: _leave_nulls_out(_schema(model, "serialization")) for model in EVENTS_OUT}
+    return {
+        name: {"$schema": _DIALECT, "$id": f"urn:wabus:{name}", **schema, "examples": EXAMPLES[name]}
+        for name, schema in (taken | told).items()
+    }
+
+
+def _schema(model: type[BaseModel], mode: JsonSchemaMode) -> dict[str, Any]:
+    return model.model_json_schema(mode=mode, schema_generator=_PlainSchema)
 
 
 def _leave_nulls_out(schema: dict[str, Any]) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from contextlib import suppress
 from typing import Annotated, Any, Final, Self
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, ConfigDict, Field, model_validator
 
 from shared.payloads.fields import (
     EventTime,
@@ -15,6 +15,7 @@ from shared.payloads.fields import (
     Wamid,
 )
 from shared.payloads.model import Part, Payload
+from shared.payloads.schema_rules import at_least_one_of
 
 _TOO_LONG: Final = 2**63
 _CODE_LENGTH: Final = 100
@@ -57,6 +58,10 @@ def _as_list(value: object) -> object:
 
 class StatusUpdate(Payload):
     """`wa.status`. `status` is any text: one that is not known is stored and changes nothing."""
+
+    model_config = ConfigDict(
+        json_schema_extra=at_least_one_of(("wamid", "genesys_message_id", "callback_data"))
+    )
 
     status: Identifier
     timestamp: EventTime

@@ -149,8 +149,9 @@ def test_the_innermost_parts_import_nothing_of_ours(place: str, may_know: str | 
 
 
 #: Client libraries of RabbitMQ, and who may know one: whoever opens a connection, and the implementations.
-AMQP_CLIENTS = {"aio_pika", "aiormq", "pamqp"}
-KNOWS_A_CLIENT = ("shared/amqp/opening.py", "shared/amqp/pika/")
+AMQP_CLIENTS = {"aio_pika", "aiormq", "pamqp", "pika"}
+#: The examples show a gateway its own client.
+KNOWS_A_CLIENT = ("shared/amqp/opening.py", "shared/amqp/pika/", "deploy/examples/")
 #: Who may name an implementation of the seam: itself, and the one that hands it out.
 NAMES_AN_IMPLEMENTATION = ("shared/amqp/client.py", "shared/amqp/pika/")
 

@@ -17,7 +17,17 @@ import pytest
 from deploy.stack import Machine, missing_servers
 from shared.errors import StackError
 
-CHECKERS: Final = ("docker-compose", "promtool", "ps", "initdb", "pgbouncer", "redis-server", "curl")
+CHECKERS: Final = (
+    "docker-compose",
+    "promtool",
+    "ps",
+    "initdb",
+    "pgbouncer",
+    "redis-server",
+    "curl",
+    "node",
+    "npm",
+)
 
 
 def provide_checkers(machine: Machine, environ: Mapping[str, str], progress: Callable[[str], None]) -> bool:

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from deploy import stack
-from deploy.stack import Kind, ServerRecord, Source, docker
+from deploy.stack import Kind, Machine, ServerRecord, Source, docker, rabbitmq
 from shared.amqp.client import open_session
 from shared.amqp.topology import build_topology
 from tests.support.paces import FAST
@@ -38,10 +38,25 @@ class OwnRabbitMQ:
         if self.server.container is None:
             stack.evaluate_in_rabbitmq(self.root, expression)
             return
-        engine = docker.find_engine(os.environ)
-        assert engine is not None
-        command = [engine.program, "exec", self.server.container, "rabbitmqctl", "eval", expression]
+        command = [*self.rabbitmqctl(), "eval", expression]
         subprocess.run(command, check=True, capture_output=True, timeout=120)
+
+    def rabbitmqctl(self) -> list[str]:
+        """The beginning of a command line that is `rabbitmqctl` for this broker."""
+        if self.server.container is not None:
+            engine = docker.find_engine(os.environ)
+            assert engine is not None
+            return [engine.program, "exec", self.server.container, "rabbitmqctl"]
+        machine = Machine()
+        assert self.server.data is not None
+        environment = {
+            **machine.server_environment(Path(self.server.data)),  # its cookie lies there
+            "RABBITMQ_NODENAME": rabbitmq.NODE,
+            "RABBITMQ_CONF_ENV_FILE": os.devnull,
+            "ERL_EPMD_PORT": str(self.server.ports[-1]),
+        }
+        given = [f"{name}={value}" for name, value in environment.items()]
+        return ["env", "-i", *given, str(machine.require("rabbitmqctl"))]
 
     def set_frame_max(self, size: int) -> None:
         """As `frame_max` in its configuration; for connections that are opened from now on."""

@@ -16,13 +16,14 @@ ELSEWHERE = {
     "DATABASE_URL": "postgresql://h/x",
     "REDIS_URL": "redis://h/0",
 }
-PACKAGES = "docker-compose prometheus procps postgresql pgbouncer redis-server curl"
+PACKAGES = "docker-compose prometheus procps postgresql pgbouncer redis-server curl nodejs npm"
 ROOT = Path(__file__).resolve().parents[2]
 #: Takes Debian's names of packages, and puts each one's program into the folder that the machine searches.
 INSTALLING = """
 for package in "$@"; do
     case $package in
-        prometheus) name=promtool ;; procps) name=ps ;; postgresql) name=initdb ;; *) name=$package ;;
+        prometheus) name=promtool ;; procps) name=ps ;; postgresql) name=initdb ;; nodejs) name=node ;;
+        *) name=$package ;;
     esac
     ln -s /bin/true "{folder}/$name"
     echo "$package" >> "{folder}/installed"
@@ -53,9 +54,11 @@ def test_missing_checkers_are_installed_by_their_packages(tmp_path: Path, said: 
         "pgbouncer",
         "redis-server",
         "curl",
+        "nodejs",
+        "npm",
     ]
     assert said == [
-        "installing docker-compose prometheus postgresql pgbouncer redis-server curl with apt-get"
+        "installing docker-compose prometheus postgresql pgbouncer redis-server curl nodejs npm with apt-get"
         " (system services stay off)"
     ]
 
@@ -117,6 +120,8 @@ def test_missing_servers_are_installed_with_the_checkers(tmp_path: Path, said: l
         "postgresql",
         "pgbouncer",
         "curl",
+        "nodejs",
+        "npm",
     ]
     assert not can_run
     assert said[-1] == "no test is run: their packages do not hold them"
@@ -133,7 +138,8 @@ def test_without_a_server_that_may_not_be_installed_no_test_is_run(
     assert len(said) == 1
     assert said[0].startswith("no test is run: ")
     servers = "rabbitmq-server postgresql redis-server"
-    assert said[0].endswith(f"sudo apt-get install {servers} docker-compose prometheus procps pgbouncer curl")
+    checkers = "docker-compose prometheus procps pgbouncer curl nodejs npm"
+    assert said[0].endswith(f"sudo apt-get install {servers} {checkers}")
 
 
 @pytest.mark.parametrize("target", ["test", "check"])

@@ -15,6 +15,98 @@ from shared.payloads.fields import ContactName, CustomerId, parse_event_time, pa
 WHEN = datetime(2024, 5, 6, 7, 8, 9, 250_000, tzinfo=UTC)
 CUSTOMER_ID = TypeAdapter(CustomerId)
 
+FORMS_OF_ONE_INSTANT: list[object] = [
+    "2024-05-06T07:08:09.250Z",
+    "2024-05-06T07:08:09.250",
+    "2024-05-06 07:08:09.250",
+    "2024-05-06T09:08:09.250+02:00",
+    "2024-05-06T02:08:09.250-05:00",
+    "20240506T070809.250Z",
+    1714979289.25,
+    "1714979289.25",
+    1714979289250,
+    "1714979289250",
+    1714979289250.0,
+    WHEN,
+]
+
+NO_TIMES: list[object] = [
+    "",
+    "soon",
+    "1_714_979_289",
+    "+1714979289",
+    " 1714979289",
+    "1714979289 ",
+    "1.7e9",
+    "١٧١٤٩٧٩٢٨٩",
+    "2024-13-01T00:00:00Z",
+    "2024-05-06T25:00:00Z",
+    "NaN",
+    "Infinity",
+    "9" * 5000,
+    True,
+    False,
+    None,
+    [],
+    {},
+    b"1714979289",
+]
+
+TIMES_OUT_OF_RANGE: list[object] = [
+    0,
+    -1,
+    1230767999,
+    "2008-12-31T23:59:59Z",
+    "0001-01-01T00:00:00+14:00",
+    "9999-12-31T23:59:59-14:00",
+    float("inf"),
+    float("-inf"),
+    float("nan"),
+    1e300,
+    10**4000,
+    -(10**4000),
+    1714979289250_000,
+    1714979289250_000_000,
+    "99999999999999999999",
+]
+
+CUSTOMER_IDS: list[tuple[str, str]] = [
+    ("491700000001", "491700000001"),
+    ("+491700000001", "491700000001"),
+    ("12345", "12345"),
+    ("1" * 20, "1" * 20),
+    ("DE.8842", "DE.8842"),
+    ("US.aB3xYz", "US.aB3xYz"),
+    ("DE.ENT.77", "DE.ENT.77"),
+    ("US." + "a" * 157, "US." + "a" * 157),
+]
+
+NO_CUSTOMER_IDS: list[str] = [
+    "",
+    "+",
+    "1234",
+    "1" * 21,
+    "++491700000001",
+    "+49 170 0000001",
+    "+49-170-0000001",
+    "491700000001\n",
+    " 491700000001",
+    "٤٩١٧٠٠٠٠٠٠٠١",
+    "49170000000²",
+    "DE.",
+    "DE.ENT.",
+    "DE.ENT.7.8",
+    "de.8842",
+    "DEU.8842",
+    "DE8842",
+    "+DE.8842",
+    "DE.88-42",
+    "DE.8842\n",
+    "DE.ünicode",
+    "DE." + "a" * 158,
+    "ana@example.org",
+]
+
 seconds = st.integers(int(datetime(2009, 1, 2, tzinfo=UTC).timestamp()), int(WHEN.timestamp()))
 instants = seconds.map(lambda epoch_s: datetime.fromtimestamp(epoch_s, UTC))
 zones = st.integers(-14 * 60, 14 * 60).map(lambda minutes: timezone(timedelta(minutes=minutes)))
@@ -22,20 +114,7 @@ zones = st.integers(-14 * 60, 14 * 60).map(lambda minutes: timezone(timedelta(mi
 
 @pytest.mark.parametrize(
     "value",
-    [
-        "2024-05-06T07:08:09.250Z",
-        "2024-05-06T07:08:09.250",
-        "2024-05-06 07:08:09.250",
-        "2024-05-06T09:08:09.250+02:00",
-        "2024-05-06T02:08:09.250-05:00",
-        "20240506T070809.250Z",
-        1714979289.25,
-        "1714979289.25",
-        1714979289250,
-        "1714979289250",
-        1714979289250.0,
-        WHEN,
-    ],
+    FORMS_OF_ONE_INSTANT,
 )
 def test_every_form_of_one_instant_is_that_instant_in_utc(value: object) -> None:
     assert parse_event_time(value) == WHEN
@@ -82,27 +161,7 @@ def test_text_seconds_and_milliseconds_of_an_instant_agree(
 
 @pytest.mark.parametrize(
     "value",
-    [
-        "",
-        "soon",
-        "1_714_979_289",
-        "+1714979289",
-        " 1714979289",
-        "1714979289 ",
-        "1.7e9",
-        "١٧١٤٩٧٩٢٨٩",
-        "2024-13-01T00:00:00Z",
-        "2024-05-06T25:00:00Z",
-        "NaN",
-        "Infinity",
-        "9" * 5000,
-        True,
-        False,
-        None,
-        [],
-        {},
-        b"1714979289",
-    ],
+    NO_TIMES,
 )
 def test_what_is_no_time_is_refused(value: object) -> None:
     with pytest.raises(ValueError, match="neither ISO 8601 text nor epoch"):
@@ -111,23 +170,7 @@ def test_what_is_no_time_is_refused(value: object) -> None:
 
 @pytest.mark.parametrize(
     "value",
-    [
-        0,
-        -1,
-        1230767999,
-        "2008-12-31T23:59:59Z",
-        "0001-01-01T00:00:00+14:00",
-        "9999-12-31T23:59:59-14:00",
-        float("inf"),
-        float("-inf"),
-        float("nan"),
-        1e300,
-        10**4000,
-        -(10**4000),
-        1714979289250_000,
-        1714979289250_000_000,
-        "99999999999999999999",
-    ],
+    TIMES_OUT_OF_RANGE,
 )
 @pytest.mark.parametrize("parse", [parse_event_time, parse_planned_time])
 def test_a_time_out_of_range_is_refused_however_large(value: object, parse: Any) -> None:
@@ -151,16 +194,7 @@ def test_a_plan_may_be_years_ahead() -> None:
 
 @pytest.mark.parametrize(
     ("value", "normalised"),
-    [
-        ("491700000001", "491700000001"),
-        ("+491700000001", "491700000001"),
-        ("12345", "12345"),
-        ("1" * 20, "1" * 20),
-        ("DE.8842", "DE.8842"),
-        ("US.aB3xYz", "US.aB3xYz"),
-        ("DE.ENT.77", "DE.ENT.77"),
-        ("US." + "a" * 157, "US." + "a" * 157),
-    ],
+    CUSTOMER_IDS,
 )
 def test_a_customer_id_is_digits_or_a_business_scoped_id_verbatim(value: str, normalised: str) -> None:
     assert CUSTOMER_ID.validate_json(f'"{value}"') == normalised
@@ -168,31 +202,7 @@ def test_a_customer_id_is_digits_or_a_business_scoped_id_verbatim(value: str, no
 
 @pytest.mark.parametrize(
     "value",
-    [
-        "",
-        "+",
-        "1234",
-        "1" * 21,
-        "++491700000001",
-        "+49 170 0000001",
-        "+49-170-0000001",
-        "491700000001\n",
-        " 491700000001",
-        "٤٩١٧٠٠٠٠٠٠٠١",
-        "49170000000²",
-        "DE.",
-        "DE.ENT.",
-        "DE.ENT.7.8",
-        "de.8842",
-        "DEU.8842",
-        "DE8842",
-        "+DE.8842",
-        "DE.88-42",
-        "DE.8842\n",
-        "DE.ünicode",
-        "DE." + "a" * 158,
-        "ana@example.org",
-    ],
+    NO_CUSTOMER_IDS,
 )
 def test_anything_else_is_no_customer_id(value: str) -> None:
     with pytest.raises(ValidationError, match="neither a phone number"):

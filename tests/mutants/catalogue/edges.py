@@ -162,6 +162,22 @@ MUTATIONS: Final = (
         _MODELS,
     ),
     Mutation(
+        "an example does not wait for the confirm",
+        "deploy/examples/publish_pika.py",
+        "        channel.confirm_delivery()  # from now on basic_publish waits for the confirm\n",
+        "",
+        "INTERFACE 2 a publisher owes a JSON body, and is told when it is safe",
+        ("tests/integration/deploy/test_connect_examples.py",),
+    ),
+    Mutation(
+        "the page's own user may read",
+        "deploy/connect.md",
+        "wa\\.(inbound|outbound|status|correlation|broadcast)$' '^$'",
+        "wa\\.(inbound|outbound|status|correlation|broadcast)$' '.*'",
+        "INTERFACE 2 who publishes to them, and does nothing else",
+        ("tests/integration/deploy/test_connect_examples.py",),
+    ),
+    Mutation(
         "a time goes out without its Z",
         "shared/payloads/encoding.py",
         "option=orjson.OPT_UTC_Z",
