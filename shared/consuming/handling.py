@@ -30,9 +30,9 @@ class Handler(Protocol):
         ...
 
 
-def observe_wait(metrics: Metrics, worker: str, part: Sequence[Delivery]) -> None:
+def observe_wait(metrics: Metrics, worker: str, lane: str, part: Sequence[Delivery]) -> None:
     """The broker's timestamps are whole seconds: half of one is taken off, on average right."""
-    wait = metrics.queue_wait.labels(worker)
+    wait = metrics.queue_wait.labels(worker, lane)
     now = time.time()
     for delivery in part:
         if delivery.published_at is not None:

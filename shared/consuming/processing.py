@@ -15,6 +15,7 @@ from random import Random
 from shared.amqp.broker import Inlet
 from shared.amqp.delivery import Delivery
 from shared.amqp.disposition import Dead, Disposition, Retry, sort_out
+from shared.amqp.topology import LANES
 from shared.consuming.handling import observe_wait
 from shared.consuming.late import LateCopies
 from shared.consuming.lines import Lines, Work
@@ -57,6 +58,7 @@ class Processing:
         """`tasks`: where what outlasts its part goes on. `draining` is set when the worker stops."""
         self._handler = route.handler
         self._inlet = inlet
+        self._lane = LANES.get(inlet.queue, "")
         self._bench = bench
         self._standing = standing
         self._tasks = tasks
@@ -82,7 +84,7 @@ class Processing:
         self._inflight.inc(len(part))
         self.in_hand += len(part)
         metrics.batch_size.labels(worker).observe(len(part))
-        observe_wait(metrics, worker, part)
+        observe_wait(metrics, worker, self._lane, part)
         try:
             await self._work_past_locks(part, is_try=is_try)
         finally:
@@ -221,7 +223,7 @@ class Processing:
 
     async def _settle(self, pending: dict[int, Delivery], group: Sequence[Settled]) -> None:
         late = await self._bench.settlement.settle(self._inlet, group)
-        duration = self._bench.metrics.message_duration.labels(self._bench.worker)
+        duration = self._bench.metrics.message_duration.labels(self._bench.worker, self._lane)
         now = time.monotonic()
         for delivery, _ in group:
             del pending[id(delivery)]

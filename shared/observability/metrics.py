@@ -32,6 +32,8 @@ _TRIP_S: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.
 _WORK_S: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 15, 30)
 #: Waiting in queues and for rates: 5 ms to 10 minutes.
 _WAIT_S: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 15, 60, 300, 600)
+#: What `lane` says in the metrics that every worker has.
+_LANE: Final = "`lane` is empty where a worker has none."
 _BATCH: Final = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
 
 disable_created_metrics()  # type: ignore[no-untyped-call]
@@ -79,10 +81,18 @@ class Metrics:
             "outcome",
         )
         self.message_duration = self._histogram(
-            "message_duration_seconds", "From a delivery's arrival to its disposition.", _WORK_S, "worker"
+            "message_duration_seconds",
+            f"From a delivery's arrival to its disposition. {_LANE}",
+            _WORK_S,
+            "worker",
+            "lane",
         )
         self.queue_wait = self._histogram(
-            "queue_wait_seconds", "From a message's publication to its arrival.", _WAIT_S, "worker"
+            "queue_wait_seconds",
+            f"From a message's publication to its arrival. {_LANE}",
+            _WAIT_S,
+            "worker",
+            "lane",
         )
         self.batch_size = self._histogram("batch_size", "Deliveries worked together.", _BATCH, "worker")
         self.inflight = self._gauge("inflight", "Deliveries in hand.", "worker")
@@ -157,8 +167,11 @@ class Metrics:
             "Requests to the Cloud API by outcome, and the class of their error or none.",
             "outcome",
             "error_class",
+            "lane",
         )
-        self.send_duration = self._histogram("send_duration_seconds", "A request to the Cloud API.", _WORK_S)
+        self.send_duration = self._histogram(
+            "send_duration_seconds", "A request to the Cloud API.", _WORK_S, "lane"
+        )
         self.rate_limit_wait = self._histogram(
             "rate_limit_wait_seconds", "Waiting for a number's shared rate.", _WAIT_S, "lane"
         )

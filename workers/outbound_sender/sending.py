@@ -172,11 +172,11 @@ class Sending:
 
     def _report(self, message: Outgoing, answer: Answer, duration_s: float) -> None:
         outcome, error_class = _labels(answer)
-        self._metrics.sends.labels(outcome, error_class).inc()
+        self._metrics.sends.labels(outcome, error_class, message.lane).inc()
         if (health := health_of(answer, message.id)) is not None:
             self._metrics.dependency_up.labels("cloud_api").set(health.answered)
         if not isinstance(answer, TooLate):
-            self._metrics.send_duration.observe(duration_s)
+            self._metrics.send_duration.labels(message.lane).observe(duration_s)
         level = logging.DEBUG if isinstance(answer, Accepted) else logging.WARNING
         if not logger.isEnabledFor(level):
             return

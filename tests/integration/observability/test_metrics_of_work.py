@@ -118,9 +118,10 @@ async def test_deliveries_conversations_and_their_cache(
 
     by = {"worker": "inbound-resolver"}
     assert seen.values("messages_processed_total") == {"ack/inbound-resolver": 4, "dead/inbound-resolver": 1}
-    assert seen.count("message_duration_seconds", **by) == 5
-    assert seen.count("queue_wait_seconds", **by) == 1
-    assert 95 < (seen.value("queue_wait_seconds_sum", **by) or 0) < 200
+    no_lane = by | {"lane": ""}
+    assert seen.count("message_duration_seconds", **no_lane) == 5
+    assert seen.count("queue_wait_seconds", **no_lane) == 1
+    assert 95 < (seen.value("queue_wait_seconds_sum", **no_lane) or 0) < 200
     assert seen.value("batch_size_sum", **by) == 5
     assert 1 <= (seen.count("batch_size", **by) or 0) < 5
     assert seen.value("inflight", **by) == 0
@@ -198,12 +199,13 @@ async def test_sends_by_what_came_of_them(sender: Sender, caplog: pytest.LogCapt
         seen = await until_scraped(url, lambda scraped: processed(scraped) == 5)
 
     assert seen.values("sends_total") == {
-        "none/sent": 2,
-        "transient/failed": 1,
-        "ambiguous/ambiguous": 1,
-        "window/failed": 1,
+        "none/reply/sent": 2,
+        "transient/reply/failed": 1,
+        "ambiguous/reply/ambiguous": 1,
+        "window/reply/failed": 1,
     }
-    assert seen.count("send_duration_seconds") == 5
+    assert seen.values("send_duration_seconds_count") == {"reply": 5}
+    assert seen.values("message_duration_seconds_count") == {"reply/outbound-sender": 5}
     assert seen.values("rate_limit_wait_seconds_count") == {"reply": 5}
     assert seen.values("messages_processed_total") == {
         "ack/outbound-sender": 2,

@@ -101,7 +101,7 @@ MUTATIONS: Final = (
     Mutation(
         "a request's duration is not measured",
         "workers/outbound_sender/sending.py",
-        "            self._metrics.send_duration.observe(duration_s)\n",
+        "            self._metrics.send_duration.labels(message.lane).observe(duration_s)\n",
         "            pass\n",
         _COUNTS,
         (_SENDS,),
