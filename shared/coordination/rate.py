@@ -1,15 +1,15 @@
 """The rate limiter of a sender: who of this process may ask next, and how long a message waits in hand.
 
-Owns the queue per (number, lane), which asks in its order, and the choice between the shared rates and
-this process's own part of them while Redis is away. The rules themselves are in `rate_shared` and
-`rate_local`; what becomes of a message that must wait too long is the sender's.
+Owns the queue of each number and lane, of which the first few ask, in their order, and the choice between
+the shared rates and this process's own part of them while Redis is away. The rules themselves are in
+`rate_shared` and `rate_local`; what becomes of a message that must wait too long is the sender's.
 """
 
 import asyncio
 import random
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Final
 
@@ -21,17 +21,32 @@ from shared.durations import DURATIONS, Durations
 
 #: Heads of several processes come back spread over this share of their wait, so that none always loses.
 _SPREAD: Final = 0.25
-#: Messages of one line that are asked for in one call.
+#: Messages of one queue that are asked for in one call.
 _ASKED_TOGETHER: Final = 50
+#: Enough that the next one asks as soon as one is granted, and customers at their own limit block nobody.
+_MOST_ASKING: Final = 64
 
 
 @dataclass(slots=True, eq=False)
 class _WaitingMessage:
-    """A message in line, until it is answered or gives up."""
+    """A message that asks, until it is answered or gives up."""
 
     ask: Ask
     deadline: float
     answer: "asyncio.Future[Permit | Wait]"
+
+
+@dataclass(slots=True, eq=False)
+class _LaneQueue:
+    """The messages of one number and lane: those who ask, in their order, and behind them who may not yet.
+
+    `asker` asks for all of them. `members` counts both kinds, and who waits aside for its own customer.
+    """
+
+    may_ask: asyncio.Semaphore
+    asking: deque[_WaitingMessage] = field(default_factory=deque)
+    asker: "asyncio.Task[None] | None" = None
+    members: int = 0
 
 
 class RateLimiter:
@@ -51,8 +66,7 @@ class RateLimiter:
         self._local = LocalRates(durations)
         self._observe_wait = observe_wait
         self._durations = durations
-        self._queues: dict[tuple[str, str], deque[_WaitingMessage]] = {}
-        self._askers: set[asyncio.Task[None]] = set()
+        self._queues: dict[tuple[str, str], _LaneQueue] = {}
 
     def set_consumers(self, count: int) -> None:
         """How many processes consume the queue: without Redis each takes its part of the rate."""
@@ -93,15 +107,23 @@ class RateLimiter:
     async def wait(
         self, number: str, customer: str, lane: str, mps: float, max_wait_s: float | None = None
     ) -> Granted | TooLong:
-        """Wait for a permit, at most `max_wait_s` (default: what may be held in hand), in order per lane.
+        """Wait for a permit, in order per lane, and at most `max_wait_s` (default: what may be held in hand).
 
-        A customer at their own limit waits aside, so that others go on. `mps` is the number's allowance.
+        That time, and what is observed, begin when the message may ask: before, it is merely in line. A
+        customer at their own limit waits aside, so that others go on. `mps` is the number's allowance.
         """
         clock = asyncio.get_running_loop().time
-        started_at = clock()
         patience_s = self._durations.held_in_hand_s if max_wait_s is None else max_wait_s
-        answer = await self._wait(Ask(number, customer, lane, mps, patience_s), started_at + patience_s)
-        waited_s = clock() - started_at
+        ask = Ask(number, customer, lane, mps, patience_s)
+        queue = self._join(ask)
+        try:
+            async with queue.may_ask:
+                started_at = clock()
+                answer = await self._wait(queue, ask, started_at + patience_s)
+                waited_s = clock() - started_at
+        finally:
+            queue.members -= 1
+            self._forget_idle(ask, queue)
         self._observe_wait(lane, waited_s)
         match answer:
             case Permit():
@@ -112,66 +134,79 @@ class RateLimiter:
             case Wait(wait_s, cause):
                 return TooLong(wait_s, cause)
 
-    async def _wait(self, ask: Ask, deadline: float) -> Permit | Wait:
+    def _join(self, ask: Ask) -> _LaneQueue:
+        """As many may ask as a lane at its least share serves while one waits in hand."""
+        queue = self._queues.get((ask.number, ask.lane))
+        if queue is None:
+            durations = self._durations
+            least = rate_of(ask.mps, durations) * durations.lane_min_share
+            most = max(1, min(_MOST_ASKING, int(least * durations.held_in_hand_s)))
+            queue = self._queues[ask.number, ask.lane] = _LaneQueue(asyncio.Semaphore(most))
+        queue.members += 1
+        return queue
+
+    def _forget_idle(self, ask: Ask, queue: _LaneQueue) -> None:
+        """A queue in which nobody is, and whose asker has ended, is kept no longer."""
+        if not queue.members and queue.asker is None:
+            del self._queues[ask.number, ask.lane]
+
+    async def _wait(self, queue: _LaneQueue, ask: Ask, deadline: float) -> Permit | Wait:
         clock = asyncio.get_running_loop().time
         while True:
-            answer = await self._take_turn(ask, deadline)
+            answer = await self._take_turn(queue, ask, deadline)
             match answer:
                 case Wait(wait_s, LimitCause.PAIR) if clock() + wait_s <= deadline:
                     await asyncio.sleep(wait_s)
                 case _:
                     return answer
 
-    async def _take_turn(self, ask: Ask, deadline: float) -> Permit | Wait:
+    async def _take_turn(self, queue: _LaneQueue, ask: Ask, deadline: float) -> Permit | Wait:
         waiting = _WaitingMessage(ask, deadline, asyncio.get_running_loop().create_future())
-        key = (ask.number, ask.lane)
-        queue = self._queues.get(key)
-        if queue is None:
-            queue = self._queues[key] = deque()
-            asker = asyncio.create_task(self._serve(key, queue), name="rate asker")
-            self._askers.add(asker)
-            asker.add_done_callback(self._askers.discard)
-        queue.append(waiting)
+        queue.asking.append(waiting)
+        if queue.asker is None:
+            queue.asker = asyncio.create_task(self._serve(ask, queue), name="rate asker")
         try:
             async with asyncio.timeout_at(deadline):
                 return await waiting.answer
         except TimeoutError:
-            return Wait(len(queue) / rate_of(ask.mps, self._durations), LimitCause.NUMBER)
+            return Wait(len(queue.asking) / rate_of(ask.mps, self._durations), LimitCause.NUMBER)
 
-    async def _serve(self, key: tuple[str, str], queue: deque[_WaitingMessage]) -> None:
-        """Ask for those in line, in their order, until nobody is."""
+    async def _serve(self, ask: Ask, queue: _LaneQueue) -> None:
+        """Ask in their order for those who may, until nobody does. `ask` is of the same number and lane."""
         try:
-            while queue:
-                await self._ask_for(queue)
+            while queue.asking:
+                await self._ask_for(queue.asking)
         except Exception as error:
-            for waiting in queue:
+            for waiting in queue.asking:
                 if not waiting.answer.done():
                     waiting.answer.set_exception(error)
+            queue.asking.clear()
         finally:
-            del self._queues[key]
+            queue.asker = None
+            self._forget_idle(ask, queue)
 
-    async def _ask_for(self, queue: deque[_WaitingMessage]) -> None:
-        """One question for the first in line. Those who are answered, or have gone, leave the line."""
+    async def _ask_for(self, asking: deque[_WaitingMessage]) -> None:
+        """One question for the first of them. Those who are answered, or have gone, leave the queue."""
         clock = asyncio.get_running_loop().time
-        line = [waiting for waiting in islice(queue, _ASKED_TOGETHER) if not waiting.answer.done()]
+        line = [waiting for waiting in islice(asking, _ASKED_TOGETHER) if not waiting.answer.done()]
         if line:
             patience_s = max(0.0, line[0].deadline - clock())
             asks = [replace(line[0].ask, patience_s=patience_s), *(waiting.ask for waiting in line[1:])]
             for waiting, answer in zip(line, await self._permit_many(asks), strict=False):
                 match answer:
                     case Wait(wait_s, cause) if cause is not LimitCause.PAIR:
-                        await self._heed(queue, answer, clock() + wait_s)
+                        await self._heed(asking, answer, clock() + wait_s)
                     case _:
                         _resolve(waiting, answer)
-        while queue and queue[0].answer.done():
-            queue.popleft()
+        while asking and asking[0].answer.done():
+            asking.popleft()
 
-    async def _heed(self, queue: deque[_WaitingMessage], answer: Wait, until: float) -> None:
-        """The number must wait: those without so much time go, the others stay in line meanwhile."""
-        for waiting in queue:
+    async def _heed(self, asking: deque[_WaitingMessage], answer: Wait, until: float) -> None:
+        """The number must wait: those without so much time go, the others stay in the queue meanwhile."""
+        for waiting in asking:
             if until > waiting.deadline:
                 _resolve(waiting, answer)
-        if not all(waiting.answer.done() for waiting in queue):
+        if not all(waiting.answer.done() for waiting in asking):
             await asyncio.sleep(answer.wait_s + self._spread_s(answer.wait_s))
 
     def _spread_s(self, wait_s: float) -> float:

@@ -135,6 +135,19 @@ def test_workers_do_not_import_each_other(path: Path) -> None:
     assert [name for name in ours(path) if name.partition(".")[0] == "tests"] == []
 
 
+#: The sender's stations, and what each may know of the others; all of them know its message.
+STATIONS: dict[str, set[str]] = {"intake": {"calling"}, "claiming": set(), "calling": set(), "results": set()}
+
+
+@pytest.mark.parametrize(("station", "may_know"), STATIONS.items())
+def test_a_station_of_the_sender_knows_its_message_and_no_other_station(
+    station: str, may_know: set[str]
+) -> None:
+    for path in files(f"workers/outbound_sender/{station}"):
+        known = {name.split(".")[2] for name in ours(path) if name.startswith("workers.outbound_sender.")}
+        assert known <= {station, "message", *may_know}, path
+
+
 @pytest.mark.parametrize("path", files("workers"), ids=name_of)
 def test_what_runs_in_production_knows_no_deployment(path: Path) -> None:
     assert [name for name in ours(path) if name.partition(".")[0] == "deploy"] == []

@@ -1,11 +1,16 @@
 """One outbound message on its way through the sender, as a value."""
 
 from dataclasses import dataclass
+from typing import Final
 from uuid import UUID
 
 from shared.amqp.delivery import Delivery
 from shared.amqp.disposition import Defer
 from shared.payloads import OutboundMessage
+
+#: Words that several stations use: why a message ends without an attempt, and what it waits for.
+CAMPAIGN_CANCELLED: Final = "campaign_cancelled"
+EARLIER_MESSAGE: Final = "earlier_message"
 
 
 @dataclass(frozen=True, slots=True, eq=False)

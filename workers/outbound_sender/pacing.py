@@ -1,13 +1,11 @@
 """When a message may go as far as rates are concerned, and what must wait too long to be kept in hand.
 
-Owns how many messages of a number and lane ask for a permit at once: those behind them are merely in line,
-and their time does not run. How long that line may get is `shares`; the rates themselves are
-`shared.coordination.rate`. Owns, too, that permits which a stall held up do not go out together.
+Owns which rate a number has, and that permits which a stall held up do not go out together. The queue before
+a permit, and the rates themselves, are `shared.coordination.rate`; how long it may get is `intake.shares`.
 """
 
 import asyncio
 import time
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
 
@@ -17,22 +15,12 @@ from shared.durations import Durations
 from shared.settings.settings import Settings
 from workers.outbound_sender.message import Outgoing
 
-#: Enough that the next one asks as soon as one is granted, and customers at their own limit block nobody.
-_MOST_ASKING: Final = 64
 #: Requests begin at this share of what the platform allows (more than permits are given), and so many
 #: seconds' worth of them may begin together.
 _OF_ALLOWED: Final = 0.94
 _AT_ONCE_S: Final = 0.02
-#: Numbers whose rate is kept at hand: it is asked for with each message.
-_RATES_KEPT: Final = 1000
-
-
-@dataclass(frozen=True, slots=True)
-class _LaneQueue:
-    """Messages of one number and lane: a few of them ask, the others wait until they may."""
-
-    mps: float
-    asking: asyncio.Semaphore
+#: Numbers whose allowance is kept at hand: it is asked for with each message.
+_ALLOWANCES_KEPT: Final = 1000
 
 
 class RequestSpacing:
@@ -60,29 +48,26 @@ class Pacer:
 
     def __init__(self, limiter: RateLimiter, settings: Settings, durations: Durations) -> None:
         self._limiter = limiter
-        self._settings = settings
         self._durations = durations
-        self._lines: dict[tuple[str, str], _LaneQueue] = {}
         self._spacings: dict[str, RequestSpacing] = {}
-        #: What a number may send a second.
-        self.rate = lru_cache(_RATES_KEPT)(self._rate)
+        self._mps = lru_cache(_ALLOWANCES_KEPT)(lambda number: settings.number(number).mps)
 
     async def wait(self, message: Outgoing) -> TooLong | None:
         """None with a permit in hand, else why not, and for how long."""
-        line = self._line(message.number, message.lane)
-        async with line.asking:
-            answer = await self._limiter.wait(message.number, message.customer, message.lane, line.mps)
+        mps = self._mps(message.number)
+        answer = await self._limiter.wait(message.number, message.customer, message.lane, mps)
         return answer if isinstance(answer, TooLong) else None
 
     async def begin(self, number: str) -> None:
         """Wait, with a permit in hand, until the request may begin."""
         spacing = self._spacings.get(number)
         if spacing is None:
-            spacing = self._spacings[number] = RequestSpacing(self._settings.number(number).mps)
+            spacing = self._spacings[number] = RequestSpacing(self._mps(number))
         await spacing.begin()
 
-    def _rate(self, number: str) -> float:
-        return rate_of(self._settings.number(number).mps, self._durations)
+    def rate(self, number: str) -> float:
+        """What a number may send a second."""
+        return rate_of(self._mps(number), self._durations)
 
     async def slow_number(self, number: str, retry_after_s: float | None) -> None:
         """The platform refused the number for its rate."""
@@ -91,14 +76,3 @@ class Pacer:
     async def slow_customer(self, message: Outgoing, n: int) -> None:
         """The platform refused the customer for the pair's rate, the n-th time in a row."""
         await self._limiter.back_off_pair(message.number, message.customer, n)
-
-    def _line(self, number: str, lane: str) -> _LaneQueue:
-        """As many may ask as a lane at its least share serves while one waits in hand."""
-        line = self._lines.get((number, lane))
-        if line is None:
-            durations = self._durations
-            served = int(self.rate(number) * durations.lane_min_share * durations.held_in_hand_s)
-            asking = asyncio.Semaphore(max(1, min(_MOST_ASKING, served)))
-            line = _LaneQueue(self._settings.number(number).mps, asking)
-            self._lines[(number, lane)] = line
-        return line

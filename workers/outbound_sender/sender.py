@@ -19,12 +19,11 @@ from shared.consuming.settlement import Settled
 from shared.errors import StoreLocked, StoreUnavailable
 from shared.observability.metrics import Metrics, count_repairs
 from workers.outbound_sender.chains import Chains, Turn
-from workers.outbound_sender.claiming.gate import EARLIER_MESSAGE
 from workers.outbound_sender.claiming.store import ClaimStore
 from workers.outbound_sender.intake.admission import Admission, Admitted
 from workers.outbound_sender.intake.candidates import Candidate, take_in
 from workers.outbound_sender.intake.shares import Shares
-from workers.outbound_sender.message import Outgoing
+from workers.outbound_sender.message import EARLIER_MESSAGE, Outgoing
 from workers.outbound_sender.sending import Sending
 
 #: From so many deliveries on a message is worked alone among its like: it may be what kills the process.

@@ -46,9 +46,9 @@ from workers.outbound_sender.calling.reactions import (
     health_of,
     react,
 )
-from workers.outbound_sender.claiming.gate import CAMPAIGN_CANCELLED, Done, Fail, Hold, Withdraw
+from workers.outbound_sender.claiming.gate import Done, Fail, Hold, Withdraw
 from workers.outbound_sender.claiming.store import Claimed, ClaimOutcome, ClaimRequest, NeedsPermit
-from workers.outbound_sender.message import Outgoing
+from workers.outbound_sender.message import CAMPAIGN_CANCELLED, Outgoing
 from workers.outbound_sender.pacing import Pacer
 from workers.outbound_sender.results.store import AttemptResult, Effect, Written
 

@@ -140,6 +140,14 @@ MUTATIONS: Final = (
         (_RULES,),
     ),
     Mutation(
+        "the time of who may not ask yet runs all the same",
+        "shared/coordination/rate.py",
+        "_LaneQueue(asyncio.Semaphore(most))",
+        "_LaneQueue(asyncio.Semaphore(100 * most))",
+        "2.10 a message waits for its own customer, number and lane",
+        ("tests/unit/test_sender_pacing.py", f"{_FOLDER}/test_rate_limiter.py"),
+    ),
+    Mutation(
         "each process has the whole rate without Redis",
         "shared/coordination/rate.py",
         "self._local.consumers = max(1, count)",

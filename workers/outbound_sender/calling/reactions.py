@@ -14,6 +14,7 @@ from shared.durations import Durations
 from shared.messaging.messages.graph_errors import ErrorClass, classify, read_code
 from shared.messaging.numbers.breaker import ApiHealth
 from shared.reasons import DeadReason
+from workers.outbound_sender import message
 from workers.outbound_sender.calling.answer import (
     Accepted,
     Answer,
@@ -23,7 +24,6 @@ from workers.outbound_sender.calling.answer import (
     Unable,
     Unreachable,
 )
-from workers.outbound_sender.claiming import gate
 
 #: Counted retries of a medium that the platform could not fetch.
 _MEDIA_RETRIES: Final = 3
@@ -140,7 +140,7 @@ def react(answer: Answer, situation: Situation, durations: Durations) -> Reactio
 def reason_of(code: str, http_status: int | None) -> DeadReason | None:
     """Why a message is dead that failed with this code, as far as that tells. None: it is no dead letter."""
     match code:
-        case gate.CAMPAIGN_CANCELLED:
+        case message.CAMPAIGN_CANCELLED:
             return None
         case DeadReason.EXPIRED.value:
             return DeadReason.EXPIRED

@@ -9,6 +9,7 @@ from typing import Literal, TypeAlias
 
 from shared.durations import Durations
 from shared.reasons import DeadReason
+from workers.outbound_sender.message import CAMPAIGN_CANCELLED, EARLIER_MESSAGE
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,9 +85,6 @@ class Fail:
 
 
 Decision: TypeAlias = Claim | Done | Hold | Withdraw | Fail
-
-CAMPAIGN_CANCELLED = "campaign_cancelled"
-EARLIER_MESSAGE = "earlier_message"
 
 
 def decide(gate: SendFacts, request: Request, durations: Durations) -> Decision:

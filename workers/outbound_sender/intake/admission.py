@@ -21,7 +21,6 @@ from shared.observability.logs import Operation, fields, get_logger
 from shared.observability.metrics import Metrics
 from shared.reasons import DeadReason
 from workers.outbound_sender.calling.reactions import reason_of
-from workers.outbound_sender.claiming.gate import EARLIER_MESSAGE
 from workers.outbound_sender.intake.candidates import OTHER_CONTENT, Candidate
 from workers.outbound_sender.intake.left_behind import LeftBehind
 from workers.outbound_sender.intake.shares import Taking
@@ -33,7 +32,7 @@ from workers.outbound_sender.intake.store import (
     Replayed,
     new_message,
 )
-from workers.outbound_sender.message import Outgoing
+from workers.outbound_sender.message import EARLIER_MESSAGE, Outgoing
 
 logger = get_logger(__name__)
 

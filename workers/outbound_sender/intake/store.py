@@ -16,8 +16,8 @@ from shared.ids import time_ordered_uuid
 from shared.postgres.database import Database
 from shared.postgres.queries import Queries
 from workers.outbound_sender.calling.graph_body import message_type
-from workers.outbound_sender.claiming.gate import EARLIER_MESSAGE
 from workers.outbound_sender.intake.candidates import Candidate
+from workers.outbound_sender.message import EARLIER_MESSAGE
 
 _QUERIES = Queries("workers.outbound_sender.intake")
 
