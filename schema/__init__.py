@@ -1,1 +1,4 @@
-"""The database's schema: its migrations and what carries them out. Imports nothing of ours."""
+"""What others hold us to: the database's schema and its migrations, and the payloads' schemas.
+
+Imports nothing of ours. `README.md` is the inventory of the tables.
+"""

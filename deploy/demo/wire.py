@@ -1,6 +1,6 @@
 """The demo's own connection to RabbitMQ: it publishes and consumes as gateways outside the cluster do.
 
-Owns the connection. A body is all that it publishes, as INTERFACE 2 asks of a publisher.
+Owns the connection. A body is all that it publishes: no more is asked of a publisher.
 """
 
 import asyncio

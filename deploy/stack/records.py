@@ -27,7 +27,7 @@ class Kind(StrEnum):
 
     @property
     def variable(self) -> str:
-        """Name of the environment variable that holds this server's URL (INTERFACE 1)."""
+        """Name of the environment variable that holds this server's URL."""
         match self:
             case Kind.RABBITMQ:
                 return "RABBITMQ_URL"

@@ -1,7 +1,8 @@
 """The one door to Redis: connections, scripts, and the guard that keeps an absent Redis from costing time.
 
 Owns the pool, the deadline of a call, the translation of errors and the knowledge whether Redis is there.
-Does not own what is stored (`locks`, `cache`, `rate`), nor what happens without Redis: they degrade.
+Does not own what is stored (`locks`, `rate`, the cache of conversations), nor what happens without Redis:
+they degrade.
 """
 
 import asyncio

@@ -1,5 +1,5 @@
-"""Dead letters after they were stored: looked at, chosen, edited, replayed, dismissed, pruned.
+"""Dead letters: stored, looked at, chosen, edited, replayed, dismissed, pruned.
 
-Owns the table `dead_letter_queue` but for the insert (`shared.deadletters.storing`), for the command line
-and the scheduler alike. It does not know either.
+Owns the table `dead_letter_queue`, for the dlq-handler, the command line and the scheduler alike. It does
+not know them.
 """

@@ -1,7 +1,7 @@
 """Every metric of every worker, in one typed place.
 
 Owns names, labels, buckets and what each means. Labels are bounded: no customer, message or conversation is
-ever a label. Does not serve them (`shared.observability.health`) nor decide when to count.
+ever a label. Does not serve them (`shared.observability.server`) nor decide when to count.
 """
 
 import asyncio

@@ -1,6 +1,6 @@
 """PostgreSQL over asyncpg: a pool, and its errors in our own words.
 
-Owns connecting, session settings and the translation of errors; statements live beside their workers.
+Owns connecting, session settings and the translation of errors; statements stand with their nouns.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""Named SQL: a worker's statements stand in a `.sql` file beside it, one after each `-- name:` line.
+"""Named SQL: statements stand in a `.sql` file beside who runs them, one after each `-- name:` line.
 
 Owns the loading. A line `-- name: claim_batch` opens a statement; the comment lines after it describe it.
 """

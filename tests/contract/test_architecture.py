@@ -184,6 +184,13 @@ def test_the_seam_knows_nothing_of_what_runs_on_it(path: Path) -> None:
     assert [name for name in ours(path) if not f"{name}.".startswith(known)] == []
 
 
+@pytest.mark.parametrize(
+    "path", [path for path in files(*SHIPPED) if path.name == "__init__.py"], ids=name_of
+)
+def test_a_folder_says_what_lives_there(path: Path) -> None:
+    assert ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))), f"{path.parent}: whose home is it?"
+
+
 @pytest.mark.parametrize("path", files(*SHIPPED), ids=name_of)
 def test_a_shipped_file_says_what_it_is_and_stays_readable(path: Path) -> None:
     text = path.read_text(encoding="utf-8")

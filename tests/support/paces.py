@@ -73,8 +73,10 @@ BRISK: Final = replace(
 )
 
 #: Ten times production's pace in all that an alert sees, for a Prometheus that is ten times faster, too.
+#: A Redis that a busy machine keeps waiting must not pass for one that is away.
 WATCHED: Final = replace(
     DURATIONS,
+    redis_call_s=0.8,
     redis_probe_s=0.2,
     store_probe_s=0.05,
     store_probe_max_s=0.3,

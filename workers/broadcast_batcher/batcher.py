@@ -1,7 +1,7 @@
 """The broadcast batcher: what a message about a campaign asks for.
 
-Owns the queue `broadcast-batcher`, all of its routing keys. The work is the launcher's, the controller's and
-the batches'.
+Owns the queue `broadcast-batcher` and which of its routing keys is whose. The work is the launcher's, the
+controller's and the batches'.
 """
 
 from collections.abc import AsyncIterator, Sequence

@@ -1,6 +1,6 @@
 """Controls: pause, resume, cancel.
 
-Owns the keys `campaign.pause`, `campaign.resume` and `campaign.cancel`. What a control does to messages that
+What a control does to messages that
 are queued already is the sender's: it reads the campaign's state before each send.
 """
 

@@ -1,6 +1,6 @@
 """What a launch and a control do to a campaign, given what it is. Pure.
 
-Owns rule 6.2: the latest control by `requested_at` wins, and cancel is final whenever it comes: so the order
+Owns that the latest control by `requested_at` wins, and cancel is final whenever it comes: so the order
 in which controls arrive does not matter.
 """
 

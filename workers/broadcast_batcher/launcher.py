@@ -1,6 +1,6 @@
 """Launching: a campaign and its recipients are stored, once.
 
-Owns the key `campaign.launch`. All of a launch is one transaction: there is no half of it.
+All of a launch is one transaction: there is no half of it.
 """
 
 from typing import Any

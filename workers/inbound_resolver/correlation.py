@@ -1,6 +1,6 @@
 """Which conversation id stands after a correlation. Pure.
 
-Owns rule 3.5: through the tracked message, a later one replaces, an earlier one contradicts.
+Owns the rule: through the tracked message, a later one replaces, an earlier one contradicts.
 """
 
 from dataclasses import dataclass

@@ -1,6 +1,6 @@
 """What becomes of a message of which nobody knows whether it was sent. Pure.
 
-Owns rule 4.3: wait for a status that proves it; without one a reply goes out again once, others only if they
+Owns the rule: wait for a status that proves it; without one a reply goes out again once, others only if they
 say so, and the rest is given up. Nothing else is ever sent twice.
 """
 

@@ -1,0 +1,1 @@
+"""The status-updater: stores what gateways report of sent messages, and carries out what follows from it."""

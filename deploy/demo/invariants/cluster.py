@@ -9,7 +9,7 @@ from deploy.demo.invariants.verdict import Verdict, judge
 
 
 def poison_is_dead(evidence: Evidence) -> Verdict:
-    """Rules 2.6 and 7.1: what must die is stored once, byte for byte, with its reason."""
+    """What must die is stored once, byte for byte, with its reason."""
     found = Counter((letter.body, letter.reason) for letter in evidence.letters)
     by_body = {letter.body: letter.reason for letter in evidence.letters}
     violations = []
@@ -50,7 +50,7 @@ def _campaign_recipient(body: bytes) -> str | None:
 
 
 def all_marked(evidence: Evidence) -> Verdict:
-    """Rule 1.5: what was to be published is, and is marked."""
+    """What was to be published is, and is marked."""
     unmarked = evidence.remains.unmarked
     return judge(
         "every event of the outbox is published and marked", 1, [f"{unmarked} are not"] if unmarked else []
@@ -75,7 +75,7 @@ def nothing_waits(evidence: Evidence) -> Verdict:
 
 
 def drained(evidence: Evidence) -> Verdict:
-    """INTERFACE 6: SIGTERM drains, exit 0."""
+    """SIGTERM drains, exit 0."""
     codes = evidence.exit_codes
     return judge(
         "every worker drains on SIGTERM and exits 0",

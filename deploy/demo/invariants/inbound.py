@@ -8,7 +8,7 @@ from deploy.demo.invariants.verdict import Verdict, judge
 
 
 def tracked_once(evidence: Evidence) -> Verdict:
-    """Rule 3.1: a row per wamid, whatever was repeated."""
+    """A row per wamid, whatever was repeated."""
     rows = Counter(row.wamid for row in evidence.messages if row.direction == "INBOUND")
     wanted = {sent.wamid for sent in evidence.inbound}
     return judge(
@@ -22,7 +22,7 @@ def tracked_once(evidence: Evidence) -> Verdict:
 
 
 def published(evidence: Evidence) -> Verdict:
-    """Rules 1.5 and 3.2: published at least once, and marked so."""
+    """Published at least once, and marked so."""
     rows = [row for row in evidence.messages if row.direction == "INBOUND"]
     seen = {item.wamid for item in evidence.seen}
     return judge(
@@ -36,7 +36,7 @@ def published(evidence: Evidence) -> Verdict:
 
 
 def one_key_each(evidence: Evidence) -> Verdict:
-    """Rule 3.2: a consumer that deduplicates on the key sees each message once."""
+    """A consumer that deduplicates on the key sees each message once."""
     keys: defaultdict[str, set[str]] = defaultdict(set)
     for item in evidence.seen:
         keys[item.wamid].add(item.key)
@@ -48,7 +48,7 @@ def one_key_each(evidence: Evidence) -> Verdict:
 
 
 def same_each_time(evidence: Evidence) -> Verdict:
-    """Rule 3.3: a repeated publication says the same, and one message opens each conversation."""
+    """A repeated publication says the same, and one message opens each conversation."""
     said: defaultdict[str, set[tuple[str, bool]]] = defaultdict(set)
     new: defaultdict[str, set[str]] = defaultdict(set)
     for item in evidence.seen:
@@ -73,7 +73,7 @@ def same_each_time(evidence: Evidence) -> Verdict:
 
 
 def in_order(evidence: Evidence) -> Verdict:
-    """Rule 3.3: one replica keeps each customer's order; what was in flight at a kill may come later."""
+    """One replica keeps each customer's order; what was in flight at a kill may come later."""
     first: dict[str, EnrichedSeen] = {}
     for item in evidence.seen:
         first.setdefault(item.wamid, item)
@@ -105,7 +105,7 @@ def _swapped(evidence: Evidence, places: dict[str, int]) -> Iterator[tuple[Inbou
 
 
 def one_active_mapping(evidence: Evidence) -> Verdict:
-    """INTERFACE 4: one active row per customer and number."""
+    """One active row per customer and number."""
     active = Counter(mapping.customer for mapping in evidence.mappings if mapping.status == "active")
     wanted = {sent.customer for sent in evidence.inbound}
     known = {mapping.customer for mapping in evidence.mappings}
@@ -120,7 +120,7 @@ def one_active_mapping(evidence: Evidence) -> Verdict:
 
 
 def correlated(evidence: Evidence) -> Verdict:
-    """Rule 3.5: what the agent platform said of a conversation stands, and what it closed is closed."""
+    """What the agent platform said of a conversation stands, and what it closed is closed."""
     mappings = {mapping.id: mapping for mapping in evidence.mappings}
     closed = set(evidence.closed)
     violations = []

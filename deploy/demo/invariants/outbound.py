@@ -6,7 +6,7 @@ from typing import Final
 from deploy.demo.invariants.evidence import Evidence, Message
 from deploy.demo.invariants.verdict import Verdict, judge
 
-#: States of each direction from the first to the highest (rule 5.2), said here again to be a check.
+#: States of each direction from the first to the highest, said here again to be a check.
 _RANKS: Final = {
     "INBOUND": ("received", "failed", "processed"),
     "OUTBOUND": ("queued", "sent", "delivered", "failed", "read"),
@@ -15,12 +15,12 @@ _RANKS: Final = {
 _STATES: Final = {"played": "read"}
 #: The platform's code for a text that is too long with its values.
 _TEXT_TOO_LONG: Final = "132005"
-#: How often a message may be accepted when nobody knew what became of its first attempt (rule 4.3).
+#: How often a message may be accepted when nobody knew what became of its first attempt.
 _AMBIGUOUS_LIMIT: Final = 2
 
 
 def replies_once(evidence: Evidence) -> Verdict:
-    """Rules 4.2, 4.3 and 4.5: a reply is accepted once, an ambiguous one at most twice.
+    """A reply is accepted once, an ambiguous one at most twice.
 
     Once more for each time that the platform takes it back, by a status of an attempt that was not the last.
     """
@@ -57,7 +57,7 @@ def nothing_unasked(evidence: Evidence) -> Verdict:
 
 
 def told_once(evidence: Evidence) -> Verdict:
-    """Rule 4.4: each message ends in `outbound.sent` or `outbound.failed`, each told once."""
+    """Each message ends in `outbound.sent` or `outbound.failed`, each told once."""
     told: defaultdict[str, Counter[str]] = defaultdict(Counter)
     for item in evidence.told:
         told[item.message_id][item.event_type] += 1
@@ -74,7 +74,7 @@ def told_once(evidence: Evidence) -> Verdict:
 
 
 def recipients_once(evidence: Evidence) -> Verdict:
-    """Rule 6.3: at most once, whatever is redelivered or launched again; and nobody is left waiting."""
+    """At most once, whatever is redelivered or launched again; and nobody is left waiting."""
     campaign = {row.id for row in evidence.messages if row.campaign_id}
     times = Counter(item.to for item in evidence.accepted if item.message_id in campaign)
     return judge(
@@ -92,7 +92,7 @@ def recipients_once(evidence: Evidence) -> Verdict:
 
 
 def opted_out_spared(evidence: Evidence) -> Verdict:
-    """Rules 4.6 and 6.2: no marketing to the opted out; they are skipped with the reason."""
+    """No marketing to the opted out; they are skipped with the reason."""
     campaign = {row.id for row in evidence.messages if row.campaign_id}
     sent_to = {item.to for item in evidence.accepted if item.message_id in campaign}
     spared = {
@@ -109,7 +109,7 @@ def opted_out_spared(evidence: Evidence) -> Verdict:
 
 
 def highest_status(evidence: Evidence) -> Verdict:
-    """Rule 5.2: the highest rank among a message's events, in whatever order they came."""
+    """The highest rank among a message's events, in whatever order they came."""
     events: defaultdict[str, list[str]] = defaultdict(list)
     attempts = {row.id: row.attempts for row in evidence.messages}
     for event in evidence.events:
@@ -138,7 +138,7 @@ def nothing_queued(evidence: Evidence) -> Verdict:
 
 
 def wrong_values_fail_alone(evidence: Evidence) -> Verdict:
-    """Rule 4.5, scope by evidence: who has a value that the template does not take fails, and nobody else."""
+    """Scope by evidence: who has a value that the template does not take fails, and nobody else."""
     codes = {one.wa_id: one.error_code for one in evidence.recipients if one.status == "failed"}
     return judge(
         "a value that the template does not take fails its recipient alone",

@@ -1,6 +1,7 @@
-"""Connections for one errand: of a command, the stack, the sandbox, the demo.
+"""Connections for one errand: of a command, the stack, the sandbox, the demo, which hold them.
 
-Owns them and the translation of what the client raises. Nothing is restored here: that is the broker's.
+Owns their opening and the translation of what the client raises. Nothing is restored here: that is the
+broker's.
 """
 
 import asyncio

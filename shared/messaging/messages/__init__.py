@@ -1,7 +1,8 @@
 """Status events and what they make of a message: the only writer of `message_tracking.status`.
 
 Owns `status_events`, the milestones and errors of `message_tracking`, the outcome of attempts as far as a
-status or an answer tells it, the statuses of `broadcast_recipients`, and the events that follow from them.
+status or an answer tells it, what that means for recipients of campaigns, and the events that follow from it.
+`graph_errors` says what an error of the platform means, `scopes` for whom (a campaign's pause begins there).
 Who calls: the updater with what the platforms report, the sender with its own word, the scheduler with what
 waited, the dlq-handler with what died. The rules of the states themselves are in `states`.
 """
