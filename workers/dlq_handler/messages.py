@@ -17,6 +17,7 @@ from shared.deadletters.storing import DeadLetter, clean_headers, clean_text
 from shared.durable.deferral import deferred_id, stored_headers
 from shared.durable.outbox import Outbox, OutboxEvent, event
 from shared.durations import Durations
+from shared.messaging.campaigns.recipients import fail_recipients
 from shared.messaging.messages import OwnEvent, Tracker
 from shared.observability.logs import Operation, fields, get_logger
 from shared.payloads import SendError, encode
@@ -108,10 +109,7 @@ class MessageEnder:
             for item in dead
             if {"campaign_id", "wa_id"} <= item.ids.keys()
         ]
-        if recipients:
-            await connection.execute(
-                QUERIES["fail_recipients"], *map(list, zip(*sorted(recipients), strict=True))
-            )
+        await fail_recipients(connection, sorted(recipients))
         events = [_event(item) for item in dead]
         await self._outbox.record(connection, events)
         return events

@@ -34,16 +34,6 @@ from message_tracking as message
 join conversation_mappings as mapping on mapping.id = message.mapping_id
 where message.id = any($1::uuid[]);
 
--- name: fail_recipients
--- Of messages that died before they became a row; each by its key.
-update broadcast_recipients as recipient
-set status = 'failed', error_code = dead.code, updated_at = now()
-from unnest($1::text[], $2::text[], $3::text[]) as dead (campaign_id, wa_id, code)
-cross join lateral (
-    select id from broadcast_recipients where campaign_id = dead.campaign_id and wa_id = dead.wa_id limit 1
-) as found
-where recipient.id = found.id and recipient.status = 'queued';
-
 -- name: reconcile
 -- Whoever claimed the attempt may be dead: the scheduler waits for evidence and decides. A row that this very
 -- delivery came from gets a new id, because the old one is removed when the delivery is acknowledged.

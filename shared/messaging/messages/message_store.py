@@ -13,6 +13,7 @@ from uuid import UUID
 
 import asyncpg
 
+from shared.messaging.campaigns.recipients import move_recipients
 from shared.messaging.messages.event_store import QUERIES, columns_of
 from shared.messaging.messages.judgement import Attempt, Background, Message, locate
 from shared.messaging.messages.sightings import Sighting
@@ -96,8 +97,7 @@ async def move_messages(connection: Connection, messages: Sequence[Message]) -> 
         for item in messages
         if item.has_recipient and not _is_under_way_again(item)
     ]
-    if recipients:
-        await connection.execute(QUERIES["move_recipients"], *columns_of(recipients))
+    await move_recipients(connection, recipients)
 
 
 async def end_attempts(

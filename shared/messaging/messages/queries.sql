@@ -155,26 +155,6 @@ set last_activity_at = now(), updated_at = now()
 from idle
 where mapping.id = idle.id;
 
--- name: move_recipients
--- By the rank of states, as their messages; what was skipped stays so.
-update broadcast_recipients as recipient
-set status = case when array_position(ladder.states, row.status) > array_position(ladder.states, recipient.status)
-                  then row.status else recipient.status end,
-    wamid = coalesce(row.wamid, recipient.wamid),
-    sent_at = coalesce(row.sent_at, recipient.sent_at),
-    delivered_at = coalesce(row.delivered_at, recipient.delivered_at),
-    read_at = coalesce(row.read_at, recipient.read_at),
-    error_code = case row.status when 'failed' then row.error_code when 'read' then null
-                                 else recipient.error_code end,
-    updated_at = now()
-from unnest($1::uuid[], $2::text[], $3::text[], $4::timestamptz[], $5::timestamptz[], $6::timestamptz[], $7::text[])
-     as row (id, status, wamid, sent_at, delivered_at, read_at, error_code),
-     lateral (select recipient.id from broadcast_recipients as recipient where recipient.message_id = row.id
-              union
-              select recipient.id from broadcast_recipients as recipient where recipient.wamid = row.wamid) as found,
-     (select array['pending', 'queued', 'sent', 'delivered', 'failed', 'read']) as ladder (states)
-where recipient.id = found.id and recipient.status <> 'skipped';
-
 -- name: end_attempts
 update send_attempts as attempt
 set outcome = row.outcome, wamid = row.wamid, error_code = row.error_code, error_message = row.error_message,

@@ -95,6 +95,7 @@ _ASIDE: Final = "shared/durable/aside.sql"
 _RESOLVER: Final = "workers/inbound_resolver/queries.sql"
 _DLQ: Final = "workers/dlq_handler/queries.sql"
 _DOCTOR: Final = "workers/cli/diagnosis/doctor.sql"
+_RECIPIENTS: Final = "shared/messaging/campaigns/recipients.sql"
 
 #: By the clock: of the scheduler, and of whoever watches `wabus doctor`.
 PERIODIC: Final = (
@@ -183,10 +184,10 @@ PER_MESSAGE: Final = (
     _measured(_HOLDS, "read_templates", BULK, rows=60),
     _measured(_HOLDS, "hold_marketing", SENT, ONES, _DAY, rows=60),
     _measured(_HOLDS, "pause_numbers", SENT, ONES, TEXTS, "text", rows=60),
-    _measured(_HOLDS, "pause_campaigns", BULK, TEXTS, rows=40),
-    _measured(_HOLDS, "reopen_campaigns", BULK, rows=60),
-    _measured(_HOLDS, "requeue_recipients", BULK, True, rows=40),
-    _measured(_HOLDS, "return_refused", BULK, rows=80),
+    _measured(_CAMPAIGNS, "pause_campaigns", BULK, TEXTS, rows=40),
+    _measured(_CAMPAIGNS, "reopen_campaigns", BULK, rows=60),
+    _measured(_RECIPIENTS, "requeue_recipients", BULK, True, rows=40),
+    _measured(_RECIPIENTS, "return_refused", BULK, rows=80),
     _measured(_RESOLVER, "keep_mended", WAMIDS, JSON, rows=30),
     _measured(_BREAKER, "find_circuits", NUMBERS, "(unknown)", rows=60),
     _measured(_INTAKE, "find_numbers", CUSTOMERS, rows=40),
@@ -265,7 +266,13 @@ PER_MESSAGE: Final = (
         pages=1_000,
     ),
     _measured(
-        *(_TRACKING, "move_recipients", [row_id(n) for n in range(100_001, 100_011)], ["read"] * 10, WAMIDS),
+        *(
+            _RECIPIENTS,
+            "move_recipients",
+            [row_id(n) for n in range(100_001, 100_011)],
+            ["read"] * 10,
+            WAMIDS,
+        ),
         *(NOTHING, NOTHING, TIMES, NOTHING),
         rows=60,
     ),
@@ -276,12 +283,12 @@ PER_MESSAGE: Final = (
     _measured(_TRACKING, "forget_bodies", QUEUED, rows=30),
     _measured(_TRACKING, "ask_retry", QUEUED, ONES, TEXTS, [_MINUTE] * 10, "x", rows=60),
     _measured(_TRACKING, "record_opt_outs", CUSTOMERS, rows=20),
-    _measured(_CAMPAIGNS, "add_recipients", "giant", NEW_CUSTOMERS, JSON, rows=0, pages=400),
-    _measured(_CAMPAIGNS, "read_reachability", CUSTOMERS, "1001", _DAY, rows=60),
-    _measured(_BATCHER, "open", "new", rows=0),
+    _measured(_RECIPIENTS, "add_recipients", "giant", NEW_CUSTOMERS, JSON, rows=0, pages=400),
+    _measured(_RECIPIENTS, "read_reachability", CUSTOMERS, "1001", _DAY, rows=60),
+    _measured(_CAMPAIGNS, "open", "new", rows=0),
     _measured(_BATCHER, "lock", "giant", rows=2),
     _measured(
-        _BATCHER,
+        _CAMPAIGNS,
         "launch",
         "giant",
         b"",
@@ -299,17 +306,17 @@ PER_MESSAGE: Final = (
         None,
         rows=4,
     ),
-    _measured(_BATCHER, "control", "giant", "paused", None, _LATER, "text", rows=4),
+    _measured(_CAMPAIGNS, "control", "giant", "paused", None, _LATER, "text", rows=4),
     _measured(_BATCHER, "has_recipients", "giant", rows=2),
-    _measured(_BATCHER, "skip_pending", "giant", "campaign_cancelled", 1000, rows=3000),
+    _measured(_RECIPIENTS, "skip_pending", "giant", "campaign_cancelled", 1000, rows=3000),
     _measured(_BATCHER, "find_attempted", "giant", rows=3000),
     _measured(_BATCHER, "lock_due", "giant", rows=2),
     _measured(_BATCHER, "lock_number", "1001", rows=0),
     _measured(_BATCHER, "count_queued", "1001", "1001", rows=1000),
-    _measured(_BATCHER, "begin", "giant", rows=4),
+    _measured(_CAMPAIGNS, "begin", "giant", rows=4),
     _measured(_BATCHER, "claim", "giant", 50, rows=100),
-    _measured(_BATCHER, "skip", RECIPIENTS, TEXTS, rows=30),
-    _measured(_BATCHER, "queue", RECIPIENTS, rows=30),
+    _measured(_RECIPIENTS, "skip", RECIPIENTS, TEXTS, rows=30),
+    _measured(_RECIPIENTS, "queue", RECIPIENTS, rows=30),
     _measured(_CLAIMS, "lock_messages", QUEUED, rows=20),
     _measured(_CLAIMS, "read_gates", QUEUED, NOTHING, "(unknown)", rows=100),
     # Who has had 20,000 messages before.
@@ -318,11 +325,11 @@ PER_MESSAGE: Final = (
     _measured(_BREAKER, "ensure_circuits", NUMBERS, NUMBERS[:1], "(unknown)", rows=4000),
     _measured(_BREAKER, "lock_circuits", NUMBERS, rows=20),
     _measured(_BREAKER, "write_circuit", "1001", "open", 5, SENT, 0, _MINUTE, _MINUTE, rows=10),
-    _measured(_CLAIMS, "return_recipients", BULK, ["pending"] * 10, rows=80),
+    _measured(_RECIPIENTS, "return_unsent", BULK, ["pending"] * 10, rows=80),
     _measured(_CLAIMS, "drop_messages", QUEUED, rows=60),
     _measured(_RESULTS, "lock_messages", QUEUED, rows=20),
     _measured(_RESULTS, "close_attempts", SENT, ONES, ["failed"] * 10, *[NOTHING] * 3, rows=30),
-    _measured(_RESULTS, "skip_recipients", BULK, rows=80),
+    _measured(_RECIPIENTS, "skip_cancelled", BULK, rows=80),
     _measured(
         _INTAKE, "find_known", PLACES, NEW, [f"client {n}" for n in range(500_000, 500_040, 4)], rows=60
     ),
@@ -393,7 +400,7 @@ PER_MESSAGE: Final = (
     _measured(_DLQ, "find_going_back", QUEUED, rows=20),
     _measured(_DLQ, "claim_untold", LETTERS, rows=40),
     _measured(_DLQ, "read_messages", SENT, rows=60),
-    _measured(_DLQ, "fail_recipients", ["giant"] * 10, BULK_CUSTOMERS, TEXTS, rows=40),
+    _measured(_RECIPIENTS, "fail_recipients", ["giant"] * 10, BULK_CUSTOMERS, TEXTS, rows=40),
     _measured(
         *(
             _DLQ,

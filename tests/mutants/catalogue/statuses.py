@@ -172,7 +172,7 @@ MUTATIONS: Final = (
     ),
     Mutation(
         "a skipped recipient moves",
-        _SQL,
+        "shared/messaging/campaigns/recipients.sql",
         "where recipient.id = found.id and recipient.status <> 'skipped'",
         "where recipient.id = found.id",
         "5.5 what was skipped stays so",
@@ -180,7 +180,7 @@ MUTATIONS: Final = (
     ),
     Mutation(
         "a recipient goes back",
-        _SQL,
+        "shared/messaging/campaigns/recipients.sql",
         "array_position(ladder.states, row.status) > array_position(ladder.states, recipient.status)",
         "array_position(ladder.states, row.status) > 0",
         "5.2 it never goes back",

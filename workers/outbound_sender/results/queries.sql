@@ -10,12 +10,3 @@ from unnest($1::uuid[], $2::integer[], $3::text[], $4::integer[], $5::text[], $6
      as row (message_id, number, outcome, http_status, error_code, error_message)
 where attempt.message_id = row.message_id and attempt.attempt = row.number and attempt.outcome is null
 returning attempt.message_id;
-
--- name: skip_recipients
-update broadcast_recipients as recipient
-set status = 'skipped', skip_reason = 'campaign_cancelled', error_code = null, updated_at = now()
-from unnest($1::uuid[]) as row (message_id)
-join message_tracking as tracked on tracked.id = row.message_id
-join conversation_mappings as mapping on mapping.id = tracked.mapping_id
-where recipient.campaign_id = tracked.campaign_id and recipient.wa_id = mapping.wa_id
-  and recipient.status in ('queued', 'failed');

@@ -6,7 +6,7 @@ status moves, and the events about it, are `shared.messaging.messages`.
 """
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum, auto
 from typing import Literal
@@ -15,6 +15,7 @@ from uuid import UUID
 from shared.durable.outbox import Outbox, OutboxEvent
 from shared.durations import Durations
 from shared.errors import StoreConflict, StoreError, StoreLocked, StoreUnavailable
+from shared.messaging.campaigns.recipients import skip_cancelled
 from shared.messaging.messages import OwnEvent, Tracker, record_opt_outs
 from shared.messaging.messages.graph_errors import ErrorClass
 from shared.messaging.messages.scopes import Failure, Held, WaitsFor, hold_for
@@ -188,9 +189,8 @@ class ResultStore:
         """Carry out the effects."""
         opted_out = [item.message.customer for item in endings if item.effect is Effect.OPT_OUT]
         await record_opt_outs(connection, opted_out)
-        skipped = [item for item in endings if item.effect is Effect.SKIP_RECIPIENT]
-        if skipped:
-            await connection.execute(_QUERIES["skip_recipients"], _ids(skipped))
+        skipped = [item.message.id for item in endings if item.effect is Effect.SKIP_RECIPIENT]
+        await skip_cancelled(connection, skipped)
 
     async def _apply_stored(self, wamids: Sequence[str]) -> None:
         """Statuses that came before the answer. Where that fails the scheduler matches them."""
@@ -258,10 +258,6 @@ def _settle(ending: AttemptResult, holds: Mapping[UUID, WaitsFor | None]) -> Att
     """A weighed one is over where it waits for nothing."""
     is_over = ending.message.id in holds and holds[ending.message.id] is None
     return replace(ending, is_over=True) if is_over else ending
-
-
-def _ids(endings: Iterable[AttemptResult]) -> list[UUID]:
-    return [ending.message.id for ending in endings]
 
 
 def _own_event(ending: AttemptResult) -> OwnEvent:
