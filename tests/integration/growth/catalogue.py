@@ -96,6 +96,13 @@ _RESOLVER: Final = "workers/inbound_resolver/queries.sql"
 _DLQ: Final = "workers/dlq_handler/queries.sql"
 _DOCTOR: Final = "workers/cli/diagnosis/doctor.sql"
 _RECIPIENTS: Final = "shared/messaging/campaigns/recipients.sql"
+_MAPPINGS: Final = "shared/messaging/conversations/mappings.sql"
+_INBOUND: Final = "shared/messaging/messages/inbound.sql"
+_ATTEMPTS: Final = "shared/messaging/messages/attempts.sql"
+_CONSENT: Final = "shared/messaging/customers/consent.sql"
+_STORED_BODIES: Final = "shared/durable/stored_bodies.sql"
+_AMBIGUOUS: Final = "shared/durable/ambiguous.sql"
+_UNTOLD: Final = "shared/deadletters/untold.sql"
 
 #: By the clock: of the scheduler, and of whoever watches `wabus doctor`.
 PERIODIC: Final = (
@@ -107,7 +114,7 @@ PERIODIC: Final = (
     _measured(_NUMBERS_UPKEEP, "count_paused_numbers", rows=10),
     _measured(_OUTBOX, "oldest_unmarked_s", rows=1),
     # The hour in which idleness begins holds one in 24; a bitmap comes upon each twice.
-    _measured(_SCHEDULER, "find_idle", _DAY, 1000, None, None, rows=90_000, pages=45_000),
+    _measured(_MAPPINGS, "find_idle", _DAY, 1000, None, None, rows=90_000, pages=45_000),
     _measured(_SCHEDULER, "find_due_ambiguous", 200, 16 * MIB, rows=600),
     _measured(_SCHEDULER, "lock_messages", AMBIGUOUS, rows=200),
     _measured(_SCHEDULER, "lock_ambiguous", AMBIGUOUS, rows=1200),
@@ -188,13 +195,13 @@ PER_MESSAGE: Final = (
     _measured(_CAMPAIGNS, "reopen_campaigns", BULK, rows=60),
     _measured(_RECIPIENTS, "requeue_recipients", BULK, True, rows=40),
     _measured(_RECIPIENTS, "return_refused", BULK, rows=80),
-    _measured(_RESOLVER, "keep_mended", WAMIDS, JSON, rows=30),
+    _measured(_INBOUND, "keep_mended", WAMIDS, JSON, rows=30),
     _measured(_BREAKER, "find_circuits", NUMBERS, "(unknown)", rows=60),
     _measured(_INTAKE, "find_numbers", CUSTOMERS, rows=40),
-    _measured(_SCHEDULER, "defer_lost", QUEUED, "text", rows=100),
-    _measured(_SCHEDULER, "expire_idle", _DAY, [row_id(n) for n in range(999_901, 999_911)], rows=40),
-    _measured(_SCHEDULER, "give_up_undecided", SENT, rows=30),
-    _measured(_SCHEDULER, "remove_deferred_of", QUEUED, rows=20),
+    _measured(_STORED_BODIES, "defer_lost", QUEUED, "text", rows=100),
+    _measured(_MAPPINGS, "expire_idle", _DAY, [row_id(n) for n in range(999_901, 999_911)], rows=40),
+    _measured(_ATTEMPTS, "give_up_undecided", SENT, rows=30),
+    _measured(_DEFERRAL, "remove_messages", QUEUED, rows=20),
     _measured(_LETTERS, "claim", LETTERS, _MINUTE, "test", True, rows=40),
     _measured(_LETTERS, "mark_replayed", LETTERS, TIMES, "test", "test", rows=20),
     _measured(_LETTERS, "count_on_first", LETTERS, rows=20),
@@ -239,13 +246,13 @@ PER_MESSAGE: Final = (
         NOTHING,
         rows=100,
     ),
-    _measured(_DEFERRAL, "put_off", NEWEST, NOTHING, "earlier_message", rows=100),
+    _measured(_STORED_BODIES, "put_off", NEWEST, NOTHING, "earlier_message", rows=100),
     _measured(_DEFERRAL, "remove", DEFERRED, rows=20),
     _measured(_DEFERRAL, "unclaim", DEFERRED, rows=20),
     _measured(_DEFERRAL, "release_followers", NUMBERS, CUSTOMERS, ["reply"] * 10, rows=30),
     _measured(_DEFERRAL, "lock_earlier", QUEUED, rows=60),
     _measured(_DEFERRAL, "slow_numbers", ["1001"], [_MINUTE], rows=10),
-    _measured(_DEFERRAL, "hasten_messages", QUEUED, rows=20),
+    _measured(_AMBIGUOUS, "hasten_messages", QUEUED, rows=20),
     _measured(
         *(_TRACKING, "insert_events", TEXTS, WAMIDS, NOTHING, NOTHING, TEXTS, TIMES, NOTHING, NOTHING, SENT),
         NOTHING,
@@ -281,8 +288,8 @@ PER_MESSAGE: Final = (
     _measured(_TRACKING, "read_originals", RECIPIENTS, rows=20),
     _measured(_TRACKING, "resettle_events", RECIPIENTS, rows=30),
     _measured(_TRACKING, "forget_bodies", QUEUED, rows=30),
-    _measured(_TRACKING, "ask_retry", QUEUED, ONES, TEXTS, [_MINUTE] * 10, "x", rows=60),
-    _measured(_TRACKING, "record_opt_outs", CUSTOMERS, rows=20),
+    _measured(_STORED_BODIES, "ask_retry", QUEUED, ONES, TEXTS, [_MINUTE] * 10, "x", rows=60),
+    _measured(_CONSENT, "record_opt_outs", CUSTOMERS, rows=20),
     _measured(_RECIPIENTS, "add_recipients", "giant", NEW_CUSTOMERS, JSON, rows=0, pages=400),
     _measured(_RECIPIENTS, "read_reachability", CUSTOMERS, "1001", _DAY, rows=60),
     _measured(_CAMPAIGNS, "open", "new", rows=0),
@@ -326,9 +333,9 @@ PER_MESSAGE: Final = (
     _measured(_BREAKER, "lock_circuits", NUMBERS, rows=20),
     _measured(_BREAKER, "write_circuit", "1001", "open", 5, SENT, 0, _MINUTE, _MINUTE, rows=10),
     _measured(_RECIPIENTS, "return_unsent", BULK, ["pending"] * 10, rows=80),
-    _measured(_CLAIMS, "drop_messages", QUEUED, rows=60),
+    _measured(_TRACKING, "drop_messages", QUEUED, rows=60),
     _measured(_RESULTS, "lock_messages", QUEUED, rows=20),
-    _measured(_RESULTS, "close_attempts", SENT, ONES, ["failed"] * 10, *[NOTHING] * 3, rows=30),
+    _measured(_ATTEMPTS, "close_attempts", SENT, ONES, ["failed"] * 10, *[NOTHING] * 3, rows=30),
     _measured(_RECIPIENTS, "skip_cancelled", BULK, rows=80),
     _measured(
         _INTAKE, "find_known", PLACES, NEW, [f"client {n}" for n in range(500_000, 500_040, 4)], rows=60
@@ -338,7 +345,7 @@ PER_MESSAGE: Final = (
     _measured(_INTAKE, "find_conversations", CONVERSATIONS, rows=60),
     _measured(_INTAKE, "find_locked", MAPPINGS, rows=60),
     _measured(_INTAKE, "find_active", NUMBERS, CUSTOMERS, rows=30),
-    _measured(_INTAKE, "open_mappings", NUMBERS, NEW_CUSTOMERS, rows=0),
+    _measured(_MAPPINGS, "open_mappings", NUMBERS, NEW_CUSTOMERS, rows=0),
     _measured(
         *(
             _INTAKE,
@@ -356,11 +363,10 @@ PER_MESSAGE: Final = (
         *(BODIES, NOTHING, NOTHING, TEXTS, TEXTS, TEXTS, BODIES, JSON, [False] * 10),
         rows=80,
     ),
-    _measured(_SCHEDULER, "postpone", DEFERRED, _MINUTE, rows=30),
-    _measured(_SCHEDULER, "release", DEFERRED, rows=30),
-    _measured(_SCHEDULER, "abandon_attempts", SENT, ONES, rows=30),
-    _measured(_SCHEDULER, "give_up_attempts", SENT, ONES, rows=30),
-    _measured(_SCHEDULER, "remove_deferred", DEFERRED, rows=30),
+    _measured(_AMBIGUOUS, "postpone", DEFERRED, _MINUTE, rows=30),
+    _measured(_AMBIGUOUS, "release", DEFERRED, rows=30),
+    _measured(_ATTEMPTS, "abandon_attempts", SENT, ONES, rows=30),
+    _measured(_ATTEMPTS, "give_up_attempts", SENT, ONES, rows=30),
     _measured(
         *(
             _RESOLVER,
@@ -380,30 +386,30 @@ PER_MESSAGE: Final = (
         rows=60,
     ),
     _measured(_RESOLVER, "find_known", WAMIDS, rows=40),
-    _measured(_RESOLVER, "claim_publication", WAMIDS, _MINUTE, FIRST_OF_ALL, rows=30),
-    _measured(_RESOLVER, "extend_claim", WAMIDS, _MINUTE, FIRST_OF_ALL, rows=30),
-    _measured(_RESOLVER, "mark_published", WAMIDS, rows=30),
+    _measured(_INBOUND, "claim_publication", WAMIDS, _MINUTE, FIRST_OF_ALL, rows=30),
+    _measured(_INBOUND, "extend_claim", WAMIDS, _MINUTE, FIRST_OF_ALL, rows=30),
+    _measured(_INBOUND, "mark_published", WAMIDS, rows=30),
     _measured(_RESOLVER, "find_mappings", WAMIDS, CONVERSATIONS, rows=40),
     _measured(_RESOLVER, "find_mapping_of_message", "wamid.500002", rows=4),
     _measured(_RESOLVER, "lock_mapping_of_message", "wamid.500002", "earlier 1", rows=6),
-    _measured(_RESOLVER, "correlate", row_id(500_001), "new", "new", 1, rows=4),
-    _measured(_RESOLVER, "confirm_correlation", row_id(500_001), 1, rows=4),
-    _measured(_RESOLVER, "keep_alias", "new", row_id(500_001), rows=0),
-    _measured(_RESOLVER, "name_message", "wamid.500002", "new", rows=6),
+    _measured(_MAPPINGS, "correlate", row_id(500_001), "new", "new", 1, rows=4),
+    _measured(_MAPPINGS, "confirm_correlation", row_id(500_001), 1, rows=4),
+    _measured(_MAPPINGS, "keep_alias", "new", row_id(500_001), rows=0),
+    _measured(_INBOUND, "name_message", "wamid.500002", "new", rows=6),
     _measured(_RESOLVER, "find_conversation", "conversation 50001", rows=6),
-    _measured(_RESOLVER, "close_mapping", row_id(50_001), "conversation 50001", rows=4),
+    _measured(_MAPPINGS, "close_mapping", row_id(50_001), "conversation 50001", rows=4),
     _measured(_DLQ, "stored_before", NEW, rows=30),
     _measured(_DLQ, "find_messages", PLACES, SENT, [False] * 10, NEW, NEW, rows=60),
     _measured(_DLQ, "lock_messages", SENT, rows=20),
     _measured(_DLQ, "read_parents", LETTERS, rows=40),
-    _measured(_DLQ, "keep_untold", LETTERS, LETTERS, rows=60),
+    _measured(_UNTOLD, "keep_untold", LETTERS, LETTERS, rows=60),
     _measured(_DLQ, "find_going_back", QUEUED, rows=20),
-    _measured(_DLQ, "claim_untold", LETTERS, rows=40),
+    _measured(_UNTOLD, "claim_untold", LETTERS, rows=40),
     _measured(_DLQ, "read_messages", SENT, rows=60),
     _measured(_RECIPIENTS, "fail_recipients", ["giant"] * 10, BULK_CUSTOMERS, TEXTS, rows=40),
     _measured(
         *(
-            _DLQ,
+            _AMBIGUOUS,
             "reconcile",
             "text",
             "text",

@@ -72,9 +72,3 @@ with claimed as (
       and recipient.status = 'queued' and recipient.message_id is distinct from tracked.id
 )
 select message_id from claimed;
-
--- name: drop_messages
--- Never attempted, so nothing ever happened. What was attempted stays `queued`, for when it comes again.
-delete from message_tracking as tracked
-where tracked.id = any($1::uuid[]) and tracked.status = 'queued'
-  and not exists (select from send_attempts where message_id = tracked.id);

@@ -16,7 +16,9 @@ from shared.durable.outbox import Outbox, OutboxEvent
 from shared.durations import Durations
 from shared.errors import StoreConflict, StoreError, StoreLocked, StoreUnavailable
 from shared.messaging.campaigns.recipients import skip_cancelled
-from shared.messaging.messages import OwnEvent, Tracker, record_opt_outs
+from shared.messaging.customers.consent import record_opt_outs
+from shared.messaging.messages import OwnEvent, Tracker
+from shared.messaging.messages.attempts import close_attempts
 from shared.messaging.messages.graph_errors import ErrorClass
 from shared.messaging.messages.scopes import Failure, Held, WaitsFor, hold_for
 from shared.messaging.messages.variables import name_variables
@@ -234,17 +236,11 @@ def _naming(ending: AttemptResult, unfilled: object) -> AttemptResult:
 
 
 async def _close(connection: Connection, pending: Sequence[AttemptResult]) -> set[UUID]:
-    if not pending:
-        return set()
-    columns = zip(
-        *(
-            (item.message.id, item.attempt, item.outcome, item.http_status, item.code, item.stored_text)
-            for item in pending
-        ),
-        strict=True,
-    )
-    rows = await connection.fetch(_QUERIES["close_attempts"], *map(list, columns))
-    return {row["message_id"] for row in rows}
+    rows = [
+        (item.message.id, item.attempt, item.outcome, item.http_status, item.code, item.stored_text)
+        for item in pending
+    ]
+    return await close_attempts(connection, rows)
 
 
 def _failure(ending: AttemptResult, error_class: ErrorClass) -> Failure:
