@@ -9,7 +9,7 @@ for how long, is a worker's decision; publishing what is due is the scheduler's 
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any, Final, TypeAlias
 from uuid import UUID
 
@@ -181,15 +181,14 @@ class DeferralStore:
         return await self._database.execute(_QUERIES["release_forgotten"])
 
 
-async def put_off(
-    connection: Connection, messages: Sequence[tuple[UUID, datetime | None]], reason: str
-) -> set[UUID]:
-    """Store messages (and when they end) that this transaction has tracked, due when their number may send.
+async def remove_rows(connection: Connection, ids: Sequence[UUID]) -> None:
+    """Forget rows in the transaction that ends their messages."""
+    await connection.execute(_QUERIES["remove"], list(ids))
 
-    Returns those stored: who stands behind an earlier message of its customer and lane is left to `store`.
-    """
-    rows = await connection.fetch(_QUERIES["put_off"], *map(list, zip(*messages, strict=True)), reason)
-    return {row["message_id"] for row in rows}
+
+async def remove_messages(connection: Connection, message_ids: Sequence[UUID]) -> None:
+    """Forget the rows of messages in the transaction that ends them."""
+    await connection.execute(_QUERIES["remove_messages"], list(message_ids))
 
 
 async def release_followers(connection: Connection, done: Iterable[tuple[str, str, str]]) -> None:
@@ -206,12 +205,6 @@ async def release_campaign(connection: Connection, campaign_id: str) -> None:
 async def recall_campaign(connection: Connection, campaign_id: str) -> None:
     """Send back what waits of a campaign that is stopped, so that its recipients are given back to it."""
     await connection.execute(_QUERIES["recall_campaign"], campaign_id)
-
-
-async def hasten_messages(connection: Connection, message_ids: Sequence[UUID]) -> None:
-    """Let go ambiguous messages about which evidence arrived."""
-    if message_ids:
-        await connection.execute(_QUERIES["hasten_messages"], list(message_ids))
 
 
 def deferred_id(delivery: Delivery) -> UUID | None:

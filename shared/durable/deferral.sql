@@ -62,24 +62,6 @@ select id from stored
 union
 select id from deferred_messages where message_id = any($8::uuid[]);
 
--- name: put_off
--- Of messages tracked just before, in their transaction; their bodies are kept beside them.
-insert into deferred_messages
-    (queue, exchange, routing_key, body, headers, reason, not_before, ends_at, message_id, message_seq,
-     phone_number_id, customer, lane)
-select kept.queue, kept.exchange, kept.routing_key, kept.body, kept.headers, $3, now(), given.ends_at, tracked.id,
-       tracked.seq, mapping.phone_number_id, mapping.wa_id, tracked.lane
-from unnest($1::uuid[], $2::timestamptz[]) as given (id, ends_at)
-join message_tracking as tracked on tracked.id = given.id
-join outbound_bodies as kept on kept.message_id = given.id
-join conversation_mappings as mapping on mapping.id = tracked.mapping_id
-where not exists (
-    select from message_tracking as earlier
-    where earlier.mapping_id = tracked.mapping_id and earlier.queued_lane = tracked.lane
-      and earlier.seq < tracked.seq)
-order by tracked.seq
-returning message_id;
-
 -- name: slow_numbers
 -- A wait of a whole number is kept with the number: none of its rows is due before.
 insert into business_numbers as number (phone_number_id, since, slowed_until)
@@ -248,10 +230,8 @@ from message_tracking as tracked
 where tracked.campaign_id = $1 and row.message_id = tracked.id
   and row.reason not in ('ambiguous', 'campaign_paused');
 
--- name: hasten_messages
--- Evidence about these messages arrived: they need not wait for it any longer.
-update deferred_messages set not_before = now()
-where message_id = any($1::uuid[]) and reason = 'ambiguous' and not_before > now();
-
 -- name: count_deferred
 select reason, count(*) from deferred_messages group by reason;
+
+-- name: remove_messages
+delete from deferred_messages where message_id = any($1::uuid[]);

@@ -18,7 +18,13 @@ from shared.ids import time_ordered_uuid
 from shared.messaging.campaigns.clock import JOB, record_finished
 from shared.messaging.campaigns.events import CampaignChange, campaign_updated
 from shared.messaging.campaigns.messages import DEFAULT_CATEGORY, Content, Reachability, SkipReason, prepare
-from shared.messaging.campaigns.recipients import read_reachability, read_variables
+from shared.messaging.campaigns.recipients import (
+    queue_recipients,
+    read_reachability,
+    read_variables,
+    skip_recipients,
+)
+from shared.messaging.campaigns.store import begin_batch
 from shared.observability.logs import Operation, fields, get_logger
 from shared.observability.tracing import read_trace
 from shared.payloads import OutboundMessage, Template, encode
@@ -103,7 +109,7 @@ class Batches:
         return allowance(self._mps_of(number), queued, self._durations)
 
     async def _begin(self, connection: Connection, due: asyncpg.Record) -> list[OutboxEvent]:
-        await connection.execute(QUERIES["begin"], due["id"])
+        await begin_batch(connection, due["id"])
         if due["status"] == "running":
             return []
         events = [
@@ -115,10 +121,8 @@ class Batches:
     async def _claim(self, connection: Connection, content: Content, limit: int) -> Batch:
         rows = await connection.fetch(QUERIES["claim"], content.campaign_id, limit)
         batch = await self._sort(connection, content, rows)
-        if batch.skipped:
-            await connection.execute(QUERIES["skip"], list(batch.skipped), list(batch.skipped.values()))
-        if batch.messages:
-            await connection.execute(QUERIES["queue"], list(batch.messages))
+        await skip_recipients(connection, batch.skipped)
+        await queue_recipients(connection, list(batch.messages))
         return batch
 
     async def _sort(self, connection: Connection, content: Content, rows: Sequence[asyncpg.Record]) -> Batch:

@@ -11,6 +11,8 @@ from shared.durable.deferral import recall_campaign, release_campaign
 from shared.durable.outbox import Outbox, OutboxEvent
 from shared.messaging.campaigns.events import CampaignChange, campaign_updated
 from shared.messaging.campaigns.messages import SkipReason
+from shared.messaging.campaigns.recipients import skip_pending
+from shared.messaging.campaigns.store import control_campaign, open_campaign
 from shared.messaging.messages import OwnEvent, Tracker
 from shared.observability.logs import Operation, fields, get_logger
 from shared.payloads import CampaignControl, SendError
@@ -18,7 +20,7 @@ from shared.payloads.events import CampaignState
 from shared.postgres.database import Connection, Database
 from shared.reasons import DeadReason
 from workers.broadcast_batcher.decisions import CampaignRow, NextState, decide_control
-from workers.broadcast_batcher.store import QUERIES, lock_campaign, open_campaign, skip_pending
+from workers.broadcast_batcher.store import QUERIES, lock_campaign
 
 logger = get_logger(__name__)
 _NAME_LENGTH = 100
@@ -76,13 +78,13 @@ class Controller:
         trace_id: str,
     ) -> list[OutboxEvent]:
         reason = None if control.action == "resume" else _reason(control)
-        await connection.execute(
-            QUERIES["control"],
+        await control_campaign(
+            connection,
             control.campaign_id,
-            change.status,
-            change.next_batch_at,
-            control.requested_at,
-            reason,
+            status=change.status,
+            next_batch_at=change.next_batch_at,
+            requested_at=control.requested_at,
+            reason=reason,
         )
         if change.status == old:
             return []

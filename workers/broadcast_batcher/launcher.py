@@ -10,15 +10,15 @@ from shared.amqp.disposition import Ack, Dead, Disposition
 from shared.amqp.headers import correlation_of
 from shared.durable.outbox import Outbox, OutboxEvent
 from shared.messaging.campaigns.events import CampaignChange, campaign_updated
-from shared.messaging.campaigns.messages import DEFAULT_CATEGORY
-from shared.messaging.campaigns.recipients import add_recipients
+from shared.messaging.campaigns.recipients import add_recipients, skip_pending
+from shared.messaging.campaigns.store import fill_campaign, open_campaign
 from shared.observability.logs import Operation, fields, get_logger
 from shared.observability.metrics import Metrics, count_repairs
-from shared.payloads import BroadcastCampaign, Decoded, InvalidPayload, encode
+from shared.payloads import BroadcastCampaign, Decoded, InvalidPayload
 from shared.postgres.database import Connection, Database
 from shared.reasons import DeadReason
-from workers.broadcast_batcher.decisions import CampaignRow, Launch, NextState, decide_launch, launched
-from workers.broadcast_batcher.store import QUERIES, lock_campaign, open_campaign, skip_pending
+from workers.broadcast_batcher.decisions import CampaignRow, Launch, decide_launch, launched
+from workers.broadcast_batcher.store import QUERIES, lock_campaign
 
 logger = get_logger(__name__)
 
@@ -72,7 +72,15 @@ class Launcher:
         is_new: bool,
     ) -> list[OutboxEvent]:
         change = launched(standing, campaign.scheduled_at)
-        await self._fill(connection, campaign, fields_hash, change, trace_id, mending)
+        await fill_campaign(
+            connection,
+            campaign,
+            fields_hash,
+            status=change.status,
+            next_batch_at=change.next_batch_at,
+            trace_id=trace_id,
+            mending=mending,
+        )
         rows = ((recipient.wa_id, recipient.variables) for recipient in campaign.recipients or ())
         added = await add_recipients(connection, campaign.campaign_id, rows)
         if not added and not await connection.fetchval(QUERIES["has_recipients"], campaign.campaign_id):
@@ -94,31 +102,3 @@ class Launcher:
             trace_id=trace_id,
         )
         return [campaign_updated(told)]
-
-    async def _fill(
-        self,
-        connection: Connection,
-        campaign: BroadcastCampaign,
-        fields_hash: bytes,
-        change: NextState,
-        trace_id: str,
-        mending: dict[str, Any] | None,
-    ) -> None:
-        await connection.execute(
-            QUERIES["launch"],
-            campaign.campaign_id,
-            fields_hash,
-            campaign.phone_number_id,
-            campaign.name,
-            None if campaign.template is None else encode(campaign.template).decode(),
-            campaign.message_text,
-            campaign.category or DEFAULT_CATEGORY,
-            campaign.batch_size,
-            campaign.batch_delay_ms,
-            campaign.scheduled_at,
-            trace_id,
-            change.status,
-            change.next_batch_at,
-            campaign.on_ambiguous,
-            None if mending is None else {"mended": mending},
-        )

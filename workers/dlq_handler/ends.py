@@ -12,6 +12,7 @@ from uuid import UUID
 import asyncpg
 
 from shared.deadletters.storing import DeadLetter
+from shared.deadletters.untold import claim_untold
 from shared.durable.aside import RowsAside
 from shared.durable.outbox import Outbox, OutboxEvent
 from shared.durations import Durations
@@ -57,7 +58,7 @@ class UntoldEnds:
 
     async def _tell(self, ids: Sequence[UUID]) -> int:
         async with self._database.transaction() as connection:
-            rows = await connection.fetch(QUERIES["claim_untold"], list(ids))
+            rows = await claim_untold(connection, ids)
             events = await self._end(connection, [_letter(row) for row in rows])
         await self._outbox.publish(events)
         return len(rows)

@@ -14,9 +14,12 @@ import asyncpg
 from shared.amqp.delivery import Delivery
 from shared.deadletters.replay import publishers_headers
 from shared.deadletters.storing import DeadLetter, clean_headers, clean_text
+from shared.deadletters.untold import keep_untold
+from shared.durable.ambiguous import UndecidedSend, reconcile
 from shared.durable.deferral import deferred_id, stored_headers
 from shared.durable.outbox import Outbox, OutboxEvent, event
 from shared.durations import Durations
+from shared.messaging.campaigns.recipients import fail_recipients
 from shared.messaging.messages import OwnEvent, Tracker
 from shared.observability.logs import Operation, fields, get_logger
 from shared.payloads import SendError, encode
@@ -88,18 +91,12 @@ class MessageEnder:
                     assert row is not None
                     if (delivery := deliveries.get(item.letter.id)) is not None:
                         await self._reconcile(connection, item.letter, delivery, row)
-        await self._keep_untold(connection, dead, waiting)
+        replayed = [item.letter.replay_of for item in dead if item.letter.replay_of is not None]
+        await keep_untold(connection, waiting, replayed)
         for message_id in await _going_back(connection, list(failing)):
             del failing[message_id]  # it has not failed yet, and whoever ends that one tells it
         recorded = await self._tracker.record_own(connection, list(failing.values())) if failing else None
         return [*(recorded.events if recorded else ()), *await self._tell(connection, untracked)]
-
-    async def _keep_untold(
-        self, connection: Connection, dead: Sequence[DeadOutbound], waiting: Sequence[UUID]
-    ) -> None:
-        replayed = [item.letter.replay_of for item in dead if item.letter.replay_of is not None]
-        if waiting or replayed:
-            await connection.execute(QUERIES["keep_untold"], waiting, replayed)
 
     async def _tell(self, connection: Connection, dead: Sequence[DeadOutbound]) -> list[OutboxEvent]:
         """What died before it became a row has failed, and so has its campaign's recipient."""
@@ -108,10 +105,7 @@ class MessageEnder:
             for item in dead
             if {"campaign_id", "wa_id"} <= item.ids.keys()
         ]
-        if recipients:
-            await connection.execute(
-                QUERIES["fail_recipients"], *map(list, zip(*sorted(recipients), strict=True))
-            )
+        await fail_recipients(connection, sorted(recipients))
         events = [_event(item) for item in dead]
         await self._outbox.record(connection, events)
         return events
@@ -131,20 +125,19 @@ class MessageEnder:
             routing_key=letter.routing_key,
             headers=publishers_headers(delivery.headers),
         )
-        await connection.execute(
-            QUERIES["reconcile"],
-            letter.source_queue,
-            letter.exchange,
-            letter.routing_key,
-            letter.raw_body,
-            clean_headers(stored_headers(original)),
-            self._ambiguous_wait,
-            row["id"],
-            row["phone_number_id"],
-            row["wa_id"],
-            row["lane"],
-            deferred_id(delivery),
+        undecided = UndecidedSend(
+            queue=letter.source_queue,
+            exchange=letter.exchange,
+            routing_key=letter.routing_key,
+            body=letter.raw_body,
+            headers=clean_headers(stored_headers(original)),
+            message_id=row["id"],
+            phone_number_id=row["phone_number_id"],
+            customer=row["wa_id"],
+            lane=row["lane"],
+            deferred_as=deferred_id(delivery),
         )
+        await reconcile(connection, undecided, self._ambiguous_wait)
 
 
 async def _going_back(connection: Connection, message_ids: Sequence[UUID]) -> list[UUID]:

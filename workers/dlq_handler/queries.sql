@@ -34,39 +34,12 @@ from message_tracking as message
 join conversation_mappings as mapping on mapping.id = message.mapping_id
 where message.id = any($1::uuid[]);
 
--- name: fail_recipients
--- Of messages that died before they became a row; each by its key.
-update broadcast_recipients as recipient
-set status = 'failed', error_code = dead.code, updated_at = now()
-from unnest($1::text[], $2::text[], $3::text[]) as dead (campaign_id, wa_id, code)
-cross join lateral (
-    select id from broadcast_recipients where campaign_id = dead.campaign_id and wa_id = dead.wa_id limit 1
-) as found
-where recipient.id = found.id and recipient.status = 'queued';
-
--- name: reconcile
--- Whoever claimed the attempt may be dead: the scheduler waits for evidence and decides. A row that this very
--- delivery came from gets a new id, because the old one is removed when the delivery is acknowledged.
-insert into deferred_messages
-    (queue, exchange, routing_key, body, headers, reason, not_before, message_id, message_seq, phone_number_id,
-     customer, lane)
-values ($1, $2, $3, $4, $5, 'ambiguous', now() + $6::interval, $7,
-        (select tracked.seq from message_tracking as tracked where tracked.id = $7), $8, $9, $10)
-on conflict (message_id) where message_id is not null do update
-set id = time_ordered_uuid(), reason = excluded.reason, not_before = excluded.not_before, published_until = null
-where deferred_messages.id = $11::uuid;
-
 -- name: read_parents
 -- Of the dead letters whose replays died again: how often their chain went back, and whether its end is told.
 select letter.id, letter.untold, coalesce(first.replay_count, letter.replay_count) as replays
 from dead_letter_queue as letter
 left join dead_letter_queue as first on first.id = letter.replay_of
 where letter.id = any($1::uuid[]);
-
--- name: keep_untold
--- Of a replay that died the end is its new dead letter's: to be told ($1), or told ($2 names what it replayed).
-update dead_letter_queue set untold = id = any($1::uuid[])
-where id = any($1::uuid[]) or (id = any($2::uuid[]) and untold);
 
 -- name: find_going_back
 -- Messages of which another dead letter goes back, by itself or by an operator at work, or has gone back and not
@@ -85,16 +58,3 @@ where letter.untold and (letter.status = 'dismissed' or (not letter.automatic an
   and not exists (select from rows_set_aside where job = 'untold ends' and row_key = letter.id::text)
 order by letter.id
 limit $1;
-
--- name: claim_untold
--- No time is read: of one that a client cannot hold, the end would never be told.
-update dead_letter_queue as letter
-set untold = false
-from (select id from dead_letter_queue
-      where id = any($1::uuid[]) and untold
-        and (status = 'dismissed' or (not automatic and status <> 'replayed'))
-        and (status <> 'replaying' or claimed_until < now())
-      order by id for update skip locked) as over
-where letter.id = over.id
-returning letter.id, letter.source_queue, letter.exchange, letter.routing_key, letter.reason, letter.error_message,
-          letter.raw_body, letter.headers, letter.attempts, letter.metadata, letter.message_id;

@@ -19,6 +19,9 @@ from shared.coordination.keys import conversation_key, customer_key, mapping_loc
 from shared.coordination.locks import LockManager
 from shared.durable.outbox import Outbox, OutboxEvent, event
 from shared.messaging.conversations.cache import CachedMapping, MappingCache
+from shared.messaging.conversations.correlation import Correlation, CurrentConversation, decide_correlation
+from shared.messaging.conversations.mappings import close_mapping, confirm_correlation, correlate
+from shared.messaging.messages.inbound import name_message
 from shared.observability.logs import Operation, fields, get_logger
 from shared.payloads import (
     ConversationClosed,
@@ -33,7 +36,6 @@ from shared.payloads import (
 from shared.payloads.clock import CLOCK
 from shared.postgres.database import Connection, Database
 from shared.reasons import DeadReason
-from workers.inbound_resolver.correlation import Correlation, CurrentConversation, decide_correlation
 from workers.inbound_resolver.store import QUERIES
 
 logger = get_logger(__name__)
@@ -126,7 +128,7 @@ class Correlator(Handler):
                 standing, correlation.conversation_id, mapping["seq"], is_alias=mapping["is_alias"]
             )
             if correlation.genesys_message_id is not None:
-                await connection.execute(QUERIES["name_message"], wamid, correlation.genesys_message_id)
+                await name_message(connection, wamid, correlation.genesys_message_id)
             match decision:
                 case Correlation.CONTRADICTION:
                     return Dead(
@@ -136,7 +138,7 @@ class Correlator(Handler):
                 case Correlation.KNOWN:
                     return Ack()
                 case Correlation.SAME:
-                    await connection.execute(QUERIES["confirm_correlation"], mapping["id"], mapping["seq"])
+                    await confirm_correlation(connection, mapping["id"], mapping["seq"])
                     events: list[OutboxEvent] = []
                 case Correlation.SET | Correlation.REPLACE:
                     events = [await self._set(connection, trace_id, correlation, mapping)]
@@ -153,14 +155,13 @@ class Correlator(Handler):
         mapping: asyncpg.Record,
     ) -> OutboxEvent:
         replaced = mapping["conversation_id"]
-        if replaced is not None:
-            await connection.execute(QUERIES["keep_alias"], replaced, mapping["id"])
-        await connection.execute(
-            QUERIES["correlate"],
+        await correlate(
+            connection,
             mapping["id"],
             correlation.conversation_id,
             correlation.communication_id,
             mapping["seq"],
+            replaced=replaced,
         )
         return _event(
             trace_id,
@@ -193,7 +194,7 @@ class Correlator(Handler):
     async def _close_mapping(self, trace_id: str, mapping: asyncpg.Record) -> None:
         conversation_id = mapping["conversation_id"]
         async with self._database.transaction() as connection:
-            if await connection.fetchval(QUERIES["close_mapping"], mapping["id"], conversation_id) is None:
+            if not await close_mapping(connection, mapping["id"], conversation_id):
                 return
             closed = ConversationClosedEvent(**_about(trace_id, mapping, conversation_id))
             events = [_event(trace_id, mapping, closed)]

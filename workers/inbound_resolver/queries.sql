@@ -72,29 +72,6 @@ from unnest($1::text[]) as asked (wamid)
 join message_tracking as tracked on tracked.wamid = asked.wamid
 join conversation_mappings as mapping on mapping.id = tracked.mapping_id;
 
--- name: claim_publication
--- One replica publishes; a claim whose lease ran out is taken over, one's own goes on after an error.
-update message_tracking
-set publish_claimed_until = now() + $2::interval, publish_claimed_by = $3
-where wamid = any($1::text[]) and published_at is null
-  and (publish_claimed_until is null or publish_claimed_until < now() or publish_claimed_by = $3)
-returning wamid;
-
--- name: extend_claim
--- The publisher is at it still; where another has taken over meanwhile, it changes nothing.
-update message_tracking set publish_claimed_until = now() + $2::interval
-where wamid = any($1::text[]) and published_at is null and publish_claimed_by = $3;
-
--- name: keep_mended
--- Rows of messages whose body held characters that no text can: the body as it came.
-update message_tracking as tracked set metadata = coalesce(tracked.metadata, '{}') || given.said::jsonb
-from unnest($1::text[], $2::text[]) as given (wamid, said)
-where tracked.wamid = given.wamid and tracked.direction = 'INBOUND' and not coalesce(tracked.metadata, '{}') ? 'mended';
-
--- name: mark_published
-update message_tracking set published_at = now()
-where wamid = any($1::text[]) and published_at is null;
-
 -- name: find_mappings
 -- Which mapping these messages and conversations belong to now.
 select 'message' as kind, tracked.wamid as reference, tracked.mapping_id
@@ -121,26 +98,6 @@ join conversation_mappings as mapping on mapping.id = tracked.mapping_id
 where tracked.wamid = $1 and tracked.direction = 'INBOUND'
 for update of mapping;
 
--- name: correlate
-update conversation_mappings
-set conversation_id = $2, communication_id = coalesce($3, communication_id), conversation_seq = $4,
-    updated_at = now()
-where id = $1;
-
--- name: confirm_correlation
-update conversation_mappings set conversation_seq = greatest(conversation_seq, $2) where id = $1;
-
--- name: keep_alias
-insert into conversation_aliases (conversation_id, mapping_id) values ($1, $2) on conflict do nothing;
-
--- name: name_message
--- The agent platform's id of the customer's message, by which its statuses come back.
-update message_tracking as tracked
-set genesys_message_id = $2, updated_at = now()
-where tracked.wamid = $1 and tracked.genesys_message_id is null
-  and not exists (select from message_tracking as other
-                  where other.genesys_message_id = $2 and other.replay_of is null);
-
 -- name: find_conversation
 select mapping.id, mapping.phone_number_id, mapping.wa_id, mapping.status, mapping.conversation_id
 from conversation_mappings as mapping
@@ -150,8 +107,3 @@ select mapping.id, mapping.phone_number_id, mapping.wa_id, mapping.status, mappi
 from conversation_aliases as alias
 join conversation_mappings as mapping on mapping.id = alias.mapping_id
 where alias.conversation_id = $1;
-
--- name: close_mapping
-update conversation_mappings set status = 'closed', updated_at = now()
-where id = $1 and status = 'active' and conversation_id = $2
-returning id;

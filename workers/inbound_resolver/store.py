@@ -3,7 +3,6 @@
 Owns transactions and rows in and out; decides nothing.
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -13,6 +12,12 @@ from uuid import UUID, uuid4
 from shared.durations import Durations
 from shared.errors import StoreConflict
 from shared.ids import time_ordered_uuid
+from shared.messaging.messages.inbound import (
+    claim_publications,
+    extend_claims,
+    keep_mended,
+    mark_published,
+)
 from shared.observability.tracing import trace_key
 from shared.payloads import InboundMessage
 from shared.postgres.database import Database
@@ -60,16 +65,15 @@ class MessageStore:
 
     async def extend_claims(self, wamids: Sequence[str]) -> None:
         """Keep those of these claims that are still ours."""
-        await self._database.execute(QUERIES["extend_claim"], list(wamids), self._lease, self._claimant)
+        await extend_claims(self._database, wamids, self._lease, self._claimant)
 
     async def keep_mended(self, mended: Mapping[str, Mapping[str, Any]]) -> None:
         """Keep what came in place of the characters that were replaced, by wamid."""
-        said = [json.dumps({"mended": mending}) for mending in mended.values()]
-        await self._database.execute(QUERIES["keep_mended"], list(mended), said)
+        await keep_mended(self._database, mended)
 
     async def mark_published(self, wamids: Sequence[str]) -> None:
         """Their publication is confirmed: never again."""
-        await self._database.execute(QUERIES["mark_published"], list(wamids))
+        await mark_published(self._database, wamids)
 
     async def _register(self, inbounds: Sequence[Inbound]) -> dict[str, Resolved]:
         columns = zip(*map(self._columns, inbounds), strict=True)
@@ -95,16 +99,7 @@ class MessageStore:
     async def _find_known(self, wamids: Sequence[str]) -> dict[str, Resolved]:
         rows = await self._database.fetch(QUERIES["find_known"], list(wamids))
         waiting = [row["wamid"] for row in rows if not row["published"]]
-        claimed = (
-            {
-                row["wamid"]
-                for row in await self._database.fetch(
-                    QUERIES["claim_publication"], waiting, self._lease, self._claimant
-                )
-            }
-            if waiting
-            else set()
-        )
+        claimed = await claim_publications(self._database, waiting, self._lease, self._claimant)
         return {
             row["wamid"]: Resolved(
                 mapping_id=row["mapping_id"],

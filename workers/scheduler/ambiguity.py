@@ -13,11 +13,14 @@ import orjson
 from shared.amqp.delivery import REPLAY_OF
 from shared.amqp.topology import STATUS_UPDATER
 from shared.deadletters.storing import DeadLetter, store_dead_letters
+from shared.durable.ambiguous import postpone, release
 from shared.durable.aside import RowsAside
+from shared.durable.deferral import remove_rows
 from shared.durable.outbox import OutboxEvent
 from shared.errors import StoreUnavailable
 from shared.ids import read_uuid, time_ordered_uuid
 from shared.messaging.messages import OwnEvent, Tracker
+from shared.messaging.messages.attempts import abandon_attempts, give_up_attempts
 from shared.observability.logs import Operation, fields, get_logger
 from shared.payloads import SendError
 from shared.postgres.database import CLAIMED_BYTES, Connection
@@ -112,17 +115,17 @@ class AmbiguityJob:
             by_verdict[case.verdict].append(case.row)
             self._report(case)
         again = timedelta(seconds=self._durations.ambiguous_wait_s / 10)
-        await connection.execute(QUERIES["postpone"], _ids(by_verdict[Reconciliation.WAIT]), again)
-        await connection.execute(QUERIES["abandon_attempts"], *_attempts(by_verdict[Reconciliation.RESEND]))
-        await connection.execute(
-            QUERIES["release"], _ids(by_verdict[Reconciliation.RESEND] + by_verdict[Reconciliation.RELEASE])
+        await postpone(connection, _ids(by_verdict[Reconciliation.WAIT]), again)
+        await abandon_attempts(connection, *_attempts(by_verdict[Reconciliation.RESEND]))
+        await release(
+            connection, _ids(by_verdict[Reconciliation.RESEND] + by_verdict[Reconciliation.RELEASE])
         )
         return await self._give_up(connection, by_verdict[Reconciliation.GIVE_UP])
 
     async def _give_up(self, connection: Connection, rows: Sequence[asyncpg.Record]) -> list[OutboxEvent]:
         if not rows:
             return []
-        await connection.execute(QUERIES["give_up_attempts"], *_attempts(rows))
+        await give_up_attempts(connection, *_attempts(rows))
         error = SendError(code=DeadReason.SEND_AMBIGUOUS.value, message=_ERROR)
         recorded = await self._tracker.record_own(
             connection,
@@ -132,7 +135,7 @@ class AmbiguityJob:
         stored = await store_dead_letters(connection, [_dead_letter(row) for row in dead])
         await self._outbox.record(connection, stored)
         self._metrics.dlq_messages.labels(DeadReason.SEND_AMBIGUOUS.value).inc(len(stored))
-        await connection.execute(QUERIES["remove_deferred"], _ids(rows))
+        await remove_rows(connection, _ids(rows))
         return [*recorded.events, *stored]
 
     def _report(self, case: _AmbiguousRow) -> None:

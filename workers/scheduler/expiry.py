@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import TypeAlias
 from uuid import UUID, uuid4
 
 import asyncpg
@@ -11,16 +10,14 @@ from shared.coordination.keys import conversation_key, customer_key
 from shared.durable.aside import RowsAside
 from shared.durable.outbox import Outbox, OutboxEvent, event
 from shared.messaging.conversations.cache import MappingCache
+from shared.messaging.conversations.mappings import Place, expire_mappings, find_idle
 from shared.observability.logs import Operation, fields, get_logger
 from shared.observability.metrics import Metrics
 from shared.payloads import ConversationExpired, encode
 from shared.payloads.clock import CLOCK
 from shared.postgres.database import Database
-from workers.scheduler.store import QUERIES
 
 logger = get_logger(__name__)
-#: Where a page ended, in the order in which conversations are looked at.
-_Place: TypeAlias = tuple[str, UUID]
 
 
 class ExpiryJob:
@@ -47,10 +44,9 @@ class ExpiryJob:
     async def run(self) -> int:
         """Expire all that is idle; returns how many."""
         total = 0
-        after: _Place | None = None
+        after: Place | None = None
         while True:
-            place = after or (None, None)
-            rows = await self._database.fetch(QUERIES["find_idle"], self._ttl, self._rows, *place)
+            rows = await find_idle(self._database, self._ttl, self._rows, after)
             total += await self._aside.work("expiry", [row["id"] for row in rows], str, self._expire)
             if len(rows) < self._rows:
                 break
@@ -63,7 +59,7 @@ class ExpiryJob:
 
     async def _expire(self, ids: Sequence[UUID]) -> int:
         async with self._database.transaction() as connection:
-            rows = await connection.fetch(QUERIES["expire_idle"], self._ttl, list(ids))
+            rows = await expire_mappings(connection, ids, self._ttl)
             events = [_told(row) for row in rows]
             await self._outbox.record(connection, events)
         keys = [customer_key(row["phone_number_id"], row["wa_id"]) for row in rows]

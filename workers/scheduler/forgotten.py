@@ -14,9 +14,11 @@ import asyncpg
 from shared.amqp.delivery import REPLAY_OF
 from shared.deadletters.storing import DeadLetter, store_dead_letters
 from shared.durable.aside import RowsAside
+from shared.durable.deferral import remove_messages
 from shared.durable.outbox import Outbox, OutboxEvent
 from shared.ids import read_uuid, time_ordered_uuid
 from shared.messaging.messages import OwnEvent, Tracker
+from shared.messaging.messages.attempts import give_up_undecided
 from shared.observability.logs import Operation, fields, get_logger
 from shared.observability.metrics import Metrics
 from shared.payloads import SendError
@@ -80,8 +82,7 @@ class ForgottenMessages:
         self, connection: Connection, rows: Sequence[asyncpg.Record]
     ) -> tuple[list[OutboxEvent], int]:
         ids = [row["id"] for row in rows]
-        given_up = await connection.fetch(QUERIES["give_up_undecided"], ids)
-        ambiguous = {row["message_id"] for row in given_up}
+        ambiguous = await give_up_undecided(connection, ids)
         reasons = {
             row_id: DeadReason.SEND_AMBIGUOUS if row_id in ambiguous else DeadReason.EXPIRED for row_id in ids
         }
@@ -92,7 +93,7 @@ class ForgottenMessages:
         letters = [_dead_letter(row, reasons[row["id"]]) for row in dead if row["body"] is not None]
         stored = await store_dead_letters(connection, letters)
         await self._outbox.record(connection, stored)
-        await connection.execute(QUERIES["remove_deferred_of"], ids)
+        await remove_messages(connection, ids)
         for letter in letters:
             self._metrics.dlq_messages.labels(letter.reason.value).inc()
         return [*recorded.events, *stored], len(dead)

@@ -15,6 +15,7 @@ import asyncpg
 from shared.amqp.broker import Broker
 from shared.amqp.topology import tier_queue
 from shared.durable.aside import RowsAside
+from shared.durable.stored_bodies import defer_lost
 from shared.durations import RETRY_TIER_NAMES, Durations
 from shared.observability.logs import Operation, fields, get_logger
 from shared.observability.metrics import Metrics
@@ -54,7 +55,7 @@ class LostJob:
     async def _publish_again(self, missing: Sequence[asyncpg.Record]) -> int:
         idle = {queue for queue in _queues(missing) if await self._is_idle(queue)}
         lost = [row["id"] for row in missing if row["queue"] in idle]
-        found = await self._database.fetch(QUERIES["defer_lost"], lost, LOST) if lost else []
+        found = await defer_lost(self._database, lost, LOST)
         if found:
             self._counter.inc(len(found))
             logger.error(

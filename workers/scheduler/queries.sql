@@ -1,25 +1,3 @@
--- name: find_idle
--- After a place ($3, $4) in the order of hours, so that what is not idle yet in the last one is read once a run.
--- The hour as text: of a time that a client cannot hold, none of the page could be read.
-select id, activity_hour::text as hour from conversation_mappings
-where status = 'active' and last_activity_at < now() - $1::interval
-  and activity_hour <= now() - $1::interval
-  and (activity_hour, id) > (coalesce($3::text::timestamptz, '-infinity'), coalesce($4::uuid, '00000000-0000-0000-0000-000000000000'))
-  and not exists (select from rows_set_aside where job = 'expiry' and row_key = id::text)
-order by activity_hour, id
-limit $2;
-
--- name: expire_idle
-update conversation_mappings
-set status = 'expired', updated_at = now()
-where id = any(array(
-    select id from conversation_mappings
-    where id = any($2::uuid[]) and status = 'active' and last_activity_at < now() - $1::interval
-    order by id
-    for update skip locked
-))
-returning id, wa_id, phone_number_id, conversation_id, last_activity_at;
-
 -- name: find_due_ambiguous
 -- The messages of which nobody knows anything, whose wait is over: as many as there is room for their bodies ($2).
 -- Nothing is locked yet: everybody locks a message before what belongs to it.
@@ -68,13 +46,6 @@ join send_attempts as attempt on attempt.message_id = seen.message_id
      and (attempt.wamid = seen.wamid or seen.callback_data = attempt.message_id || ':' || attempt.attempt)
 where seen.source <> 'wabus' and attempt.started_at between '0001-01-02' and now();
 
--- name: postpone
-update deferred_messages set not_before = now() + $2::interval where id = any($1::uuid[]);
-
--- name: release
--- Back to the sender: it acknowledges what is done and sends what may be sent.
-update deferred_messages set reason = 'released', not_before = now() where id = any($1::uuid[]);
-
 -- name: find_skipped
 -- Messages that were tried once, whose recipients were then skipped: nobody tries them again. From those that
 -- campaigns have under way, not from the recipients.
@@ -97,23 +68,6 @@ cross join lateral (
 where made.attempts > 0 and made.undecided = 0
   and not exists (select from rows_set_aside where job = 'skipped recipients' and row_key = waiting.id::text)
 limit $1;
-
--- name: abandon_attempts
-update send_attempts as attempt
-set outcome = 'abandoned', finished_at = coalesce(finished_at, now()), error_code = 'resent'
-from unnest($1::uuid[], $2::integer[]) as row (message_id, attempt)
-where attempt.message_id = row.message_id and attempt.attempt = row.attempt
-  and (attempt.outcome is null or attempt.outcome = 'ambiguous');
-
--- name: give_up_attempts
-update send_attempts as attempt
-set outcome = 'failed', finished_at = coalesce(finished_at, now()), error_code = 'send_ambiguous'
-from unnest($1::uuid[], $2::integer[]) as row (message_id, attempt)
-where attempt.message_id = row.message_id and attempt.attempt = row.attempt
-  and (attempt.outcome is null or attempt.outcome = 'ambiguous');
-
--- name: remove_deferred
-delete from deferred_messages where id = any($1::uuid[]);
 
 -- name: find_forgotten
 -- Messages past their retention that are still under way. One whose attempt is younger than $2 may be decided yet: its
@@ -147,15 +101,6 @@ where tracked.id = any($1::uuid[]) and (tracked.status = 'queued' or row.id is n
 order by tracked.id
 for update of tracked skip locked;
 
--- name: give_up_undecided
-update send_attempts
-set outcome = 'failed', finished_at = coalesce(finished_at, now()), error_code = 'send_ambiguous'
-where message_id = any($1::uuid[]) and (outcome is null or outcome = 'ambiguous')
-returning message_id;
-
--- name: remove_deferred_of
-delete from deferred_messages where message_id = any($1::uuid[]);
-
 -- name: read_queued
 -- A page of what is queued, by the index of what waits. Missing: of age, not deferred, not lately attempted, not
 -- back with its campaign, not about to be replayed; it is in a queue, or in nobody's hands.
@@ -181,19 +126,3 @@ select page.id, page.mapping_id, page.queued_lane, page.seq, body.queue,
 from page
 left join lateral (select queue from outbound_bodies where message_id = page.id limit 1) as body on true
 order by page.mapping_id, page.queued_lane, page.seq;
-
--- name: defer_lost
--- Due now, in the order of their customers.
-insert into deferred_messages
-    (queue, exchange, routing_key, body, headers, reason, not_before, message_id, message_seq, phone_number_id,
-     customer, lane)
-select body.queue, body.exchange, body.routing_key, body.body,
-       jsonb_build_object('correlation_id', tracked.id, 'idempotency_key', tracked.id, 'x-attempt', 1) || body.headers,
-       $2, now(), tracked.id, tracked.seq, mapping.phone_number_id, mapping.wa_id, tracked.lane
-from message_tracking as tracked
-join conversation_mappings as mapping on mapping.id = tracked.mapping_id
-join outbound_bodies as body on body.message_id = tracked.id
-where tracked.id = any($1::uuid[]) and tracked.queued_lane is not null
-order by tracked.seq
-on conflict (message_id) where message_id is not null do nothing
-returning message_id;

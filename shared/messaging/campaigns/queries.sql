@@ -37,30 +37,58 @@ from finished
 where campaign.id = finished.id
 returning campaign.id, campaign.correlation_id, campaign.updated_at as at;
 
--- name: count_recipients
-select campaign_id, status, count(*)::int as recipients
-from broadcast_recipients
-where campaign_id = any($1::text[])
-group by campaign_id, status;
+-- name: open
+-- A row for a campaign that is not known yet; the caller's transaction decides what it becomes.
+insert into broadcast_campaigns (id) values ($1) on conflict (id) do nothing;
 
--- name: add_recipients
--- In their order; of a customer named twice the first counts.
-insert into broadcast_recipients (campaign_id, wa_id, variables)
-select $1, wa_id, variables::jsonb
-from unnest($2::text[], $3::text[]) with ordinality as row (wa_id, variables, place)
-order by place
-on conflict (campaign_id, wa_id) do nothing;
+-- name: launch
+update broadcast_campaigns
+set fields_hash = $2, phone_number_id = $3, name = $4, template = $5::text::jsonb, message_text = $6, category = $7,
+    batch_size = $8, batch_delay_ms = $9, scheduled_at = $10, correlation_id = $11, status = $12,
+    next_batch_at = $13, on_ambiguous = $14, metadata = $15, updated_at = now()
+where id = $1;
 
--- name: read_reachability
--- The window is that of this customer and this number: any of their conversations, open or past. It is counted
--- from when we stored the message, so that one clock decides.
-select asked.wa_id,
-       coalesce(not profile.opt_in_marketing, false) as refuses_marketing,
-       coalesce(profile.notification_opt_out, false) as refuses_all,
-       exists (select
-               from conversation_mappings as mapping
-               join message_tracking as tracked on tracked.mapping_id = mapping.id
-               where mapping.wa_id = asked.wa_id and mapping.phone_number_id = $2
-                 and tracked.direction = 'INBOUND' and tracked.created_at > now() - $3::interval) as window_open
-from unnest($1::text[]) as asked (wa_id)
-left join customer_profiles as profile on profile.phone = asked.wa_id;
+-- name: control
+update broadcast_campaigns
+set status = $2, next_batch_at = $3, control_at = greatest(control_at, $4), status_reason = $5,
+    finished_at = case when $2 = 'cancelled' then now() end, updated_at = now()
+where id = $1;
+
+-- name: begin
+-- The next one is counted from when this one was due, or the scheduler's ticks would stretch each delay by up to
+-- a tick; but at least half a delay from now, so that what was missed is not made up in a burst.
+update broadcast_campaigns
+set status = 'running', started_at = coalesce(started_at, now()), updated_at = now(),
+    next_batch_at = greatest(next_batch_at + batch_delay_ms * interval '1 millisecond',
+                             now() + batch_delay_ms * interval '0.5 millisecond')
+where id = $1;
+
+-- name: reopen_campaigns
+-- Somebody is to be sent to after all.
+update broadcast_campaigns as campaign
+set status = 'running', next_batch_at = now(), finished_at = null, updated_at = now()
+where campaign.status = 'done'
+  and campaign.id in (select campaign_id from broadcast_recipients
+                      where message_id = any($1::uuid[]) and status = 'queued')
+returning campaign.id, 'done' as old_status, campaign.status as new_status, campaign.status_reason as reason,
+          campaign.correlation_id, campaign.updated_at as at;
+
+-- name: pause_campaigns
+with given as (
+    select distinct on (tracked.campaign_id) tracked.campaign_id as id, row.reason
+    from unnest($1::uuid[], $2::text[]) as row (message_id, reason)
+    join message_tracking as tracked on tracked.id = row.message_id
+    order by tracked.campaign_id
+), before as (
+    select id, status from broadcast_campaigns
+    where id in (select id from given) and status in ('running', 'done')
+    order by id
+    for no key update
+)
+update broadcast_campaigns as campaign
+set status = 'paused', status_reason = given.reason, finished_at = null, updated_at = now()
+from before
+join given on given.id = before.id
+where campaign.id = before.id
+returning campaign.id, before.status as old_status, campaign.status as new_status, campaign.status_reason as reason,
+          campaign.correlation_id, campaign.updated_at as at;

@@ -1,15 +1,16 @@
-"""A customer's consent to marketing, as they told it to an operator.
+"""A customer's consent to marketing: as they told it to an operator, and as the platform tells it.
 
-Owns what an operator records. What a failed send or a status tells of it is the messages' own.
+Owns the answer and its time in `customer_profiles`.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
 from shared.messaging.customers.addresses import audit_subject
 from shared.postgres.audit import record_audit
-from shared.postgres.database import Database
+from shared.postgres.database import Connection, Database
 from shared.postgres.queries import Queries
 
 _QUERIES: Final = Queries("shared.messaging.customers", "consent.sql")
@@ -38,3 +39,13 @@ async def record_consent(database: Database, phone: str, *, wanted: bool, by: st
             details={"before": row["before"]},
         )
     return Consent(**dict(row))
+
+
+async def record_opt_outs(connection: Connection, wa_ids: Sequence[str]) -> None:
+    """These customers want no marketing from now on (131050). In the caller's transaction.
+
+    Told again it changes nothing: when they said it is kept. After an operator has recorded a yes it counts
+    anew.
+    """
+    if wa_ids:
+        await connection.execute(_QUERIES["record_opt_outs"], list(wa_ids))

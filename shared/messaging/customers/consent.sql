@@ -8,3 +8,13 @@ values ($1, $2, now())
 on conflict (phone) do update
 set opt_in_marketing = excluded.opt_in_marketing, marketing_opted_at = now(), updated_at = now()
 returning phone, opt_in_marketing, marketing_opted_at, (select opt_in_marketing from before) as before;
+
+-- name: record_opt_outs
+-- The platform says it once more with each message to them: the customer has said it once, and the time of that
+-- stands. What an operator records is an answer of the customer's each time, so there a repeated one has its own
+-- time (`set_consent`).
+insert into customer_profiles as profile (phone, opt_in_marketing, marketing_opted_at)
+select distinct phone, false, now() from unnest($1::text[]) as row (phone) order by phone
+on conflict (phone) do update
+set opt_in_marketing = false, marketing_opted_at = excluded.marketing_opted_at, updated_at = now()
+where profile.opt_in_marketing is distinct from false;

@@ -10,27 +10,28 @@ from uuid import UUID
 
 from shared.amqp.delivery import ATTEMPTS, ERROR, MESSAGE_ID, REASON, REPLAY_OF, SOURCE_QUEUE
 from shared.deadletters.storing import DeadLetter, store_dead_letters
-from shared.durable.deferral import hasten_messages, release_followers
+from shared.durable.ambiguous import hasten_messages
+from shared.durable.deferral import release_followers
 from shared.durable.outbox import OutboxEvent
+from shared.durable.stored_bodies import ask_retries
 from shared.durations import Durations
 from shared.ids import read_uuid, time_ordered_uuid
+from shared.messaging.customers.consent import record_opt_outs
 from shared.messaging.messages.announcements import announce, error_of
 from shared.messaging.messages.judged import JudgedMessage
 from shared.messaging.messages.judgement import RETRYABLE, Attempt
 from shared.messaging.messages.message_store import (
     Addressing,
-    ask_retries,
     end_attempts,
     find_addressing,
     forget_bodies,
     move_messages,
-    record_opt_outs,
     resettle_events,
 )
 from shared.messaging.messages.scopes import Held, WaitsFor, wait_for
 from shared.messaging.messages.sightings import Sighting
 from shared.messaging.messages.states import Direction
-from shared.messaging.messages.values import STATUS_RETRY_REASON
+from shared.messaging.messages.values import STATUS_RETRY, STATUS_RETRY_REASON
 from shared.messaging.numbers.holds import carry_out
 from shared.postgres.database import Connection
 from shared.reasons import DeadReason
@@ -83,7 +84,7 @@ async def write_cases(
         for case in cases
         for item in announce(case.judgement, addressing.get(case.before.id), case.trace_id)
     ]
-    await ask_retries(connection, list(_retries(cases, durations)))
+    await ask_retries(connection, list(_retries(cases, durations)), STATUS_RETRY)
     letters = list(_letters(cases, addressing)) if dead_letters else []
     buried = await store_dead_letters(connection, letters)
     await _let_go(connection, cases, addressing)

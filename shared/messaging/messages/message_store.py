@@ -1,23 +1,24 @@
 """Messages that events move, in PostgreSQL: locked, read with what surrounds them, written back.
 
-Owns `message_tracking` as far as statuses go, the outcome of attempts, `broadcast_recipients` that carry a
-message, stored bodies that are done with, retries and opt-outs. Everything runs in the caller's transaction,
-on rows that `lock_messages` has locked in the order of their ids. Decides nothing.
+Owns `message_tracking` as far as statuses go, the outcome of attempts, and stored bodies that are done with.
+Everything runs in the caller's transaction, on rows that `lock_messages` has locked in the order of their
+ids. Decides nothing.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
 import asyncpg
 
+from shared.messaging.campaigns.recipients import move_recipients
 from shared.messaging.messages.event_store import QUERIES, columns_of
 from shared.messaging.messages.judgement import Attempt, Background, Message, locate
 from shared.messaging.messages.sightings import Sighting
 from shared.messaging.messages.states import Direction, MessageStatus
-from shared.messaging.messages.values import STATUS_RETRY, StatusEvent
+from shared.messaging.messages.values import StatusEvent
 from shared.payloads.clock import CLOCK
 from shared.postgres.database import Connection
 
@@ -96,8 +97,7 @@ async def move_messages(connection: Connection, messages: Sequence[Message]) -> 
         for item in messages
         if item.has_recipient and not _is_under_way_again(item)
     ]
-    if recipients:
-        await connection.execute(QUERIES["move_recipients"], *columns_of(recipients))
+    await move_recipients(connection, recipients)
 
 
 async def end_attempts(
@@ -134,24 +134,9 @@ async def forget_bodies(connection: Connection, ids: Sequence[UUID]) -> None:
         await connection.execute(QUERIES["forget_bodies"], list(ids))
 
 
-async def ask_retries(connection: Connection, retries: Sequence[tuple[UUID, int, str, float | None]]) -> None:
-    """Send messages again from stored bodies: id, failed attempt, reason, delay in s or none."""
-    if retries:
-        rows = (
-            (message_id, attempt, reason, None if delay_s is None else timedelta(seconds=delay_s))
-            for message_id, attempt, reason, delay_s in retries
-        )
-        await connection.execute(QUERIES["ask_retry"], *columns_of(rows), STATUS_RETRY)
-
-
-async def record_opt_outs(connection: Connection, wa_ids: Sequence[str]) -> None:
-    """These customers want no marketing from now on (131050). In the caller's transaction.
-
-    Told again it changes nothing: when they said it is kept. After an operator has recorded a yes it counts
-    anew.
-    """
-    if wa_ids:
-        await connection.execute(QUERIES["record_opt_outs"], list(wa_ids))
+async def drop_messages(connection: Connection, ids: Sequence[UUID]) -> None:
+    """Forget messages that were never attempted: nothing ever happened."""
+    await connection.execute(QUERIES["drop_messages"], list(ids))
 
 
 def _is_under_way_again(message: Message) -> bool:

@@ -155,26 +155,6 @@ set last_activity_at = now(), updated_at = now()
 from idle
 where mapping.id = idle.id;
 
--- name: move_recipients
--- By the rank of states, as their messages; what was skipped stays so.
-update broadcast_recipients as recipient
-set status = case when array_position(ladder.states, row.status) > array_position(ladder.states, recipient.status)
-                  then row.status else recipient.status end,
-    wamid = coalesce(row.wamid, recipient.wamid),
-    sent_at = coalesce(row.sent_at, recipient.sent_at),
-    delivered_at = coalesce(row.delivered_at, recipient.delivered_at),
-    read_at = coalesce(row.read_at, recipient.read_at),
-    error_code = case row.status when 'failed' then row.error_code when 'read' then null
-                                 else recipient.error_code end,
-    updated_at = now()
-from unnest($1::uuid[], $2::text[], $3::text[], $4::timestamptz[], $5::timestamptz[], $6::timestamptz[], $7::text[])
-     as row (id, status, wamid, sent_at, delivered_at, read_at, error_code),
-     lateral (select recipient.id from broadcast_recipients as recipient where recipient.message_id = row.id
-              union
-              select recipient.id from broadcast_recipients as recipient where recipient.wamid = row.wamid) as found,
-     (select array['pending', 'queued', 'sent', 'delivered', 'failed', 'read']) as ladder (states)
-where recipient.id = found.id and recipient.status <> 'skipped';
-
 -- name: end_attempts
 update send_attempts as attempt
 set outcome = row.outcome, wamid = row.wamid, error_code = row.error_code, error_message = row.error_message,
@@ -208,30 +188,8 @@ update status_events set outcome = 'applied' where id = any($1::bigint[]);
 -- name: forget_bodies
 delete from outbound_bodies where message_id = any($1::uuid[]);
 
--- name: ask_retry
--- The deferred row gets a new id: settling a delivery of the row it replaces must not remove it.
-insert into deferred_messages
-    (queue, exchange, routing_key, body, headers, reason, not_before, message_id, message_seq, phone_number_id,
-     customer, lane)
-select body.queue, body.exchange, body.routing_key, body.body,
-       jsonb_build_object('correlation_id', tracked.id, 'idempotency_key', tracked.id) || body.headers
-           || jsonb_build_object($5::text, row.attempt, 'x-attempt', 1, 'x-wabus-message-id', tracked.id),
-       row.reason, now() + row.delay, tracked.id, tracked.seq, mapping.phone_number_id, mapping.wa_id, tracked.lane
-from unnest($1::uuid[], $2::integer[], $3::text[], $4::interval[]) as row (id, attempt, reason, delay)
-join message_tracking as tracked on tracked.id = row.id
-join conversation_mappings as mapping on mapping.id = tracked.mapping_id
-join outbound_bodies as body on body.message_id = row.id
-on conflict (message_id) where message_id is not null do update
-set id = excluded.id, queue = excluded.queue, exchange = excluded.exchange, routing_key = excluded.routing_key,
-    body = excluded.body, headers = excluded.headers, reason = excluded.reason, not_before = excluded.not_before,
-    published_until = null;
-
--- name: record_opt_outs
--- The platform says it once more with each message to them: the customer has said it once, and the time of that
--- stands. What an operator records is an answer of the customer's each time, so there a repeated one has its own
--- time (`set_consent`).
-insert into customer_profiles as profile (phone, opt_in_marketing, marketing_opted_at)
-select distinct phone, false, now() from unnest($1::text[]) as row (phone) order by phone
-on conflict (phone) do update
-set opt_in_marketing = false, marketing_opted_at = excluded.marketing_opted_at, updated_at = now()
-where profile.opt_in_marketing is distinct from false;
+-- name: drop_messages
+-- Never attempted, so nothing ever happened. What was attempted stays `queued`, for when it comes again.
+delete from message_tracking as tracked
+where tracked.id = any($1::uuid[]) and tracked.status = 'queued'
+  and not exists (select from send_attempts where message_id = tracked.id);

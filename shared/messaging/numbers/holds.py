@@ -1,7 +1,7 @@
 """What a failure means for others, read and carried out: numbers, their marketing, campaigns, recipients.
 
-Owns these statements for answers and statuses alike, in the caller's transaction, with the messages' rows
-locked. What is decided from the evidence is in `shared.messaging.messages.scopes`.
+Owns that for answers and statuses alike, in the caller's transaction, with the messages' rows locked, and the
+statements about numbers. What is decided from the evidence is in `shared.messaging.messages.scopes`.
 """
 
 from collections.abc import Sequence
@@ -15,6 +15,8 @@ import asyncpg
 from shared.durable.outbox import OutboxEvent
 from shared.durations import Durations
 from shared.messaging.campaigns.events import CampaignChange, campaign_updated
+from shared.messaging.campaigns.recipients import requeue_recipients, return_refused
+from shared.messaging.campaigns.store import pause_campaigns, reopen_campaigns
 from shared.messaging.messages.graph_errors import CLASS_OF_CODE, ErrorClass
 from shared.messaging.messages.scopes import REFUSED_RECIPIENTS, Evidence, Failure, Held, WaitsFor
 from shared.observability.logs import Operation, fields, get_logger
@@ -81,21 +83,19 @@ async def carry_out(
         if item.is_kept and item.hold in (WaitsFor.NUMBER, WaitsFor.MARKETING)
     ]
     doubted = _of(held, WaitsFor.TEMPLATE)
-    await _requeue(connection, waiting, in_doubt=False)
-    await _requeue(connection, [failure.message_id for failure in doubted], in_doubt=True)
+    await requeue_recipients(connection, waiting, in_doubt=False)
+    await requeue_recipients(connection, [failure.message_id for failure in doubted], in_doubt=True)
     refused = await _find_refused(connection, doubted)
     guilty = [*_of(held, WaitsFor.CAMPAIGN), *refused]
-    rows = await _pause_campaigns(connection, guilty)
+    paused = await _pause_campaigns(connection, guilty)
     returned = [
         *(item.failure.message_id for item in held if item.is_kept and item.hold is WaitsFor.CAMPAIGN),
         *(await _find_doubted(connection, refused)),
     ]
-    if returned:
-        await connection.execute(_QUERIES["return_refused"], returned)
+    await return_refused(connection, returned)
     requeued = [*waiting, *(failure.message_id for failure in doubted)]
-    if requeued:
-        rows += await connection.fetch(_QUERIES["reopen_campaigns"], requeued)
-    return CarriedOut([_updated(row) for row in rows], frozenset(returned))
+    reopened = await reopen_campaigns(connection, requeued)
+    return CarriedOut([_updated(row) for row in (*paused, *reopened)], frozenset(returned))
 
 
 async def _pause_numbers(connection: Connection, failures: Sequence[Failure], by: str) -> None:
@@ -125,11 +125,6 @@ async def _hold_marketing(connection: Connection, failures: Sequence[Failure], d
         )
 
 
-async def _requeue(connection: Connection, ids: Sequence[UUID], *, in_doubt: bool) -> None:
-    if ids:
-        await connection.execute(_QUERIES["requeue_recipients"], list(ids), in_doubt)
-
-
 async def _find_refused(connection: Connection, doubted: Sequence[Failure]) -> list[Failure]:
     """Of the failures in doubt those of campaigns whose template is at fault."""
     if not doubted:
@@ -152,11 +147,9 @@ async def _find_doubted(connection: Connection, refused: Sequence[Failure]) -> l
     return [row["message_id"] for row in rows]
 
 
-async def _pause_campaigns(connection: Connection, failures: Sequence[Failure]) -> list[asyncpg.Record]:
-    if not failures:
-        return []
+async def _pause_campaigns(connection: Connection, failures: Sequence[Failure]) -> Sequence[asyncpg.Record]:
     ids = [failure.message_id for failure in failures]
-    rows: list[asyncpg.Record] = await connection.fetch(_QUERIES["pause_campaigns"], ids, _reasons(failures))
+    rows = await pause_campaigns(connection, ids, _reasons(failures))
     for row in rows:
         logger.error(
             "campaign %s is paused: %s",

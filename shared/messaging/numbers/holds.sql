@@ -91,13 +91,6 @@ where id in (select campaign_id from message_tracking where id = any($1::uuid[])
 order by id
 for no key update;
 
--- name: requeue_recipients
--- Their messages are under way again. $2: what was refused of them leaves the template in doubt.
-update broadcast_recipients as recipient
-set status = 'queued', wamid = null, sent_at = null, queued_at = coalesce(recipient.queued_at, now()),
-    refused_at = case when $2 then now() else recipient.refused_at end, updated_at = now()
-where recipient.message_id = any($1::uuid[]) and recipient.status in ('pending', 'queued', 'sent');
-
 -- name: campaigns_of
 select id, campaign_id from message_tracking where id = any($1::uuid[]) and campaign_id is not null;
 
@@ -120,52 +113,3 @@ where campaign.id = any($1::text[])
 -- Messages of all recipients that leave a campaign's template in doubt.
 select message_id from broadcast_recipients
 where campaign_id in (select campaign_id from message_tracking where id = any($1::uuid[])) and status = 'queued' and refused_at >= queued_at and message_id is not null;
-
--- name: reopen_campaigns
--- Somebody is to be sent to after all.
-update broadcast_campaigns as campaign
-set status = 'running', next_batch_at = now(), finished_at = null, updated_at = now()
-where campaign.status = 'done'
-  and campaign.id in (select campaign_id from broadcast_recipients
-                      where message_id = any($1::uuid[]) and status = 'queued')
-returning campaign.id, 'done' as old_status, campaign.status as new_status, campaign.status_reason as reason,
-          campaign.correlation_id, campaign.updated_at as at;
-
--- name: pause_campaigns
-with given as (
-    select distinct on (tracked.campaign_id) tracked.campaign_id as id, row.reason
-    from unnest($1::uuid[], $2::text[]) as row (message_id, reason)
-    join message_tracking as tracked on tracked.id = row.message_id
-    order by tracked.campaign_id
-), before as (
-    select id, status from broadcast_campaigns
-    where id in (select id from given) and status in ('running', 'done')
-    order by id
-    for no key update
-)
-update broadcast_campaigns as campaign
-set status = 'paused', status_reason = given.reason, finished_at = null, updated_at = now()
-from before
-join given on given.id = before.id
-where campaign.id = before.id
-returning campaign.id, before.status as old_status, campaign.status as new_status, campaign.status_reason as reason,
-          campaign.correlation_id, campaign.updated_at as at;
-
--- name: return_refused
--- Recipients whose message was refused are their campaign's again, as if it had never been sent: those who still
--- carry that message, for another one may be under way to them. (Whom the sender gives back was never sent to; no
--- message may be bound to them yet, so it finds them by their address.) The campaigns' rows are locked, so that a
--- cancel leaves nobody pending.
-with campaign as (
-    select id, status from broadcast_campaigns
-    where id in (select campaign_id from message_tracking where id = any($1::uuid[]))
-    order by id
-    for share
-)
-update broadcast_recipients as recipient
-set status = case when campaign.status = 'cancelled' then 'skipped' else 'pending' end,
-    skip_reason = case when campaign.status = 'cancelled' then 'campaign_cancelled' end,
-    wamid = null, sent_at = null, queued_at = null, updated_at = now()
-from campaign
-where recipient.id = any(array(select id from broadcast_recipients where message_id = any($1::uuid[])))
-  and recipient.campaign_id = campaign.id and recipient.status in ('pending', 'queued', 'sent');

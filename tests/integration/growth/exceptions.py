@@ -26,7 +26,7 @@ EXCEPTIONS: Final[Mapping[str, str]] = {
             "dismiss",
         )
     },
-    "shared/messaging/campaigns/queries.sql:count_recipients": _OWN_CAMPAIGN,
+    "shared/messaging/campaigns/recipients.sql:count_recipients": _OWN_CAMPAIGN,
     "shared/durable/deferral.sql:release_campaign": _OWN_CAMPAIGN,
     "shared/durable/deferral.sql:recall_campaign": _OWN_CAMPAIGN,
     **{

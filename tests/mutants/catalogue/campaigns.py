@@ -17,7 +17,7 @@ _REPLAYS: Final = "tests/integration/deadletters/test_dlq_replay.py"
 MUTATIONS: Final = (
     Mutation(
         "a mended launch keeps no raw body",
-        "workers/broadcast_batcher/launcher.py",
+        "shared/messaging/campaigns/store.py",
         'None if mending is None else {"mended": mending}',
         "None",
         "2.6 what was replaced is counted, raw bytes kept",
@@ -130,7 +130,7 @@ MUTATIONS: Final = (
     ),
     Mutation(
         "the window is that of any number",
-        _SHARED,
+        "shared/messaging/campaigns/recipients.sql",
         "mapping.wa_id = asked.wa_id and mapping.phone_number_id = $2",
         "mapping.wa_id = asked.wa_id and $2::text is not null",
         "6.2 free text: the window of this customer and number",
@@ -138,7 +138,7 @@ MUTATIONS: Final = (
     ),
     Mutation(
         "our own messages open the window",
-        _SHARED,
+        "shared/messaging/campaigns/recipients.sql",
         "and tracked.direction = 'INBOUND' and tracked.created_at",
         "and tracked.created_at",
         "6.2 those whom free text cannot reach are skipped",

@@ -160,7 +160,7 @@ MUTATIONS: Final = (
     ),
     Mutation(
         "the end of a dead letter of an impossible time is never told",
-        "workers/dlq_handler/queries.sql",
+        "shared/deadletters/untold.sql",
         "letter.metadata, letter.message_id;",
         "letter.metadata, letter.message_id, letter.created_at;",
         "2.10 one unreadable row keeps no other waiting",
@@ -184,7 +184,7 @@ MUTATIONS: Final = (
     ),
     Mutation(
         "a replay that died is waited for",
-        "workers/dlq_handler/queries.sql",
+        "shared/deadletters/untold.sql",
         "or (id = any($2::uuid[]) and untold);",
         "or (id = any($2::uuid[]) and false);",
         "4.4 every accepted message ends in sent or failed, wherever it dies",

@@ -32,7 +32,7 @@ MUTATIONS: Final = (
     ),
     Mutation(
         "of a burst the followers of a customer are due with the first",
-        _DEFERRAL,
+        "shared/durable/stored_bodies.sql",
         "      and earlier.seq < tracked.seq)\norder by tracked.seq\n",
         "      and earlier.seq < 0)\norder by tracked.seq\n",
         "2.4 of each customer and lane only what may go now",

@@ -7,7 +7,7 @@ from tests.mutants.mutation import Mutation
 _SQL: Final = "workers/inbound_resolver/queries.sql"
 _RESOLVER: Final = "tests/integration/messaging/conversations/test_inbound_resolver.py"
 _PUBLICATION: Final = "tests/integration/messaging/conversations/test_inbound_publication.py"
-_CORRELATION: Final = "workers/inbound_resolver/correlation.py"
+_CORRELATION: Final = "shared/messaging/conversations/correlation.py"
 
 MUTATIONS: Final = (
     Mutation(
@@ -56,7 +56,7 @@ MUTATIONS: Final = (
     ),
     Mutation(
         "what another replica is publishing is claimed",
-        _SQL,
+        "shared/messaging/messages/inbound.sql",
         "where wamid = any($1::text[]) and published_at is null\n"
         "  and (publish_claimed_until is null or publish_claimed_until < now() or publish_claimed_by = $3)",
         "where wamid = any($1::text[]) and published_at is null",
@@ -65,7 +65,7 @@ MUTATIONS: Final = (
     ),
     Mutation(
         "a dead publisher's claim is never taken over",
-        _SQL,
+        "shared/messaging/messages/inbound.sql",
         "publish_claimed_until < now() or publish_claimed_by = $3",
         "publish_claimed_by = $3",
         "3.2 a claim whose lease ran out is taken over",

@@ -67,7 +67,7 @@ MUTATIONS: Final = (
     ),
     Mutation(
         "two schedulers meet at idle conversations",
-        _SQL,
+        "shared/messaging/conversations/mappings.sql",
         "    order by id\n    for update skip locked\n))\nreturning id, wa_id",
         "    order by id\n    for update\n))\nreturning id, wa_id",
         "8 1,000 at a time, FOR UPDATE SKIP LOCKED",
@@ -91,7 +91,7 @@ MUTATIONS: Final = (
     ),
     Mutation(
         "active conversations expire",
-        _SQL,
+        "shared/messaging/conversations/mappings.sql",
         "last_activity_at < now() - $1::interval",
         "$1::interval is not null",
         "8 expiry of idle conversations",

@@ -172,7 +172,7 @@ MUTATIONS: Final = (
     ),
     Mutation(
         "a skipped recipient moves",
-        _SQL,
+        "shared/messaging/campaigns/recipients.sql",
         "where recipient.id = found.id and recipient.status <> 'skipped'",
         "where recipient.id = found.id",
         "5.5 what was skipped stays so",
@@ -180,7 +180,7 @@ MUTATIONS: Final = (
     ),
     Mutation(
         "a recipient goes back",
-        _SQL,
+        "shared/messaging/campaigns/recipients.sql",
         "array_position(ladder.states, row.status) > array_position(ladder.states, recipient.status)",
         "array_position(ladder.states, row.status) > 0",
         "5.2 it never goes back",
@@ -196,7 +196,7 @@ MUTATIONS: Final = (
     ),
     Mutation(
         "a refusal of marketing that is told again is a new one",
-        _SQL,
+        "shared/messaging/customers/consent.sql",
         "where profile.opt_in_marketing is distinct from false;",
         "where true;",
         "4.5 131050: recorded, no marketing from then on",
@@ -204,7 +204,7 @@ MUTATIONS: Final = (
     ),
     Mutation(
         "a refusal of marketing that a status reports is not recorded",
-        _SQL,
+        "shared/messaging/customers/consent.sql",
         "set opt_in_marketing = false, marketing_opted_at",
         "set marketing_opted_at",
         "4.5 131050: recorded",

@@ -72,36 +72,3 @@ with claimed as (
       and recipient.status = 'queued' and recipient.message_id is distinct from tracked.id
 )
 select message_id from claimed;
-
--- name: return_recipients
--- A campaign that is not running takes them back; only what is queued. Its row is locked: a cancel either
--- comes first, and nobody goes back to pending, or sweeps up afterwards what did. Each by its key, here and in the
--- like: by their status all that is queued of the campaign would be read.
-with returned as (
-    select tracked.campaign_id, mapping.wa_id, row.status
-    from unnest($1::uuid[], $2::text[]) as row (message_id, status)
-    join message_tracking as tracked on tracked.id = row.message_id
-    join conversation_mappings as mapping on mapping.id = tracked.mapping_id
-), campaign as (
-    select id, status from broadcast_campaigns
-    where id in (select campaign_id from returned)
-    order by id
-    for share
-)
-update broadcast_recipients as recipient
-set status = case when campaign.status = 'cancelled' then 'skipped' else returned.status end,
-    queued_at = null, updated_at = now(),
-    skip_reason = case when returned.status = 'skipped' or campaign.status = 'cancelled'
-                       then 'campaign_cancelled' end
-from returned
-join campaign on campaign.id = returned.campaign_id
-cross join lateral (
-    select id from broadcast_recipients where campaign_id = returned.campaign_id and wa_id = returned.wa_id limit 1
-) as found
-where recipient.id = found.id and recipient.status = 'queued';
-
--- name: drop_messages
--- Never attempted, so nothing ever happened. What was attempted stays `queued`, for when it comes again.
-delete from message_tracking as tracked
-where tracked.id = any($1::uuid[]) and tracked.status = 'queued'
-  and not exists (select from send_attempts where message_id = tracked.id);

@@ -12,6 +12,8 @@ from uuid import UUID
 
 from shared.durable.deferral import release_followers
 from shared.durations import Durations
+from shared.messaging.campaigns.recipients import return_unsent
+from shared.messaging.messages.message_store import drop_messages
 from shared.messaging.numbers.breaker import Circuit, admit
 from shared.messaging.numbers.breaker_store import UNKNOWN_NUMBERS, CircuitStore, circuit_of
 from shared.postgres.database import Connection, Database
@@ -193,9 +195,8 @@ async def _withdraw(connection: Connection, cases: Sequence[_AskedMessage]) -> N
     if not withdrawn:
         return
     returned = sorted((message.id, status) for message, status in withdrawn if status is not None)
-    if returned:
-        await connection.execute(_QUERIES["return_recipients"], *map(list, zip(*returned, strict=True)))
-    await connection.execute(_QUERIES["drop_messages"], [message.id for message, _ in withdrawn])
+    await return_unsent(connection, returned)
+    await drop_messages(connection, [message.id for message, _ in withdrawn])
     await release_followers(connection, [message.chain for message, _ in withdrawn])
 
 

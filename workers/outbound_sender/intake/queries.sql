@@ -79,15 +79,6 @@ from unnest($1::text[], $2::text[]) as given (number, customer)
 join conversation_mappings as mapping
     on mapping.phone_number_id = given.number and mapping.wa_id = given.customer and mapping.status = 'active';
 
--- name: open_mappings
--- In key order; what another replica opened meanwhile is not returned.
-insert into conversation_mappings (phone_number_id, wa_id)
-select distinct given.number, given.customer
-from unnest($1::text[], $2::text[]) as given (number, customer)
-order by 1, 2
-on conflict (phone_number_id, wa_id) where status = 'active' do nothing
-returning id as mapping_id, phone_number_id as number, wa_id as customer, conversation_id;
-
 -- name: find_locked
 -- Mappings that somebody else keeps locked now: no message can refer to them before. Waits for nobody.
 with free as (

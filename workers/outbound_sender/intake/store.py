@@ -9,10 +9,13 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
+import asyncpg
 import orjson
 
-from shared.durable.deferral import put_off, stored_headers
+from shared.durable.deferral import stored_headers
+from shared.durable.stored_bodies import put_off
 from shared.ids import time_ordered_uuid
+from shared.messaging.conversations.mappings import open_mappings
 from shared.postgres.database import Database
 from shared.postgres.queries import Queries
 from workers.outbound_sender.calling.graph_body import message_type
@@ -158,10 +161,10 @@ class IntakeStore:
         found: dict[tuple[str, str], Address] = {}
         opened = 0
         while missing:
-            found |= await self._pairs("find_active", missing)
+            found |= _by_pair(await self._find_active(missing))
             missing = [pair for pair in missing if pair not in found]
             if missing:
-                fresh = await self._pairs("open_mappings", missing)
+                fresh = _by_pair(await open_mappings(self._database, missing))
                 opened += len(fresh)
                 found |= fresh
                 missing = [pair for pair in missing if pair not in found]
@@ -188,14 +191,17 @@ class IntakeStore:
             stored = await put_off(connection, waiting, EARLIER_MESSAGE) if waiting else set()
         return Tracked(new, stored)
 
-    async def _pairs(self, query: str, pairs: Sequence[tuple[str, str]]) -> dict[tuple[str, str], Address]:
-        rows = await self._database.fetch(_QUERIES[query], *map(list, zip(*pairs, strict=True)))
-        return {(row["number"], row["customer"]): _address(row) for row in rows}
+    async def _find_active(self, pairs: Sequence[tuple[str, str]]) -> Sequence[asyncpg.Record]:
+        return await self._database.fetch(_QUERIES["find_active"], *map(list, zip(*pairs, strict=True)))
 
 
 def new_message(candidate: Candidate, address: Address, replay_of: UUID | None) -> Fresh:
     """A row to be, with an id that rises in the order of making."""
     return Fresh(time_ordered_uuid(), candidate, address, replay_of)
+
+
+def _by_pair(rows: Iterable[asyncpg.Record]) -> dict[tuple[str, str], Address]:
+    return {(row["number"], row["customer"]): _address(row) for row in rows}
 
 
 def _address(row: Any, status: str = "active") -> Address:

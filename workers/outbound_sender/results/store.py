@@ -6,7 +6,7 @@ status moves, and the events about it, are `shared.messaging.messages`.
 """
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum, auto
 from typing import Literal
@@ -15,7 +15,10 @@ from uuid import UUID
 from shared.durable.outbox import Outbox, OutboxEvent
 from shared.durations import Durations
 from shared.errors import StoreConflict, StoreError, StoreLocked, StoreUnavailable
-from shared.messaging.messages import OwnEvent, Tracker, record_opt_outs
+from shared.messaging.campaigns.recipients import skip_cancelled
+from shared.messaging.customers.consent import record_opt_outs
+from shared.messaging.messages import OwnEvent, Tracker
+from shared.messaging.messages.attempts import close_attempts
 from shared.messaging.messages.graph_errors import ErrorClass
 from shared.messaging.messages.scopes import Failure, Held, WaitsFor, hold_for
 from shared.messaging.messages.variables import name_variables
@@ -188,9 +191,8 @@ class ResultStore:
         """Carry out the effects."""
         opted_out = [item.message.customer for item in endings if item.effect is Effect.OPT_OUT]
         await record_opt_outs(connection, opted_out)
-        skipped = [item for item in endings if item.effect is Effect.SKIP_RECIPIENT]
-        if skipped:
-            await connection.execute(_QUERIES["skip_recipients"], _ids(skipped))
+        skipped = [item.message.id for item in endings if item.effect is Effect.SKIP_RECIPIENT]
+        await skip_cancelled(connection, skipped)
 
     async def _apply_stored(self, wamids: Sequence[str]) -> None:
         """Statuses that came before the answer. Where that fails the scheduler matches them."""
@@ -234,17 +236,11 @@ def _naming(ending: AttemptResult, unfilled: object) -> AttemptResult:
 
 
 async def _close(connection: Connection, pending: Sequence[AttemptResult]) -> set[UUID]:
-    if not pending:
-        return set()
-    columns = zip(
-        *(
-            (item.message.id, item.attempt, item.outcome, item.http_status, item.code, item.stored_text)
-            for item in pending
-        ),
-        strict=True,
-    )
-    rows = await connection.fetch(_QUERIES["close_attempts"], *map(list, columns))
-    return {row["message_id"] for row in rows}
+    rows = [
+        (item.message.id, item.attempt, item.outcome, item.http_status, item.code, item.stored_text)
+        for item in pending
+    ]
+    return await close_attempts(connection, rows)
 
 
 def _failure(ending: AttemptResult, error_class: ErrorClass) -> Failure:
@@ -258,10 +254,6 @@ def _settle(ending: AttemptResult, holds: Mapping[UUID, WaitsFor | None]) -> Att
     """A weighed one is over where it waits for nothing."""
     is_over = ending.message.id in holds and holds[ending.message.id] is None
     return replace(ending, is_over=True) if is_over else ending
-
-
-def _ids(endings: Iterable[AttemptResult]) -> list[UUID]:
-    return [ending.message.id for ending in endings]
 
 
 def _own_event(ending: AttemptResult) -> OwnEvent:

@@ -1,0 +1,66 @@
+"""Mappings, written: opened, correlated with a conversation, closed, expired.
+
+Owns `conversation_mappings` and `conversation_aliases`, in the caller's transaction. Where a
+message is tracked or sent, `register`, `track` and `move_messages` write them too, to save a round trip.
+"""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Final, TypeAlias
+from uuid import UUID
+
+import asyncpg
+
+from shared.postgres.database import Connection, Database
+from shared.postgres.queries import Queries
+
+_QUERIES: Final = Queries("shared.messaging.conversations", "mappings.sql")
+#: Where a page ended, in the order in which conversations are looked at.
+Place: TypeAlias = tuple[str, UUID]
+
+
+async def open_mappings(database: Database, pairs: Sequence[tuple[str, str]]) -> Sequence[asyncpg.Record]:
+    """Open active mappings of (number, customer); what another replica opened meanwhile is not returned."""
+    numbers, customers = [number for number, _ in pairs], [customer for _, customer in pairs]
+    return await database.fetch(_QUERIES["open_mappings"], numbers, customers)
+
+
+async def correlate(
+    connection: Connection,
+    mapping_id: UUID,
+    conversation_id: str,
+    communication_id: str | None,
+    message_seq: int,
+    *,
+    replaced: str | None,
+) -> None:
+    """Set a mapping's conversation, by a message; the one that it replaces still leads to the mapping."""
+    if replaced is not None:
+        await connection.execute(_QUERIES["keep_alias"], replaced, mapping_id)
+    await connection.execute(
+        _QUERIES["correlate"], mapping_id, conversation_id, communication_id, message_seq
+    )
+
+
+async def confirm_correlation(connection: Connection, mapping_id: UUID, message_seq: int) -> None:
+    """The same conversation came with this message, too."""
+    await connection.execute(_QUERIES["confirm_correlation"], mapping_id, message_seq)
+
+
+async def close_mapping(connection: Connection, mapping_id: UUID, conversation_id: str) -> bool:
+    """Close an active mapping; False where it is not active, or in another conversation by now."""
+    return await connection.fetchval(_QUERIES["close_mapping"], mapping_id, conversation_id) is not None
+
+
+async def find_idle(
+    database: Database, idle_for: timedelta, limit: int, after: Place | None
+) -> Sequence[asyncpg.Record]:
+    """A page of mappings that are idle for so long, oldest hour first: their `hour` and `id`, a place."""
+    return await database.fetch(_QUERIES["find_idle"], idle_for, limit, *(after or (None, None)))
+
+
+async def expire_mappings(
+    connection: Connection, ids: Sequence[UUID], idle_for: timedelta
+) -> Sequence[asyncpg.Record]:
+    """Expire those of these that are idle for so long; returns their rows. What is locked is left out."""
+    return await connection.fetch(_QUERIES["expire_idle"], idle_for, list(ids))
