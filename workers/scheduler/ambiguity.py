@@ -27,7 +27,7 @@ from shared.postgres.database import CLAIMED_BYTES, Connection
 from shared.reasons import DeadReason
 from shared.running.kit import Kit
 from workers.scheduler.reconciliation import Doubt, Reconciliation, decide
-from workers.scheduler.store import QUERIES
+from workers.scheduler.statements import QUERIES
 
 logger = get_logger(__name__)
 _ERROR = "nobody knows whether the Cloud API took it, and it must not be sent twice"

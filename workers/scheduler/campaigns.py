@@ -18,7 +18,7 @@ from shared.messaging.messages import OwnEvent, Tracker
 from shared.observability.tracing import read_trace
 from shared.payloads import SendError
 from shared.postgres.database import Database
-from workers.scheduler.store import QUERIES
+from workers.scheduler.statements import QUERIES
 
 #: With so many messages waiting for a batcher, more nudges would only pile up behind them.
 _PILE = 100

@@ -25,7 +25,7 @@ from shared.payloads import SendError
 from shared.postgres.database import Connection, Database
 from shared.reasons import DeadReason
 from workers.scheduler.ambiguity import OWN_HEADERS
-from workers.scheduler.store import QUERIES
+from workers.scheduler.statements import QUERIES
 
 logger = get_logger(__name__)
 #: In `rows_set_aside`.

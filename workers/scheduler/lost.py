@@ -20,7 +20,7 @@ from shared.durations import RETRY_TIER_NAMES, Durations
 from shared.observability.logs import Operation, fields, get_logger
 from shared.observability.metrics import Metrics
 from shared.postgres.database import Database
-from workers.scheduler.store import QUERIES
+from workers.scheduler.statements import QUERIES
 
 logger = get_logger(__name__)
 #: `deferred_messages.reason` of such a message, and its label in `wabus_retries_total`.

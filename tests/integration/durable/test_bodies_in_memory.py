@@ -8,7 +8,7 @@ from shared.postgres.database import CLAIMED_BYTES, Database
 from shared.postgres.queries import Queries
 from tests.integration.growth.measuring import measure
 from tests.support.rows import Connection, add_message, insert
-from workers.scheduler.store import QUERIES as SCHEDULER
+from workers.scheduler.statements import QUERIES as SCHEDULER
 
 MIB: Final = 1024 * 1024
 ROOM: Final = CLAIMED_BYTES // MIB
