@@ -131,6 +131,7 @@ def test_a_rule_names_only_metrics_and_labels_that_exist(rule: Rule) -> None:
         assert {label for label, _, _ in matchers} <= labels, name
         known |= labels
     grouped = {label.strip() for part in _GROUPING.findall(rule.expr) for label in part.split(",")} - {""}
+
     assert grouped <= known
 
 
@@ -165,6 +166,7 @@ def test_an_alert_says_how_urgent_it_is_what_is_wrong_and_where_to_read_on(rule:
     plain = re.sub(r"\{\{.*?\}\}|`[^`]*`|\"", "", rule.summary)
     assert "_" not in plain, "a stranger understands it"
     known = set().union(*(labels_of(name) or set() for name, _ in selectors(rule.expr)))
+
     assert set(re.findall(r"\$labels\.(\w+)", rule.summary)) <= known
 
 
@@ -186,6 +188,7 @@ def test_a_section_says_what_it_means_what_is_felt_what_to_do_and_when_it_is_ove
     assert text.strip().startswith(f"{rule.severity.capitalize()}. **Means:**")
     assert re.findall(r"\*\*(\w+):\*\*", text) == list(PARTS)
     commands = text.partition("**Do:**")[2].partition("**Over:**")[0]
+
     assert "```\n" in commands or "`wabus " in commands
 
 

@@ -69,6 +69,7 @@ def test_no_room_of_shared_leans_on_one_that_leans_on_it() -> None:
         & rooms - {room}
         for room in rooms
     }
+
     assert set(TopologicalSorter(leans).static_order()) == rooms
 
 
@@ -83,6 +84,7 @@ def test_a_class_name_has_one_meaning() -> None:
             if isinstance(node, ast.ClassDef):
                 places.setdefault(node.name.lstrip("_"), []).append(name_of(path))
     doubled = {name: where for name, where in places.items() if len(where) > 1}
+
     assert set(doubled) == set(TWICE), doubled
 
 
@@ -131,6 +133,7 @@ KINDS = [
 def test_workers_do_not_import_each_other(path: Path) -> None:
     kind = path.relative_to(ROOT / "workers").parts[0]
     others = [n for n in ours(path) if n.startswith("workers.") and n.split(".")[1] != kind]
+
     assert others == []
     assert [name for name in ours(path) if name.partition(".")[0] == "tests"] == []
 
@@ -181,6 +184,7 @@ def test_only_an_implementation_of_the_seam_knows_an_amqp_client(path: Path) -> 
 def test_the_seam_knows_nothing_of_what_runs_on_it(path: Path) -> None:
     below = ("addresses", "amqp", "durations", "errors", "ids", "masking", "observability.tracing")
     known = tuple(f"shared.{name}." for name in (*below, "reasons", "settings.server_urls", "tasks"))
+
     assert [name for name in ours(path) if not f"{name}.".startswith(known)] == []
 
 
@@ -212,4 +216,5 @@ def test_tests_wait_for_conditions_not_for_times(path: Path) -> None:
         for node in ast.walk(module)
         if isinstance(node, ast.Call) and ast.unparse(node.func) == "time.sleep" and id(node) not in polls
     ]
+
     assert sleeps == []

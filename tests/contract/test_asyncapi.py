@@ -54,6 +54,7 @@ def test_every_channel_is_a_routing_key_of_an_exchange_that_is_declared() -> Non
         exchange = channel["bindings"]["amqp"]["exchange"]
         assert exchange["name"] in declared
         assert exchange["name"] == EVENTS or is_bound(exchange["name"], channel["address"])
+
     assert len(DOCUMENT["channels"]) == len(ROUTES_IN) + len(ROUTES_OUT)
 
 
@@ -62,6 +63,7 @@ def test_a_part_of_several_payloads_is_the_same_in_each() -> None:
     for path in FOLDER.iterdir():
         for name, part in json.loads(path.read_text(encoding="utf-8")).get("$defs", {}).items():
             assert parts.setdefault(name, part) == part, (path.name, name)
+
     assert not parts.keys() & {model.__name__ for model in (*PAYLOADS_IN, *EVENTS_OUT)}
 
 
@@ -93,6 +95,7 @@ def test_types_made_from_the_schemas_compile_and_take_the_examples(tmp_path: Pat
     broken.write_text(wrong.replace("./", "../"), encoding="utf-8")
 
     made = {path.name for path in tmp_path.glob("*.d.ts")}
+
     assert made == {f"{name}.d.ts" for name in EXAMPLES}
     assert all("1" not in line for path in made for line in exported(tmp_path / path))
     assert compile_types([*tmp_path.glob("*.ts")]).returncode == 0

@@ -56,6 +56,7 @@ def test_a_service_sets_only_settings_that_exist_and_hold(name: str) -> None:
     environment = environment_of(name)
     assert set(environment) <= SETTING_NAMES
     settings = Settings.from_env(environment)
+
     assert settings.metrics_host == "0.0.0.0", "Prometheus scrapes from another container"
 
 
@@ -66,6 +67,7 @@ def test_a_worker_can_be_scaled_drained_and_restarted(name: str) -> None:
     assert "ports" not in service
     assert service["restart"] == "unless-stopped"
     drain_s = Settings.from_env(environment_of(name)).drain_seconds
+
     assert int(service["stop_grace_period"].removesuffix("s")) > drain_s
     assert service["depends_on"]["roles"]["condition"] == "service_completed_successfully"
 
@@ -99,6 +101,7 @@ def test_the_workers_login_is_made_after_the_schema_of_files_that_are_there() ->
     roles = SERVICES["roles"]
     assert roles["depends_on"]["migrate"]["condition"] == "service_completed_successfully"
     mounted = dict(volume.removesuffix(":ro").split(":") for volume in roles["volumes"])
+
     assert all((ROOT / source).is_file() for source in mounted)
     assert [word for word in roles["command"] if word.endswith(".sql")] == list(mounted.values())
     assert interpolate(roles["environment"]["WABUS_WORKER_PASSWORD"]) == "wabus"
@@ -109,6 +112,7 @@ def test_images_are_pinned_by_minor_and_the_same_as_the_stacks() -> None:
     base_images = re.findall(r"^FROM (\S+)", (ROOT / "deploy" / "Dockerfile").read_text(), re.MULTILINE)
     for image in [*foreign.values(), *base_images]:
         assert re.search(r":v?\d+\.\d+", image), image
+
     assert {kind.value: foreign[kind.value] for kind in IMAGES} == {k.value: v for k, v in IMAGES.items()}
 
 
@@ -122,6 +126,7 @@ def test_the_sandbox_is_started_with_options_it_has() -> None:
     context = sandbox.make_context("sandbox", SERVICES["sandbox"]["command"][1:])
     assert context.params["statuses"] == "amqp"
     url = environment_of("outbound-sender")["WHATSAPP_API_URL"]
+
     assert url == f"http://sandbox:{context.params['port']}"
 
 
@@ -131,6 +136,7 @@ def test_the_image_runs_as_a_user_and_installs_by_hash() -> None:
     assert "--require-hashes -r /requirements.lock" in text
     kept = {line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")}
     copied = set(re.findall(r"^COPY (\w[\w.]*) ", text, re.MULTILINE))
+
     assert copied == kept
 
 
@@ -138,6 +144,7 @@ def test_prometheus_scrapes_every_worker_on_its_port() -> None:
     config = yaml.safe_load((PROMETHEUS / "prometheus.yml").read_text())
     jobs = {job["job_name"]: job for job in config["scrape_configs"]}
     scraped = {entry["names"][0]: entry["port"] for entry in jobs["wabus"]["dns_sd_configs"]}
+
     assert scraped == {name: METRICS_PORTS[name] for name in WORKERS}
 
 

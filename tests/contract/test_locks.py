@@ -36,5 +36,6 @@ def test_every_dependency_of_the_project_is_locked() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     names = [re.split(r"[\[<>=; ]", wanted)[0] for wanted in project["dependencies"]]
     development = [re.split(r"[\[<>=; ]", wanted)[0] for wanted in project["optional-dependencies"]["dev"]]
+
     assert set(names) <= set(packages("requirements.lock"))
     assert set(names + development) <= set(packages("requirements-dev.lock"))

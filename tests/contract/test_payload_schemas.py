@@ -55,6 +55,7 @@ def test_an_event_says_its_version_and_no_field_but_the_kept_is_null(model: Any)
     schema = json.loads(SCHEMAS[f"{model.__name__}.json"])
 
     nullable = [name for name, field in schema["properties"].items() if '"null"' in json.dumps(field)]
+
     assert set(nullable) <= {"conversation_id"}
     assert {"event_version", *nullable} <= set(schema["required"])
 
@@ -94,6 +95,7 @@ def test_generators_find_one_type_for_each_payload_and_part_and_no_other(name: s
     assert schema["$id"] == f"urn:wabus:{schema['title']}"
     assert not schema.keys() & {"allOf", "anyOf", "oneOf"}
     titled = {part["title"] for part in parts(schema) if isinstance(part.get("title"), str)}
+
     assert titled == {schema["title"], *schema.get("$defs", ())}
 
 

@@ -153,6 +153,7 @@ def test_each_body_of_the_decoders_tests_gets_one_verdict(judged: list[Judged]) 
     differing = [it for it in judged if is_valid(it.name, it.body) != (it.error is None)]
 
     unsaid = re.compile("|".join(rule.error for rule in UNSAID))
+
     assert [it for it in differing if it.error is None or not unsaid.search(it.error)] == []
 
 
@@ -201,4 +202,5 @@ def test_what_other_tests_publish_gets_one_verdict() -> None:
     assert is_valid("OutboundMessage", json.dumps(text()).encode())
     for told in (campaign(customers(3)), campaign(message_text="hello"), campaign(batch_size=1)):
         assert is_valid("BroadcastCampaign", json.dumps(told).encode())
+
     assert not is_valid("BroadcastCampaign", json.dumps(campaign([{"wa_id": "ana"}])).encode())

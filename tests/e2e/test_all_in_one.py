@@ -45,6 +45,7 @@ async def test_one_process_works_for_every_queue_and_drains(sender: Sender, proc
         assert await program.until_exit() == 0
         assert await waiting_messages(cluster) == {}
         sent_to = sorted(item["to"] for item in await sender.sandbox.messages())
+
         assert sent_to == [*[_CUSTOMER] * 3, *_RECIPIENTS]
 
 

@@ -53,6 +53,7 @@ async def test_a_batch_goes_on_after_a_crash(
     keys: dict[str, set[str]] = {}
     for message in await cluster.take(BULK_QUEUE):
         keys.setdefault(message.routing_key or "", set()).add(str(message.headers["x-idempotency-key"]))
+
     assert set(keys) == {f"bulk.{customer(number)}" for number in range(40)}
     assert {len(own) for own in keys.values()} == {1}
     assert await cluster.depth("dlq-handler") == 0
@@ -68,6 +69,7 @@ async def test_a_launch_is_whole_after_a_crash(
         await until(lambda: has_counts(cluster, {"pending": 3000}))
         await until(lambda: is_all_told(cluster))
     await work_off(cluster, BATCHER)
+
     assert {event["new_status"] for event in told_of(cluster)} == {"scheduled"}
 
 
@@ -91,4 +93,5 @@ async def test_a_cancel_reaches_everyone_after_a_crash(
         await until(lambda: has_counts(cluster, {"skipped: campaign_cancelled": 1500}))
         await until(lambda: is_all_told(cluster))
     await work_off(cluster, BATCHER)
+
     assert [event["new_status"] for event in told_of(cluster)][-1] == "cancelled"

@@ -60,6 +60,7 @@ async def test_a_worker_killed_between_a_death_and_its_ack_leaves_one_dead_lette
     await work_off(cluster, "inbound-resolver", "dlq-handler")
 
     rows = await letters(cluster)
+
     assert sorted(bytes(row["raw_body"]) for row in rows) == [
         f"poison {number}".encode() for number in range(5)
     ]
@@ -85,6 +86,7 @@ async def test_a_scheduler_killed_during_a_replay_leaves_it_to_the_next(
     messages = await cluster.take("inbound-resolver")
     assert [message.headers["x-replay-of"] for message in messages] == [str(row["id"])] * copies
     [letter] = await letters(cluster)
+
     assert (letter["status"], letter["replay_count"]) == ("replayed", 1)
 
 

@@ -84,6 +84,7 @@ async def test_what_is_told_again_is_the_same(cluster: Cluster, processes: Proce
 
     async with cluster.running("inbound-resolver"):
         await until(lambda: again().keys() == first.keys())
+
     assert _untraced(again()) == _untraced(first)
 
 
@@ -137,6 +138,7 @@ async def test_a_correlation_is_told_under_one_key(
     async with cluster.running("inbound-resolver", "scheduler"):
         await until(lambda: _is_told(cluster, "conversation.correlated"))
     await work_off(cluster, "inbound-resolver")
+
     assert len(set(keys_told(cluster, "conversation.correlated"))) == 1
     assert await cluster.conn.fetchval("select conversation_id from conversation_mappings") == "conv-1"
 
@@ -159,6 +161,7 @@ async def test_a_closing_is_told_under_one_key(
     async with cluster.running("inbound-resolver", "scheduler"):
         await until(lambda: _is_told(cluster, "conversation.closed"))
     await work_off(cluster, "inbound-resolver")
+
     assert len(set(keys_told(cluster, "conversation.closed"))) == 1
     assert await cluster.conn.fetchval("select status from conversation_mappings") == "closed"
 
@@ -180,6 +183,7 @@ async def test_a_correlation_that_comes_too_early_survives_on_its_way_to_a_retry
     await _resolve_one(cluster)
     async with cluster.running("inbound-resolver", "scheduler"):
         await until(lambda: _is_told(cluster, "conversation.correlated"))
+
     assert await cluster.conn.fetchval("select conversation_id from conversation_mappings") == "conv-1"
     assert len(set(keys_told(cluster, "conversation.correlated"))) == 1
 

@@ -37,6 +37,7 @@ async def test_what_is_due_is_sent_once(sender: Sender, processes: Processes, po
     async with sender.cluster.running("scheduler"), sender.running():
         await until(lambda: is_done(sender.cluster))
     customers = [message["to"] for message in await sender.sandbox.messages()]
+
     assert sorted(customers) == [f"49170000000{number}" for number in range(5)]
     assert await count(sender.cluster, "message_tracking where status = 'sent'") == 5
 
@@ -59,6 +60,7 @@ async def test_an_expiry_is_told_under_one_key(
     await processes.crash("scheduler", point)
     async with cluster.running("scheduler"):
         await until(lambda: is_done(cluster))
+
     assert len(set(keys_told(cluster, "conversation.expired"))) == 5
     assert {item["mapping_id"] for item in cluster.told("conversation.expired")} == {
         str(row["id"])
@@ -89,6 +91,7 @@ async def test_what_others_left_unmarked_is_told_under_its_key(
     await processes.crash("scheduler", point)
     async with cluster.running("scheduler"):
         await until(lambda: is_done(cluster))
+
     assert set(keys_told(cluster, "conversation.closed")) == {str(event_id)}
 
 
@@ -107,6 +110,7 @@ async def test_an_ambiguous_message_is_given_up_once(
     await processes.crash("scheduler", point)
     async with cluster.running("scheduler"):
         await until(lambda: is_done(cluster))
+
     assert await count(cluster, "message_tracking where id = $1 and status = 'failed'", message) == 1
     assert await count(cluster, "dead_letter_queue where reason = 'send_ambiguous'") == 1
     assert len(set(keys_told(cluster, "outbound.failed"))) == 1
@@ -133,6 +137,7 @@ async def test_an_ambiguous_reply_is_sent_again_once(
     async with sender.cluster.running("scheduler"), sender.running():
         await until(lambda: is_done(sender.cluster))
     [accepted] = await sender.sandbox.messages()
+
     assert accepted["callback_data"] == f"{(await sender.row())['id']}:2"
     assert await count(sender.cluster, "message_tracking where status = 'sent'") == 1
 

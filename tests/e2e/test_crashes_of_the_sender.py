@@ -84,6 +84,7 @@ async def test_a_reply_of_unknown_fate_is_not_sent_a_third_time(sender: Sender, 
         await processes.crash("outbound-sender", _ANSWERED)
     async with recovering(sender.cluster):
         await until(lambda: is_over(sender.cluster, messages=1))
+
     assert await accepted(sender) == [2]
     assert (await sender.row("c0"))["error_code"] == "send_ambiguous"
     assert len(set(keys_told(sender.cluster, "outbound.failed"))) == 1
@@ -99,6 +100,7 @@ async def test_other_lanes_never_send_twice_what_is_unknown(
     await processes.crash("outbound-sender", _ANSWERED)
     async with recovering(sender.cluster):
         await until(lambda: is_over(sender.cluster))
+
     assert await accepted(sender) == [1] * _MESSAGES
     assert (await sender.row("c0"))["error_code"] == "send_ambiguous"
     assert len(set(keys_told(sender.cluster, "outbound.failed"))) == 1
@@ -167,6 +169,7 @@ async def test_a_failed_message_is_among_the_dead_once(
         await until(lambda: is_over(cluster, messages=1))
     await work_off(cluster, "outbound-sender", "dlq-handler")
     [letter] = await letters(cluster)
+
     assert (letter["reason"], letter["message_id"]) == (reason, (await sender.row("c0"))["id"])
     assert letter["error_message"].startswith(error)
     assert len(set(keys_told(cluster, "outbound.failed"))) == 1

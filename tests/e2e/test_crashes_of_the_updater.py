@@ -40,6 +40,7 @@ async def test_each_status_is_stored_once_and_each_step_told_under_one_key(
         await until(lambda: is_all_told(cluster))
     await work_off(cluster, "status-updater")
     rows = await cluster.conn.fetch("select status, delivered_at, read_at from message_tracking")
+
     assert [tuple(row) for row in rows] == [
         ("read", BEGAN + timedelta(seconds=5), BEGAN + timedelta(seconds=9))
     ] * _MESSAGES

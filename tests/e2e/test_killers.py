@@ -26,6 +26,7 @@ async def test_a_killer_of_the_resolver_dies_alone(cluster: Cluster, processes: 
         await until(lambda: _are_tracked(cluster, "published_at is not null"))
     await work_off(cluster, "inbound-resolver")
     await _assert_one_is_dead(cluster, "inbound-resolver", _inbound(_KILLER))
+
     assert set(keys_told(cluster, "inbound.enriched")) == {f"wamid.{item}" for item in _NEIGHBOURS}
 
 
@@ -42,6 +43,7 @@ async def test_a_killer_of_the_sender_dies_alone(sender: Sender, processes: Proc
     await work_off(cluster, "outbound-sender", "scheduler")
     await _assert_one_is_dead(cluster, "outbound-sender", text(f"c{_KILLER}", _KILLER))
     sent = Counter(item["to"] for item in await sender.sandbox.messages())
+
     assert set(sent) == set(_NEIGHBOURS)
     assert max(sent.values()) <= 2
     assert (await sender.row(f"c{_KILLER}"))["status"] == "failed"

@@ -122,6 +122,7 @@ async def test_a_stopped_scheduler_gives_its_lease_back(cluster: Cluster, proces
         proxy.slow(latency_s=0.1)
         stopped.send(signal.SIGTERM)
         assert await stopped.until_exit() == 0
+
     assert await count(cluster, "leases") == 1
     assert not await count(cluster, "leases where expires_at > now()")
 
@@ -141,6 +142,7 @@ async def test_a_draining_worker_is_live_and_not_ready(sender: Sender, processes
 
     draining = ["draining"]
     await until(is_known, 10)
+
     assert program.exit_code is None
 
 
@@ -221,6 +223,7 @@ async def test_a_draining_worker_gives_back_at_once_what_waits_for_postgresql(
     published = next(numbers) - 1
     await until(lambda: _is_waiting(cluster, {"inbound-resolver": published}))
     left = await cluster.take("inbound-resolver")
+
     assert not left[-1].redelivered
 
 
@@ -257,6 +260,7 @@ async def test_without_rabbitmq_it_stops_in_time_and_nothing_is_lost(
         assert await program.until_exit() == 0
     async with cluster.running("inbound-resolver"):
         await until(lambda: _are_done(cluster, _LOADS["inbound-resolver"].done, 1))
+
     assert keys_told(cluster, "inbound.enriched") == ["wamid.1"]
 
 
@@ -270,6 +274,7 @@ async def test_a_worker_that_waits_for_a_server_stops_as_well(
         program = processes.start_shipped("all", **{server: proxy.url(url)})
         await program.until_says("ready" if server == "REDIS_URL" else "trying again")
         program.send(signal.SIGTERM)
+
         assert await program.until_exit() == 0
 
 
@@ -288,6 +293,7 @@ async def test_a_worker_without_work_does_not_wait_for_postgresql_when_it_stops(
         await publish_inbound(cluster, 1)
         await until(lambda: "consuming pauses" in caplog.text)
         await until(lambda: _is_waiting(cluster, {"inbound-resolver": 1}))
+
     assert "not done within DRAIN_SECONDS" not in caplog.text
 
 

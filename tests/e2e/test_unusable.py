@@ -51,6 +51,7 @@ async def test_a_login_that_may_not_write_starts_not_ready_and_no_message_dies(
     await cluster.conn.execute(ROLES.read_text())
     await worker.until_ready()
     await until(lambda: len(enriched(cluster)) == MESSAGES)
+
     assert await cluster.depth("dlq-handler") == 0
 
 

@@ -128,6 +128,7 @@ async def test_while_rabbitmq_blocks_publishers_what_is_told_waits(scene: SmallC
         async with scene.under(fault):
             scene.place.proxies["postgres"].heal()
             await scene.until_said("publishing to RabbitMQ is away")
+
     assert await scene.breaches() == []
     assert scene.times_told <= 3  # once, and once more after each alarm where a confirm came too late
 
@@ -142,6 +143,7 @@ async def test_full_queues_are_waited_for(scene: SmallCluster) -> None:
         scene.offer_refused(10)
         scene.offer(10)
         await scene.until_said("copies for retry tiers or dead letters wait")
+
     assert await scene.breaches() == []
     assert scene.times_told == 1
 
@@ -262,6 +264,7 @@ async def test_a_bad_network_costs_time_only(scene: SmallCluster) -> None:
             async with scene.under(fault):
                 scene.offer(5)
                 await scene.until_offered()
+
     assert await scene.breaches() == []
 
 
@@ -297,6 +300,7 @@ async def test_a_redis_that_loses_its_data_costs_nothing(scene: SmallCluster) ->
     for _ in range(3):
         async with scene.under(redis.Emptied()):
             scene.offer(5)
+
     assert await scene.breaches() == []
 
 
@@ -316,6 +320,7 @@ async def test_statements_that_lose_are_tried_again(scene: SmallCluster) -> None
     async with scene.under(postgres.LockedTables("conversation_mappings", "message_tracking")):
         scene.offer(20)
         await scene.until_said("LockNotAvailableError")
+
     assert await scene.breaches() == []
 
 

@@ -116,6 +116,7 @@ async def test_every_worker_signs_in_by_the_role_and_none_meets_a_refusal(
         return (left, stored) == (0, 1)
 
     await until(is_worked)
+
     assert not any("permission denied" in line for program in started for line in program.messages())
 
 
@@ -186,6 +187,7 @@ async def test_a_worker_whose_login_was_granted_nothing_waits_says_so_and_goes_o
     assert program.exit_code is None
     await cluster.conn.execute(ROLES.read_text())
     await program.until_ready()
+
     assert "Traceback" not in program.log.read_text()
 
 

@@ -67,6 +67,7 @@ async def test_an_answer_without_an_end_is_given_up_early(compressed: bool) -> N
             _, peak = tracemalloc.get_traced_memory()
         finally:
             tracemalloc.stop()
+
     assert outcome == Lost("an answer of more than 262144 bytes", 200)
     assert peak < 64 * MIB
 
@@ -75,6 +76,7 @@ async def test_an_answer_without_an_end_is_given_up_early(compressed: bool) -> N
 def test_a_retry_after_of_ages_is_a_day(wait: str) -> None:
     headers = {"Retry-After": wait, "Date": "Thu, 15 Jan 2026 10:30:00 GMT"}
     answer = read_answer(429, headers, b'{"error":{"code":130429}}')
+
     assert isinstance(answer, Refused)
     assert answer.retry_after_s == 24 * 3600.0
 
@@ -115,6 +117,7 @@ def test_a_header_table_costs_what_it_weighs() -> None:
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
+
     assert len(table) == 20_000
     assert table.wire_bytes == len(wire)
     assert peak < 20 * len(wire)
@@ -151,6 +154,7 @@ def test_a_campaign_file_without_records_is_not_read_whole(tmp_path: Path, conte
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
+
     assert peak < 64 * MIB
 
 

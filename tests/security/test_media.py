@@ -42,6 +42,7 @@ def test_only_the_cloud_api_is_asked_over_http() -> None:
                 found.add(str(path.relative_to(ROOT)))
     assert found == SPEAKERS.keys()
     sender = (ROOT / "workers/outbound_sender/calling/cloud_api.py").read_text()
+
     assert sender.count("allow_redirects=False") == sender.count("_session.post(") == 1
 
 

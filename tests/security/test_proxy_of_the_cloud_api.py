@@ -67,6 +67,7 @@ async def test_in_clear_messages_go_through_the_proxy_unless_no_proxy_names_the_
         await sender.until_status("sent", "c2")
 
     (asked,) = proxy.asked
+
     assert asked.startswith(f"POST {sender.url}/")
 
 
@@ -84,6 +85,7 @@ async def test_a_proxy_that_refuses_is_told_by_doctor_and_nothing_counts_as_sent
 
     assert (await sender.attempts())[0] == ("failed", "unreachable")
     said = await sender.cluster.conn.fetchval("select error_message from send_attempts limit 1")
+
     assert "403" in said
     assert "hidden" not in said
     assert found["level"] == "error"
@@ -138,6 +140,7 @@ async def test_a_proxy_of_another_kind_is_one_line_at_start(monkeypatch: pytest.
             "LOG_FORMAT": "json",
         },
     )
+
     assert outcome.code == 2
     assert "HTTPS_PROXY: must name" in outcome.out + outcome.err
 

@@ -182,6 +182,7 @@ def test_a_bad_secret_is_told_without_it(name: str, value: str) -> None:
         shown = repr(settings) + str(settings) + settings.model_dump_json()
     except SettingsError as error:
         shown = f"{error} {error.__cause__}"
+
     assert CANARY not in shown
     assert "\n" not in shown
 
@@ -198,5 +199,6 @@ def test_a_secret_in_a_file_is_told_by_the_files_name(tmp_path: Path) -> None:
 async def test_a_worker_keeps_its_secrets_out_of_its_argv(cluster: Cluster, processes: Processes) -> None:
     program = processes.start_shipped("outbound-sender", WHATSAPP_ACCESS_TOKEN=TOKEN)
     await program.until_ready()
+
     assert any("outbound-sender" in line for line in seen_in_processes("outbound-sender"))
     assert seen_in_processes(TOKEN) == []

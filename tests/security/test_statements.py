@@ -81,6 +81,7 @@ def test_no_statement_is_built_from_a_value(path: Path) -> None:
     name = str(path.relative_to(ROOT))
     known = constants(path) | HANDS_ON.get(name, set())
     built = [ast.unparse(node) for node in statements(path) if not is_fixed(node, known)]
+
     assert [text for text in built if (name, text) not in EXCEPTIONS] == []
 
 
@@ -105,4 +106,5 @@ def test_every_exception_is_still_there() -> None:
 def test_what_is_built_is_seen(tmp_path: Path, source: str) -> None:
     path = tmp_path / "module.py"
     path.write_text(source)
+
     assert [is_fixed(node, constants(path)) for node in statements(path)] == [False]

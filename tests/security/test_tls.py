@@ -208,6 +208,7 @@ def test_a_url_that_would_not_be_checked_is_a_bad_setting(
     places = {"ca": authority.certificate, "none": tmp_path / "none", "junk": tmp_path / "junk"}
     with pytest.raises(SettingsError) as refusal:
         Settings.from_env({name: value.format(**places) for name, value in environ.items()})
+
     assert rule in str(refusal.value)
     assert "hidden" not in str(refusal.value)
     assert "\n" not in str(refusal.value)
@@ -220,6 +221,7 @@ async def test_full_checks_without_an_authority_are_a_bad_setting(
     program = processes.start_shipped("scheduler", DATABASE_URL=url, HOME=str(tmp_path))
     assert await program.until_exit() == 2
     [said] = [message for message in program.messages() if "DATABASE_URL" in message]
+
     assert "root certificate file" in said
 
 

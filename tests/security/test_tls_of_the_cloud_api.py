@@ -41,6 +41,7 @@ async def test_a_message_goes_to_an_api_that_proves_who_it_is(
         processes.start("outbound-sender", None, **variables(url, authority.certificate))
         await sender.ask(text())
         await sender.until_status("sent")
+
     assert set(front.beginnings) == {HANDSHAKE}
     assert len(await sender.sandbox.messages()) == 1
 
@@ -57,6 +58,7 @@ async def test_nothing_is_sent_to_an_api_that_proves_nothing(
         await until(lambda: _is_tried(sender))
     assert await sender.attempts() == [("failed", "unreachable")]
     said = await sender.cluster.conn.fetchval("select error_message from send_attempts")
+
     assert UNVERIFIED in said.lower().replace("_", " ")
     assert await sender.sandbox.messages() == []
     assert set(front.beginnings) == {HANDSHAKE}

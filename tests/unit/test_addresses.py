@@ -96,6 +96,7 @@ async def test_what_a_server_says_tells_more_than_one_that_is_not_there() -> Non
     assert str(told.value.telling) == "wrong password"
     with pytest.raises(Unreached) as told:
         await first_to_answer([("127.0.0.1", 1)], attempt, 1.0)
+
     assert isinstance(told.value.telling, ConnectionRefusedError)
 
 

@@ -28,6 +28,7 @@ async def test_a_batch_is_what_came_while_it_lingered() -> None:
         await asyncio.sleep(0)
         assert not taking.done()
         arrivals.put(delivery(tag))
+
     assert [item.tag for item in await taking] == [0, 1, 2]
 
 
@@ -42,6 +43,7 @@ async def test_many_are_waited_for() -> None:
     assert not taking.done()
     arrivals.put(delivery(2))
     arrivals.put(delivery(3))
+
     assert [item.tag for item in await taking] == [0, 1, 2]
     assert [item.tag for item in arrivals.empty()] == [3]
 
@@ -52,6 +54,7 @@ async def test_fewer_are_many_once_that_is_said_to_be_enough() -> None:
     await asyncio.sleep(0.01)
     assert not taking.done()
     enough.set()
+
     assert [item.tag for item in await taking] == [0, 1]
     assert await arrivals.full_batch(3, enough) == []
 
@@ -64,6 +67,7 @@ async def test_nobody_waits_for_what_is_closed() -> None:
     ]
     await asyncio.sleep(0)
     arrivals.close()
+
     assert await asyncio.gather(*waiting) == [[], []]
     assert await arrivals.next_batch(1, 60) == []
 
@@ -73,6 +77,7 @@ async def test_what_is_put_back_comes_again_in_its_place() -> None:
     first, second = await arrivals.next_batch(1, 0), await arrivals.next_batch(1, 0)
     arrivals.put_back(second)
     arrivals.put_back(first)
+
     assert [item.tag for item in await arrivals.next_batch(4, 0)] == [0, 1, 2, 3]
 
 
@@ -83,4 +88,5 @@ async def test_what_is_put_back_wakes_who_waits() -> None:
     await asyncio.sleep(0)
     assert not waiting.done()
     arrivals.put_back(taken)
+
     assert await waiting == taken

@@ -42,6 +42,7 @@ def test_a_row_goes_on_over_several_looks() -> None:
     circuit = CLOSED
     for number in range(4):
         circuit = noted(circuit, *failed(number))
+
     assert circuit.state == "closed"
     assert noted(circuit, *failed(9)).state == "open"
 
@@ -55,6 +56,7 @@ def test_then_two_probes_go_as_leases() -> None:
     first = admit(replace(OPEN, open_for_s=30), DURATIONS)
     assert isinstance(first, Circuit)
     second = admit(first, DURATIONS)
+
     assert isinstance(second, Circuit)
     assert (second.state, second.probes) == ("half_open", 2)
     assert admit(replace(second, probe_lease_s=29), DURATIONS) is None
@@ -63,6 +65,7 @@ def test_then_two_probes_go_as_leases() -> None:
 def test_probes_whose_prober_died_are_given_again() -> None:
     lapsed = Circuit("half_open", failures=5, probes=2, probe_lease_s=-1)
     again = admit(lapsed, DURATIONS)
+
     assert isinstance(again, Circuit)
     assert (again.probes, again.probe_lease_s) == (1, 30)
 

@@ -76,6 +76,7 @@ def test_a_resume_goes_back_to_where_the_pause_came_from() -> None:
     planned = replace(paused, scheduled_at=LATER)
     assert decide_control(planned, "resume", NOW) == NextState("scheduled", LATER)
     never_launched = replace(paused, fields_hash=None)
+
     assert decide_control(never_launched, "resume", NOW) == NextState("draft")
 
 

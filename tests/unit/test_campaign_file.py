@@ -50,6 +50,7 @@ def test_a_phone_beside_a_wa_id_is_a_variable(tmp_path: Path) -> None:
 def test_of_a_customer_named_twice_the_first_line_counts(tmp_path: Path) -> None:
     path = written(tmp_path, 'wa_id,name\n+491700000001,"An\na"\n491700000002,Ben\n491700000001,Eve\n')
     checked = check_file(path)
+
     assert (checked.recipients, checked.duplicates) == (2, [5])
     assert [variables for _, variables in read_rows(path)] == [{"name": "An\na"}, {"name": "Ben"}]
 

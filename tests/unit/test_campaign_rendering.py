@@ -52,6 +52,7 @@ def test_placeholders_are_filled(content: str, expected: str) -> None:
         "1": "one",
         "evil": "{{name}} \\1",
     }
+
     assert render_text(content, texts_of(variables)) == expected
 
 
@@ -87,6 +88,7 @@ def test_every_string_of_a_templates_components_is_filled_and_nothing_else() -> 
 def test_a_template_without_components_takes_numbered_variables_by_position() -> None:
     ten = {str(number): f"v{number}" for number in range(10, 0, -1)}
     [body] = parameters(ten | {"note": "left out"})
+
     assert body["type"] == "body"
     assert body["parameters"] == [{"type": "text", "text": f"v{number}"} for number in range(1, 11)]
 
@@ -163,6 +165,7 @@ def test_who_is_skipped_and_why(
 ) -> None:
     content = Content("c", "1001", None if is_text else WELCOME, "Hello" if is_text else None, category)
     prepared = prepare(content, "4917000001", None, reachability)
+
     assert (prepared if isinstance(prepared, SkipReason) else None) == expected
 
 
@@ -170,6 +173,7 @@ def test_a_message_is_the_same_whenever_it_is_prepared() -> None:
     content = Content("spring", "1001", None, "Hello {{name}}")
     first = prepare(content, "4917000001", {"name": "Ana"}, REACHABLE)
     again = prepare(content, "4917000001", {"name": "Ana"}, REACHABLE)
+
     assert isinstance(first, OutboundMessage)
     assert isinstance(again, OutboundMessage)
     assert first.content_hash() == again.content_hash()
@@ -185,6 +189,7 @@ def test_a_variable_that_is_missing_is_the_last_reason() -> None:
     content = Content("spring", "1001", None, "Hello {{name}}")
     assert prepare(content, "4917000001", None, REACHABLE) is SkipReason.MISSING_VARIABLE
     closed = Reachability(refuses_marketing=False, refuses_all=False, window_open=False)
+
     assert prepare(content, "4917000001", None, closed) is SkipReason.WINDOW_CLOSED
 
 

@@ -47,6 +47,7 @@ def test_only_the_columns_that_are_named_become_parameters() -> None:
         {"type": "body", "parameters": texts("1")}
     ]
     [body] = choose(TemplateContent(("name",)), None, ["name", "city"])
+
     assert body["parameters"] == [{"type": "text", "parameter_name": "name", "text": "{{name}}"}]
     assert (
         refusal(TemplateContent(("town",)), None, "name")
@@ -63,6 +64,7 @@ def test_columns_of_any_name_fill_the_positions_that_the_definition_has(tmp_path
     filled = render_template(
         Template(name="welcome", language="en", components=components), {"name": "Ana", "city": "Ulm"}
     )
+
     assert [parameter["text"] for parameter in filled.components[0]["parameters"]] == ["Ana", "Ulm"]
 
 
@@ -144,6 +146,7 @@ def test_buttons_take_the_values_that_their_kind_takes(tmp_path: Path) -> None:
         TemplateContent(buttons=(Button(1, "a"),)), definition, "a"
     )
     three = TemplateContent(buttons=(Button(0, "a"), Button(1, "a"), Button(2, "a")))
+
     assert "button 0 of the template takes no value" in refusal(three, definition, "a")
 
 
@@ -160,6 +163,7 @@ def test_errors_of_options_call_the_parts_by_their_options(tmp_path: Path) -> No
     assert refused(params="a,b") == "body: the template takes 1 parameters, --params names 2"
     assert refused(params="a", header="video=a") == "header: the template takes image, --header gives video"
     rest = {"params": "a", "header": "image=a"}
+
     assert refused(**rest) == "buttons: button 0 takes a url value: give --button 0=COLUMN"
     assert refused(**rest, buttons=("0=a", "0=a")) == "buttons: one --button for each index"
 
@@ -242,6 +246,7 @@ def test_blanks_that_the_platform_refuses_are_one_blank(value: str, sent: str) -
     assert flatten(value) == sent
     template = Template(name="t", language="en")
     variables = texts_of({"name": value, "unused": "a"})
+
     assert render_template(template, variables).components[0]["parameters"][0]["text"] == sent
     assert count_flattened(template, {"name": value}) == (value != sent)
 

@@ -139,6 +139,7 @@ def test_without_a_server_that_may_not_be_installed_no_test_is_run(
     assert said[0].startswith("no test is run: ")
     servers = "rabbitmq-server postgresql redis-server"
     checkers = "docker-compose prometheus procps pgbouncer curl nodejs npm"
+
     assert said[0].endswith(f"sudo apt-get install {servers} {checkers}")
 
 
@@ -147,4 +148,5 @@ def test_make_has_the_checkers_before_it_runs_the_tests(target: str) -> None:
     done = subprocess.run(["make", "-n", target], cwd=ROOT, check=True, capture_output=True, text=True)
     lines = done.stdout.splitlines()
     [provided] = [place for place, line in enumerate(lines) if "-m tests.support.checkers" in line]
+
     assert "-m pytest" in lines[provided + 1]

@@ -49,6 +49,7 @@ async def test_what_comes_together_is_flushed_together_and_answered_each() -> No
     doubler = Doubler()
     async with collecting(doubler) as collector:
         assert await asyncio.gather(*map(collector.submit, range(5))) == [0, 2, 4, 6, 8]
+
     assert doubler.flushed == [[0, 1, 2, 3, 4]]
 
 
@@ -56,6 +57,7 @@ async def test_a_crowd_is_flushed_in_parts_of_the_size_in_order() -> None:
     doubler = Doubler()
     async with collecting(doubler, size=2) as collector:
         await asyncio.gather(*map(collector.submit, range(5)))
+
     assert doubler.flushed == [[0, 1], [2, 3], [4]]
 
 
@@ -70,6 +72,7 @@ async def test_what_comes_during_a_flush_waits_for_it_and_grows() -> None:
         assert doubler.flushed == [[1]]
         doubler.may_go.set()
         assert await asyncio.gather(first, *others) == [2, 4, 6]
+
     assert doubler.flushed == [[1], [2, 3]]
 
 
@@ -107,6 +110,7 @@ async def test_who_is_cancelled_before_the_flush_takes_nothing_along() -> None:
         gone.cancel()
         doubler.may_go.set()
         assert [await first, await stays] == [2, 6]
+
     assert doubler.flushed == [[1], [3]]
 
 

@@ -45,6 +45,7 @@ def test_a_help_page_has_an_example_and_no_control_character(
 
     page = capsys.readouterr().out
     assert_plain(page)
+
     assert "Example:" in page
 
 
@@ -60,4 +61,5 @@ def test_a_missing_argument_is_told_in_plain_text(
     told = capsys.readouterr().err
     assert ended.value.code == 2
     assert_plain(told)
+
     assert "wabus: Missing " in told

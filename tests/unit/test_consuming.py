@@ -75,6 +75,7 @@ def test_the_order_of_a_customer_survives_the_shuffle(items: list[tuple[str, boo
 def test_a_killer_is_not_always_worked_before_the_same_neighbour() -> None:
     batch = [delivery(tag, routing_key=str(tag), redelivered=True) for tag in range(2)]
     firsts = {arrange(batch, key, Random(seed)).parts[0][0].tag for seed in range(20)}
+
     assert firsts == {0, 1}
 
 
@@ -82,6 +83,7 @@ def test_an_old_suspect_no_longer_hides_behind_its_customers_order() -> None:
     headers = {"x-delivery-count": 12}
     batch = [delivery(tag, redelivered=True, headers=headers) for tag in range(2)]
     firsts = {arrange(batch, key, Random(seed)).parts[0][0].tag for seed in range(20)}
+
     assert firsts == {0, 1}
 
 
@@ -96,6 +98,7 @@ def test_the_brake_trips_above_its_share_and_one_success_releases_it() -> None:
     brake.note(failed=True)
     assert brake.is_tripped
     brake.note(failed=False)
+
     assert not brake.is_tripped
 
 
@@ -103,6 +106,7 @@ def test_the_brake_waits_for_a_full_window() -> None:
     brake = Brake(window=10, share=0.5)
     for _ in range(9):
         brake.note(failed=True)
+
     assert not brake.is_tripped
 
 
@@ -113,6 +117,7 @@ def test_an_acknowledgement_covers_what_is_done_and_nothing_else(
     done &= outstanding
     upto, single = plan_acknowledgement(sorted(outstanding), done)
     covered = {tag for tag in outstanding if upto is not None and tag <= upto} | set(single)
+
     assert covered == done
     assert len(single) == len(set(single))
     assert upto is None or upto not in single
@@ -122,6 +127,7 @@ def test_retries_are_counted_and_the_last_one_is_dead_by_its_reason() -> None:
     retry = Retry("mapping_not_found", "unknown", exhausted=DeadReason.MAPPING_NOT_FOUND, attempts=3)
     assert exhaust(delivery(headers={"x-attempt": 3}), retry) == retry
     dead = exhaust(delivery(headers={"x-attempt": 4}), retry)
+
     assert dead == Dead(DeadReason.MAPPING_NOT_FOUND, "unknown")
 
 
@@ -147,12 +153,14 @@ def test_a_copy_keeps_origin_and_headers_but_not_the_brokers_deaths() -> None:
     copy = copy_of(delivery(exchange="", routing_key="inbound-resolver", headers=headers), Retry("r", "e"))
     assert copy is not None
     origin = {"x-wabus-exchange": "wa.inbound", "x-wabus-routing-key": "4917"}
+
     assert copy.headers == origin | {"tenant": "acme"}
     assert copy.idempotency_key == "wamid.1"
 
 
 def test_a_dead_letter_says_why_and_where_it_came_from() -> None:
     copy = copy_of(delivery(body=b"\xff"), Dead(DeadReason.INVALID_PAYLOAD, "body: not UTF-8"))
+
     assert copy is not None
     assert (copy.exchange, copy.body) == ("wa.dlx", b"\xff")
     assert copy.headers["x-wabus-reason"] == "invalid_payload"
@@ -168,6 +176,7 @@ def test_copies_of_a_message_without_a_trace_have_one_and_the_same() -> None:
     copies = [copy_of(item, Retry("r", "e")) for item in (first, first, second)]
     assert len({copy.correlation_id for copy in copies if copy}) == 1
     other = copy_of(delivery(correlation_id=None, body=b"other"), Retry("r", "e"))
+
     assert other is not None
     assert other.correlation_id != (copies[0] and copies[0].correlation_id)
 
@@ -228,6 +237,7 @@ def test_the_enriched_queue_can_be_left_out() -> None:
 def test_only_what_was_redelivered_once_is_worked_beside_others() -> None:
     once, often = (delivery(tag, redelivered=True, headers={"x-delivery-count": tag}) for tag in (1, 2))
     arranged = arrange([once, often, delivery(3)], lambda item: str(item.tag), Random(1))
+
     assert arranged.once_redelivered == [[once]]
     assert arranged.often_redelivered == [[often]]
 
@@ -260,6 +270,7 @@ def test_no_two_hands_hold_messages_of_one_key_and_each_key_keeps_its_order(
     for name in "abc":
         tags = [item.tag for item in done if item.routing_key == name]
         assert tags == sorted(tags)
+
     assert len(done) == len(keys)
 
 
@@ -267,4 +278,5 @@ def test_a_message_without_a_key_waits_for_none() -> None:
     hands = Hands(lambda _: None)
     hands.begin([delivery(1)])
     another = delivery(2)
+
     assert hands.split([another]) == ([another], [])

@@ -45,6 +45,7 @@ def test_a_day_has_repetitions_bursts_and_every_special_recipient_within_its_len
     assert any(message.again_s for message in incoming)
     assert max(len(customer.incoming) for customer in cast.customers) > 15
     special = [customer for customer in cast.customers if not customer.is_plain]
+
     assert {customer.wa_id[-3:] for customer in special if customer not in cast.bystanders} == set(SPECIAL)
     assert all(0 <= message.at_s <= DAY.duration_s for message in incoming)
 

@@ -126,6 +126,7 @@ def test_nothing_that_comes_makes_reading_fail(
 def test_a_death_of_ours_has_the_same_key_under_every_publish_of_it() -> None:
     first = delivery(published_at=1_768_473_000.0)
     again = delivery(message_id="m2", redelivered=True, tag=9, published_at=1_768_473_001.0)
+
     assert key(first) == key(again, "another reader")
     assert not may_be_stored(again)
 
@@ -150,6 +151,7 @@ def test_what_looks_the_same_is_kept_apart_and_a_redelivery_finds_its_first_deli
     exchange = "wa.dlx" if headers else "wa.inbound"
     first, second = (delivery(headers, exchange=exchange, message_id=None, tag=tag) for tag in (1, 2))
     again = replace(first, redelivered=True, tag=7, generation=2)
+
     assert key(first) == key(first)
     assert key(first) != key(second)
     assert may_be_stored(again)
@@ -165,6 +167,7 @@ def test_a_message_without_any_id_that_is_delivered_again_is_the_same_dead_lette
     assert key(other).startswith(f"{key(again)}:")
     assert [may_be_stored(item) for item in (first, again)] == [False, True]
     unlike = _died(replace(came, redelivered=True, body=b"[]"))
+
     assert key(unlike) != key(again)
 
 
@@ -174,6 +177,7 @@ def test_a_message_without_any_id_keeps_the_key_of_its_first_retry() -> None:
     assert copy is not None
     headers = {**copy.headers, "x-idempotency-key": copy.idempotency_key, "x-attempt": 2}
     retried = replace(came, headers=headers, message_id="m2")
+
     assert idempotency_key_of(replace(retried, redelivered=True)) == copy.idempotency_key
 
 
@@ -191,6 +195,7 @@ def test_the_event_of_a_large_body_is_small_and_says_that_it_is_cut(body: bytes)
 
     assert len(told.payload) < 200_000
     payload = orjson.loads(told.payload)
+
     assert (payload["original_payload"], payload["raw_body_cut"]) == (None, True)
     assert body.startswith(base64.b64decode(payload["raw_body_base64"]))
 

@@ -98,6 +98,7 @@ def test_a_campaigns_message_with_other_content_ends_the_one_before(
 ) -> None:
     own = {"campaign_id": "spring", "client_message_id": "campaign:spring:491700000001"}
     raw = orjson.dumps(BODY | own | {"message_text": "other"} | ids)
+
     assert decide(dead(replace(LETTER, reason=DeadReason.STATE_VIOLATION, raw_body=raw)), row) is verdict
 
 
@@ -133,6 +134,7 @@ def test_what_goes_back_by_itself_waits(row: TrackedMessage | None, verdict: Dea
 def test_unknown_fields_are_carried_through_and_cannot_pose_as_ours() -> None:
     said = BODY | {"metadata": {"a": 1}, "colour": "blue", "error": "no", "wamid": "x", "trace_id": "y"}
     told = failed_event(dead(replace(LETTER, raw_body=orjson.dumps(said))))
+
     assert told.error is not None
     assert (told.error.code, told.trace_id, told.wamid) == ("delivery_limit", "trace-1", None)
     assert told.metadata == {"a": 1}

@@ -185,6 +185,7 @@ def test_a_message_may_die_of_an_answer_that_nobody_got_and_of_nothing_else() ->
 
     assert not checker.nothing_else_died(replace(GOOD, evidence=evidence)).is_kept
     excused = replace(GOOD, evidence=evidence, undecided=frozenset({b"offer"}))
+
     assert checker.nothing_else_died(excused).is_kept
 
 

@@ -60,6 +60,7 @@ def test_who_waits_2_s_more_than_before_the_fault_is_told(kind: Wait) -> None:
     verdict = untouched_wait_for_nobody(proof(kind, [*QUIET, (40.0, 2.6)]))
 
     (breach,) = verdict.violations
+
     assert breach.startswith(f"a burst: {kind} of ")
     assert breach.endswith("waited 2.6 s of 2.5 s, from +8.0 s; at most 0.5 s before it")
 
@@ -99,6 +100,7 @@ def test_what_a_breaker_holds_after_the_cloud_api_is_back_is_not_the_next_faults
     lingering = replace(held, injected=(replace(refused, lingers_s=30.0), FAULT))
     assert untouched_wait_for_nobody(lingering).is_kept
     late = proof("reply", [*QUIET[:15], (40.0, 9.0)], replace(refused, lingers_s=10.0), FAULT)
+
     assert not untouched_wait_for_nobody(late).is_kept
 
 

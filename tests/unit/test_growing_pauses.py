@@ -21,6 +21,7 @@ def test_a_numbers_stop_grows_to_its_limit() -> None:
         assert isinstance(answer, Wait)
         wait_s = answer.wait_s
         now += wait_s
+
     assert wait_s == DURATIONS.rate_backoff_max_s
 
 
@@ -28,5 +29,6 @@ def test_a_customer_is_backed_off_after_thousands_of_refusals() -> None:
     rates = LocalRates(DURATIONS, clock=lambda: 0.0)
     rates.back_off_pair("1001", "491700000001", 5000)
     answer = rates.permit(Ask("1001", "491700000001", "reply", 80.0, 1.0))
+
     assert isinstance(answer, Wait)
     assert answer.wait_s == DURATIONS.pair_backoff_max_s

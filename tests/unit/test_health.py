@@ -157,6 +157,7 @@ async def test_consuming_that_stalls_without_a_reason_is_not_live() -> None:
     assert not state.live
     assert (await judged(state=state)).health is Health.UNHEALTHY
     state.progress()
+
     assert state.live
 
 
@@ -168,6 +169,7 @@ async def test_a_known_reason_excuses_a_stall_until_it_is_gone() -> None:
     clock.now = 1000
     assert state.live
     state.stall_reasons.discard("PostgreSQL is away")
+
     assert not state.live
 
 
@@ -183,6 +185,7 @@ async def test_what_is_known_of_one_loop_excuses_no_other() -> None:
     state.progress("hung")
     assert state.live
     state.loop_stall_reasons["braking"].clear()
+
     assert not state.live
 
 
@@ -195,6 +198,7 @@ def test_the_metric_of_progress_is_that_of_the_loop_that_turned_longest_ago() ->
     state.progress("idle")
 
     (sample,) = (s for m in metrics.last_progress.collect() for s in m.samples)
+
     assert began - 1000 <= sample.value <= time.time() - 1000
 
 
@@ -204,5 +208,6 @@ def test_progress_is_a_metric() -> None:
     WorkerState("scheduler", metrics).progress()
 
     (sample,) = (s for m in metrics.last_progress.collect() for s in m.samples)
+
     assert sample.labels == {"worker": "scheduler"}
     assert sample.value > 1_000_000_000

@@ -59,6 +59,7 @@ async def test_a_tag_of_another_channel_answers_for_nothing(hand: Hand) -> None:
     assert hand.of.acknowledge([old]) == (None, [])
     assert hand.of.give_back([old]) == []
     hand.of.put_back([old])
+
     assert hand.of.arrivals.empty() == [new]
 
 
@@ -74,6 +75,7 @@ async def test_too_many_bytes_stop_consuming_until_half_of_them_are_done(hand: H
     assert hand.of.acknowledge([second]) == (2, [])
     assert (hand.of.is_throttled, hand.changes) == (False, 2)
     (left,) = hand.of.take_refused()
+
     assert (left.tag, left.body) == (refused.tag, b"")
     assert hand.of.give_back([left]) == [3]
 
@@ -106,6 +108,7 @@ async def test_of_large_bodies_few_are_taken_at_once_until_they_are_done(hand: H
     hand.of.give_back(hand.of.take_refused())
     assert hand.of.is_over_large_bodies
     hand.of.forget_large_bodies()
+
     assert hand.of.prefetch(50) == 50
 
 

@@ -76,6 +76,7 @@ def test_what_others_have_a_part_in_holds_them_too(
     stored = replace(background("sent"), evidence=Evidence(in_campaign=in_campaign))
     judgement, _ = decide([Sighting(event, None, 1)], stored)
     held = judgement.held
+
     assert (held and held.hold) == hold
     assert judgement.retry == (1 if hold or code == TRANSIENT else None)
 
@@ -96,6 +97,7 @@ def test_what_a_number_was_held_for_uses_up_no_try() -> None:
     ]
     stored = Background(attempts, has_body=True)
     judgement, _ = decide([sighting("failed", code=TRANSIENT, attempt=4)], stored)
+
     assert judgement.retry == 4
 
 
@@ -104,6 +106,7 @@ def test_a_failure_told_again_holds_nobody_again() -> None:
     stored = background("failed", failures=[told])
     before = message(error_code="131042")
     judgement, outcomes = decide([sighting("failed", 2, 131042)], stored, before)
+
     assert (judgement.held, judgement.retry, outcomes) == (None, None, ["late"])
 
 
@@ -148,6 +151,7 @@ def test_code_and_reason_are_read_in_every_form(error: dict[str, Any], code: str
 )
 def test_only_what_may_pass_is_sent_again(code: int | None, retried: bool) -> None:
     judgement, outcomes = decide([sighting("failed", code=code)], background("sent"))
+
     assert (judgement.retry, outcomes) == ((1, ["late"]) if retried else (None, ["applied"]))
     assert judgement.message.status == ("sent" if retried else "failed")
     assert judgement.attempts == (
@@ -167,6 +171,7 @@ def test_only_what_may_pass_is_sent_again(code: int | None, retried: bool) -> No
 def test_a_transient_failure_is_final_where_no_attempt_is_left(stored: Background, before: Message) -> None:
     latest = len(stored.attempts)
     judgement, outcomes = decide([sighting("failed", 1, TRANSIENT, latest)], stored, before)
+
     assert (judgement.retry, outcomes) == (None, ["applied"])
     assert judgement.message.status == "failed"
     assert judgement.failure is not None
@@ -180,6 +185,7 @@ def test_attempts_that_the_platform_never_took_do_not_use_up_the_retries() -> No
         Attempt(4, "sent", "wamid.1"),
     ]
     judgement, _ = decide([sighting("failed", 1, TRANSIENT, 4)], Background(attempts, (), True))
+
     assert judgement.retry == 4
 
 
@@ -197,6 +203,7 @@ def test_a_failure_waits_for_an_attempt_that_was_given_up_and_turned_out_to_be_a
         [Attempt(1, "abandoned", "wamid.1", why), Attempt(2, "sent", "wamid.2")], has_body=True
     )
     judgement, outcomes = decide([sighting("failed", 5, TRANSIENT, 2)], stored)
+
     assert outcomes == ["late"]
     assert (judgement.message.status, judgement.retry) == ("sent", None)
 
@@ -205,6 +212,7 @@ def test_a_failure_counts_where_the_attempt_that_was_given_up_failed_as_well() -
     failed_first = Sighting(happened("failed", 1, FINAL), 77, 1)
     attempts = [Attempt(1, "abandoned", "wamid.1", "resent"), Attempt(2, "sent", "wamid.2")]
     judgement, outcomes = decide([sighting("failed", 5, FINAL, 2)], Background(attempts, [failed_first]))
+
     assert outcomes == ["applied"]
     assert judgement.message.status == "failed"
 
@@ -213,6 +221,7 @@ def test_a_failure_that_waited_counts_with_the_last_attempts() -> None:
     waiting = Sighting(happened("failed", 1, FINAL), 77, 2)
     attempts = [Attempt(1, "abandoned", "wamid.1"), Attempt(2, "failed", "wamid.2", str(FINAL))]
     judgement, outcomes = decide([sighting("failed", 5, FINAL, 1)], Background(attempts, [waiting]))
+
     assert outcomes == ["late"]
     assert judgement.resettled == (waiting,)
     assert (judgement.message.status, judgement.message.failed_at) == ("failed", at(1))
@@ -222,6 +231,7 @@ def test_a_failure_before_a_retry_that_is_due_leaves_it_alone() -> None:
     """The latest attempt failed by its answer and waits for its counted retry: nothing is final."""
     attempts = [Attempt(1, "abandoned"), Attempt(2, "failed")]
     _, outcomes = decide([sighting("failed", 1, FINAL, 1)], Background(attempts), message("queued"))
+
     assert outcomes == ["late"]
 
 
@@ -232,6 +242,7 @@ def test_a_failure_counts_where_its_attempt_was_accepted_in_place_of_a_later_one
     judgement, outcomes = decide([sighting("failed", 5, FINAL, 1)], stored)
     assert (outcomes, judgement.message.status) == (["applied"], "failed")
     judgement, outcomes = decide([sighting("failed", 5, TRANSIENT, 1)], stored)
+
     assert (outcomes, judgement.retry, judgement.message.error_code) == (["late"], 1, str(TRANSIENT))
 
 
@@ -241,6 +252,7 @@ def test_a_failure_that_came_before_the_proof_of_its_attempt_counts_with_it() ->
     judgement, _ = decide(
         [sighting("sent", 0, attempt=1)], Background(attempts, [waiting]), message("queued")
     )
+
     assert judgement.message.status == "failed"
     assert judgement.resettled == (waiting,)
 
@@ -249,6 +261,7 @@ def test_a_failure_that_came_before_the_proof_of_its_attempt_counts_with_it() ->
 def test_a_proof_binds_its_attempt(outcome: str | None) -> None:
     stored = Background([Attempt(1, outcome)])
     judgement, _ = decide([sighting("delivered")], stored, message("queued", wamid=None))
+
     assert judgement.attempts == (Attempt(1, "sent", "wamid.1"),)
     assert (judgement.message.wamid, judgement.message.status) == ("wamid.1", "delivered")
 
@@ -264,6 +277,7 @@ def test_only_one_attempt_is_open_or_sent() -> None:
 def test_an_event_names_its_attempt_by_callback_data_then_by_wamid() -> None:
     attempts = [Attempt(1, "failed", "wamid.a"), Attempt(2, "sent", "wamid.b")]
     other = UUID(int=5)
+
     assert locate(happened("sent", callback_data=callback_data(ID, 7)), ID, attempts) == 7
     assert locate(happened("sent", wamid="wamid.a"), ID, attempts) == 1
     assert locate(happened("sent", wamid="wamid.a", callback_data=callback_data(other, 9)), ID, attempts) == 1
@@ -282,6 +296,7 @@ def test_an_inbound_message_has_no_attempts() -> None:
     judgement, outcomes = decide(
         [sighting("failed", code=TRANSIENT), sighting("read")], Background(), inbound
     )
+
     assert outcomes == ["applied", "rejected"]
     assert (judgement.message.status, judgement.message.read_at) == ("failed", None)
 
@@ -305,6 +320,7 @@ def test_neither_order_nor_batches_change_where_a_message_ends(
     ]
     together = judge(message(begin), sightings, stored, ALLOWED).message
     random.shuffle(sightings)
+
     assert play(message(begin), sightings, stored, random) == together
 
 

@@ -75,6 +75,7 @@ def test_a_line_has_every_field_that_was_given() -> None:
     )
 
     line = only_line(log)
+
     assert str(line.pop("timestamp")).endswith("Z")
     assert line == {
         "level": "INFO",
@@ -132,6 +133,7 @@ def test_libraries_speak_from_warn_on_and_in_the_same_form(name: str) -> None:
     logging.getLogger(name).warning("lost amqp://guest:hunter2@host/")
 
     line = only_line(log)
+
     assert (line["operation"], line["message"]) == ("library", "lost amqp://***@host/")
 
 
@@ -188,6 +190,7 @@ def test_an_error_is_told_with_its_causes_and_frames_in_one_line() -> None:
         logger.exception("failed")
 
     line = only_line(log)
+
     assert line["error"] == "RuntimeError: outer <- KeyError: 'inner'"
     assert isinstance(line["stack"], list)
     assert line["stack"][-1].endswith("raise_chained")
@@ -202,6 +205,7 @@ def test_on_a_terminal_an_errors_frames_follow_indented() -> None:
         logger.exception("failed")
 
     first, *frames = log.getvalue().splitlines()
+
     assert first.endswith("failed  error=RuntimeError: outer <- KeyError: 'inner'")
     assert all(frame.startswith("    ") for frame in frames)
 
@@ -222,6 +226,7 @@ def test_a_group_of_errors_names_its_first_three_members() -> None:
     group = ExceptionGroup("work failed", [ValueError(str(number)) for number in range(5)])
 
     expected = "ExceptionGroup of 5 [ValueError: 0; ValueError: 1; ValueError: 2]"
+
     assert describe_error(group) == expected
 
 

@@ -95,6 +95,7 @@ def test_replacing_a_gauges_values_removes_labels_that_are_gone() -> None:
     replace_values(metrics.deferred_messages, {"breaker": 2})
 
     lines = [line for line in metrics.expose().decode().splitlines() if line.startswith("wabus_deferred")]
+
     assert lines == ['wabus_deferred_messages{reason="breaker"} 2.0']
 
 

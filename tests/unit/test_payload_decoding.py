@@ -177,6 +177,7 @@ def test_what_no_text_can_hold_is_replaced_in_what_a_person_wrote(
     inner = read(
         InboundMessage, raw("content", f'{{"a": [{{"{escaped}": "{escaped}"}}], "id": "{escaped}"}}')
     )
+
     assert inner.payload.content == {"a": [{stored: stored}], "id": stored}
 
 
@@ -209,6 +210,7 @@ def test_an_error_of_a_status_keeps_what_can_be_read_of_it() -> None:
 
     errors = [{"code": 131026, "title": 7, "details": ["a"]}]
     decoded = read(StatusUpdate, json.dumps(LEAST[StatusUpdate] | {"errors": errors}).encode())
+
     assert [(error.code, error.title) for error in decoded.payload.errors or ()] == [(131026, None)]
     assert decoded.dropped == ("title", "details")
 
@@ -238,6 +240,7 @@ def test_a_blank_in_the_path_or_query_of_a_media_url_is_written_as_urls_write_it
 ) -> None:
     assert decode(InboundMessage, body(media_url=url)).media_url == written
     outbound = json.dumps({"wa_id": "491700000001", "client_message_id": "c", "media_url": url}).encode()
+
     assert decode(OutboundMessage, outbound).media_url == written
 
 

@@ -118,6 +118,7 @@ def test_enriching_without_validation_gives_what_validation_gives() -> None:
         is_new_conversation=True,
         trace_id="t-1",
     )
+
     assert event == validated
     assert event.model_dump() == validated.model_dump()
     assert event.event_type == "inbound.enriched"
@@ -140,6 +141,7 @@ def test_every_event_knows_its_name_and_version_and_leaves_nulls_out(name: str, 
     assert body["event_version"] == 1
     assert body["timestamp"] == "2024-05-06T07:08:09.250000Z"
     nulls = {field for field, value in body.items() if value is None}
+
     assert nulls == {
         field
         for field in ("conversation_id", "original_payload")

@@ -157,6 +157,7 @@ def test_a_fault_without_a_code_is_not_a_graph_error() -> None:
 
     with pytest.raises(FaultAnswered) as answered:
         platform.admit(make_request(), "1001")
+
     assert answered.value.http_status == 504
 
 
@@ -213,6 +214,7 @@ def test_reversed_statuses_are_told_backwards_and_twice_but_happened_in_order() 
         make_message(), Behaviour(statuses=StatusCourse.REVERSED_TWICE), settings, Random(1)
     )
     times = {status.event.status: status.event.occurred_at - 1_786_000_000 for status in planned}
+
     assert times == {"sent": 1, "delivered": 5, "read": 9}
 
 

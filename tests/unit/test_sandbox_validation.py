@@ -294,6 +294,7 @@ def test_a_refusal_has_the_shape_of_the_graph_api() -> None:
 
     error = orjson.loads(refused.value.error.encode())["error"]
     trace_id = error.pop("fbtrace_id")
+
     assert len(trace_id) > 10
     assert error == {
         "message": "(#100) Invalid parameter",

@@ -148,6 +148,7 @@ def test_the_page_of_something_else_is_kept_masked_and_cut_apart_from_the_text(
 ) -> None:
     page = "<html>\n  token=abc123 " + "x" * 300
     answer = read_answer(status, {}, page.encode())
+
     assert isinstance(answer, kind)
     assert answer.page.startswith("<html> token=*** xxx")
     assert len(answer.page) == 200

@@ -100,6 +100,7 @@ def test_a_campaign_stops_retries_that_a_status_asked_for(
 ) -> None:
     retry = Request(status_retry=True)
     found = decision(retry, status="sent", attempts=1, campaign=campaign, recipient=recipient)
+
     assert found == decided
 
 

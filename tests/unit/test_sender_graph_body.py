@@ -67,6 +67,7 @@ BUTTONS = {"type": "button", "body": {"text": "Ok?"}, "action": {"buttons": []}}
 )
 def test_every_kind_of_content_has_its_form(said: OutboundMessage, kind: str, content: Any) -> None:
     body = build_body(said, TO, "id:1")
+
     assert body == {
         "messaging_product": "whatsapp",
         "recipient_type": "individual",
@@ -140,6 +141,7 @@ def test_a_business_scoped_id_is_addressed_as_recipient() -> None:
 def test_a_quoted_message_is_the_context_but_of_a_reaction() -> None:
     quoting = message(message_text="hello", context_wamid="wamid.A")
     reacting = message(reaction={"message_id": "wamid.A", "emoji": "x"}, context_wamid="wamid.B")
+
     assert build_body(quoting, TO, "id:1")["context"] == {"message_id": "wamid.A"}
     assert "context" not in build_body(reacting, TO, "id:1")
 

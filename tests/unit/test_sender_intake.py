@@ -68,6 +68,7 @@ def test_only_what_comes_back_and_has_failed_may_be_missing_among_the_dead(
 def test_copies_join_the_first_and_keep_their_order() -> None:
     deliveries = [delivery(text()), delivery(text(client_message_id="c2")), delivery(text())]
     intake = take_in(deliveries, ())
+
     assert [item.deliveries for item in intake.candidates] == [
         [deliveries[0], deliveries[2]],
         [deliveries[1]],
@@ -78,12 +79,14 @@ def test_copies_join_the_first_and_keep_their_order() -> None:
 def test_either_id_makes_a_copy() -> None:
     both = text(client_message_id="c1", genesys_message_id="g1")
     intake = take_in([delivery(both), delivery(text(genesys_message_id="g1"))], ())
+
     assert len(intake.candidates) == 1
 
 
 def test_the_same_id_with_other_content_is_dead_beside_the_first() -> None:
     first, second = delivery(text("one")), delivery(text("two"))
     intake = take_in([first, second], ())
+
     assert [item.first for item in intake.candidates] == [first]
     assert [(item, dead.reason) for item, dead in intake.dead] == [(second, "state_violation")]
 
@@ -95,12 +98,14 @@ def test_a_replay_and_a_status_retry_are_no_copies_of_the_message_they_repeat() 
         delivery(text(), **{"x-replay-of": "2"}),
         delivery(text(), **{"x-wabus-status-retry": 1}),
     ]
+
     assert len(take_in(deliveries, ()).candidates) == 4
 
 
 def test_a_replayed_message_is_named_only_by_a_replay() -> None:
     failed = str(UUID(int=5))
     named = {"x-wabus-message-id": failed}
+
     assert candidate(**named).replayed_message is None
     assert candidate(**named, **{"x-replay-of": "1"}).replayed_message == UUID(failed)
     assert candidate(**{"x-replay-of": "1", "x-wabus-message-id": "no uuid"}).replayed_message is None
@@ -149,6 +154,7 @@ async def test_a_chain_goes_one_by_one_and_hands_on_what_waits() -> None:
     first.leave(frozenset({UUID(int=1)}))
     assert await coming == {UUID(int=1)}
     second.leave()
+
     assert await third.come() == frozenset()
 
 
@@ -158,6 +164,7 @@ async def test_a_chain_that_is_over_is_forgotten() -> None:
     first.leave(frozenset({UUID(int=1)}))
     await second.come()
     second.leave(frozenset({UUID(int=2)}))
+
     assert await chains.join(CHAIN).come() == frozenset()
 
 
@@ -182,6 +189,7 @@ def test_texts_of_a_template_lose_the_blanks_that_the_platform_refuses() -> None
     [taken] = intake.candidates
     assert taken.payload.template is not None
     [filled, footer] = taken.payload.template.components
+
     assert [item.get("text") for item in filled["parameters"]] == ["two lines and more", "New York", None]
     assert (filled["parameters"][2], footer) == (parameters[2], {"type": "footer"})
     assert intake.texts_flattened == 1

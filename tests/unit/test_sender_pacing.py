@@ -41,6 +41,7 @@ def pacer(redis: RedisClient, mps: float, durations: Durations = QUICK) -> Pacer
 async def test_a_crowd_waits_in_line_however_long_its_patience(redis: RedisClient) -> None:
     at_once = pacer(redis, mps=100)
     waits = await asyncio.gather(*(at_once.wait(message(customer)) for customer in range(40)))
+
     assert waits == [None] * 40  # 0.4 s of the rate, of which nobody may wait more than 0.2 s
 
 
@@ -48,6 +49,7 @@ async def test_a_slowed_number_puts_its_messages_off(redis: RedisClient) -> None
     slowed = pacer(redis, mps=100)
     await slowed.slow_number("1001", 30)
     refused = await slowed.wait(message())
+
     assert refused is not None
     assert refused.cause is LimitCause.SLOWED
     assert 29 < refused.wait_s <= 30

@@ -22,6 +22,7 @@ async def test_no_second_of_any_alignment_has_more_requests_than_the_number_is_a
     begun = await begin_all(RequestSpacing(200), 400)
 
     most = max(place + 1 - bisect_left(begun, at - 0.99) for place, at in enumerate(begun))
+
     assert (len(begun), most <= 200) == (400, True)
 
 

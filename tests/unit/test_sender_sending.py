@@ -42,6 +42,7 @@ def disposition_of(
 def test_a_message_that_failed_is_dead() -> None:
     refused = Refused(ErrorClass.WINDOW, "131047", "no window", 400)
     expected = Dead(DeadReason.SEND_REJECTED, "131047: no window", message_id=MESSAGE.id)
+
     assert disposition_of(refused, REJECTED, "failed") == expected
 
 

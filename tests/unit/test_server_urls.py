@@ -111,6 +111,7 @@ def test_a_rotated_file_is_read_again_and_a_file_of_no_use_changes_nothing(
         file.write_text(unusable)
         assert source() == "postgresql://u:second@h/x"
     file.unlink()
+
     assert source() == "postgresql://u:second@h/x"
     assert "DATABASE_URL_FILE" in caplog.text
     assert "hunter2" not in caplog.text

@@ -154,6 +154,7 @@ def test_a_twin_that_is_missing_empty_or_beside_its_variable_is_refused(tmp_path
     assert missing.startswith("REDIS_URL_FILE: must name a readable file (No such file or directory)")
     assert refusal({"REDIS_URL_FILE": empty}).startswith("REDIS_URL_FILE: must name a file that is not empty")
     both = refusal({"WHATSAPP_ACCESS_TOKEN": "hunter2", "WHATSAPP_ACCESS_TOKEN_FILE": empty})
+
     assert both == "WHATSAPP_ACCESS_TOKEN_FILE: must not be set together with WHATSAPP_ACCESS_TOKEN"
 
 
@@ -180,6 +181,7 @@ def test_a_number_takes_its_own_values_and_else_the_settings(tmp_path: Path) -> 
     settings = Settings.from_env({"WHATSAPP_NUMBERS_FILE": numbers, "WHATSAPP_ACCESS_TOKEN": "EAAall"})
 
     first, second, other = (settings.number(number) for number in ("1001", "1002", "1003"))
+
     assert [number.token and number.token.get_secret_value() for number in (first, second, other)] == [
         "EAAfirst",
         "EAAsecond",

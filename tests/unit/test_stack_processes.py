@@ -43,6 +43,7 @@ def test_another_start_time_is_another_process(started: ProcessRef) -> None:
     somebody_else = ProcessRef(started.pid, started="earlier")
     assert not processes.is_alive(somebody_else)
     processes.stop([somebody_else], signal.SIGKILL, grace_s=1)
+
     assert processes.is_alive(started)
 
 
@@ -50,12 +51,14 @@ def test_what_ignores_the_polite_signal_is_killed_with_its_children(started: Pro
     everyone = processes.family([started])
     assert len(everyone) >= 2
     processes.stop([started], signal.SIGTERM, grace_s=0.2)
+
     assert not [ref for ref in everyone if processes.is_alive(ref)]
 
 
 def test_a_server_shares_nothing_with_its_starter(started: ProcessRef) -> None:
     assert os.getsid(started.pid) != os.getsid(0)
     streams = [os.readlink(f"/proc/{started.pid}/fd/{number}") for number in range(3)]
+
     assert streams[0] == os.devnull
     assert streams[1] == streams[2]
     assert streams[1].endswith("/log")
@@ -80,4 +83,5 @@ def test_ps_tells_the_same_as_proc() -> None:
     checker("ps")
 
     rows = {row.ref.pid: row.parent for row in processes._table_of_ps(None)}
+
     assert rows[os.getpid()] == os.getppid()

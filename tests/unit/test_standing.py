@@ -76,6 +76,7 @@ async def test_a_brake_is_cleared_by_a_success_of_its_own_queue_alone(scene: Sce
     assert scene.state.loop_stall_reasons["busy"] == {BRAKE_REASON}
     assert not scene.state.loop_stall_reasons["idle"]
     scene.standing.note(failed=False)
+
     assert not scene.standing.is_still
     assert not scene.state.not_ready
     assert not scene.state.loop_stall_reasons["busy"]
@@ -85,6 +86,7 @@ async def test_a_queue_that_never_turned_has_stalled_though_its_sibling_turns(sc
     assert scene.state.live
     scene.clock.now += STALL_AFTER_S + 1
     scene.state.progress("idle")
+
     assert not scene.state.live
 
 
@@ -106,6 +108,7 @@ async def test_a_server_that_is_back_is_believed_once_something_was_worked(scene
     assert scene.standing.is_still
     assert scene.standing.may_try
     scene.standing.note(failed=False)
+
     assert not scene.standing.is_still
 
 
@@ -116,6 +119,7 @@ async def test_nothing_is_tried_beside_what_is_at_work(scene: Scene) -> None:
     scene.standing.come_back("PostgreSQL")
     assert not scene.standing.may_try
     scene.standing.end()
+
     assert scene.standing.may_try
 
 
@@ -132,6 +136,7 @@ async def test_what_nobody_began_is_let_go_in_time_and_once(scene: Scene) -> Non
     scene.standing.leave("PostgreSQL", scene.clock())
     scene.arrive(5)
     scene.clock.now += DURATIONS.give_back_s
+
     assert scene.standing.let_go() == []
 
 
@@ -144,6 +149,7 @@ async def test_nothing_is_let_go_before_the_broker_has_stopped_delivering(scene:
     assert scene.standing.let_go() == []
     scene.arrive(3)
     scene.inlet._consumer_tag = None
+
     assert tags(scene.standing.let_go()) == [1, 2, 3]
 
 
@@ -162,6 +168,7 @@ async def test_who_stood_behind_one_that_is_put_back_does_not_overtake_it(scene:
     first, second = await scene.take(1), await scene.take(1)
     scene.standing.begin(first, is_try=False)
     scene.standing.put_back(first)
+
     assert scene.standing.begin(second, is_try=False) == []
     assert tags(await scene.take(3)) == [1, 2, 3]
 
@@ -180,6 +187,7 @@ async def test_what_cannot_be_published_for_long_stops_its_queue(scene: Scene) -
     assert scene.standing.is_still
     scene.failing_since = None
     scene.standing.note(failed=False)
+
     assert not scene.standing.is_still
     assert not scene.state.not_ready
 
@@ -199,6 +207,7 @@ def test_a_destination_fails_since_the_first_failure_after_its_last_success() ->
     health.note(both, [full, None], 4, 5)
     assert failing_since() == 2
     health.note(both, [None, full], 6, 7)
+
     assert failing_since() is None
 
 
@@ -210,4 +219,5 @@ def test_who_gets_any_answer_is_heard(answer: WabusError | None) -> None:
     health.note(one, [PublishFailed("late")], 3, 13)
     assert health.silent_since == 1
     health.note(one, [answer], 14, 15)
+
     assert health.silent_since is None

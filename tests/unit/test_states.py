@@ -144,6 +144,7 @@ def test_a_walk_never_goes_back_and_ends_at_the_highest_rank_observed(
 
     assert result.status == max({start} | states, key=RANKS[direction].index)
     ranks = [rank(direction, start), *(rank(direction, step.new) for step in result.steps)]
+
     assert ranks == sorted(set(ranks))
 
 
@@ -180,6 +181,7 @@ def test_every_event_has_one_outcome_and_every_step_not_implied_has_one_applied_
 
     assert len(result.outcomes) == len(observed)
     applied = [EVENT_STATES[e] for e, o in zip(observed, result.outcomes, strict=True) if o is R.APPLIED]
+
     assert sorted(applied) == sorted(step.new for step in result.steps if not step.implied)
     assert R.IMPLIED not in result.outcomes
     assert R.UNMATCHED not in result.outcomes

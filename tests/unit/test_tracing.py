@@ -85,6 +85,7 @@ def test_any_headers_give_a_usable_trace(correlation_id: str | None, traceparent
     trace = read_trace(correlation_id, traceparent)
 
     match = HEADER.fullmatch(trace.traceparent())
+
     assert match is not None
     assert int(match[1], 16) > 0
     assert 0 < len(trace.trace_id) <= 100

@@ -87,6 +87,7 @@ def test_the_column_of_a_button_and_of_a_header_is_named() -> None:
     header = {"type": "header", "parameters": [{"type": "image", "image": {"link": "{{picture}}"}}]}
     unfilled = {"components": [header, {**BUTTON, "parameters": [{"payload": "{{code}}"}]}]}
     sent = [{"type": "header", "parameters": [{"type": "image", "image": {"link": "https://x/1"}}]}, BUTTON]
+
     assert name_variables("132018", "button: parameter 1", sent, unfilled) == (
         "button 1 variable 1 from column code (6 characters)"
     )

@@ -38,6 +38,7 @@ async def in_vain(condition: object) -> str:
 async def test_it_says_the_condition_and_the_value_that_it_compared() -> None:
     cupboard = Cupboard()
     text = await in_vain(lambda: len(cupboard.told("top")) == 3)
+
     assert text.splitlines()[0] == "waited 0.02 s in vain for"
     assert 'len(cupboard.told("top")) == 3' in text
     assert "told(shelf='top') gave ['blue', 'green']" in text
@@ -46,6 +47,7 @@ async def test_it_says_the_condition_and_the_value_that_it_compared() -> None:
 async def test_it_says_what_a_function_that_was_awaited_had_found() -> None:
     cupboard = Cupboard()
     text = await in_vain(lambda: holds(cupboard, "top", 3))
+
     assert 'holds(cupboard, "top", 3)' in text
     assert "count(shelf='top') gave 2" in text
     assert "holds(shelf='top', expected=3, found=2) gave False" in text
@@ -59,6 +61,7 @@ async def test_it_says_so_of_a_partial_function_and_of_one_with_a_name() -> None
 
     assert "found=2" in await in_vain(partial(holds, cupboard, "top", 3))
     text = await in_vain(is_empty)
+
     assert "is_empty()" in text
     assert "gave 2" in text
 
@@ -86,6 +89,7 @@ async def test_what_other_tasks_do_meanwhile_is_not_told() -> None:
     beside = asyncio.create_task(busy())
     text = await in_vain(lambda: holds(cupboard, "top", 3))
     beside.cancel()
+
     assert "another" not in text
 
 
@@ -97,6 +101,7 @@ async def test_what_holds_at_the_last_look_was_not_in_vain() -> None:
         return len(looks) == 2
 
     await until(late, 0.0)
+
     assert len(looks) == 2
 
 

@@ -27,6 +27,7 @@ async def test_a_multiple_ack_answers_for_nothing_that_is_still_in_hand(bench: B
         await inlet.close()
 
     await until(lambda: bench.is_deep(2))
+
     assert sorted(item.body for item in await bench.take()) == [third.body, fourth.body]
 
 
@@ -111,6 +112,7 @@ async def test_answers_while_the_connection_is_gone_raise_nothing(bench: Bench, 
         await inlet.release([second])
 
         proxy.heal()
+
         assert sorted(bodies(await take(inlet, 2))) == [b"a", b"b"]
 
 

@@ -44,6 +44,7 @@ async def test_one_that_is_larger_than_all_that_is_allowed_passes_alone(bench: B
             assert len(batch) == 1 or large not in [item.body for item in batch]
             seen += [item.body for item in batch]
             await inlet.acknowledge(batch)
+
     assert sorted(seen) == sorted([b"before", large, b"after"])
 
 
@@ -62,6 +63,7 @@ async def test_consuming_pauses_while_too_much_is_in_hand_and_a_refused_one_is_n
         await inlet.acknowledge(taken)
 
         (refused,) = await take(inlet, 1)
+
         assert (refused.body[:1], len(refused.body)) == (b"b", 600_000)
 
 
@@ -75,6 +77,7 @@ async def test_the_queues_of_one_process_have_the_bytes_between_them(bench: Benc
         await until(lambda: proxy.count(Basic.CancelOk) == len(queues))
 
         in_hand = [item for inlet in inlets for item in inlet.empty()]
+
         assert 2 * MIB < sum(map(weigh, in_hand)) <= 3 * MIB
         assert {item.queue for item in in_hand} == {queue.queue for queue in queues}
 

@@ -60,6 +60,7 @@ async def test_each_publication_has_the_outcome_that_its_confirm_tells(
         proxy.answer(*answers)
 
         assert [type(outcome) for outcome in await publishing] == expected
+
     assert await bench.depth() == 5
 
 

@@ -122,6 +122,7 @@ async def test_what_is_put_back_comes_again_in_its_place(bench: Bench) -> None:
         inlet.put_back([third, first])
 
         again = await take(inlet, 3)
+
         assert bodies(again) == list(ABC)
         assert not any(item.redelivered for item in again)
 
@@ -146,6 +147,7 @@ async def test_what_is_given_back_comes_again_and_says_so(bench: Bench) -> None:
         await inlet.release([third, first])
 
         again = await take(inlet, 2)
+
         assert sorted(bodies(again)) == [b"a", b"c"]
         assert [(item.redelivered, item.deliveries_before) for item in again] == [(True, 1)] * 2
 
@@ -204,6 +206,7 @@ async def test_a_paused_inlet_is_quiet_once_the_broker_has_said_so(bench: Bench,
         await inlet.release(taken)
         assert await inlet.next_batch(10, 0) == []
         inlet.resume()
+
         assert not inlet.is_quiet
 
 
@@ -240,6 +243,7 @@ async def test_a_closed_inlet_gives_back_what_was_not_taken_and_answers_for_the_
         await until(lambda: bench.is_deep(2))
         inlet.resume()
         assert not broker.lacks_consumer
+
     assert sorted(item.body for item in await bench.take()) == [b"b", b"c"]
 
 

@@ -23,6 +23,7 @@ async def test_a_batch_arrives_in_order_with_ids_of_its_own_and_bodies_of_severa
         assert await broker.publisher.publish(batch) == [None] * 5
 
     arrived = await bench.take()
+
     assert [item.body for item in arrived] == bodies
     assert [item.headers["x-idempotency-key"] for item in arrived] == [f"key-{n}" for n in range(5)]
     assert len({item.message_id for item in arrived}) == 5
@@ -37,6 +38,7 @@ async def test_a_publication_carries_what_the_contract_says(bench: Bench) -> Non
         await broker.publisher.publish([sent])
 
     (arrived,) = await bench.take()
+
     assert arrived.content_type == "application/json"
     assert arrived.delivery_mode == 2
     assert (arrived.type, arrived.app_id, arrived.correlation_id) == ("Told", "wabus", trace)
@@ -94,6 +96,7 @@ async def test_without_confirms_a_publish_fails_in_time_and_the_next_one_goes_th
         assert broker.publisher.health.silent_since is not None
         proxy.heal()
         await until(lambda: bench.publishes(broker))
+
         assert broker.publisher.health.silent_since is None
 
 
@@ -138,6 +141,7 @@ async def test_what_no_frame_takes_keeps_nothing_else_from_being_published(bench
         assert [type(outcome) for outcome in outcomes] == [type(None), Unpublishable, type(None), type(None)]
         assert [type(outcome) for outcome in alone] == [Unpublishable]
         assert await bench.publishes(broker)
+
     assert await bench.depth() == 4
 
 
@@ -151,4 +155,5 @@ async def test_a_header_that_no_frame_takes_is_left_out_and_named(bench: Bench, 
         assert await broker.publisher.publish([bench.publication(1), odd, bench.publication(3)]) == [None] * 3
 
     headers = (await bench.take())[1].headers
+
     assert (headers["small"], headers[DROPPED_HEADERS]) == ("kept", "header")

@@ -50,6 +50,7 @@ async def test_a_dead_message_with_large_headers_reaches_the_dead_letters(cluste
         "select reason, raw_body, headers->>'x-small', headers->>$1 from dead_letter_queue",
         DROPPED_HEADERS,
     )
+
     assert row is not None
     assert tuple(row) == ("invalid_payload", b"{}", "kept", "x-large")
 

@@ -42,6 +42,7 @@ async def test_a_queue_without_a_limit_keeps_what_is_delivered_again_and_again(
 
     await until(is_refused_often)
     await until(lambda: _is_there(cluster, queue))
+
     assert await cluster.depth("dlq-handler") == int(queue == DLQ_HANDLER)
 
 
@@ -114,6 +115,7 @@ async def test_a_tier_with_another_delay_is_told_by_check_and_keeps_no_worker_fr
         compared = await compare_topology(connection, build_topology())
         await check_topology(connection, build_topology())
     (told,) = compared.different
+
     assert told.startswith(f"queue {tier.name}: 'x-message-ttl'")
     assert "7777" in told
 
@@ -150,6 +152,7 @@ async def test_another_exchange_under_a_name_of_ours_is_told(
         compared = await compare_topology(connection, build_topology())
         with pytest.raises(TopologyMissing, match=f"exchange {INBOUND}.*{told}"):
             await check_topology(connection, build_topology())
+
     assert [item for item in compared.different if not item.startswith(f"exchange {INBOUND}: {told}")] == []
     assert len(compared.different) == 1
 
@@ -180,6 +183,7 @@ async def test_lost_bindings_are_told_and_the_next_start_binds_anew(declared: st
         await check_topology(connection, build_topology())
     # Then
     outcome = await run_wabus("topology", "check", environ=environ)
+
     assert (outcome.code, outcome.out) == (0, "nothing is missing or different\nbindings: all are there\n")
 
 
@@ -206,6 +210,7 @@ async def test_a_right_that_is_missing_is_one_line_with_the_command(declared: st
     assert (declare.code, declare.out) == (1, "")
     (line,) = declare.err.splitlines()
     user, host = urlsplit(url).username, urlsplit(url).path[1:]
+
     assert f"user {user} lacks the right to configure exchange wa.unrouted" in line
     assert f"rabbitmqctl set_permissions -p {host} {user} '.*' '.*' '.*'" in line
     assert (check.code, check.err) == (0, "")
@@ -226,6 +231,7 @@ async def test_the_right_to_write_or_read_that_is_missing_is_named(
         outcome = await run_wabus("topology", "declare", environ={"RABBITMQ_URL": url})
 
     (line,) = outcome.err.splitlines()
+
     assert f"lacks the right to {told}; run" in line
 
 

@@ -99,6 +99,7 @@ async def test_what_changes_something_writes_its_line(conn: Connection, database
     actions = [line["action"] for line in told.json["lines"]]
     assert actions == ["profile.opt_out", "profile.erase", "number.pause", "number.resume", "dlq.dismiss"]
     theirs = await run_wabus("audit", "--subject", f"+{PHONE}", "--json", environ=environ)
+
     assert [line["action"] for line in theirs.json["lines"]] == ["profile.opt_out", "profile.erase"]
     assert PHONE not in theirs.out
 

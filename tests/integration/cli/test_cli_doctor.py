@@ -134,6 +134,7 @@ async def test_where_all_is_well_it_says_so(environ: dict[str, str], conn: Conne
     for subject, check in (("rabbitmq", "publishing"), ("postgresql", "connections"), ("redis", "writable")):
         assert levels_of(told["findings"], subject, check) == ["ok"]
     servers = {item["server"]: item for item in told["servers"]}
+
     assert set(servers) == set(SUBJECTS.values())
     assert all(item["reached"] and 0 < item["latency_ms"] < took_ms for item in servers.values())
     assert all(servers[name]["version"] for name in ("rabbitmq", "postgresql", "redis"))
@@ -158,6 +159,7 @@ async def test_what_an_empty_stack_lacks_is_mended_by_the_commands_it_names(
             assert (await run_wabus(*command, environ=environ)).code == 0
 
         findings = await find(environ)
+
         assert levels_of(findings, "rabbitmq", "topology") == ["ok"]
         assert levels_of(findings, "postgresql", "schema") == ["ok"]
 
@@ -180,6 +182,7 @@ async def test_queues_without_a_consumer_are_named_with_the_worker_to_start(
     }
     assert lonely == {"wabus worker status-updater": "error", "wabus worker dlq-handler": "warn"}
     enriched = [item for item in findings if item["detail"].startswith(ENRICHED)]
+
     assert [item["level"] for item in enriched] == ["warn"]
     assert not [
         item for item in await find(environ | {"ENRICHED_QUEUE": "off"}) if ENRICHED in item["detail"]
@@ -257,6 +260,7 @@ async def test_what_is_paused_open_late_or_dead_is_named(environ: dict[str, str]
     assert told["dead letters"][1] == "pending: 1 expired"
     assert {level for level, _ in told.values()} == {"warn"}
     mends = {item["check"]: item["mend"] for item in findings}
+
     assert mends["numbers"] == "wabus number resume 1001"
     assert mends["dead letters"] == "wabus dlq list"
 

@@ -98,6 +98,7 @@ async def test_a_place_that_is_missing_on_a_server_is_named(
     findings = await find(environ | {variable: url})
 
     finding = only(findings, SUBJECTS[variable], "reached")
+
     assert finding["level"] == "error"
     assert "nowhere" in finding["detail"]
     assert told in finding["mend"]
@@ -174,6 +175,7 @@ async def test_a_redis_that_refuses_what_workers_run_is_told_by_doctor_and_by_th
         server.kill()
 
     told = only(findings, "redis", "writable")
+
     assert levels_of(findings, "redis", "reached") == ["ok"]
     assert told["level"] == "error"
     assert told["detail"].startswith("refuses what workers run: ")

@@ -43,6 +43,7 @@ async def test_what_is_in_force_is_shown_with_where_it_comes_from_and_no_secret(
     # Then every setting is there once, with its source, and secrets are masked
     assert (outcome.code, table.code) == (0, 0)
     shown = {item["name"]: (item["value"], item["source"]) for item in outcome.json["settings"]}
+
     assert shown["DATABASE_URL"] == (
         "postgresql://***@db.example:5433/wabus?sslmode=prefer",
         f"file {database}",
@@ -96,6 +97,7 @@ async def test_every_worker_names_variables_that_are_no_settings(name: str) -> N
     outcome = await run_wabus("worker", name, "--json", environ=AWAY | MISSPELT | ending)
 
     lines = [json.loads(line) for line in re.findall(r"^\{.*\}$", outcome.out + outcome.err, re.MULTILINE)]
+
     assert outcome.code == 2
     assert [(line["level"], line["message"]) for line in lines[:2]] == [("WARN", line) for line in TOLD]
     assert lines[-1]["message"].endswith(f"got {METRICS_PORTS[name]}")

@@ -90,5 +90,6 @@ async def test_a_clock_that_is_set_is_carried_on_whatever_this_machines_does(
     clock = DatabaseClock()
     clock.set(1_000_000.0)
     monkeypatch.setattr(time, "time", lambda: 0.0)
+
     assert 1_000_000.0 <= clock.time() < 1_000_600.0
     assert clock.now().year == 1970

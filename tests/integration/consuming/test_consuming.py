@@ -44,6 +44,7 @@ async def test_while_postgresql_is_away_everything_waits_and_nothing_dies(
         await until(lambda: _has_ready(cluster))
         proxy.heal()
         await until(lambda: len(enriched(cluster)) == 39)
+
     assert [item["message_text"] for item in enriched(cluster)] == [f"message {n}" for n in range(1, 40)]
     assert await cluster.depth("dlq-handler") == 0
     assert await cluster.depth("inbound-resolver.retry.5s") == 0
@@ -66,6 +67,7 @@ async def test_a_read_only_postgresql_is_waited_for(
         await until(lambda: said in caplog.text)
         await set_read_only(cluster, "reset default_transaction_read_only")
         await until(lambda: len(enriched(cluster)) == (1 if begins == "before" else 2))
+
     assert await cluster.depth("dlq-handler") == 0
 
 
@@ -116,6 +118,7 @@ async def test_a_cut_connection_to_rabbitmq_loses_nothing(cluster: Cluster) -> N
             await send(cluster, *(message(number) for number in range(start, start + 50)))
             proxy.cut()
         await until(lambda: len({item["wamid"] for item in enriched(cluster)}) == 250)
+
     assert await cluster.depth("dlq-handler") == 0
 
 
@@ -175,6 +178,7 @@ async def test_a_consumer_that_the_broker_cancels_is_restored(
         await until(lambda: _consumers(cluster, 1))
         await send(cluster, message(1))
         await until(lambda: len(enriched(cluster)) == 1)
+
     assert enriched(cluster)[0]["wamid"] == message(1)["wamid"]
 
 
@@ -187,6 +191,7 @@ async def test_without_redis_messages_are_resolved_all_the_same(cluster: Cluster
         proxy.refuse()
         await send(cluster, *(message(number % 10) for number in range(100)))
         await until(lambda: len(enriched(cluster)) == 10)
+
     assert await cluster.conn.fetchval("select count(*) from message_tracking") == 10
 
 
@@ -196,6 +201,7 @@ async def test_bytes_in_hand_are_bounded_and_all_is_worked(cluster: Cluster) -> 
     await send(cluster, *(message(number, content={"filler": filler}) for number in range(12)))
     async with cluster.running("inbound-resolver", BATCH_SIZE="5"):
         await until(lambda: len({item["wamid"] for item in enriched(cluster)}) == 12)
+
     assert await cluster.depth("dlq-handler") == 0
 
 
@@ -206,6 +212,7 @@ async def test_a_worker_on_an_unprepared_database_says_so_and_ends(
     with pytest.raises(AssertionError):
         async with cluster.running("inbound-resolver"):
             await until(lambda: "wabus migrate" in caplog.text)
+
     assert "version 0, this program needs 1" in caplog.text
 
 

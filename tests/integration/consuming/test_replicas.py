@@ -112,6 +112,7 @@ async def test_a_resolver_without_its_database_leaves_all_to_another(cluster: Cl
             proxy.refuse()
         async with cluster.running("inbound-resolver"):
             await until(lambda: len(told_wamids(cluster)) == SENT)
+
     assert await cluster.depth("dlq-handler") == 0
 
 
@@ -147,6 +148,7 @@ async def test_a_sender_without_its_database_leaves_all_lanes_to_another(sender:
             proxy.refuse()
         async with sender.running():
             await until(lambda: _count(cluster, "message_tracking where status = 'sent'", 3 * EACH))
+
     assert (await sender.sandbox.stats())["accepted"] == 3 * EACH
     assert await cluster.depth("dlq-handler") == 0
 
@@ -191,6 +193,7 @@ async def test_a_braking_resolver_leaves_all_but_its_tries_to_another(cluster: C
     cluster.durations = SICK
     async with braking(cluster), cluster.running("inbound-resolver"):
         await until(lambda: len(told_wamids(cluster)) == SENT)
+
     assert await cluster.depth("dlq-handler") == 0
 
 
@@ -241,6 +244,7 @@ async def test_a_resolver_that_cannot_publish_leaves_all_to_another(
             await until(lambda: len(told_wamids(cluster)) == SENT)
             marked = "message_tracking where published_at is not null"
             await until(lambda: _count(cluster, marked, SENT))
+
     assert await cluster.depth("dlq-handler") == 0
 
 
@@ -284,6 +288,7 @@ async def test_a_full_queue_of_enriched_messages_kills_none_however_long_it_last
         await full.delete(if_empty=False)
         await until(lambda: len(told_wamids(cluster)) == 1)
         await until(lambda: _count(cluster, "message_tracking where published_at is not null", 1))
+
     assert await cluster.depth("dlq-handler") == 0
 
 
@@ -304,6 +309,7 @@ async def test_a_resolver_that_cannot_store_kills_none_however_long_it_lasts(
         await until(lambda: caplog.text.count("1 deliveries of inbound-resolver are given back") >= tries)
         await cluster.conn.execute("drop trigger refuse on message_tracking")
         await until(lambda: len(told_wamids(cluster)) == 1)
+
     assert await cluster.depth("dlq-handler") == 0
 
 

@@ -103,6 +103,7 @@ async def test_one_customers_lock_keeps_only_that_customer(
     for customer in (LOCKED, *OTHERS):
         count = rounds + (customer == LOCKED)
         assert told_of(cluster)[customer] == [inbound(customer, n)["wamid"] for n in range(1, count + 1)]
+
     assert {item.headers["x-attempt"] for item in cluster.events} == {1}
     assert await cluster.depth("dlq-handler") == 0
 
@@ -118,6 +119,7 @@ async def test_messages_of_a_batch_leave_the_locked_one_behind(cluster: Cluster)
                 await until(is_told(cluster, customer, 3))
             assert told_of(cluster)[LOCKED] == []
         await until(is_told(cluster, LOCKED, 3))
+
     assert all(wamids == sorted(wamids) for wamids in told_of(cluster).values())
 
 
@@ -136,6 +138,7 @@ async def test_a_stopping_worker_gives_back_what_waits_for_a_lock(
         assert await cluster.depth("inbound-resolver") == 2
     async with cluster.running("inbound-resolver"):
         await until(is_told(cluster, LOCKED, 2))
+
     assert told_of(cluster)[LOCKED] == [inbound(LOCKED, number)["wamid"] for number in (1, 2)]
 
 
@@ -158,6 +161,7 @@ async def test_statuses_of_other_messages_pass_a_locked_one(cluster: Cluster) ->
         async with locked(cluster, "select from message_tracking where id = $1", ids[7]):
             await until(lambda: is_read(19))
         await until(lambda: is_read(20))
+
     assert await cluster.depth("dlq-handler") == 0
 
 
@@ -184,6 +188,7 @@ async def test_correlations_of_other_conversations_pass_a_locked_one(cluster: Cl
         async with locked(cluster, "select from conversation_mappings where wa_id = '491700000203'"):
             await until(correlated(9))
         await until(lambda: len(cluster.told("conversation.closed")) == 1)
+
     assert correlated(10)()
     assert await cluster.depth("dlq-handler") == 0
 
@@ -213,6 +218,7 @@ async def test_dead_letters_of_other_messages_pass_a_locked_one_however_long(
             assert "is retried" not in caplog.text
         await until(lambda: are_stored(20))
     failed = "select count(*) from message_tracking where status = 'failed' and error_code = 'send_rejected'"
+
     assert await cluster.conn.fetchval(failed) == 20
 
 
@@ -229,6 +235,7 @@ async def test_launches_of_other_campaigns_pass_a_locked_one(cluster: Cluster) -
         async with locked(cluster, "select from broadcast_campaigns where id = 'spring'"):
             await until(running(2))
         await until(running(3))
+
     assert await cluster.depth("dlq-handler") == 0
 
 
@@ -272,6 +279,7 @@ async def test_replies_to_others_pass_a_customer_whose_tries_last_for_ever(sende
     rows = await sender.cluster.conn.fetch(
         "select client_message_id from message_tracking where client_message_id like 'c%' order by id"
     )
+
     assert [row[0] for row in rows] == ["c1", "c2", "c3"]
 
 

@@ -153,6 +153,7 @@ async def test_what_is_safe_at_last_is_in_the_queue_no_more(
         "dead letters": await cluster.depth("dlq-handler"),
         "rows": await cluster.conn.fetchval("select count(*) from deferred_messages"),
     }
+
     assert safe == {
         "dead letters": isinstance(disposition, Dead),
         "rows": 0,
@@ -172,6 +173,7 @@ async def test_a_deferral_that_cannot_be_stored_is_told_at_once_and_done_when_as
         await waiting.settle(_DEFER)
 
     await until(lambda: _is_deep(cluster, 0))
+
     assert await cluster.conn.fetchval("select count(*) from deferred_messages") == 1
 
 
@@ -183,6 +185,7 @@ async def test_a_deferral_that_could_not_be_stored_is_still_in_the_queue(cluster
             await dying.settle(_DEFER)
 
     await until(lambda: _is_deep(cluster, 1))
+
     assert await cluster.conn.fetchval("select count(*) from deferred_messages") == 0
 
 

@@ -46,6 +46,7 @@ async def test_a_mapping_is_found_under_its_customer_and_its_conversation(cache:
     await cache.set_many([stored])
 
     found = await cache.get_many(keys_of(stored))
+
     assert found == {
         customer_key("106540352242922", stored.wa_id): stored,
         conversation_key("conv-1"): stored,
@@ -90,6 +91,7 @@ async def test_a_batch_costs_one_round_trip_each_way(client: RedisClient, cache:
     await cache.get_many([keys_of(each)[0] for each in stored])
 
     stats = await client.command("INFO", "commandstats")
+
     assert (stats["cmdstat_evalsha"]["calls"], stats["cmdstat_mget"]["calls"]) == (1, 1)
 
 
@@ -99,6 +101,7 @@ async def test_every_entry_lives_a_day(client: RedisClient, cache: MappingCache)
     await cache.set_many([stored])
 
     day_ms = 24 * 3600 * 1000
+
     assert day_ms - 60_000 < await client.command("PTTL", keys_of(stored)[0]) <= day_ms
 
 
@@ -159,6 +162,7 @@ async def test_flushall_and_script_flush_only_cost_misses(client: RedisClient, c
 
     assert await cache.get_many(keys_of(stored)) == {}
     await cache.set_many([stored])
+
     assert await cache.get_many(keys_of(stored)) == {keys_of(stored)[0]: stored}
 
 

@@ -57,6 +57,7 @@ async def test_a_killed_redis_is_away_and_back_by_itself_when_restarted_empty(
     assert not own_client.is_available
     own_server.start()
     await until(lambda: own_client.is_available)
+
     assert await own_client.run_script(_ECHO, (), ("after",)) == b"after"
 
 
@@ -100,6 +101,7 @@ async def test_calls_in_flight_when_redis_stops_all_end(
     assert set(outcomes) == {"unavailable"}
     own_server.resume()
     await until(lambda: own_client.is_available)
+
     assert await own_client.command("INCRBY", "n", 3) == 3
 
 
@@ -185,6 +187,7 @@ async def test_close_does_not_wait_for_a_stopped_redis(own_server: RedisServer, 
     closing = asyncio.create_task(client.close())
 
     closed, _ = await asyncio.wait({closing}, timeout=10)
+
     assert closing in closed
 
 

@@ -71,6 +71,7 @@ async def test_a_primary_that_became_a_replica_is_left_for_the_one_that_the_name
         assert await fails(client)
         name.lead_to(other_server.url)
         await until(lambda: client.is_available)
+
         assert await port_of(client) == other_server.port
         assert not await fails(client)
 
@@ -84,6 +85,7 @@ async def test_a_silent_redis_is_left_for_the_one_that_the_name_means_now(
         name.lead_to(other_server.url)
         assert await fails(client)
         await until(lambda: client.is_available)
+
         assert await port_of(client) == other_server.port
 
 

@@ -95,6 +95,7 @@ async def test_of_two_owners_the_first_has_the_key_until_it_releases_it(
     assert second.taken == {TAKEN}
     await manager.release(first.token, first.owned)
     third = await manager.acquire([TAKEN])
+
     assert third.owned == {TAKEN}
     assert observed.outcomes == ["acquired", "contended", "acquired"]
 
@@ -145,6 +146,7 @@ async def test_fifty_keys_are_taken_and_released_in_one_call_each(
 
     assert await client.command("EXISTS", *keys) == 0
     stats = (await client.command("INFO", "commandstats"))["cmdstat_evalsha"]
+
     assert stats["calls"] - stats["failed_calls"] <= 2
 
 
@@ -372,6 +374,7 @@ async def test_redis_killed_while_locks_are_held_and_restarted_empty_locks_again
         await until(lambda: not held.owned)  # the extender finds its key gone
 
     again = await manager.acquire([FREE])
+
     assert again.owned == {FREE}
 
 

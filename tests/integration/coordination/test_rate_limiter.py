@@ -42,6 +42,7 @@ async def test_a_number_with_a_colon_shares_no_key_with_a_customer_of_another(
     for number, customer in (("1001", "491700000001"), ("1001:491700000001", "491700000002")):
         assert isinstance(await limiter.wait(number, customer, "reply", 80, 1.0), Permit | Granted)
     keys = await client.command("KEYS", "rate:*")
+
     assert len(keys) == 4
 
 
@@ -90,6 +91,7 @@ async def test_four_processes_together_keep_to_the_allowance(
     await asyncio.gather(*(work(turn) for turn in range(8)))
 
     took_s = clock() - started_at
+
     assert len(sends.spans) == 400
     assert sends.keep_to(100)
     assert took_s >= (400 - bucket_of(100, DURATIONS)) / 90
@@ -141,6 +143,7 @@ async def test_of_a_queue_only_the_head_asks_redis(client: RedisClient, limiter:
     await asyncio.gather(*(limiter.wait(NUMBER, str(n), "reply", 100, 20) for n in range(60)))
 
     calls = (await client.command("INFO", "commandstats"))["cmdstat_evalsha"]["calls"]
+
     assert 0 < calls <= 3 * 60  # at most one that is granted, and about one that waits for the token
 
 
@@ -320,6 +323,7 @@ async def test_without_redis_a_process_sends_its_part_and_keeps_the_rules(
     await limiter.back_off_pair("another number", "customer", 2)
     slowed = await limiter.wait(NUMBER, "customer", "reply", 400)
     backed_off = await limiter.wait("another number", "customer", "reply", 400)
+
     assert isinstance(slowed, TooLong)
     assert slowed.cause is LimitCause.SLOWED
     assert isinstance(backed_off, TooLong)
@@ -360,5 +364,6 @@ async def test_a_single_question_tells_the_wait(limiter: RateLimiter) -> None:
     assert await limiter.permit(ask) == Permit()
 
     answer = await limiter.permit(ask)
+
     assert isinstance(answer, Wait)
     assert 0 < answer.wait_s <= 1 / 0.9

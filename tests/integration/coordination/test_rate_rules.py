@@ -154,6 +154,7 @@ async def test_one_customer_gets_a_burst_of_45_and_then_one_in_six_seconds(rates
     assert await rates.permit("another customer") == Permit()
     rates.clock.pass_s(burst[45].wait_s)
     then = [await permit_after(rates, 1.0) for _ in range(60)]
+
     assert then.count(Permit()) == 10
 
 
@@ -185,6 +186,7 @@ async def test_a_refused_number_stops_as_long_as_the_platform_says(rates: Rates)
     rates.clock.pass_s(2.9)
     assert isinstance(await rates.permit("reply"), Wait)
     rates.clock.pass_s(0.2)
+
     assert await rates.permit("reply") == Permit()
 
 
@@ -245,6 +247,7 @@ async def test_stops_double_while_refusals_of_the_lowest_rate_go_on(rates: Rates
     assert stops == [0.3, 0.3, 0.3, 0.6, 1.2, 2.4, 4.8, 9.6, 19.2, 38.4, 76.8, 153.6, 300]
     rates.clock.pass_s(60)  # recovered
     await rates.slow(None)
+
     assert is_wait(await rates.permit(), 0.3, LimitCause.SLOWED)
 
 
@@ -273,6 +276,7 @@ async def test_a_refused_pair_waits_4_to_the_n_alone_and_has_no_burst_after_it(
     rates.clock.pass_s(pause_s)
     assert await rates.permit("customer") == Permit()
     rates.clock.pass_s(1)
+
     assert is_wait(await rates.permit("customer"), 5, LimitCause.PAIR)
 
 

@@ -101,6 +101,7 @@ async def test_filters_choose_by_reason_queue_and_age(
     assert listed["total"] == len(ids) == sum(listed["counts"].values())
     assert set(dismissed["dismissed"]) == ids
     rows = {str(row["id"]): row["status"] for row in await letters(cluster)}
+
     assert {letter for letter, status in rows.items() if status == "dismissed"} == ids
 
 
@@ -128,6 +129,7 @@ async def test_the_list_for_programs_has_each_dead_letter_whole(cluster: Cluster
     bodies = {letter["id"]: (letter["original_payload"], letter["raw_body_base64"]) for letter in told}
     assert bodies == {str(text["id"]): ({"a": 1}, None), str(other["id"]): (None, "/w==")}
     asked = {"reason", "error_message", "retry_count", "timestamp", "source_queue", "routing_key", "headers"}
+
     assert all(asked <= letter.keys() for letter in told)
 
 
@@ -162,6 +164,7 @@ async def test_a_dead_letter_is_shown_whole_by_the_beginning_of_its_id(cluster: 
     ):
         assert part in answer.out
     told = (await wabus(cluster, "show", row["id"].hex, "--json")).told
+
     assert told["original_payload"] == {"message_text": "hello [bold]there[/bold]"}
     assert told["raw_body_base64"] is None
     assert (told["reason"], told["retry_count"], told["source_queue"]) == (
@@ -182,6 +185,7 @@ async def test_a_body_that_is_no_text_cannot_speak_to_the_terminal(cluster: Clus
     assert "\\x1b[2J\\xff\\x00bytes" in answer.out
     assert "bad \\x1b[31m" in answer.out
     told = (await wabus(cluster, "show", str(row["id"]), "--json")).told
+
     assert told["original_payload"] is None
     assert told["raw_body_base64"] == "G1sySv8AYnl0ZXM="
     assert "\x1b" not in (await wabus(cluster, "list")).out
@@ -197,6 +201,7 @@ async def test_an_id_that_names_none_or_several_is_refused(
     for last in ("1", "2"):
         await insert_letter(cluster, id=UUID(f"10000000-0000-0000-0000-00000000000{last}"))
     answer = await wabus(cluster, "show", beginning)
+
     assert answer.code == code
     assert said in answer.err
 

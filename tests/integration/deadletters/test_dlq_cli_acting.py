@@ -26,6 +26,7 @@ async def test_replaying_puts_back_what_was_chosen_and_counts_it(cluster: Cluste
     assert "send_rejected 1" in answer.out
     assert "1 send_ambiguous, which need --accept-duplicate" in answer.out
     rows = {row["id"]: row for row in await letters(cluster)}
+
     assert rows[stock.reply]["status"] == rows[stock.old]["status"] == "replayed"
     assert rows[stock.reply]["resolved_by"] == "ana"
     assert rows[stock.ambiguous]["status"] == rows[stock.unrouted]["status"] == "pending"
@@ -64,6 +65,7 @@ async def test_a_limit_takes_the_most_pressing_and_a_rate_still_replays_all(
     first = await wabus(cluster, "replay", "--limit", "1", "--json")
     assert first.told["replayed"] == [str(stock.reply)]
     rest = await wabus(cluster, "replay", "--all", "--rate", "20", "--json")
+
     assert set(rest.told["replayed"]) == {str(letter) for letter in (stock.young, stock.old, stock.unrouted)}
 
 
@@ -103,12 +105,14 @@ async def test_dismissing_keeps_who_and_why_and_is_final(cluster: Cluster, stock
     assert (row["status"], row["resolved_by"], row["resolution"]) == ("dismissed", "ben", "test traffic")
     assert row["dismissed_at"] is not None
     settled = (await wabus(cluster, "list", "--settled", "--json")).told
+
     assert [letter["id"] for letter in settled["dead_letters"]] == [str(stock.young)]
 
 
 async def test_what_cannot_be_put_back_is_named_and_exits_1(cluster: Cluster, stock: Stock) -> None:
     row = await insert_letter(cluster, source_queue="no-such-queue")
     answer = await wabus(cluster, "replay", "--all")
+
     assert answer.code == 1
     assert "Replayed 4 of 5 dead letters" in answer.out
     assert f"failed, still pending: {row['id']}: no queue took the message" in answer.out
@@ -117,6 +121,7 @@ async def test_what_cannot_be_put_back_is_named_and_exits_1(cluster: Cluster, st
 async def test_an_absent_broker_is_one_line_and_nothing_is_claimed(cluster: Cluster, stock: Stock) -> None:
     absent = environment(cluster) | {"RABBITMQ_URL": "amqp://guest:hidden@127.0.0.1:1/"}
     answer = await run_wabus("dlq", "replay", "--all", environ=absent)
+
     assert (answer.code, answer.out) == (1, "")
     assert answer.err.startswith("wabus: cannot reach RabbitMQ at amqp://")
     assert answer.err.count("\n") == 1
@@ -139,6 +144,7 @@ async def test_two_operators_replaying_one_dead_letter_produce_one_message(clust
     [message] = await cluster.take("inbound-resolver")
     assert message.headers["x-replay-of"] == str(row["id"])
     [letter] = await letters(cluster)
+
     assert (letter["status"], letter["replay_count"]) == ("replayed", 1)
 
 
@@ -187,6 +193,7 @@ async def test_an_unrouted_letter_goes_back_only_where_something_is_bound(cluste
 
     assert done.code == 0
     [message] = await cluster.take("outbound-sender")
+
     assert message.routing_key == "reply.1001"
 
 
@@ -228,6 +235,7 @@ async def test_an_edited_body_is_replayed_and_the_old_one_kept(cluster: Cluster)
     assert (letter["status"], letter["raw_body"]) == ("replayed", old)
     assert f"sha256 {hashlib.sha256(message.body).hexdigest()[:16]}" in letter["resolution"]
     told = {"why": letter["resolution"]}
+
     assert await audit_of(cluster) == [("ana", "dlq.edit", str(row["id"]), told)]
 
 

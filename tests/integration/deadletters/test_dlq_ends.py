@@ -93,6 +93,7 @@ async def test_it_fails_once_when_its_last_try_is_over(cluster: Cluster, is_trac
         await until(lambda: len(cluster.told("outbound.failed")) == 1)
 
     [event] = await told_failed(cluster)
+
     assert event["error"]["code"] == "database_error"
     assert await recipient_status(cluster) == "failed"
     assert (await letters(cluster))[-1]["status"] == "pending"
@@ -111,6 +112,7 @@ async def test_it_fails_at_once_when_another_try_ends_for_another_reason(
         await until(partial(has_told, cluster))
 
     [event] = await told_failed(cluster)
+
     assert event["error"]["code"] == "unexpected_error"
 
 
@@ -174,6 +176,7 @@ async def test_a_dismissal_tells_nothing_while_another_death_of_the_message_goes
     async with cluster.running("dlq-handler"):
         await until(partial(has_told, cluster))
     [event] = await told_failed(cluster)
+
     assert event["error"]["code"] == "lock_timeout"
     assert await status_of(cluster, message_id) == "failed"
 
@@ -182,6 +185,7 @@ async def test_a_death_for_good_tells_nothing_while_another_goes_back(cluster: C
     message_id = await add_queued(cluster)
     await die(cluster, reason="database_error")
     await die(cluster, reason="unexpected_error")
+
     assert await told_failed(cluster) == []
     assert await status_of(cluster, message_id) == "queued"
 
@@ -201,6 +205,7 @@ async def test_a_replay_under_way_is_waited_for_until_it_dies(cluster: Cluster, 
 
     await die(cluster, reason="unexpected_error", x_replay_of=str(second))
     [event] = await told_failed(cluster)
+
     assert event["error"]["code"] == "unexpected_error"
     assert await status_of(cluster, message_id) == "failed"
 
@@ -219,6 +224,7 @@ async def test_two_deaths_that_go_back_until_both_are_over_tell_one_failure(clus
 
     async with cluster.running("dlq-handler", "scheduler"):
         await until(is_told)
+
     assert await count_letters(cluster) == 8
     assert await status_of(cluster, message_id) == "failed"
 

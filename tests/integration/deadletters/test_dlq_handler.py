@@ -44,6 +44,7 @@ async def test_a_dead_letter_of_ours_is_stored_with_its_history(cluster: Cluster
     assert json.loads(row["payload"]) == {"wamid": "wamid.1", "n": 1}
     assert json.loads(row["headers"])["x-note"] == "kept"
     [told] = cluster.told("deadletter.stored")
+
     assert told["id"] == str(row["id"])
     assert told["original_payload"] == {"wamid": "wamid.1", "n": 1}
     assert told["retry_count"] == 4
@@ -54,6 +55,7 @@ async def test_what_no_queue_is_bound_for_is_stored_as_unrouted(cluster: Cluster
     async with cluster.running("dlq-handler"):
         await cluster.publish("wa.broadcast", "no.such.key", {"campaign_id": "spring"})
         [row] = await stored(cluster)
+
     assert row["reason"] == "unrouted"
     assert (row["source_queue"], row["exchange"], row["routing_key"]) == (
         "wa.broadcast",
@@ -117,6 +119,7 @@ async def test_a_body_that_jsonb_does_not_take_is_stored_byte_for_byte(cluster: 
     [told] = cluster.told("deadletter.stored")
     assert told["original_payload"] is None
     shown = base64.b64decode(told["raw_body_base64"])
+
     assert body.startswith(shown)
     assert (shown == body) is not told.get("raw_body_cut", False)
     assert len(shown) == min(len(body), 64 * 1024)
@@ -129,6 +132,7 @@ async def test_bodies_of_two_mebibytes_are_stored_whole(cluster: Cluster) -> Non
         await publish_dead(cluster, body[:-1])
         rows = await stored(cluster, 2)
         await until(lambda: len(cluster.told("deadletter.stored")) == 2)
+
     assert {bytes(row["raw_body"]) for row in rows} == {body, body[:-1]}
 
 
@@ -149,6 +153,7 @@ async def test_headers_of_every_kind_are_stored(cluster: Cluster) -> None:
         [row] = await stored(cluster)
         await until(lambda: bool(cluster.told("deadletter.stored")))
     kept = json.loads(row["headers"])
+
     assert kept["bytes"] == base64.b64encode(b"\xff\x00").decode()
     assert kept["decimal"] == "1.50"
     assert kept["time"] == "2026-01-15T10:30:00+00:00"
@@ -163,6 +168,7 @@ async def test_a_reason_that_is_unknown_or_missing_is_still_stored(cluster: Clus
         await publish_raw(cluster, "wa.dlx", "status-updater", b"{}", {"x-wabus-error": 7})
         await publish_raw(cluster, "", "dlq-handler", b"{}")
         rows = await stored(cluster, 3)
+
     assert {row["reason"] for row in rows} == {"unexpected_error"}
     assert {row["source_queue"] for row in rows} == {"inbound-resolver", "status-updater", "dlq-handler"}
 
@@ -173,6 +179,7 @@ async def test_a_death_published_twice_under_one_key_is_stored_once(cluster: Clu
             await publish_dead(cluster, x_idempotency_key="wamid.1")
         await publish_dead(cluster, b"marker")
         rows = await stored(cluster, 2)
+
     assert sorted(bytes(row["raw_body"]) for row in rows) == [b"marker", b'{"wamid": "wamid.1"}']
     assert await count_letters(cluster) == 2
     assert len(cluster.told("deadletter.stored")) == 2
@@ -185,6 +192,7 @@ async def test_a_message_without_any_id_that_died_twice_is_stored_once(cluster: 
             await publish_dead(cluster, x_idempotency_key=made)
         await publish_dead(cluster, b"marker")
         await until(lambda: _is_stored(cluster, b"marker"))
+
     assert await count_letters(cluster) == 3  # two that look the same, and the marker
 
 
@@ -199,6 +207,7 @@ async def test_what_dies_again_after_it_was_dismissed_is_stored_again(cluster: C
         await cluster.conn.execute("update dead_letter_queue set status = 'dismissed', dismissed_at = now()")
         await publish_dead(cluster, x_idempotency_key="wamid.1")
         rows = await stored(cluster, 2)
+
     assert [row["status"] for row in rows] == ["dismissed", "pending"]
 
 
@@ -255,6 +264,7 @@ async def test_a_statement_that_fails_holds_nothing_up_for_ever(cluster: Cluster
         await publish_dead(cluster, b'{"good": 2}')
         rows = await stored(cluster, 3)
     bad = next(row for row in rows if bytes(row["raw_body"]) == b'{"bad": 1}')
+
     assert bad["payload"] is None
     assert "x-refused" in json.loads(bad["headers"])["unreadable"]
     assert bad["reason"] == "invalid_payload"
@@ -269,6 +279,7 @@ async def test_a_lock_held_for_long_delays_a_dead_letter_and_no_more(cluster: Cl
             await publish_dead(cluster, b"waits")
             await until(lambda: has_in_hand(cluster))
         [row] = await stored(cluster)
+
     assert bytes(row["raw_body"]) == b"waits"
     assert row["reason"] == "invalid_payload"
 
@@ -284,4 +295,5 @@ async def test_a_dead_letter_of_a_replay_names_the_first_of_its_chain(cluster: C
         await publish_dead(cluster, b"stray", x_replay_of=str(uuid4()))
         rows = await stored(cluster, 4)
     by_body = {bytes(row["raw_body"]): row["replay_of"] for row in rows}
+
     assert by_body == {b"first": None, b"second": first["id"], b"third": first["id"], b"stray": None}

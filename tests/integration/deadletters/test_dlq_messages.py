@@ -76,6 +76,7 @@ async def test_a_queued_message_that_dies_has_failed(cluster: Cluster, named: st
     assert (row["status"], row["error_code"]) == ("failed", "max_retries_exceeded")
     assert row["failed_at"] is not None
     failed = [event for event in await told_failed(cluster) if event.get("message_id") == str(message_id)]
+
     assert len(failed) == 1
     assert failed[0]["error"]["code"] == "max_retries_exceeded"
     assert failed[0]["client_message_id"] == "c1"
@@ -95,6 +96,7 @@ async def test_what_the_broker_killed_has_failed_too(cluster: Cluster) -> None:
 
     assert await status_of(cluster, message_id) == "failed"
     [event] = await told_failed(cluster)
+
     assert event["error"]["code"] == "delivery_limit"
 
 
@@ -102,6 +104,7 @@ async def test_a_message_that_died_before_it_became_a_row_is_told_with_its_ids(c
     await die(cluster, reason="mapping_not_found")
 
     [event] = await told_failed(cluster)
+
     assert event["client_message_id"] == "c1"
     assert event["wa_id"] == "491700000001"
     assert event["colour"] == "blue"
@@ -124,6 +127,7 @@ async def test_an_invalid_message_is_told_with_what_ids_it_has(
     await die(cluster, body, reason="invalid_payload")
 
     [event] = await told_failed(cluster)
+
     assert event["error"]["code"] == "invalid_payload"
     assert {name: event[name] for name in event if name.endswith("message_id") or name == "wa_id"} == ids
 
@@ -134,6 +138,7 @@ async def test_an_outbound_message_without_a_lane_is_told_as_failed(cluster: Clu
         await until(lambda: _is_stored(cluster, 1))
 
     [event] = await told_failed(cluster)
+
     assert event["error"]["code"] == "unrouted"
 
 
@@ -157,6 +162,7 @@ async def test_a_message_with_an_undecided_attempt_is_left_to_reconciliation(
     assert (row["phone_number_id"], row["customer"], row["lane"]) == ("1001", "491700000001", "reply")
     assert bytes(row["body"]) == RAW
     headers = json.loads(row["headers"])
+
     assert headers["x-note"] == "kept"
     assert {"correlation_id", "idempotency_key", "x-attempt"} <= headers.keys()
 
@@ -182,6 +188,7 @@ async def test_the_row_of_a_deferred_message_that_kills_is_kept_for_reconciliati
         await until(lambda: _is_stored(cluster, 1))
 
     [row] = await cluster.conn.fetch("select * from deferred_messages")
+
     assert row["id"] != deferred_id
     assert (row["reason"], row["message_id"]) == ("ambiguous", message_id)
 
@@ -226,6 +233,7 @@ async def test_a_replay_that_dies_fails_its_own_row(cluster: Cluster) -> None:
 
     assert await status_of(cluster, replay) == "failed"
     [event] = await told_failed(cluster)
+
     assert event["message_id"] == str(replay)
     assert (await letters(cluster))[-1]["message_id"] == replay
 
@@ -251,6 +259,7 @@ async def test_the_recipient_of_a_campaign_fails_with_its_message(cluster: Clust
     rows = await cluster.conn.fetch(
         "select wa_id, status, error_code from broadcast_recipients order by wa_id"
     )
+
     assert [tuple(row) for row in rows] == [
         ("491700000001", "failed", "max_retries_exceeded"),
         ("491700000002", "failed", "invalid_media_url"),

@@ -92,6 +92,7 @@ async def test_a_replay_is_the_original_message_again(cluster: Cluster, operator
         "x-wabus-routing-key": "491700000001",
     }
     [letter] = await letters(cluster)
+
     assert (letter["status"], letter["resolved_by"], letter["resolution"]) == ("replayed", "ana", "fixed")
     assert letter["replayed_at"] is not None
     assert letter["replay_count"] == 1
@@ -103,6 +104,7 @@ async def test_an_unrouted_message_goes_back_to_its_exchange(cluster: Cluster, o
     )
     await operator.replay(row["id"])
     [message] = await cluster.take("outbound-sender")
+
     assert (message.exchange, message.routing_key) == ("wa.outbound", "reply.1")
     assert message.headers["x-replay-of"] == str(row["id"])
 
@@ -117,6 +119,7 @@ async def test_two_operators_at_once_produce_one_message(cluster: Cluster, opera
     assert sorted(letter for report in reports for letter in report.replayed) == sorted(ids)
     assert sorted(letter for report in reports for letter in report.not_claimed) == sorted(ids)
     messages = await cluster.take("inbound-resolver")
+
     assert sorted(str(message.headers["x-replay-of"]) for message in messages) == sorted(map(str, ids))
     assert {row["replay_count"] for row in await letters(cluster)} == {1}
 
@@ -128,6 +131,7 @@ async def test_what_is_settled_or_claimed_is_not_replayed(
     later = await cluster.conn.fetchval("select now() + interval '1 minute'")
     row = await insert_letter(cluster, status=status, claimed_until=later)
     report = await operator.replay(row["id"])
+
     assert report == ReplayReport(not_claimed=(row["id"],))
     assert await cluster.take("inbound-resolver") == []
 
@@ -167,6 +171,7 @@ async def test_a_replay_that_ended_between_publish_and_mark_is_claimed_again_aft
     messages = await cluster.take("inbound-resolver")
     assert [message.headers["x-replay-of"] for message in messages] == [str(row["id"])] * 2
     [letter] = await letters(cluster)
+
     assert (letter["status"], letter["replay_count"]) == ("replayed", 1)
 
 
@@ -185,6 +190,7 @@ async def test_a_late_mark_does_not_touch_a_claim_of_someone_else(
     await Replayer(operator.database, SlowPublisher(), FAST).replay([row["id"]], by="ana", why="fixed")
 
     [letter] = await letters(cluster)
+
     assert (letter["status"], letter["resolved_by"]) == ("replaying", "ben")
 
 
@@ -198,6 +204,7 @@ async def test_what_cannot_be_published_is_pending_again(cluster: Cluster, opera
     assert report.replayed == (good["id"],)
     assert {letter for letter, _ in report.failed} == {gone["id"], nowhere["id"]}
     rows = {row["id"]: row for row in await letters(cluster)}
+
     assert rows[gone["id"]]["status"] == rows[nowhere["id"]]["status"] == "pending"
     assert rows[gone["id"]]["claimed_until"] is None
     assert rows[gone["id"]]["replay_count"] == 0
@@ -210,6 +217,7 @@ async def test_a_replay_of_a_failed_message_names_it(cluster: Cluster, operator:
     row = await insert_letter(cluster, source_queue="outbound-sender", message_id=failed)
     await operator.replay(row["id"])
     [message] = await cluster.take("outbound-sender")
+
     assert message.headers["x-wabus-message-id"] == str(failed)
 
 
@@ -232,6 +240,7 @@ async def test_what_the_database_killed_goes_back_by_itself(
     )
     durations = replace(DURATIONS, auto_replay_s=3600.0)
     report = await Replayer(operator.database, operator.publisher, durations).replay_due()
+
     assert bool(report.replayed) is expected
     assert len(await cluster.take("inbound-resolver")) == int(expected)
 
@@ -252,6 +261,7 @@ async def test_automatic_replays_are_counted_on_the_first_of_a_chain(
         await cluster.conn.execute("update dead_letter_queue set created_at = created_at - interval '1 hour'")
         assert (await operator.replayer.replay_due()).replayed == ()
     rows = await letters(cluster)
+
     assert [row["status"] for row in rows] == ["replayed", "replayed", "replayed", "pending"]
     assert [row["replay_of"] for row in rows] == [None, *[rows[0]["id"]] * 3]
     assert rows[0]["replay_count"] == 3
@@ -272,6 +282,7 @@ async def test_several_schedulers_send_each_back_once(cluster: Cluster, operator
         await insert_letter(cluster, reason="lock_timeout")
     await cluster.conn.execute("update dead_letter_queue set created_at = now() - interval '1 hour'")
     await asyncio.gather(*(operator.replayer.replay_due() for _ in range(4)))
+
     assert len(await cluster.take("inbound-resolver")) == 10
 
 
@@ -290,6 +301,7 @@ async def test_settled_dead_letters_go_after_their_time_and_pending_ones_never(c
     assert removed == [2, 1, 0]
 
     kept = {row["id"] for row in await letters(cluster)}
+
     assert {pending["id"], first["id"], lately["id"]} < kept
     assert len(kept) == 4
 
@@ -314,6 +326,7 @@ async def test_a_failed_outbound_message_is_really_worked_again(sender: Sender, 
     assert [row["status"] for row in rows] == ["failed"] * 3
     assert [row["replay_of"] for row in rows] == [None, rows[0]["id"], rows[1]["id"]]
     dead = await letters(cluster)
+
     assert [row["message_id"] for row in dead] == [row["id"] for row in rows]
     assert [row["replay_of"] for row in dead] == [None, dead[0]["id"], dead[0]["id"]]
     assert len(await sender.attempts()) == 3
@@ -333,6 +346,7 @@ async def test_a_replay_that_comes_twice_is_sent_once(sender: Sender, operator: 
         assert (await operator.replay(letter["id"])).replayed == (letter["id"],)
         await until(lambda: _are_stored(cluster, 2))
         await sender.until_worked()
+
     assert len(await sender.attempts()) == 2
     assert await cluster.conn.fetchval("select count(*) from message_tracking") == 2
 
@@ -379,6 +393,7 @@ async def test_the_recipient_of_a_campaign_that_is_done_follows_the_replays_of_i
         "131026",
     )
     reached = await recipient(cluster)
+
     assert (reached["message_id"], reached["wamid"]) == (rows[2]["id"], rows[2]["wamid"])
     assert reached["error_code"] is None
     assert reached["sent_at"] is not None
@@ -404,6 +419,7 @@ async def test_a_recipient_whose_message_died_before_it_became_a_row_follows_its
         async with sender.running():
             await operator.replay((await letters(cluster))[0]["id"])
             await until(lambda: _is(cluster, "select status = 'sent' from broadcast_recipients"))
+
     assert (await recipient(cluster))["message_id"] == (await sender.row("campaign:spring:c"))["id"]
 
 
@@ -420,6 +436,7 @@ async def test_what_an_operator_replays_twice_over_leaves_another_recipient_alon
         other = text("by hand", CUSTOMER, campaign_id="spring")
         await sender.ask(other, "bulk", **{REPLAY_OF: str(uuid4())})
         await sender.until_status("sent", "by hand")
+
     assert await recipient(cluster) == before
 
 

@@ -91,6 +91,7 @@ async def test_what_an_example_publishes_is_taken_by_a_worker(
 
     assert done == (0, "confirmed\n")
     [enriched] = cluster.told("inbound.enriched")
+
     assert (enriched["wamid"], enriched["message_text"]) == (message["wamid"], message["message_text"])
 
 
@@ -257,6 +258,7 @@ async def test_the_pages_gateway_publishes_and_can_do_nothing_else(users: str) -
     for queue in (*BINDINGS, "inbound.enriched", "dlq-handler"):
         for act in (read, consume, drop, bind):
             assert await is_refused(url, lambda channel: act(channel, queue)), (act, queue)  # noqa: B023
+
     assert await is_refused(url, lambda channel: channel.declare_queue("mine"))
     assert await is_refused(url, lambda channel: channel.declare_queue(exclusive=True))
     assert await is_refused(url, lambda channel: channel.declare_exchange("mine"))

@@ -34,6 +34,7 @@ async def test_a_message_is_accepted_and_recorded(caller: SandboxCaller) -> None
     assert answer.body["contacts"] == [{"input": "+49 170 0000001", "wa_id": TO}]
     assert answer.wamid.startswith("wamid.")
     (message,) = await caller.messages(TO)
+
     assert message.pop("time").endswith("Z")
     assert message == {
         "wamid": answer.wamid,
@@ -89,6 +90,7 @@ async def test_a_token_expires_when_the_setting_changes(caller: SandboxCaller) -
     assert "new" not in changed.text
     assert (await caller.send(TO)).code == 190
     caller.token = "new"
+
     assert (await caller.send(TO)).status == 200
 
 
@@ -105,6 +107,7 @@ async def test_a_refused_body_is_counted_and_not_recorded(caller: SandboxCaller)
     assert (answer.status, answer.code) == (400, 131008)
     assert answer.body["error"]["error_data"]["details"] == "The parameter text.body is required."
     stats = await caller.stats()
+
     assert (stats["accepted"], stats["rejected_by_code"]) == (0, {"131008": 1})
 
 
@@ -197,6 +200,7 @@ async def test_a_number_over_its_rate_is_refused(caller: SandboxCaller) -> None:
     answers = await asyncio.gather(*(caller.send(TO) for _ in range(10)))
 
     refused = [answer for answer in answers if answer.status != 200]
+
     assert {(answer.status, answer.code) for answer in refused} == {(429, 130429)}
     assert (await caller.stats())["max_sends_per_second"] == {NUMBER: 3}
     assert (await caller.send(TO, number="1002")).status == 200
@@ -242,6 +246,7 @@ async def test_a_fault_may_spoil_the_answer_to_an_accepted_message(
 
     assert [message["answered"] for message in await caller.messages(TO)] == [False]
     await caller.change(fault=None)
+
     assert (await caller.send(TO)).status == 200
 
 
@@ -272,6 +277,7 @@ async def test_reset_forgets_messages_and_counts_but_not_settings(caller: Sandbo
     await caller.reset()
 
     stats = await caller.stats()
+
     assert (stats["accepted"], stats["rejected"], await caller.messages()) == (0, 0, [])
     assert (await caller.change()).body["latency_ms"] == 1
     assert (await caller.send("491700000901")).status == 500
@@ -282,4 +288,5 @@ async def test_counts_are_kept_by_number(caller: SandboxCaller) -> None:
         await caller.send(TO, number=number)
 
     stats = await caller.stats()
+
     assert (stats["accepted"], stats["accepted_by_number"]) == (3, {"1": 1, "2": 2})

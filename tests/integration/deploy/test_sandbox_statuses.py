@@ -118,6 +118,7 @@ async def test_statuses_reach_a_webhook_in_metas_shape() -> None:
     body = receiver.bodies[0]
     assert body["object"] == "whatsapp_business_account"
     change = body["entry"][0]["changes"][0]
+
     assert change["field"] == "messages"
     assert change["value"]["metadata"]["phone_number_id"] == NUMBER
 
@@ -186,6 +187,7 @@ async def test_a_caller_who_hangs_up_between_status_and_answer_is_told_all_the_s
         sending.cancel()
         await receiver.wait_for(lambda heard: set(kinds(heard)) == {"sent", "delivered", "read"})
         [accepted] = await caller.messages()
+
         assert {status["id"] for status in receiver.statuses} == {accepted["wamid"]}
 
 
@@ -278,6 +280,7 @@ async def test_a_published_failure_carries_its_error(host: Host, channel: Abstra
 
     assert (update["status"], update["user_id"]) == ("failed", "DE.88912")
     (error,) = update["errors"]
+
     assert error.keys() == {"code", "title", "message", "details"}
     assert error["code"] == 131000
 

@@ -113,6 +113,7 @@ def test_up_writes_urls_that_a_shell_can_source(checkout: Path) -> None:
         ["sh", "-c", script, "sh", checkout / ".stack" / "env"], capture_output=True, text=True, check=True
     )
     state = load(checkout, fresh_password="")
+
     assert sourced.stdout.split() == [state.servers[kind].url for kind in Kind]
     assert all(answers(server) for server in state.servers.values())
 
@@ -125,18 +126,21 @@ def test_only_their_owner_may_read_the_urls_with_their_passwords(checkout: Path)
 def test_up_a_second_time_changes_nothing(checkout: Path) -> None:
     before = load(checkout, fresh_password="").servers
     after = stack.up(checkout, {"PATH": BARE_PATH}, silent).servers
+
     assert after == before
 
 
 def test_urls_of_its_own_env_file_are_its_own_servers(checkout: Path) -> None:
     urls = load(checkout, fresh_password="").urls()
     state = stack.up(checkout, {"PATH": BARE_PATH, **urls}, silent)
+
     assert {server.source for server in state.servers.values()} == {Source.NATIVE}
 
 
 def test_two_stacks_run_side_by_side(checkout: Path, servers: Servers) -> None:
     state = load(checkout, fresh_password="")
     theirs = {servers.rabbitmq_url, servers.database_url, servers.redis_url}
+
     assert theirs.isdisjoint(server.url for server in state.servers.values())
     assert all(answers(server) for server in state.servers.values())
     assert answers(ServerRecord(Kind.RABBITMQ, Source.ENVIRONMENT, servers.rabbitmq_url))
@@ -145,6 +149,7 @@ def test_two_stacks_run_side_by_side(checkout: Path, servers: Servers) -> None:
 def test_status_tells_where_each_server_is_without_its_password(checkout: Path) -> None:
     state = load(checkout, fresh_password="")
     rows = stack.status(checkout)
+
     assert [(row.server, row.state, row.source) for row in rows] == [
         (kind, "running", "native") for kind in Kind
     ]
@@ -158,6 +163,7 @@ def test_servers_listen_on_loopback_only(checkout: Path) -> None:
     sockets = [line.split() for line in tables.splitlines()]
     addresses = [fields[1].split(":") for fields in sockets if fields[3] == _LISTENS]
     hosts = {host for host, port in addresses if int(port, 16) in ports}
+
     assert hosts <= _LOOPBACK
     assert {int(port, 16) for _, port in addresses} >= ports
 
@@ -232,6 +238,7 @@ def test_our_own_server_gives_way_to_one_that_the_environment_names_later(
 ) -> None:
     first = stack.up(root, only_redis, silent).servers[Kind.REDIS]
     second = stack.up(root, {**only_redis, "REDIS_URL": servers.redis_url}, silent).servers[Kind.REDIS]
+
     assert second.url == servers.redis_url
     assert not any(processes.is_alive(ref) for ref in first.processes)
 
@@ -311,6 +318,7 @@ def test_missing_packages_are_installed_and_then_used(
     bare = Machine(path=BARE_PATH, directories=(str(installed),), package_manager=manager)
     bare_without_path = Machine(path="", directories=bare.directories, package_manager=manager)
     state = stack.up(root, {**only_redis, "PATH": ""}, silent, machine=bare_without_path)
+
     assert answers(state.servers[Kind.REDIS])
 
 
@@ -350,6 +358,7 @@ def test_data_lie_elsewhere_where_postgres_may_by_no_means_enter_the_checkout(
     assert server.data is not None
     assert not Path(server.data).is_relative_to(root)
     stack.down(root, silent)
+
     assert not Path(server.data).exists()
 
 
@@ -368,5 +377,6 @@ def test_a_docker_engine_is_preferred_and_its_container_removed(
     assert urlsplit(first.url).port == int((containers / "c0ffee").read_text().split()[1])
     assert answers(first)
     stack.down(root, silent, environ)
+
     assert list(containers.iterdir()) == []
     assert not answers(first)

@@ -24,6 +24,7 @@ async def test_two_deliveries_of_a_message_are_one_row_of_the_last_one(
     )
 
     rows = await conn.fetch("select id, message_id, reason from deferred_messages order by seq")
+
     assert [(row["message_id"], row["reason"]) for row in rows] == [
         (message, "earlier_message"),
         (other, "number_paused"),
@@ -50,6 +51,7 @@ async def test_what_was_deferred_before_does_not_undo_a_retry_that_a_status_aske
     late = await store(database_url, ("ambiguous", message))
     assert await stored(conn) == ("retry", "1")
     again = await store(database_url, ("number_paused", message), headers={STATUS_RETRY: "1"})
+
     assert await stored(conn) == ("number_paused", "1")
     assert asked == late == again
 
@@ -67,6 +69,7 @@ async def test_a_claim_ends_with_the_row_whose_body_reaches_its_size(
         await database.close()
 
     ids = [row["id"] for row in await conn.fetch("select id from deferred_messages order by seq")]
+
     assert claimed == [ids[:1], ids[1:3], ids[3:]]
 
 

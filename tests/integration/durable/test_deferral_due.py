@@ -80,6 +80,7 @@ async def test_a_shorter_wait_does_not_end_a_longer_one_of_the_number(
         await store.store([(delivery(1, {}), wait)])
 
     slowed_until = await conn.fetchval("select slowed_until from business_numbers")
+
     assert slowed_until >= began + timedelta(seconds=60)
 
 
@@ -120,6 +121,7 @@ async def test_of_a_number_no_more_is_out_than_its_window_and_what_is_done_makes
     assert await due(store) == []
 
     await store.remove(ids[:10])
+
     assert await due(store) == ids[72:82]
 
 
@@ -193,6 +195,7 @@ async def test_who_waits_behind_a_message_that_ends_at_that_moment_is_not_forgot
     await storing
 
     [row] = await due(store)
+
     assert await message_of(conn, row) == later
 
 
@@ -208,6 +211,7 @@ async def test_what_waits_behind_a_message_that_is_gone_is_found(
     assert await store.release_forgotten() == 1
 
     [row] = await due(store)
+
     assert await message_of(conn, row) == first
 
 
@@ -222,6 +226,7 @@ async def test_what_has_expired_goes_back_to_be_told_whatever_holds_it(
     await store.store([(delivery(2, {}), Defer("earlier_message", None, expired, A, ends_at=ended))])
 
     [row] = await due(store)
+
     assert await message_of(conn, row) == expired
     assert await due(store) == []
 
@@ -241,6 +246,7 @@ async def test_a_campaign_that_stops_takes_back_what_waits_and_one_that_goes_on_
     assert [await message_of(conn, row) for row in await due(store)] == [waiting]
 
     await release_campaign(conn, "spring")  # type: ignore[arg-type]
+
     assert [await message_of(conn, row) for row in await due(store)] == [sent]
 
 
@@ -317,6 +323,7 @@ async def test_a_row_that_cannot_be_read_is_set_aside_and_the_others_go(
 
     assert await due(store) == others
     aside = await conn.fetchrow("select job, row_key from rows_set_aside")
+
     assert tuple(aside or ()) == ("deferred messages", str(broken))
 
 
@@ -334,6 +341,7 @@ async def test_deliveries_that_are_stored_at_once_share_a_transaction_and_each_i
     answered = [{ids[row] for row in rows} for rows in stored]
     assert all(message in found for message, found in zip(messages, answered, strict=True))
     transactions = await conn.fetchval("select count(distinct xmin::text) from deferred_messages")
+
     assert transactions == 1
 
 

@@ -29,6 +29,7 @@ async def test_only_what_was_published_grows_too_old(conn: Connection) -> None:
 
     assert removed == [1, 0]
     left = await conn.fetch("select event_type from outbox_events order by event_type")
+
     assert [row["event_type"] for row in left] == ["never told", "told just now"]
 
 

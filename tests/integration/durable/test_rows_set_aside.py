@@ -49,6 +49,7 @@ async def test_only_the_culprits_of_a_page_are_set_aside(aside: RowsAside, conn:
     assert await aside.work("a job", page, str, worker) == 5
     assert worker.done == [1, 2, 4, 5, 8]
     rows = await conn.fetch("select job, row_key, reason from rows_set_aside order by row_key")
+
     assert [tuple(row) for row in rows] == [("a job", "-3", "a bad row"), ("a job", "-6", "a bad row")]
     assert await read_gauge(conn, "rows_set_aside") == {"a job": 2}
 
@@ -66,6 +67,7 @@ async def test_a_row_is_tried_again_after_an_hour(aside: RowsAside, conn: Connec
     await aside.put("a job", 1, "bad")
     await aside.put("a job", 2, "bad")
     await conn.execute("update rows_set_aside set since = now() - interval '61 minutes' where row_key = '1'")
+
     assert await aside.forgive() == 1
     assert await read_gauge(conn, "rows_set_aside") == {"a job": 1}
 

@@ -57,6 +57,7 @@ async def test_health_tells_every_check(rig: Rig) -> None:
     code, body = await rig.ask("/health")
 
     well = {"status": "ok", "latency_ms": 1.5, "queue_depth": 3, "error": None}
+
     assert code == 200
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", str(body.pop("timestamp")))
     assert isinstance(body.pop("uptime_seconds"), float)

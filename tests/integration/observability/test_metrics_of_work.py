@@ -119,6 +119,7 @@ async def test_deliveries_conversations_and_their_cache(
     by = {"worker": "inbound-resolver"}
     assert seen.values("messages_processed_total") == {"ack/inbound-resolver": 4, "dead/inbound-resolver": 1}
     no_lane = by | {"lane": ""}
+
     assert seen.count("message_duration_seconds", **no_lane) == 5
     assert seen.count("queue_wait_seconds", **no_lane) == 1
     assert 95 < (seen.value("queue_wait_seconds_sum", **no_lane) or 0) < 200
@@ -166,6 +167,7 @@ async def test_retries_by_reason(cluster: Cluster, caplog: pytest.LogCaptureFixt
         )
 
     retries = seen.values("retries_total")
+
     assert retries == {"mapping_not_found/inbound-resolver": 4}
     assert seen.values("messages_processed_total") == {
         "retry/inbound-resolver": 4,
@@ -329,6 +331,7 @@ async def test_gauges_of_the_whole_cluster(cluster: Cluster, caplog: pytest.LogC
     assert seen.values("circuit_state") == {"1001": 2, "1002": 1, "1003": 0}
     assert 3600 <= (seen.value("outbox_oldest_seconds") or 0) < 7200
     depths = seen.values("queue_depth")
+
     assert depths.pop("status-updater") == 2
     assert set(depths.values()) == {0}
     assert {"inbound-resolver", "outbound-sender.bulk", "dlq-handler", "inbound.enriched"} <= depths.keys()

@@ -31,6 +31,7 @@ async def test_the_5000th_refusal_in_a_row_is_recorded_as_one(sender: Sender) ->
         await sender.until_deferred("rate_limit")
         await sender.until_worked()
     attempts = await sender.attempts()
+
     assert len(attempts) == 5001
     assert set(attempts) == {("failed", "131056")}
     assert await sender.deferred() == ["rate_limit"]
@@ -42,6 +43,7 @@ async def test_a_limiter_that_fails_takes_no_answer_along(sender: Sender) -> Non
     async with sender.running():
         await sender.ask(text())
         await sender.until_status("sent")
+
     assert await sender.attempts() == [("failed", "130429"), ("failed", "130429"), ("sent", None)]
     assert await sender.deferred() == []
 
@@ -78,6 +80,7 @@ async def test_a_status_that_cannot_be_applied_takes_no_answer_along(
     assert await sender.cluster.depth("dlq-handler") == 0
     [aside] = await conn.fetch("select job, row_key, reason from rows_set_aside")
     bad = await conn.fetchval("select id from status_events where status = 'failed'")
+
     assert (aside["job"], aside["row_key"]) == ("unmatched statuses", str(bad))
     assert aside["reason"].startswith("unexpected ")
 
@@ -92,5 +95,6 @@ async def test_a_status_that_cannot_be_read_takes_no_answer_along(
     environ = {"WHATSAPP_API_URL": sender.url, "WHATSAPP_PHONE_NUMBER_ID": NUMBER}
     async with worker(sender.cluster, caplog, "outbound-sender", **environ) as url:
         seen = await until_scraped(url, lambda scraped: processed(scraped) > 0)
+
     assert seen.values("messages_processed_total") == {"ack/outbound-sender": 1}
     assert await sender.attempts() == [("sent", None)]

@@ -100,6 +100,7 @@ async def test_claims_of_twenty_replicas_that_meet_are_one_attempt(
         await until(lambda: _wait(conn, _REPLICAS))
 
     verdicts = [verdict for made in await asyncio.gather(*claiming) for verdict in made]
+
     assert kinds(verdicts) == {"Claimed": 1, "Hold": _REPLICAS - 1}
     assert await conn.fetchval("select count(*) from send_attempts") == 1
 
@@ -117,6 +118,7 @@ async def test_a_claim_knows_what_whoever_held_its_message_has_written(
         )
 
     [verdict] = await claiming
+
     assert isinstance(verdict, Claimed)
     assert verdict.claim == Claim(2)
 
@@ -160,6 +162,7 @@ async def test_of_probes_that_meet_at_one_breaker_two_go(conn: Connection, claim
         await until(lambda: _wait(conn, len(messages)))
 
     verdicts = [verdict for made in await asyncio.gather(*claiming) for verdict in made]
+
     assert kinds(verdicts) == {"Claimed": DURATIONS.breaker_probes, "Hold": 6}
     assert {verdict.reason for verdict in verdicts if isinstance(verdict, Hold)} == {"circuit_open"}
 

@@ -131,6 +131,7 @@ async def test_nobody_overtakes_a_message_that_was_left(cluster: Cluster, intake
     assert isinstance((await intake.admit(reply("c4", LOCKED)))[0], Outgoing)
 
     rows = await cluster.conn.fetch("select client_message_id from message_tracking order by id")
+
     assert [row[0] for row in rows] == ["c1", "c2", "c3", "c4"]
 
 
@@ -140,6 +141,7 @@ async def test_who_is_locked_still_stays_left(cluster: Cluster, intake: Intake) 
         assert is_left((await intake.admit(first))[0])
         with pytest.raises(StoreLocked):
             await intake.admit_left(first)
+
         assert first in intake.admission.left
 
 
@@ -151,6 +153,7 @@ async def test_one_that_is_given_up_costs_its_followers_a_second_look(
 
     follower = reply("c2", LOCKED)
     [admitted] = await intake.admit(follower)
+
     assert isinstance(await intake.admit_left(follower) if is_left(admitted) else admitted, Outgoing)
 
 
@@ -171,6 +174,7 @@ async def test_a_message_that_is_known_takes_no_lock(intake: Intake) -> None:
 
     await intake.admit(reply("c1", OTHER))
     before = taken()
+
     assert before == 1
 
     assert isinstance((await intake.admit(reply("c1", OTHER)))[0], Outgoing)

@@ -31,6 +31,7 @@ async def test_902_a_failure_that_stays_ends_after_the_last_retry(sender: Sender
         headers = await sender.until_dead("max_retries_exceeded")
         row = await sender.until_status("failed")
         await until(lambda: len(sender.cluster.told("outbound.failed")) == 1)
+
     assert await sender.attempts() == [("failed", "131000")] * 5
     assert (row["error_code"], headers["x-wabus-attempts"]) == ("131000", 5)
     assert sender.cluster.told("outbound.failed")[0]["error"]["code"] == "131000"
@@ -41,6 +42,7 @@ async def test_903_a_request_that_hangs_is_ambiguous(sender: Sender) -> None:
     async with sender.running():
         await sender.ask(text(customer=ending("903")))
         await sender.until_deferred("ambiguous")
+
     assert (await sender.row())["status"] == "queued"
     assert await sender.attempts() == [("ambiguous", "ambiguous")]
 
@@ -54,6 +56,7 @@ async def test_903_a_request_that_hangs_keeps_nobody_else_waiting(sender: Sender
             await sender.ask(text(f"n{place}", ending(f"{place:03}")))
         for place in range(30):
             await sender.until_status("sent", f"n{place}")
+
         assert await sender.attempts() == [(None, None)]
 
 
@@ -67,6 +70,7 @@ async def test_904_a_connection_closed_after_the_request_is_ambiguous(sender: Se
         await until(lambda: _is_put_off_anew(sender, before))
     assert len(await sender.sandbox.messages()) == 1
     row = await sender.cluster.conn.fetchrow("select * from deferred_messages")
+
     assert row is not None
     assert (row["phone_number_id"], row["customer"], row["lane"]) == (NUMBER, ending("904"), "reply")
 
@@ -82,6 +86,7 @@ async def test_905_the_number_slows_down_as_long_as_it_is_told(sender: Sender) -
         await sender.release("rate_limit")
         await sender.until_status("sent")
         await sender.until_status("sent", "c2")
+
     assert await sender.attempts() == [("failed", "130429"), ("sent", None)]
 
 
@@ -94,6 +99,7 @@ async def test_what_can_never_succeed_is_failed_and_dead(sender: Sender, digits:
         headers = await sender.until_dead("send_rejected")
         row = await sender.until_status("failed")
         await until(lambda: len(sender.cluster.told("outbound.failed")) == 1)
+
     assert row["error_code"] == code
     assert row["error_message"]
     assert headers["x-wabus-error"].startswith(f"{code}: ")
@@ -110,6 +116,7 @@ async def test_908_an_opt_out_is_remembered(sender: Sender) -> None:
         await sender.until_status("failed", "c2")
     assert await sender.attempts("c2") == []  # it was not even tried
     profile = await sender.cluster.conn.fetchrow("select * from customer_profiles")
+
     assert profile is not None
     assert profile["opt_in_marketing"] is False
     assert profile["marketing_opted_at"] is not None
@@ -127,6 +134,7 @@ async def test_909_only_the_customer_at_the_pair_limit_waits(sender: Sender) -> 
             "select extract(epoch from not_before - created_at)::float8 from deferred_messages"
         )
         assert 30 < wait_s <= 60
+
     assert await sender.attempts() == [("failed", "131056")]
 
 
@@ -135,6 +143,7 @@ async def test_909_a_short_pair_wait_is_kept_in_hand_and_grows(sender: Sender) -
     async with sender.running():
         await sender.ask(text(customer=ending("909")))
         await sender.until_status("sent")
+
     assert await sender.attempts() == [("failed", "131056"), ("failed", "131056"), ("sent", None)]
     assert await sender.deferred() == []
 
@@ -161,6 +170,7 @@ async def test_910_a_refused_token_pauses_the_number_until_it_is_resumed(sender:
         await sender.release("first")
         await sender.until_dead("send_rejected")  # the first is refused again, and nobody else: it is its own
         assert await conn.fetchval("select state from business_numbers") == "active"
+
     assert await sender.attempts() == [("failed", "190"), ("failed", "190")]
 
 
@@ -174,6 +184,7 @@ async def test_913_914_statuses_in_any_order_leave_one_send_and_one_event(sender
         await sender.until_worked()
         await until(lambda: len(sender.cluster.told("outbound.sent")) == 2)
         assert len(await sender.sandbox.messages()) == 2
+
     assert await sender.deferred() == []
 
 
@@ -193,6 +204,7 @@ async def test_an_answer_that_hides_the_outcome_is_ambiguous(
     async with sender.running():
         await sender.ask(text())
         await sender.until_deferred("ambiguous")
+
     assert await sender.attempts() == [("ambiguous", "ambiguous")]
 
 
@@ -201,6 +213,7 @@ async def test_a_refused_connection_is_transient(sender: Sender) -> None:
         await sender.ask(text())
         await sender.until_dead("max_retries_exceeded")
         row = await sender.until_status("failed")
+
     assert row["error_code"] == "unreachable"
     assert await sender.attempts() == [("failed", "unreachable")] * 5
 
@@ -215,6 +228,7 @@ async def test_spam_holds_the_marketing_of_its_number_only(sender: Sender) -> No
         await sender.until_deferred("rate_limit", 2)
         await sender.ask(text("c3", ending("003")))
         await sender.until_status("sent", "c3")
+
     assert await sender.attempts("c2") == []
 
 
@@ -224,6 +238,7 @@ async def test_a_medium_that_cannot_be_fetched_is_tried_four_times(sender: Sende
     async with sender.running():
         await sender.ask(message)
         await sender.until_dead("send_rejected")
+
     assert await sender.attempts() == [("failed", "131052")] * 4
 
 
@@ -247,6 +262,7 @@ async def test_five_failures_of_three_messages_open_the_breaker_and_probes_close
         await sender.release("circuit_open")
         for place in range(8):
             await sender.until_status("sent", f"c{place}")
+
     assert (await sender.sandbox.stats())["rejected"] == tried
 
 
@@ -257,6 +273,7 @@ async def test_refusals_never_open_the_breaker(sender: Sender) -> None:
         for place in range(8):
             await sender.until_status("failed", f"c{place}")
     breakers = await sender.cluster.conn.fetch("select service, state, failures from circuit_breakers")
+
     assert [tuple(row) for row in breakers] == [(NUMBER, "closed", 0)]
 
 
@@ -282,6 +299,7 @@ async def test_numbers_that_publishers_invent_share_one_breaker(sender: Sender) 
             for place in range(20):
                 await sender.until_status("sent", f"c{place}")
     taken_by_the_platform = {f"invented-{place}" for place in range(20)}
+
     assert await _are_breakers(sender, {NUMBER, "2002", "3003", UNKNOWN_NUMBERS} | taken_by_the_platform)
 
 
@@ -306,6 +324,7 @@ async def test_known_numbers_do_not_wait_for_the_breaker_of_those_that_nobody_kn
 
     # an invented one whose second try got through before the breaker opened is known by now, too
     services = {service for service in await _breakers(sender) if not service.startswith("invented")}
+
     assert services == {NUMBER, "2002", "3003", UNKNOWN_NUMBERS}
 
 

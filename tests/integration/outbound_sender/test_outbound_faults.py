@@ -63,6 +63,7 @@ async def test_an_attempt_of_a_writer_that_died_is_never_repeated(sender: Sender
         wait_s = await conn.fetchval(
             "select extract(epoch from not_before - now())::float8 from deferred_messages"
         )
+
     assert wait_s <= FAST.ambiguous_wait_s
     assert len(await sender.sandbox.messages()) == 1
 
@@ -83,6 +84,7 @@ async def test_an_answer_whose_commit_must_wait_is_not_lost_and_not_asked_for_ag
         assert await sender.attempts() == [(None, None)]
         proxy.heal()
         await sender.until_status("sent")
+
     assert len(await sender.sandbox.messages()) == 1
     assert await sender.attempts() == [("sent", None)]
 
@@ -93,6 +95,7 @@ async def test_an_answer_is_written_however_often_its_commit_loses(sender: Sende
     async with sender.running():
         await sender.ask(text())
         await sender.until_status("sent")
+
     assert await sender.cluster.conn.fetchval("select last_value from losses") >= 30
     assert await sender.attempts() == [("sent", None)]
     assert await sender.deferred() == []
@@ -106,6 +109,7 @@ async def test_a_sender_that_is_stopped_hard_in_its_request_leaves_it_ambiguous(
         await until(lambda: _accepted(sender, 1))
     async with sender.running():
         await sender.until_deferred("ambiguous")
+
     assert len(await sender.sandbox.messages()) == 1
 
 
@@ -116,6 +120,7 @@ async def test_a_draining_sender_finishes_what_it_has_in_hand(sender: Sender) ->
             await sender.ask(text(f"c{place}", f"4917000{place}000"))
         await until(lambda: _accepted(sender, 10))
     sent = "select count(*) from message_tracking where status = 'sent'"
+
     assert await sender.cluster.conn.fetchval(sent) == 10
     assert await sender.cluster.depth("outbound-sender") == 0
 
@@ -135,6 +140,7 @@ async def test_messages_are_sent_once_and_in_order_without_redis(sender: Sender,
             await sender.until_status("sent", f"c{place}")
     rows = await sender.cluster.conn.fetch("select wamid, client_message_id from message_tracking")
     ids = {row["wamid"]: row["client_message_id"] for row in rows}
+
     assert [ids[item["wamid"]] for item in await sender.sandbox.messages()] == [f"c{n}" for n in range(11)]
 
 
@@ -178,6 +184,7 @@ async def test_a_host_that_can_be_reached_says_nothing_of_one_that_cannot(
         await api.close()
 
     [reason] = degraded
+
     assert "nowhere.invalid" in reason
 
 
@@ -195,6 +202,7 @@ async def test_a_paused_number_sends_nothing_and_goes_on_in_order_when_resumed(s
                 await sender.release(reason)
             await sender.until_status("sent", f"c{place}")
     rows = await conn.fetch("select wamid from message_tracking order by seq")
+
     assert [item["wamid"] for item in await sender.sandbox.messages()] == [row["wamid"] for row in rows]
 
 
@@ -208,6 +216,7 @@ async def test_a_refusal_from_before_does_not_pause_a_number_that_was_resumed(se
             await until(lambda: has_in_hand(sender.cluster))  # refused, about to pause the number
             await conn.execute("update business_numbers set since = clock_timestamp()")
         await sender.until_deferred("number_paused")
+
     assert await conn.fetchval("select state from business_numbers") == "active"
 
 
@@ -220,6 +229,7 @@ async def test_a_status_that_closes_the_attempt_before_its_time_out_proves_the_s
         await conn.execute("update send_attempts set outcome = 'sent', wamid = 'wamid.A'")
         await conn.execute("update message_tracking set status = 'sent', wamid = 'wamid.A'")
         await sender.until_worked()
+
     assert await sender.deferred() == []
     assert await sender.attempts() == [("sent", None)]
 
@@ -236,6 +246,7 @@ async def test_a_status_retry_makes_another_attempt_of_a_sent_message(sender: Se
         await sender.ask(text(), **RETRY)
         await sender.ask(text("c2"))
         await sender.until_status("sent", "c2")
+
     assert await sender.attempts() == [("failed", "131000"), ("sent", None)]
     assert len(await sender.sandbox.messages()) == 3
     assert len(sender.cluster.told("outbound.sent")) == 2  # c1 once, c2
@@ -250,6 +261,7 @@ async def test_bytes_of_any_kind_are_dead_and_nothing_more(sender: Sender, body:
         await sender.ask(text())
         await sender.until_dead("invalid_payload")
         await sender.until_status("sent")
+
     assert len(await sender.sandbox.messages()) == 1
     assert await sender.cluster.conn.fetchval("select count(*) from message_tracking") == 1
 

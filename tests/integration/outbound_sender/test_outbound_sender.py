@@ -35,6 +35,7 @@ async def test_a_reply_is_sent_recorded_and_told(sender: Sender) -> None:
     assert (told["wa_id"], told["client_message_id"]) == (CUSTOMER, "c1")
     assert (told["metadata"], told["note"]) == ({"ticket": 7}, "carried through")
     [updated] = sender.cluster.told("message.updated")
+
     assert (updated["old_status"], updated["new_status"]) == ("queued", "sent")
 
 
@@ -65,6 +66,7 @@ async def test_the_same_id_with_the_same_content_is_sent_once(sender: Sender) ->
         await sender.ask(text("c2"))
         await sender.until_status("sent", "c2")
         await sender.until_worked()
+
     assert len(await sender.sandbox.messages()) == 2
     assert await sender.dead() == []
 
@@ -79,6 +81,7 @@ async def test_the_same_id_with_other_content_is_a_violation(sender: Sender, id_
         await sender.ask(says("two"))
         headers = await sender.until_dead("state_violation")
         await until(lambda: len(sender.cluster.told("outbound.sent")) == 1)
+
     assert "x-wabus-message-id" not in headers  # it has no row, and the first one is not to blame
     assert len(await sender.sandbox.messages()) == 1
 
@@ -91,6 +94,7 @@ async def test_two_ids_that_belong_to_different_messages_are_a_violation(sender:
         await sender.until_status("sent", "c2")
         await sender.ask(text("c1", genesys_message_id="g2"))
         headers = await sender.until_dead("state_violation")
+
     assert "x-wabus-message-id" not in headers  # neither of the two is to blame
     assert len(await sender.sandbox.messages()) == 2
     assert [(await sender.row(name))["status"] for name in ("c1", "c2")] == ["sent", "sent"]
@@ -114,6 +118,7 @@ async def test_a_bad_message_is_dead_at_once_and_its_neighbours_go(
         await sender.ask(text("c2"))
         headers = await sender.until_dead(reason)
         await sender.until_status("sent", "c2")
+
     assert named in headers["x-wabus-error"]
 
 
@@ -127,6 +132,7 @@ async def test_a_nul_beside_the_body_is_the_publishers_fault(sender: Sender) -> 
     letters = await sender.cluster.take("dlq-handler")
     assert {item.headers["x-wabus-reason"] for item in letters} == {"invalid_payload"}
     named = sorted(str(item.headers["x-wabus-error"]).partition(":")[0] for item in letters)
+
     assert named == ["headers.x-note", "headers.x-wabus-routing-key"]
 
 
@@ -137,6 +143,7 @@ async def test_an_expired_message_fails(sender: Sender) -> None:
         headers = await sender.until_dead("expired")
         row = await sender.until_status("failed")
         await until(lambda: len(sender.cluster.told("outbound.failed")) == 1)
+
     assert headers["x-wabus-message-id"] == str(row["id"])
     assert row["error_code"] == "expired"
     assert sender.cluster.told("outbound.failed")[0]["error"]["code"] == "expired"
@@ -156,6 +163,7 @@ async def test_marketing_is_not_sent_to_the_opted_out(sender: Sender, profile: d
         await sender.until_status("sent", "c3")
         await sender.until_status("sent", "c4")
         await until(lambda: _depth_is(sender, "dlq-handler", 2))
+
     assert {headers["x-wabus-reason"] for headers in await sender.dead()} == {"send_rejected"}
 
 
@@ -184,6 +192,7 @@ async def test_a_message_behind_one_that_waits_waits_too(sender: Sender) -> None
         await sender.ask(text("c4", broken), "utility")
         await sender.until_deferred("earlier_message", 2)
         await sender.until_deferred("ambiguous", 2)
+
     assert len(await sender.sandbox.messages(broken)) == 2  # c1, and c4 on its own lane
 
 
@@ -209,6 +218,7 @@ async def test_copies_do_not_take_the_row_of_a_message_that_is_deferred_again(
     await sender.release("number_paused")
     async with sender.running():
         await sender.until_status("sent")
+
     assert len(await sender.sandbox.messages()) == 1
     assert await sender.deferred() == []
 
@@ -224,6 +234,7 @@ async def test_a_message_erased_while_it_is_put_off_is_gone_and_its_neighbour_wa
             await until(lambda: has_in_hand(sender.cluster))
             await conn.execute("delete from message_tracking where client_message_id = 'c1'")
         await sender.until_deferred("number_paused")
+
     assert await sender.deferred() == ["number_paused"]
     assert await sender.dead() == []
     assert await sender.cluster.depth("outbound-sender") == 0
@@ -240,6 +251,7 @@ async def test_a_message_that_cannot_be_put_off_is_dead_and_its_neighbour_waits(
     async with sender.running():
         headers = await sender.until_dead("database_error")
         await sender.until_deferred("number_paused")
+
     assert "refusing" in headers["x-wabus-error"]
     assert await sender.deferred() == ["number_paused"]
     assert await sender.cluster.depth("outbound-sender") == 0
@@ -270,6 +282,7 @@ async def test_a_failed_message_that_is_replayed_is_sent_for_real_once(sender: S
         await sender.until_worked()
     assert (await sender.row())["status"] == "failed"
     replay = await sender.cluster.conn.fetchrow("select * from message_tracking where replay_of is not null")
+
     assert replay is not None
     assert str(replay["replay_of"]) == headers["x-wabus-message-id"]
     assert (replay["status"], replay["client_message_id"]) == ("sent", "c1")
@@ -297,6 +310,7 @@ async def test_a_status_retry_of_a_replay_is_another_attempt_of_the_replay(sende
         await sender.ask(text(), **(replay | again))
         await until(lambda: _has_sent(sender, 2))
     accepted = await sender.sandbox.messages()
+
     assert [item["callback_data"] for item in accepted] == [f"{replayed}:1", f"{replayed}:2"]
 
 
@@ -306,6 +320,7 @@ async def test_twenty_copies_at_two_replicas_are_one_send(sender: Sender) -> Non
         await asyncio.gather(*(sender.ask(text()) for _ in range(20)))
         await until(lambda: _has_told(sender, 1))
         await sender.until_worked()
+
     assert len(await sender.sandbox.messages()) == 1
     assert await sender.attempts() == [("sent", None)]
     assert len(sender.cluster.told("outbound.sent")) == 1

@@ -72,6 +72,7 @@ async def test_a_primary_that_moved_is_found_though_the_old_one_still_answers() 
             assert not await works(database)
             name.lead_to(new.url)
             await until(lambda: works(database))
+
             assert await database.fetchval("select inet_server_port()") == new.port
 
 
@@ -93,6 +94,7 @@ async def test_one_that_meets_a_read_only_server_costs_the_pool_all_connections(
             await database.execute("create table never (id integer)")
         name.lead_to(primary.url)
         ports = await asyncio.gather(*(database.fetchval("select inet_server_port()") for _ in range(8)))
+
     assert set(ports) == {primary.port}
 
 
@@ -114,6 +116,7 @@ async def test_a_statement_whose_connection_goes_between_two_steps_has_met_a_ser
     async with opened(standby.url) as database:
         with pytest.raises(StoreUnavailable, match="closed under a statement"):
             await database.fetchval("select 2")
+
         assert await database.fetchval("select 1") == 1
 
 
@@ -126,6 +129,7 @@ async def test_a_forgotten_connection_is_given_up_and_a_slow_statement_is_not(
         firewall.forget()
         asking = asyncio.create_task(database.fetchval("select 1"))
         await until(asking.done, 20)  # well before the statement's own time is up
+
         assert isinstance(asking.exception(), StoreUnavailable)
         assert await database.fetchval("select 1") == 1
 
@@ -226,6 +230,7 @@ async def test_a_worker_leaves_a_silent_postgresql_by_itself(cluster: Cluster) -
         firewall.forget()
         await send(cluster, *(message(number) for number in range(2, 20)))
         await until(lambda: len({item["wamid"] for item in enriched(cluster)}) == 19)
+
     assert await cluster.depth("dlq-handler") == 0
 
 
@@ -236,6 +241,7 @@ async def test_a_worker_leaves_a_silent_rabbitmq_by_itself(cluster: Cluster) -> 
         firewall.forget()
         await send(cluster, *(message(number) for number in range(2, 20)))
         await until(lambda: len({item["wamid"] for item in enriched(cluster)}) == 19, 30)
+
     assert await cluster.depth("dlq-handler") == 0
 
 

@@ -50,6 +50,7 @@ async def test_breakers_are_locked_in_the_order_of_their_numbers_whatever_is_don
         assert [row["service"] for row in free] == ["1002"]
 
     rows = await conn.fetch("select service, failures from circuit_breakers")
+
     assert {row["service"]: row["failures"] for row in rows} == {well: 0, ill: 3}
 
 

@@ -39,6 +39,7 @@ async def test_no_message_dies_behind_a_pooler(cluster: Cluster, pooled_url: str
     async with cluster.running("inbound-resolver", "inbound-resolver", "status-updater", "scheduler"):
         await send(cluster, *(message(number, wa_id=f"4917000{number:06}") for number in range(300)))
         await until(lambda: len({item["wamid"] for item in enriched(cluster)}) == 300)
+
     assert await cluster.depth("dlq-handler") == 0
     assert await cluster.depth("inbound-resolver.retry.5s") == 0
 
@@ -99,4 +100,5 @@ async def test_doctor_names_the_pooler(cluster: Cluster, pooled_url: str) -> Non
     outcome = await run_wabus("doctor", "--json", environ=cluster.environment(DATABASE_URL=pooled_url))
 
     found = {(item["subject"], item["check"]): item["level"] for item in outcome.json["findings"]}
+
     assert found["postgresql", "pooler"] == "ok"

@@ -87,6 +87,7 @@ async def test_what_is_under_way_past_its_retention_fails_and_is_told_before_it_
     assert recipient is not None
     assert tuple(recipient) == ("failed", code)
     letter = await conn.fetchrow("select reason, status, raw_body from dead_letter_queue")
+
     assert letter is not None
     assert (letter["reason"], letter["status"]) == (code, "pending")
     assert orjson.loads(letter["raw_body"])["client_message_id"] in ("c1", "c-1")
@@ -111,6 +112,7 @@ async def test_the_attempts_and_the_body_of_what_is_under_way_are_kept(cluster: 
     for table in ("outbound_bodies", "send_attempts"):
         rows = await conn.fetch(f"select message_id from {table}")
         assert {row["message_id"] for row in rows} == {waiting, retried, coming}
+
     assert cluster.told("outbound.failed") == []
 
 
@@ -123,6 +125,7 @@ async def test_an_attempt_of_today_is_not_given_up(cluster: Cluster) -> None:
     await conn.execute("update send_attempts set started_at = now()")
     async with cluster.running("scheduler"):
         await until(partial(_is, cluster, "select count(*) = 1 from message_tracking"))
+
     assert await conn.fetchval("select id from message_tracking") == going
     assert await conn.fetchval("select outcome is null from send_attempts")
 
@@ -142,6 +145,7 @@ async def test_a_queued_message_that_is_in_no_queue_is_sent_once_and_so_is_what_
             await until(partial(_is, cluster, "select not exists (select from deferred_messages)"))
     ids = [(await sender.row(name))["id"] for name in ("lost", "behind")]
     sent = await sender.sandbox.messages()
+
     assert [item["callback_data"] for item in sent] == [f"{message_id}:1" for message_id in ids]
 
 
@@ -157,6 +161,7 @@ async def test_a_message_that_was_merely_slow_is_sent_once_however_many_copies_c
         async with sender.running(2):
             await sender.until_status("sent", "slow")
             await sender.until_worked()
+
     assert len(await sender.sandbox.messages()) == 1
 
 
@@ -175,6 +180,7 @@ async def test_what_may_wait_in_its_queue_or_in_a_delay_tier_is_not_lost(
         assert await job.run() == 1
         assert await job.run() == 0
     deferred = await cluster.conn.fetchrow("select message_id, reason, lane from deferred_messages")
+
     assert deferred is not None
     assert tuple(deferred) == (message, "lost", "reply")
 
@@ -197,6 +203,7 @@ async def test_what_is_young_or_deferred_or_attempted_or_back_with_its_campaign_
         assert await job.run() == 0
         await conn.execute("update send_attempts set started_at = now() - interval '1 hour'")
         assert await job.run() == 1
+
     assert await conn.fetchval("select count(*) from deferred_messages") == 2
 
 

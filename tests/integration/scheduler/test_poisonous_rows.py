@@ -128,6 +128,7 @@ async def test_a_status_of_an_impossible_time_found_by_whoever_commits_its_messa
     bad = await add_statuses(cluster, "occurred_at", time)
     async with tracking(cluster.database_url) as tracked:
         assert await tracked.tracker.apply_stored([f"wamid.{number}" for number in range(3)]) == 2
+
     assert await set_aside(cluster) == {"unmatched statuses": [str(bad)]}
 
 
@@ -137,6 +138,7 @@ async def test_a_status_received_at_an_impossible_time(cluster: Cluster, time: s
     await add_statuses(cluster, "received_at", time)
     async with cluster.running("scheduler"):
         await until(partial(count, cluster, "message_tracking where status = 'delivered'", 3))
+
     assert await set_aside(cluster) == {}
 
 
@@ -213,6 +215,7 @@ async def test_a_campaign_that_cannot_be_read(cluster: Cluster, name: str, templ
     async with cluster.running("scheduler", "broadcast-batcher"):
         await until_aside(cluster, "campaigns", name)
         await until(partial(count, cluster, "broadcast_recipients where status = 'queued'", 2))
+
     assert await cluster.depth("dlq-handler") == 0
 
 
@@ -300,6 +303,7 @@ async def test_dead_letters_whose_queue_is_gone(cluster: Cluster) -> None:
     await grow_old(cluster, "dead_letter_queue")
     async with cluster.running("scheduler"):
         await until(partial(_depth, cluster, "status-updater", 60))
+
     assert await set_aside(cluster) == {}
 
 
@@ -326,6 +330,7 @@ async def test_a_forgotten_message_whose_headers_are_no_object(cluster: Cluster)
     async with cluster.running("scheduler"):
         await until_aside(cluster, "forgotten messages", ids[1])
         await until(partial(count, cluster, "message_tracking where id <> $1", 0, ids[1]))
+
     assert len(cluster.told("outbound.failed")) == 2
     assert await count(cluster, "message_tracking where id = $1", 0, old)
 

@@ -33,6 +33,7 @@ async def test_idle_conversations_expire_and_others_do_not(cluster: Cluster) -> 
     assert told["mapping_id"] == str(idle)
     assert told["conversation_id"] == "conv-1"
     statuses = await cluster.conn.fetch("select wa_id, status from conversation_mappings order by wa_id")
+
     assert [row["status"] for row in statuses] == ["expired", "active"]
 
 
@@ -50,6 +51,7 @@ async def test_of_the_hour_in_which_idling_begins_only_what_is_idle_expires(clus
     async with cluster.running("scheduler", CONVERSATION_TTL_HOURS=str(ttl_hours)):
         await until(lambda: bool(cluster.told("conversation.expired")))
     statuses = await cluster.conn.fetch("select wa_id, status from conversation_mappings order by wa_id")
+
     assert [row["status"] for row in statuses] == ["expired", "active"]
 
 
@@ -72,6 +74,7 @@ async def test_due_deferred_messages_go_back_to_their_queue_oldest_first(cluster
     async with cluster.running("scheduler"):
         await until(lambda: _depth(cluster, "outbound-sender", 3))
     taken = await cluster.take("outbound-sender")
+
     assert [orjson.loads(item.body)["number"] for item in taken] == [0, 1, 2]
     assert taken[0].headers["x-wabus-routing-key"] == "reply.conv-1"
     assert taken[0].headers["x-attempt"] == 2
@@ -108,6 +111,7 @@ async def test_two_replicas_publish_a_due_row_once(cluster: Cluster) -> None:
     async with cluster.running("scheduler", "scheduler", "scheduler"):
         await until(lambda: _depth(cluster, "outbound-sender", 20))
         await until(lambda: _count(cluster, "leases where expires_at > now()", 1))
+
     assert sorted(await numbers(cluster)) == list(range(20))
 
 
@@ -124,6 +128,7 @@ async def test_another_replica_takes_over_a_lease_that_ran_out(cluster: Cluster)
     [message] = await cluster.take("outbound-sender")
     assert orjson.loads(message.body) == {"number": 1}
     published = "select published_until > $1 from deferred_messages"
+
     assert await cluster.conn.fetchval(published, ends_at + timedelta(seconds=FAST.deferred_claim_s))
 
 
@@ -142,6 +147,7 @@ async def test_events_that_nobody_marked_are_published(cluster: Cluster) -> None
         await until(lambda: len(cluster.told("conversation.closed")) == 1)
         await until(lambda: _no_unmarked(cluster))
     [event] = [item for item in cluster.events if item.routing_key == "conversation.closed"]
+
     assert event.headers["x-idempotency-key"] == str(event_id)
     assert event.correlation_id == "trace-1"
 
@@ -153,6 +159,7 @@ async def test_an_event_that_another_program_recorded_is_published(cluster: Clus
     async with cluster.running("scheduler"):
         await until(lambda: len(cluster.told("message.updated")) == 1)
         await until(lambda: _no_unmarked(cluster))
+
     assert cluster.events[0].type == "MessageUpdated"
     assert cluster.events[0].correlation_id
 
@@ -179,6 +186,7 @@ async def test_what_is_past_its_retention_goes_and_the_rest_stays(cluster: Clust
         await until(lambda: _count(cluster, "send_attempts", 1))
         await until(lambda: _count(cluster, "message_tracking", 1))
         await until(lambda: _count(cluster, "status_events", 1))
+
     assert await conn.fetchval("select id from message_tracking") == young
     assert await conn.fetchval("select wamid from status_events") == "wamid.29"
 
@@ -205,6 +213,7 @@ async def test_an_ambiguous_bulk_message_is_given_up_after_its_wait(cluster: Clu
     assert row is not None
     assert (row["status"], row["error_code"]) == ("failed", "send_ambiguous")
     letter = await cluster.conn.fetchrow("select * from dead_letter_queue")
+
     assert letter is not None
     assert (letter["reason"], letter["message_id"]) == ("send_ambiguous", message)
     assert bytes(letter["raw_body"]) == b'{"client_message_id": "c-1"}'
@@ -217,6 +226,7 @@ async def test_an_ambiguous_reply_goes_back_to_the_sender_once(cluster: Cluster)
     async with cluster.running("scheduler"):
         await until(lambda: _depth(cluster, "outbound-sender", 1))
     attempt = await cluster.conn.fetchrow("select * from send_attempts where message_id = $1", message)
+
     assert attempt is not None
     assert (attempt["outcome"], attempt["error_code"]) == ("abandoned", "resent")
     assert cluster.told("outbound.failed") == []
@@ -234,6 +244,7 @@ async def test_an_ambiguous_message_waits_for_statuses_that_lag(cluster: Cluster
         "select extract(epoch from m.failed_at - a.finished_at) "
         "from message_tracking m join send_attempts a on a.message_id = m.id where m.failed_at is not null"
     )
+
     assert age_s >= cluster.durations.ambiguous_max_s
 
 
@@ -245,6 +256,7 @@ async def test_a_status_of_a_later_attempt_ends_the_wait_for_those_that_lag(clus
     await until(lambda: _depth(cluster, "status-updater", 1))
     async with cluster.running("scheduler"):
         await until(lambda: len(cluster.told("outbound.failed")) == 1)
+
     assert cluster.told("outbound.failed")[0]["error"]["code"] == "send_ambiguous"
     assert await cluster.depth("status-updater") == 1  # they lag still
     assert await _count(cluster, "dead_letter_queue where reason = 'send_ambiguous'", 1)
@@ -259,6 +271,7 @@ async def test_our_own_word_of_a_later_attempt_is_not_taken_for_the_platforms(cl
     await until(lambda: _depth(cluster, "status-updater", 1))
     async with cluster.running("scheduler"):
         await until(lambda: _is_put_off_or_given_up(cluster))
+
     assert cluster.told("outbound.failed") == []
     assert await _count(cluster, "send_attempts where outcome = 'ambiguous'", 1)
 
@@ -269,6 +282,7 @@ async def test_a_proof_that_is_stored_and_not_applied_yet_is_waited_for(cluster:
     await age(cluster, "status_events", "received_at", "25 hours", event)  # too old to be matched
     async with cluster.running("scheduler"):
         await until(lambda: _count(cluster, "deferred_messages where not_before > now()", 1))
+
     assert await cluster.conn.fetchval("select outcome from send_attempts") == "ambiguous"
     assert cluster.told("outbound.failed") == []
 

@@ -119,6 +119,7 @@ async def test_a_migration_that_fails_leaves_nothing_of_itself_and_all_before_it
         await migrate(empty_database, folder=folder)
 
     names = await fetch_names(empty_database)
+
     assert {"one", "two"} <= set(names)
     assert "three" not in names
     assert await read_version(empty_database) == 2
@@ -238,6 +239,7 @@ def test_the_command_migrates_and_tells_programs_and_people(
 
     assert (dry.exit_code, real.exit_code, again.exit_code, refused.exit_code) == (0, 0, 0, 1)
     told = orjson.loads(dry.output)
+
     assert told["dry_run"] is True
     assert told["steps"][0] == {"version": 1, "name": "core", "direction": "up"}
     assert f"Brought the database to version {latest_version()}." in real.output
@@ -279,6 +281,7 @@ async def test_backward_is_refused_under_workers_unless_forced(empty_database: s
         assert "stop the workers first" in refused.err
         assert await read_version(empty_database) == latest_version()
         assert (await run_wabus(*back, "--force", environ=environ)).code == 0
+
     assert await fetch_names(empty_database) == []
 
 

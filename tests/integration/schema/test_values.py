@@ -89,6 +89,7 @@ async def test_every_state_is_taken(conn: Connection, table: str, column: str, v
     await insert(conn, table, **(await complete(conn, table)) | {column: value})
 
     stored = await conn.fetch(f"select {column} from {table}")
+
     assert value in [row[column] for row in stored]
 
 
@@ -179,6 +180,7 @@ async def test_a_row_needs_only_what_the_interface_says(conn: Connection) -> Non
         await conn.execute(f"insert into {table} {names if row else 'default values'}", *row.values())
 
     counts = {table: await conn.fetchval(f"select count(*) from {table}") for table in needed}
+
     assert counts == dict.fromkeys(needed, 1)
 
 

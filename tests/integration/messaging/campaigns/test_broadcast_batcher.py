@@ -57,6 +57,7 @@ async def test_a_batch_queues_messages_of_the_bulk_lane(cluster: Cluster) -> Non
     assert outbox["published_at"] is not None
     assert message.headers["x-idempotency-key"] == str(outbox["id"])
     [launched] = [event for event in cluster.events if event.routing_key == "campaign.updated"]
+
     assert message.correlation_id == launched.correlation_id
     assert orjson.loads(message.body) == {
         "conversation_id": None,
@@ -89,6 +90,7 @@ async def test_each_batch_takes_its_size_and_sets_the_time_of_the_next(cluster: 
             delay = await cluster.conn.fetchval(DELAY)
             assert timedelta(minutes=59) < delay <= timedelta(hours=1)
     names = [message["wa_id"] for message in await queued_messages(cluster)]
+
     assert sorted(names) == [customer(number) for number in range(120)]
 
 
@@ -100,6 +102,7 @@ async def test_a_batch_that_comes_late_leaves_half_a_delay_before_the_next(clust
         await nudge(cluster)
         await until(lambda: is_depth(cluster, BULK_QUEUE, 50))
         delay = await cluster.conn.fetchval(DELAY)
+
     assert timedelta(minutes=29) < delay <= timedelta(minutes=30)
 
 
@@ -110,6 +113,7 @@ async def test_two_replicas_with_the_same_nudges_make_one_batch(cluster: Cluster
         await asyncio.gather(*(nudge(cluster) for _ in range(30)))
         await until(lambda: is_depth(cluster, BULK_QUEUE, 50))
         await idle(cluster)
+
     assert await counts(cluster) == {"queued": 50, "pending": 150}
     assert await cluster.depth(BULK_QUEUE) == 50
 
@@ -128,6 +132,7 @@ async def test_no_more_is_queued_than_ten_seconds_of_the_numbers_rate(cluster: C
         await until(lambda: is_depth(cluster, BULK_QUEUE, 36))
         assert await queued_of_all(cluster) == 27
         await until_drained(cluster, 80)
+
         assert await counts(cluster) == await counts(cluster, "summer") == {"sent": 40}
 
 
@@ -148,6 +153,7 @@ async def test_the_opted_out_are_skipped(cluster: Cluster) -> None:
         await launch(cluster, campaign(customers(4), campaign_id="bills", category="utility"))
         await until(lambda: has_counts(cluster, {"skipped: opted_out": 1, "queued": 3}, "bills"))
     names = [message["wa_id"] for message in await queued_messages(cluster)]
+
     assert sorted(names) == sorted([customer(2), customer(3), customer(0), customer(2), customer(3)])
 
 
@@ -161,6 +167,7 @@ async def test_free_text_goes_only_to_whom_wrote_to_this_number_lately(cluster: 
         await launch(cluster, campaign(customers(6), message_text="Hello"))
         await until(lambda: has_counts(cluster, {"skipped: window_closed": 4, "queued": 2}))
         await until(lambda: is_depth(cluster, BULK_QUEUE, 2))
+
     assert {message["wa_id"] for message in await queued_messages(cluster)} == {customer(0), customer(3)}
 
 
@@ -176,6 +183,7 @@ async def test_whoever_lacks_a_variable_is_skipped(cluster: Cluster) -> None:
         await until(lambda: has_counts(cluster, {"skipped: missing_variable": 1, "queued": 1}))
         await until(lambda: is_depth(cluster, BULK_QUEUE, 1))
     [message] = await queued_messages(cluster)
+
     assert message["message_text"] == "Hello Ana"
 
 
@@ -185,6 +193,7 @@ async def test_a_campaign_whose_recipients_are_all_skipped_is_done(cluster: Clus
         await until(lambda: is_state(cluster, "done"))
         await until(lambda: len(cluster.told("campaign.updated")) == 2)
     [done] = [event for event in cluster.told("campaign.updated") if event["new_status"] == "done"]
+
     assert (done["old_status"], done["recipients"]) == ("running", {"skipped": 2})
 
 
@@ -202,6 +211,7 @@ async def test_a_campaign_is_done_when_nobody_is_pending_or_queued(cluster: Clus
         assert sorted(await asyncio.gather(finish(cluster), finish(cluster))) == [0, 1]
     assert await is_state(cluster, "done")
     told = [event for event in told_of(cluster) if event["new_status"] == "done"]
+
     assert [event["recipients"] for event in told] == [{"sent": 2, "failed": 1}]
     assert await cluster.conn.fetchval(
         "select finished_at is not null from broadcast_campaigns where id = 'spring'"
@@ -220,6 +230,7 @@ async def test_messages_that_could_not_be_published_after_the_commit_are_not_los
         await until(lambda: publish_unmarked(outbox))
         await idle(cluster)
     names = [message["wa_id"] for message in await queued_messages(cluster)]
+
     assert names == [customer(number) for number in range(3)]
 
 
@@ -237,6 +248,7 @@ async def test_a_recipient_is_queued_once_whatever_is_repeated(cluster: Cluster)
         await nudge(cluster)
         await idle(cluster)
     names = [message["wa_id"] for message in await queued_messages(cluster)]
+
     assert sorted(names) == [customer(number) for number in range(30)]
 
 
@@ -247,6 +259,7 @@ async def test_a_campaign_goes_on_with_another_replica(cluster: Cluster) -> None
             await until(lambda: has_at_least(cluster, "queued", 10))
         async with cluster.running(BATCHER):
             await until(lambda: has_counts(cluster, {"queued": 60}))
+
     assert len({message["wa_id"] for message in await queued_messages(cluster)}) == 60
 
 
@@ -256,6 +269,7 @@ async def test_a_nudge_for_a_campaign_that_is_not_known_does_nothing(cluster: Cl
         await control(cluster, "cancel")
         await until(lambda: is_state(cluster, "cancelled"))
         await idle(cluster)
+
     assert await cluster.depth("dlq-handler") == 0
 
 

@@ -67,6 +67,7 @@ async def test_a_file_is_launched_and_sent(cluster: Cluster, file: Path) -> None
     assert row is not None
     assert tuple(row) == ("Spring sale", 50, "marketing")
     audited = await cluster.conn.fetchrow("select actor, action, subject, details from audit_log")
+
     assert audited is not None
     assert tuple(audited)[:3] == ("ana", "campaign.launch", "spring")
 
@@ -76,6 +77,7 @@ async def test_the_same_launch_again_is_nothing_new(cluster: Cluster, file: Path
         await launch(cluster, file, *TEMPLATE, "--at", "2026-01-01T10:00:00.123456+01:00")
         await until(lambda: has_counts(cluster, {"queued": 5}))
         again = await launch(cluster, file, *TEMPLATE, "--at", "2026-01-01T09:00:00.123456Z", "--json")
+
     assert again.code == 0
     assert (again.json["new"], again.json["status"], again.json["recipients"]) == (False, "running", 5)
     assert await counts(cluster) == {"queued": 5}
@@ -89,6 +91,7 @@ async def test_a_launch_under_an_id_that_says_something_else_is_refused(cluster:
         other_text = await launch(cluster, file, "--text", "Hello")
         more = written(file.with_name("more.csv"), [(customer(number), "x") for number in range(6)])
         other_file = await launch(cluster, more, *TEMPLATE)
+
     assert (other_text.code, other_file.code) == (1, 1)
     assert other_text.err == (
         "wabus: campaign spring exists (running) with other content: choose another --id\n"
@@ -110,6 +113,7 @@ async def test_a_launch_that_was_not_taken_up_yet_may_be_repeated_with_a_better_
     async with cluster.running(BATCHER), ticking(cluster):
         await until(lambda: has_counts(cluster, {"queued": 2}))
     names = [message["wa_id"] for message in await queued_messages(cluster)]
+
     assert names == [customer(1), customer(7)]
     assert await cluster.depth("dlq-handler") == 0
 
@@ -118,6 +122,7 @@ async def test_a_draft_that_an_application_made_is_left_alone(cluster: Cluster, 
     await add_campaign(cluster.conn, id="spring")
     await insert(cluster.conn, "broadcast_recipients", campaign_id="spring", wa_id=customer(9))
     refused = await launch(cluster, file, *TEMPLATE)
+
     assert refused.code == 1
     assert "exists (draft) with other content" in refused.err
     assert await counts(cluster) == {"pending": 1}
@@ -127,6 +132,7 @@ async def test_a_large_file_is_taken_over_whole(cluster: Cluster, tmp_path: Path
     rows = [(customer(number), "x" * 100) for number in range(20_000)]
     path = written(tmp_path / "large.csv", [*rows, *rows[:3]])
     outcome = await launch(cluster, path, *TEMPLATE, "--json")
+
     assert outcome.code == 0
     assert (outcome.json["recipients"], outcome.json["duplicates"]) == (20_000, 3)
     assert await counts(cluster) == {"pending": 20_000}
@@ -142,6 +148,7 @@ async def test_a_wrong_file_is_told_line_by_line_and_nothing_is_stored(
     assert lines[0].startswith(f"{path}: line 3: wa_id: neither a phone number")
     assert lines[1].startswith(f"{path}: line 4: wa_id:")
     as_json = await launch(cluster, path, *TEMPLATE, "--json")
+
     assert [problem["line"] for problem in as_json.json["errors"]] == [3, 4]
     assert await cluster.conn.fetchval("select count(*) from broadcast_campaigns") == 0
 
@@ -155,6 +162,7 @@ async def test_a_dry_run_says_who_would_be_skipped_and_changes_nothing(
     command = ("launch", str(path), "--id", "spring", "--dry-run")
     by_template = await wabus(cluster, *command, *TEMPLATE, "--json")
     by_text = await wabus(cluster, *command, "--text", "Hello {{name}}")
+
     assert (by_template.code, by_text.code) == (0, 0)
     assert by_template.json["skipped"] == {"opted_out": 1, "missing_variable": 1}
     assert (by_template.json["would_send"], by_template.json["duplicates"]) == (1, [5])
@@ -193,6 +201,7 @@ async def test_servers_that_are_away_are_told_in_one_line(cluster: Cluster, file
     command = ("launch", str(file), "--id", "spring", "--yes", *TEMPLATE)
     no_broker = await wabus(cluster, *command, RABBITMQ_URL="amqp://guest:hidden@127.0.0.1:1/")
     no_database = await wabus(cluster, *command, DATABASE_URL="postgresql://postgres@127.0.0.1:1/none")
+
     assert (no_broker.code, no_database.code) == (1, 1)
     assert "cannot reach RabbitMQ" in no_broker.err
     assert "hidden" not in no_broker.err
@@ -220,6 +229,7 @@ async def test_status_counts_and_foretells(cluster: Cluster) -> None:
     assert "Spring sale" in table.out
     assert "opted_out" in (await wabus(cluster, "status", "spring")).out
     unknown = await wabus(cluster, "status", "nobody")
+
     assert (unknown.code, unknown.out) == (1, "")
     assert unknown.err == "wabus: no campaign nobody; `wabus campaign status` lists them\n"
 
@@ -250,6 +260,7 @@ async def test_controls_are_carried_out_and_audited(cluster: Cluster) -> None:
         "cancel requested by tester",
     ]
     actions = await cluster.conn.fetch("select action, actor from audit_log order by id")
+
     assert [tuple(row) for row in actions] == [
         ("campaign.pause", "ana"),
         ("campaign.resume", "tester"),
@@ -294,6 +305,7 @@ async def test_columns_are_chosen_refused_lines_left_out_and_ambiguity_settled_b
         "01700000001,Ben,Bonn",
     ]
     [message] = await queued_messages(cluster)
+
     assert message["on_ambiguous"] == "resend"
     assert [part["type"] for part in message["template"]["components"]] == ["body", "button"]
 
@@ -310,12 +322,14 @@ async def test_a_status_says_why_nothing_moves(cluster: Cluster) -> None:
     assert "number 1001 is paused since" in shown.out
     assert "quality is low" in shown.out
     holds = told.json["campaigns"][0]["holds"]
+
     assert [hold.split(" ")[0] for hold in holds] == ["number", "no"]
 
 
 async def test_a_cancel_that_nobody_can_confirm_is_refused_in_one_line(cluster: Cluster) -> None:
     await add_campaign(cluster.conn, id="spring")
     refused = await wabus(cluster, "cancel", "spring")
+
     assert (refused.code, refused.out) == (2, "")
     assert refused.err.startswith("wabus: Campaign spring would be cancelled")
     assert refused.err.endswith("say it with --yes\n")

@@ -41,6 +41,7 @@ async def test_a_paused_campaign_queues_nothing_until_it_is_resumed(cluster: Clu
     assert await reason(cluster) is None
     assert states_told(cluster) == ["running", "paused", "running"]
     paused = cluster.told("campaign.updated")[1]
+
     assert (paused["old_status"], paused["reason"]) == ("running", "pause requested by ana")
 
 
@@ -54,6 +55,7 @@ async def test_recipients_given_back_while_paused_go_out_after_the_resume(cluste
         await control(cluster, "resume", T2)
         await until(lambda: is_depth(cluster, BULK_QUEUE, 4))
     bodies = sorted(message.body for message in await cluster.take(BULK_QUEUE))
+
     assert bodies[0::2] == bodies[1::2]
 
 
@@ -73,6 +75,7 @@ async def test_a_message_tried_before_a_pause_fails_with_the_cancel(cluster: Clu
         await until(lambda: len(cluster.told("outbound.failed")) == 1)
     assert await counts(cluster) == {"skipped: campaign_cancelled": 1}
     row = await cluster.conn.fetchrow("select status, error_code from message_tracking")
+
     assert row is not None
     assert tuple(row) == ("failed", "campaign_cancelled")
 
@@ -86,6 +89,7 @@ async def test_a_cancelled_campaign_skips_whom_it_did_not_reach(cluster: Cluster
         await control(cluster, "resume", T2)
         await nudge(cluster)
         await idle(cluster)
+
     assert await state(cluster) == "cancelled"
     assert states_told(cluster) == ["running", "cancelled"]
 
@@ -106,6 +110,7 @@ async def test_a_cancel_that_overtakes_its_launch_stands(cluster: Cluster) -> No
     number = await cluster.conn.fetchval(
         "select phone_number_id from broadcast_campaigns where id = 'spring'"
     )
+
     assert number == "1001"
 
 
@@ -117,6 +122,7 @@ async def test_a_cancelled_draft_skips_its_recipients_at_once(cluster: Cluster) 
         await until(lambda: has_counts(cluster, {"skipped: campaign_cancelled": 1}))
         await launch(cluster, campaign())
         await idle(cluster)
+
     assert await counts(cluster) == {"skipped: campaign_cancelled": 1}
 
 
@@ -131,6 +137,7 @@ async def test_of_controls_out_of_order_the_latest_request_wins(cluster: Cluster
         assert await state(cluster) == "paused"
         await control(cluster, "pause", T3)
         await idle(cluster)
+
     assert states_told(cluster) == ["running", "paused"]
 
 
@@ -141,6 +148,7 @@ async def test_a_cancel_counts_even_if_it_was_requested_before_the_latest_contro
         await control(cluster, "resume", T3)
         await control(cluster, "cancel", T1)
         await until(lambda: has_counts(cluster, {"skipped: campaign_cancelled": 1}))
+
     assert await state(cluster) == "cancelled"
 
 
@@ -151,6 +159,7 @@ async def test_a_done_campaign_stays_done(cluster: Cluster) -> None:
         for action in ("pause", "resume", "cancel"):
             await control(cluster, action, T3)
         await idle(cluster)
+
     assert await state(cluster) == "done"
 
 
@@ -162,6 +171,7 @@ async def test_a_pause_before_the_launch_waits_for_it(cluster: Cluster) -> None:
         await until(lambda: is_state(cluster, "paused"))
         await control(cluster, "resume", T2)
         await until(lambda: is_state(cluster, "scheduled"))
+
     assert await state(cluster) == "scheduled"
 
 
@@ -182,6 +192,7 @@ async def test_a_control_of_a_campaign_that_never_comes_is_dead(cluster: Cluster
         await control(cluster, "pause", T1)
         await until(lambda: is_depth(cluster, "dlq-handler", 1))
     [dead] = await cluster.take("dlq-handler")
+
     assert dead.headers["x-wabus-reason"] == "mapping_not_found"
     assert "no campaign spring" in str(dead.headers["x-wabus-error"])
 
@@ -194,6 +205,7 @@ async def test_controls_of_several_replicas_end_in_the_latest(cluster: Cluster) 
         requests = (control(cluster, action, f"2026-01-15T10:00:{at:02}Z") for action, at in actions)
         await asyncio.gather(*requests)
         await until(lambda: is_latest(cluster, 29))
+
     assert await state(cluster) == "paused"
 
 

@@ -42,6 +42,7 @@ async def test_a_launch_stores_the_campaign_and_its_recipients_once(cluster: Clu
         *((customer(number), None) for number in range(3)),
     ]
     [event] = told_of(cluster)
+
     assert event["new_status"] == "running"
     assert "old_status" not in event
 
@@ -59,6 +60,7 @@ async def test_a_launch_with_odd_characters_is_stored_and_keeps_its_raw_body(clu
                   decode(metadata #>> '{mended,raw_body_base64}', 'base64') as raw
            from broadcast_campaigns"""
     )
+
     assert row is not None
     assert tuple(row) == ("a\ufffdb", "2", raw)
     assert await cluster.conn.fetchval("select count(*) from broadcast_recipients") == 2
@@ -71,6 +73,7 @@ async def test_other_content_under_the_same_id_is_dead(cluster: Cluster) -> None
         await launch(cluster, campaign(customers(3)))
         await until(lambda: is_depth(cluster, "dlq-handler", 1))
     [dead] = await cluster.take("dlq-handler")
+
     assert dead.headers["x-wabus-reason"] == "state_violation"
     assert await counts(cluster) == {"pending": 2}
 
@@ -86,6 +89,7 @@ async def test_a_launch_uses_the_recipients_that_are_in_the_database(
         await launch(cluster, campaign())
         await until(lambda: is_depth(cluster, BULK_QUEUE, 1))
     [event] = cluster.told("campaign.updated")
+
     assert (event["old_status"], event["new_status"]) == ("draft", "running")
 
 
@@ -131,6 +135,7 @@ async def test_a_bad_message_is_dead_and_its_neighbours_are_not(
         await until(lambda: is_depth(cluster, "dlq-handler", 1))
         await until(lambda: is_state(cluster, "running"))
     [dead] = await cluster.take("dlq-handler")
+
     assert dead.body == body
     assert dead.headers["x-wabus-reason"] == "invalid_payload"
     assert error in str(dead.headers["x-wabus-error"])
@@ -147,4 +152,5 @@ async def test_a_scheduled_campaign_starts_when_its_time_comes(cluster: Cluster)
         assert await counts(cluster) == {"pending": 2}
         await cluster.conn.execute("update broadcast_campaigns set next_batch_at = now() where id = 'spring'")
         await until(lambda: has_counts(cluster, {"queued": 2}))
+
     assert [event["new_status"] for event in told_of(cluster)] == ["scheduled", "running"]

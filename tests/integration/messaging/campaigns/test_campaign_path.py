@@ -44,6 +44,7 @@ async def test_everyone_is_sent_to_once_and_the_campaign_is_done(sender: Sender)
         await launch(sender.cluster, told)
         await until(lambda: has_counts(sender.cluster, {"sent": 60}))
         await until(lambda: "done" in [event["new_status"] for event in told_of(sender.cluster)])
+
     assert await accepted(sender) == {customer(number): 1 for number in range(60)}
     assert [event["new_status"] for event in told_of(sender.cluster)] == ["running", "done"]
 
@@ -61,6 +62,7 @@ async def test_a_paused_campaign_goes_on_where_it_was(sender: Sender) -> None:
         assert await counts(sender.cluster) == {"sent": before, "pending": 80 - before}
         await control(sender.cluster, "resume", "2026-01-15T10:00:01Z")
         await until(lambda: is_state(sender.cluster, "done"))
+
     assert await accepted(sender) == {customer(number): 1 for number in range(80)}
 
 
@@ -72,6 +74,7 @@ async def test_a_cancelled_campaign_ends_without_the_rest(sender: Sender) -> Non
         await until(lambda: is_state(sender.cluster, "cancelled"))
         await until(lambda: nobody_is_queued(sender))
     sent = await accepted(sender)
+
     assert sent.total() < 80
     assert set(sent.values()) == {1}
     assert await counts(sender.cluster) == {
@@ -86,6 +89,7 @@ async def test_a_refused_template_pauses_the_campaign(sender: Sender) -> None:
         await launch(sender.cluster, campaign(recipients, batch_size=1, batch_delay_ms=3_600_000))
         await until(lambda: is_state(sender.cluster, "paused"))
         await until(lambda: has_counts(sender.cluster, {"pending": 31}))
+
     assert await accepted(sender) == {}
     assert told_of(sender.cluster)[-1]["new_status"] == "paused"
 
@@ -96,6 +100,7 @@ async def test_recipients_whose_messages_die_are_failed_and_the_campaign_is_done
         await launch(sender.cluster, campaign(recipients, batch_delay_ms=20))
         await until(lambda: "done" in [told["new_status"] for told in told_of(sender.cluster)])
     done = told_of(sender.cluster)[-1]
+
     assert done["recipients"] == {"sent": 3, "failed": 1}
 
 

@@ -116,6 +116,7 @@ async def test_a_watch_shows_the_campaign_anew_until_it_is_over(conn: Connection
 
     # Then the last that is shown is its end, and the watch is over
     rest = (await watching.stdout.read()).splitlines()
+
     assert await watching.wait() == 0
     assert first["campaigns"][0]["status"] == "running"
     assert orjson.loads(rest[-1])["campaigns"][0]["status"] == "done"
@@ -130,4 +131,5 @@ async def test_a_watch_is_ended_by_ctrl_c_without_a_word(conn: Connection, datab
     watching.send_signal(signal.SIGINT)
 
     _, err = await watching.communicate()
+
     assert (watching.returncode, err) == (0, b"")

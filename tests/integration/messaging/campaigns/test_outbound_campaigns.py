@@ -43,6 +43,7 @@ async def test_a_recipient_of_a_running_campaign_is_sent_to(sender: Sender) -> N
         await until(lambda: _recipient_is(sender, "sent"))
     row = await recipient(sender)
     [accepted] = await sender.sandbox.messages(CUSTOMER)
+
     assert row["wamid"] == accepted["wamid"]
     assert row["message_id"] == UUID(accepted["callback_data"].partition(":")[0])
     assert row["sent_at"] is not None
@@ -62,6 +63,7 @@ async def test_a_recipient_that_its_message_was_not_bound_to_is_bound_by_the_cla
         await until(lambda: _recipient_is(sender, "sent"))
     [accepted] = await sender.sandbox.messages(CUSTOMER)
     bound = await recipient(sender)
+
     assert (bound["wamid"], str(bound["message_id"])) == (
         accepted["wamid"],
         accepted["callback_data"].partition(":")[0],
@@ -79,6 +81,7 @@ async def test_a_paused_campaign_takes_its_recipient_back_and_sends_it_later(sen
         await set_campaign(sender, "running")
         await sender.ask(campaign_message(), "bulk")
         await until(lambda: _recipient_is(sender, "sent"))
+
     assert len(await sender.sandbox.messages()) == 1
 
 
@@ -87,6 +90,7 @@ async def test_a_cancelled_campaign_skips_its_recipient(sender: Sender) -> None:
     async with sender.running():
         await sender.ask(campaign_message(), "bulk")
         await until(lambda: _recipient_is(sender, "skipped"))
+
     assert (await recipient(sender))["skip_reason"] == "campaign_cancelled"
     assert await _messages(sender) == 0
     assert await sender.sandbox.messages() == []
@@ -103,6 +107,7 @@ async def test_a_campaign_cancelled_between_two_attempts_fails_the_message(sende
         await sender.release("rate_limit")
         await until(lambda: _recipient_is(sender, "skipped"))
         await until(lambda: len(sender.cluster.told("outbound.failed")) == 1)
+
     assert sender.cluster.told("outbound.failed")[0]["error"]["code"] == "campaign_cancelled"
     assert await sender.sandbox.messages() == []
     assert await sender.dead() == []
@@ -115,6 +120,7 @@ async def test_a_recipient_that_is_not_queued_is_not_sent_to(sender: Sender, sta
         await sender.ask(campaign_message(), "bulk")
         await sender.ask(text("after"), "bulk")
         await sender.until_status("sent", "after")
+
     assert (await recipient(sender))["status"] == status
     assert await _messages(sender) == 1
     assert len(await sender.sandbox.messages()) == 1
@@ -136,6 +142,7 @@ async def test_an_unknown_template_pauses_the_campaign_and_its_recipient_is_pend
     assert campaign["status"] == "paused"
     assert campaign["status_reason"] == told["reason"]
     client_id = f"campaign:spring:{UNKNOWN_TEMPLATE}"
+
     assert (await sender.row(client_id))["status"] == "queued"
     assert await sender.attempts(client_id) == [("failed", "132001")]
     assert await sender.dead() == []
@@ -152,6 +159,7 @@ async def test_a_recipient_refused_while_its_campaign_is_cancelled_is_skipped(se
     assert (await recipient(sender))["skip_reason"] == "campaign_cancelled"
     async with sender.cluster.running("scheduler"):
         await until(lambda: len(sender.cluster.told("outbound.failed")) == 1)
+
     assert sender.cluster.told("outbound.failed")[0]["error"]["code"] == "campaign_cancelled"
     assert (await sender.row(f"campaign:spring:{UNKNOWN_TEMPLATE}"))["status"] == "failed"
 
@@ -167,6 +175,7 @@ async def test_a_recipient_who_was_tried_before_a_pause_is_followed_after_it(sen
         await sender.ask(campaign_message(), "bulk")
         await until(lambda: _recipient_is(sender, "sent"))
     [accepted] = await sender.sandbox.messages(CUSTOMER)
+
     assert (await recipient(sender))["wamid"] == accepted["wamid"]
 
 
@@ -178,6 +187,7 @@ async def test_a_recipient_whom_somebody_skipped_by_hand_needs_no_reason(sender:
     await sender.cluster.conn.execute("update broadcast_recipients set status = 'skipped'")
     async with sender.cluster.running("scheduler"):
         await until(lambda: len(sender.cluster.told("outbound.failed")) == 1)
+
     assert sender.cluster.told("outbound.failed")[0]["error"]["code"] == "skipped"
 
 
@@ -193,6 +203,7 @@ async def test_a_recipient_who_was_tried_and_is_then_asked_for_with_other_conten
         await set_campaign(sender, "running")
         await sender.ask(campaign_message() | {"message_text": "mended"}, "bulk")
         await until(lambda: _recipient_is(sender, "failed"))
+
     assert (await recipient(sender))["error_code"] == "state_violation"
     assert await sender.sandbox.messages() == []
 
@@ -204,6 +215,7 @@ async def test_an_unknown_template_that_a_replay_meets_pauses_the_campaign(sende
     async with sender.running():
         await sender.ask(campaign_message(), "bulk", **{REPLAY_OF: str(uuid4())})
         await until(lambda: _recipient_is(sender, "pending"))
+
     assert await sender.cluster.conn.fetchval("select status from broadcast_campaigns") == "paused"
     assert await sender.cluster.depth("dlq-handler") == 0
 
@@ -215,6 +227,7 @@ async def test_the_recipient_of_a_paused_campaign_holds_up_nobody(sender: Sender
         await until(lambda: _recipient_is(sender, "pending"))
         await sender.ask(text("next", UNKNOWN_TEMPLATE), "bulk")
         row = await sender.until_status("failed", "next")  # asked, and refused for its own sake
+
     assert row["error_code"] == "132001"
 
 

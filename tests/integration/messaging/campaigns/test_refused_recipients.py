@@ -42,6 +42,7 @@ async def test_who_was_refused_is_as_never_sent_to(
     await refuse(database_url, message_id)
 
     recipient = await only_row(conn, RECIPIENT)
+
     assert (recipient["status"], recipient["skip_reason"]) == comes_to
     assert (recipient["wamid"], recipient["sent_at"]) == (None, None)
 

@@ -67,6 +67,7 @@ async def test_twenty_replicas_with_the_same_message_publish_it_once(cluster: Cl
             await asyncio.gather(*(send(cluster, item) for item in both * _REPLICAS))
             await until(lambda: nothing_waits(cluster))
     await work_off(cluster, "inbound-resolver")
+
     assert sorted(item["wamid"] for item in enriched(cluster)) == sorted(item["wamid"] for item in both)
     assert sum(item["is_new_conversation"] for item in enriched(cluster)) == 1
     assert await count(cluster, "message_tracking") == 2
@@ -88,6 +89,7 @@ async def test_a_claim_of_a_dead_publisher_is_taken_over_without_a_retry(
         await send(cluster, message(1))
         await until(lambda: _is_published(cluster, 1))
     first, again = enriched(cluster)
+
     assert first == again | {"trace_id": first["trace_id"]}
     assert "is retried" not in caplog.text
 
@@ -108,6 +110,7 @@ async def test_a_publisher_keeps_its_claim_however_long_rabbitmq_takes(cluster: 
         assert not await _is_published(cluster, 1)
         proxy.heal()
         await until(lambda: _is_published(cluster, 1))
+
     assert len(enriched(cluster)) == 1
 
 
@@ -138,6 +141,7 @@ async def test_two_handlings_of_one_replica_publish_a_message_once_without_redis
         await until(lambda: _is_published(cluster, 1))
         await until(lambda: nothing_waits(cluster))
     await work_off(cluster, "inbound-resolver")
+
     assert len(enriched(cluster)) == 1
 
 
@@ -159,6 +163,7 @@ async def test_a_copy_waits_for_its_publisher_and_does_not_die(
         await cluster.conn.execute("update message_tracking set published_at = now()")
         await until(lambda: nothing_waits(cluster))
     await work_off(cluster, "inbound-resolver")
+
     assert len(enriched(cluster)) == 1
 
 

@@ -76,6 +76,7 @@ async def test_a_full_batch_goes_beside_one_that_hangs_save_for_its_customers(cl
             assert {told["wa_id"] for told in enriched(cluster)} == {slow, *others}
         await until(lambda: len(enriched(cluster)) == 7)
     told = [item["wamid"] for item in enriched(cluster) if item["wa_id"] == slow]
+
     assert told == [message(number, slow)["wamid"] for number in (1, 2, 3, 4)]
 
 
@@ -84,6 +85,7 @@ async def test_properties_of_what_is_published_follow_the_contract(cluster: Clus
         await send(cluster, message())
         await until(lambda: len(enriched(cluster)) == 1)
     [event] = [item for item in cluster.events if item.routing_key == "inbound.enriched"]
+
     assert event.content_type == "application/json"
     assert event.delivery_mode == 2
     assert event.type == "EnrichedInboundMessage"
@@ -101,6 +103,7 @@ async def test_enriched_messages_wait_for_their_consumer(cluster: Cluster) -> No
         await send(cluster, message())
         await until(lambda: _depth(cluster, "inbound.enriched", 1))
     [waiting] = await cluster.take("inbound.enriched")
+
     assert orjson.loads(waiting.body)["wamid"] == message()["wamid"]
     assert waiting.delivery_mode == 2
 
@@ -111,6 +114,7 @@ async def test_repetitions_are_published_once(cluster: Cluster) -> None:
         await send(cluster, *(message(1) for _ in range(30)), message(2), *(message(1) for _ in range(30)))
         await send(cluster, message(3))
         await until(lambda: len(enriched(cluster)) >= 3)
+
     assert Counter(item["wamid"] for item in enriched(cluster)) == {
         message(1)["wamid"]: 1,
         message(2)["wamid"]: 1,
@@ -149,6 +153,7 @@ async def test_a_closed_mapping_is_followed_by_a_new_one(cluster: Cluster) -> No
         await send(cluster, message(2))
         await until(lambda: len(enriched(cluster)) == 2)
     first, second = enriched(cluster)
+
     assert first["mapping_id"] != second["mapping_id"]
     assert second["is_new_conversation"] is True
     assert second["conversation_id"] is None
@@ -183,6 +188,7 @@ async def test_a_bad_message_is_dead_and_its_neighbours_are_not(
         await until(lambda: len(enriched(cluster)) == 2)
         await until(lambda: _depth(cluster, "dlq-handler", 1))
     [dead] = await cluster.take("dlq-handler")
+
     assert dead.body == body
     assert dead.headers["x-wabus-reason"] == reason
     assert dead.headers["x-wabus-error"]
@@ -199,6 +205,7 @@ async def test_a_medium_is_taken_from_allowed_hosts_only(cluster: Cluster) -> No
         await until(lambda: _depth(cluster, "dlq-handler", 1))
     assert enriched(cluster)[0]["wamid"] == message(2)["wamid"]
     [dead] = await cluster.take("dlq-handler")
+
     assert dead.headers["x-wabus-reason"] == "invalid_media_url"
 
 
@@ -219,6 +226,7 @@ async def test_an_enriched_message_that_reaches_no_queue_is_published_until_it_d
             for queue, key in zip(queues, (ENRICHED, "#"), strict=True):
                 await queue.bind(EVENTS, key)
         await until(lambda: _count(cluster, "message_tracking where published_at is not null", 2))
+
     assert await cluster.depth(ENRICHED) == 2
 
 
@@ -252,6 +260,7 @@ async def test_a_later_correlation_replaces_and_an_earlier_one_contradicts(clust
         await correlate(cluster, message(1), "conv-3")
         await until(lambda: _depth(cluster, "dlq-handler", 1))
     [dead] = await cluster.take("dlq-handler")
+
     assert dead.headers["x-wabus-reason"] == "state_violation"
     assert await cluster.conn.fetchval("select conversation_id from conversation_mappings") == "conv-2"
     assert await cluster.conn.fetchval("select conversation_id from conversation_aliases") == "conv-1"
@@ -267,6 +276,7 @@ async def test_a_replaced_conversation_that_comes_again_with_its_message_changes
             await correlate(cluster, message(number), conversation)
         await until(lambda: len(cluster.told("conversation.correlated")) == 2)
     await work_off(cluster, "inbound-resolver")
+
     assert await cluster.conn.fetchval("select conversation_id from conversation_mappings") == "conv-2"
     assert len(cluster.told("conversation.correlated")) == 2
 
@@ -277,6 +287,7 @@ async def test_a_correlation_before_its_message_waits_for_it(cluster: Cluster) -
         await until(lambda: _depth(cluster, "inbound-resolver.correlation", 0))
         await send(cluster, message(1))
         await until(lambda: len(cluster.told("conversation.correlated")) == 1)
+
     assert await cluster.conn.fetchval("select conversation_id from conversation_mappings") == "conv-1"
     assert await cluster.depth("dlq-handler") == 0
 
@@ -286,6 +297,7 @@ async def test_a_correlation_of_an_unknown_message_dies_after_its_retries(cluste
         await correlate(cluster, message(1), "conv-1")
         await until(lambda: _depth(cluster, "dlq-handler", 1))
     [dead] = await cluster.take("dlq-handler")
+
     assert dead.headers["x-wabus-reason"] == "mapping_not_found"
     assert dead.headers["x-wabus-attempts"] == 5
 

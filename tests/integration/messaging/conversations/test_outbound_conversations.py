@@ -21,6 +21,7 @@ async def test_a_conversation_is_found_by_its_id_and_by_an_earlier_one(sender: S
         await sender.ask(to_conversation("old", "c2"))
         assert (await sender.until_status("sent"))["mapping_id"] == mapping_id
         assert (await sender.until_status("sent", "c2"))["mapping_id"] == mapping_id
+
     assert [item["phone_number_id"] for item in await sender.sandbox.messages(CUSTOMER)] == ["77", "77"]
 
 
@@ -30,6 +31,7 @@ async def test_the_active_mapping_wins_over_newer_ended_ones(sender: Sender) -> 
     await add_mapping(conn, wa_id=CUSTOMER, conversation_id="talk", status="expired")
     async with sender.running():
         await sender.ask(to_conversation("talk"))
+
         assert (await sender.until_status("sent"))["mapping_id"] == active
 
 
@@ -43,6 +45,7 @@ async def test_an_ended_conversation_is_not_written_to(sender: Sender, ended: st
     async with sender.running():
         await sender.ask(to_conversation("talk"))
         await sender.until_dead(f"mapping_status_{ended}")
+
     assert await sender.sandbox.messages() == []
 
 
@@ -55,6 +58,7 @@ async def test_a_cached_conversation_that_has_ended_is_looked_up_again(sender: S
         await conn.execute("update conversation_mappings set status = 'closed' where id = $1", mapping_id)
         await sender.ask(to_conversation("talk", "c2"))
         await sender.until_dead("mapping_status_closed")
+
     assert len(await sender.sandbox.messages()) == 1
 
 
@@ -67,6 +71,7 @@ async def test_an_unknown_conversation_is_waited_for(
     await add_mapping(sender.cluster.conn, wa_id=CUSTOMER, conversation_id="late")
     async with sender.running():
         await sender.until_status("sent")
+
     assert [item["to"] for item in await sender.sandbox.messages()] == [CUSTOMER]
     assert await sender.dead() == []
 
@@ -87,6 +92,7 @@ async def test_a_customer_without_a_mapping_gets_one(sender: Sender) -> None:
         first, second = await sender.until_status("sent"), await sender.until_status("sent", "c2")
     mappings = await sender.cluster.conn.fetch("select * from conversation_mappings")
     by_id = {row["id"]: (row["phone_number_id"], row["wa_id"], row["status"]) for row in mappings}
+
     assert by_id[first["mapping_id"]] == (NUMBER, CUSTOMER, "active")
     assert by_id[second["mapping_id"]] == ("77", "DE.8842", "active")
     assert {item["to"] for item in await sender.sandbox.messages()} == {CUSTOMER, "DE.8842"}
@@ -108,6 +114,7 @@ async def test_a_message_without_a_number_leaves_from_the_one_that_its_customer_
         await sender.ask(text("c2", phone_number_id="2002"))
         await sender.until_status("sent")
         await sender.until_status("sent", "c2")
+
     assert sorted(item["phone_number_id"] for item in await sender.sandbox.messages()) == ["2002", "3003"]
     assert await conn.fetchval("select count(*) from conversation_mappings") == 4
 
@@ -133,6 +140,7 @@ async def test_a_message_of_ours_keeps_its_conversation_alive_and_opens_no_windo
             reachable = await read_reachability(connection, NUMBER, [CUSTOMER], sender.cluster.durations)
     finally:
         await database.close()
+
     assert not reachable[CUSTOMER].window_open
 
 

@@ -59,6 +59,7 @@ async def test_consent_is_recorded_with_its_time_and_audited_without_the_number(
     assert later["opt_in_marketing"] is False
     assert later["marketing_opted_at"] > row["marketing_opted_at"]
     audit = await conn.fetch("select actor, action, subject, details::text from audit_log order by id")
+
     assert [tuple(line)[:2] for line in audit] == [
         ("tester", "profile.opt_in"),
         ("ana", "profile.opt_out"),
@@ -77,6 +78,7 @@ async def test_consent_leaves_the_rest_of_a_profile_alone(conn: Connection, envi
     row = await only_row(
         conn, "select name, last_interaction_at, notification_opt_out from customer_profiles"
     )
+
     assert tuple(row) == ("Ana", NOON, False)
 
 
@@ -125,6 +127,7 @@ async def test_erasing_a_person_leaves_the_database_as_if_they_had_never_been(
     assert personal(after) == personal(before)
     assert not mentions(after, ANA.tag, f"{PHONE} ", f'{PHONE}"', f"{ANA.user_id} ", f'{ANA.user_id}"')
     gone = {table: len(filled[table]) - len(before[table]) for table in personal(filled)}
+
     assert outcome.json["rows"] == gone
     assert sorted(outcome.json["addresses"]) == sorted([PHONE, ANA.user_id])
 
@@ -146,6 +149,7 @@ async def test_an_erasure_takes_the_raw_body_of_a_launch_that_named_the_person(
 
     assert done.code == 0, done.err
     rows = await conn.fetch("select id, metadata::text from broadcast_campaigns order by id")
+
     assert {row["id"]: json.loads(row["metadata"]) for row in rows} == {
         "spring": {"mended": {"replaced_characters": 2}},
         "summer": mended,
@@ -162,6 +166,7 @@ async def test_an_erasure_is_audited_with_counts_and_without_the_person(
     shown = await run(environ, "show", PHONE)
 
     rows = await conn.fetch("select actor, action, subject, details::text from audit_log order by id")
+
     assert [tuple(row)[:2] for row in rows] == [("tester", "profile.opt_out"), ("dpo", "profile.erase")]
     assert rows[0]["subject"] == rows[1]["subject"]
     assert json.loads(rows[1]["details"])["rows"] == outcome.json["rows"]
@@ -195,6 +200,7 @@ async def test_a_dry_run_counts_the_same_and_changes_nothing(
     assert await take_snapshot(conn) == before
     assert "would be removed" in shown.out
     done = await run(environ, "erase", PHONE, "--yes", "--json")
+
     assert done.json["rows"] == rehearsed.json["rows"]
 
 
@@ -220,6 +226,7 @@ async def test_a_launch_that_died_loses_one_recipient_and_keeps_the_others(
 
     left = await only_row(conn, "select payload, raw_body from dead_letter_queue")
     kept = {"campaign_id": "spring", "recipients": [{"wa_id": BEN.phone}]}
+
     assert (json.loads(left["payload"]), json.loads(left["raw_body"])) == (kept, kept)
     assert (outcome.json["shortened_dead_letters"], outcome.json["rows"]["dead_letter_queue"]) == (1, 1)
 
@@ -340,6 +347,7 @@ async def test_what_is_written_while_it_runs_goes_too(conn: Connection, environ:
         )
         await insert(conn, "status_events", wamid="wamid.other", **late)
     outcome = await erasing
+
     # Then
     assert outcome.json["rows"]["message_tracking"] == 1
     assert outcome.json["rows"]["dead_letter_queue"] == 1

@@ -86,6 +86,7 @@ async def test_a_dry_run_keeps_the_person_from_nothing_either(cluster: Cluster) 
             await write_to_us(cluster)
         assert (await rehearsal).json["rows"]["message_tracking"] == MESSAGES
     await other.close()
+
     assert await cluster.conn.fetchval("select count(*) from message_tracking") == MESSAGES + 1
 
 

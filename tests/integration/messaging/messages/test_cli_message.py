@@ -87,6 +87,7 @@ async def test_a_message_is_found_by_each_of_its_ids(
     assert (outcome.code, outcome.err) == (0, "")
     assert outcome.json["found_by"] == "message"
     (mapping,) = outcome.json["mappings"]
+
     assert (mapping["wa_id"], mapping["conversation_id"], mapping["aliases"]) == (PHONE, "conv-2", ["conv-1"])
     assert [item["id"] for item in mapping["messages"]] == [str(message)]
 
@@ -102,6 +103,7 @@ async def test_a_message_comes_with_attempts_events_deferral_and_dead_letters(
     attempts = [(item["attempt"], item["outcome"]) for item in message["attempts"]]
     assert attempts == [(1, "abandoned"), (2, "sent")]
     events = [(item["status"], item["outcome"]) for item in message["status_events"]]
+
     assert events == [("delivered", "applied"), ("sent", "duplicate")]  # as they came, not as they happened
     assert (message["deferral"]["reason"], message["deferral"]["due"]) == ("status_retry", True)
     assert [letter["reason"] for letter in message["dead_letters"]] == ["state_violation"]
@@ -159,6 +161,7 @@ async def test_a_failed_message_comes_with_its_replays(conn: Connection, databas
     outcome = await show(database_url, "genesys-1", "--json")
 
     messages = outcome.json["mappings"][0]["messages"]
+
     assert [(item["id"], item["replay_of"]) for item in messages] == [
         (str(failed), None),
         (str(replay), str(failed)),
@@ -184,6 +187,7 @@ async def test_a_customer_is_found_by_phone_and_by_business_scoped_id(
     assert outcome.code == 0
     assert outcome.json["found_by"] == "customer"
     mappings = outcome.json["mappings"]
+
     assert [mapping["id"] for mapping in mappings] == [str(later), str(earlier)]
     assert [message["id"] for message in mappings[0]["messages"]] == [str(item) for item in ids[1:]]
     assert mappings[1]["messages"] == []
@@ -249,6 +253,7 @@ async def test_what_is_not_found_is_said_in_one_line(
 
     assert (outcome.code, outcome.out) == (1, "")
     shown = reference.replace("\x01", r"\x01")
+
     assert outcome.err == f"wabus: {shown}: not found\n"
 
 
@@ -333,5 +338,6 @@ async def test_what_the_platform_says_of_a_message_that_it_holds_is_shown(
     table = await show(database_url, str(message))
 
     attempts = told.json["mappings"][0]["messages"][0]["attempts"]
+
     assert [item["message_status"] for item in attempts] == [None, "held_for_quality_assessment"]
     assert "held_for_quality_assessment" in table.out

@@ -48,6 +48,7 @@ async def test_a_trace_finds_its_messages_and_dead_letters(conn: Connection, dat
     other = await show(database_url, "00f067aa0ba902b700f067aa0ba902b7")
 
     messages = {item["id"] for mapping in found.json["mappings"] for item in mapping["messages"]}
+
     assert (found.json["found_by"], messages) == ("trace", {str(told), str(waiting)})
     assert [letter["reason"] for letter in found.json["dead_letters"]] == ["invalid_payload"]
     assert str(told) in people.out
@@ -129,5 +130,6 @@ async def test_a_trace_is_looked_up_without_reading_all_messages(conn: Connectio
     )
 
     pages = await conn.fetchval("select pg_relation_size('message_tracking') / 8192")
+
     assert plan["Plan"]["Actual Rows"] == 1
     assert plan["Plan"]["Shared Hit Blocks"] + plan["Plan"]["Shared Read Blocks"] < pages / 4

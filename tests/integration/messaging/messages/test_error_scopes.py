@@ -106,6 +106,7 @@ async def test_account_trouble_that_statuses_tell_burns_nobody(sender: Sender) -
         assert len(await sender.sandbox.messages()) == 5
         await resume_number(sender)
         await until(lambda: has_recipients(sender, dict.fromkeys(people, "sent")))
+
     assert await sender.attempts(f"campaign:spring:{people[0]}") == [("failed", "131031"), ("sent", None)]
     assert sender.cluster.told("outbound.failed") == []
     assert len(sender.cluster.told("campaign.updated")) == 1
@@ -118,6 +119,7 @@ async def test_916_is_accepted_and_then_pauses_its_number(sender: Sender) -> Non
         await sender.until_deferred("number_paused")
         assert (await number(sender))["state"] == "paused"
         assert (await sender.row())["status"] == "sent"
+
     assert await sender.attempts() == [("failed", "131031")]
     assert await sender.dead() == []
 
@@ -137,6 +139,7 @@ async def test_a_status_from_before_a_resume_pauses_nothing_and_its_message_goes
         assert (await number(sender))["state"] == "active"
         await sender.release("number_paused")
         await until(lambda: has_recipients(sender, {wa_id: "sent"}))
+
     assert len(await sender.sandbox.messages()) == 2
 
 
@@ -155,6 +158,7 @@ async def test_a_template_that_a_status_calls_paused_pauses_the_campaign(sender:
         await sender.cluster.conn.execute("update broadcast_campaigns set status = 'running'")
         await sender.release("campaign_paused")
         await until(lambda: has_recipients(sender, {wa_id: "sent", customer(2): "queued"}))
+
     assert await sender.attempts(f"campaign:spring:{wa_id}") == [("failed", "132015"), ("sent", None)]
 
 
@@ -178,6 +182,7 @@ async def test_marketing_is_held_for_every_replica_also_one_that_starts_later(
         await sender.until_deferred("rate_limit", 2)
         await sender.ask(text("c3", customer(3)))
         await sender.until_status("sent", "c3")
+
     assert await sender.attempts("c2") == []
 
 
@@ -190,6 +195,7 @@ async def test_a_value_too_long_fails_its_recipient_once_somebody_was_accepted(s
         await ask(sender, bad)
         await sender.until_dead("send_rejected")
     row = await sender.row(f"campaign:spring:{bad}")
+
     assert (row["error_code"], row["error_message"]) == (
         "132005",
         "Translated text too long. [body variable 2 from column offer (900 characters)]",
@@ -213,6 +219,7 @@ async def test_three_recipients_refused_before_anybody_is_accepted_pause_the_cam
         await ask(sender, people[2])
         await until(lambda: has_recipients(sender, dict.fromkeys(people, "pending") | {rest: "queued"}))
     row = await campaign(sender)
+
     assert (row["status"], row["status_reason"]) == (
         "paused",
         "132005: Translated text too long. [body variable 2 from column offer (900 characters)]",
@@ -231,6 +238,7 @@ async def test_one_in_doubt_fails_alone_when_somebody_is_accepted_after_all(send
         await until(lambda: has_recipients(sender, {bad: "queued", good: "sent"}))
         await sender.release("template_doubt")
         await until(lambda: has_recipients(sender, {bad: "failed", good: "sent"}))
+
     assert (await campaign(sender))["status"] == "running"
 
 
@@ -243,6 +251,7 @@ async def test_all_of_a_smaller_campaign_refused_pause_it(sender: Sender) -> Non
         await sender.until_deferred("template_doubt")
         await ask(sender, people[1])
         await until(lambda: has_recipients(sender, dict.fromkeys(people, "pending")))
+
     assert (await campaign(sender))["status"] == "paused"
 
 
@@ -269,6 +278,7 @@ async def test_of_parameters_that_statuses_refuse_only_a_delivery_clears_the_tem
     [failed] = sender.cluster.told("outbound.failed")
     assert failed["error"] == {"code": "132012", "message": said}
     letter = await sender.cluster.conn.fetchrow("select * from dead_letter_queue")
+
     assert letter is not None
     assert letter["error_message"] == f"132012: {said}"
     assert orjson.loads(letter["raw_body"])["template"] == TEMPLATE
@@ -285,6 +295,7 @@ async def test_918_a_page_of_a_firewall_is_no_verdict_and_counts_for_the_breaker
         await sender.ask(text("c9", customer(9)))
         await sender.until_deferred("circuit_open")
     attempt = await sender.cluster.conn.fetchrow("select * from send_attempts limit 1")
+
     assert attempt is not None
     assert (attempt["outcome"], attempt["http_status"], attempt["error_code"]) == ("failed", 403, "http_403")
     assert "<p>Blocked by the web filter.</p>" in attempt["error_message"]
@@ -302,6 +313,7 @@ async def test_the_platform_is_awaited_for_a_day_and_not_longer(
         await conn.execute("update send_attempts set started_at = now() - interval '24 hours'")
         await sender.release("platform_away")
         await sender.until_dead("max_retries_exceeded")
+
     assert (await sender.row())["error_code"] == "http_403"
     assert "web filter" not in caplog.text
 
@@ -313,6 +325,7 @@ async def test_919_920_fail_their_recipient_only(sender: Sender, digits: str, co
         await sender.until_dead("send_rejected")
         await sender.ask(text("c2", customer(2)))
         await sender.until_status("sent", "c2")
+
     assert await sender.attempts() == [("failed", code)]
 
 
@@ -322,6 +335,7 @@ async def test_921_a_number_that_is_gone_is_paused(sender: Sender) -> None:
         await sender.ask(text(customer=customer(1, "921")))
         await sender.until_deferred("number_paused")
     row = await number(sender)
+
     assert (row["state"], row["reason"]) == (
         "paused",
         "100: The phone number does not exist, or the token does not have it.",
@@ -335,6 +349,7 @@ async def test_that_the_platform_holds_a_message_is_kept_and_told(sender: Sender
         await sender.ask(text(message_text=None) | {"template": TEMPLATE})
         await sender.until_status("sent")
         await until(lambda: bool(sender.cluster.told("outbound.sent")))
+
     assert await sender.cluster.conn.fetchval("select message_status from send_attempts") == said
     assert sender.cluster.told("outbound.sent")[0]["message_status"] == said
 

@@ -57,6 +57,7 @@ def test_what_is_accepted_of_a_status_can_be_read_back(database_url: str, said: 
     assert (read.status, read.wamid, read.occurred_at) == (event.status, event.wamid, event.occurred_at)
     assert [error.get("code") for error in read.errors] == [error.get("code") for error in event.errors]
     orjson.dumps([read.errors, read.details])  # and can be told again
+
     assert Sighting(read).error_class is Sighting(event).error_class
 
 

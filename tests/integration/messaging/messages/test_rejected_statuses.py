@@ -78,6 +78,7 @@ async def test_each_repetition_of_a_webhook_adds_none(cluster: Cluster) -> None:
     async with cluster.running("dlq-handler"):
         await until_worked(cluster)
     [letter] = await letters(cluster)
+
     assert letter["reason"] == "state_violation"
     assert len(cluster.told("deadletter.stored")) == 2  # and the marker
 
@@ -95,6 +96,7 @@ async def test_what_came_before_its_message_and_comes_again_is_one(cluster: Clus
         await until(partial(_has_died, cluster, 1))
     async with cluster.running("dlq-handler"):
         await until_worked(cluster)
+
     assert await count_letters(cluster) == 1
 
 
@@ -106,6 +108,7 @@ async def test_what_came_before_its_message_dies_as_it_was_published(cluster: Cl
     async with cluster.running("scheduler"):
         await until(lambda: _is_event(cluster, "rejected"))
     [letter] = await letters(cluster)
+
     assert letter["raw_body"] == ODD_BODY
     assert orjson.loads(letter["headers"])["x-own"] == "kept"
     assert await cluster.conn.fetchval("select raw_body is null and raw_headers is null from status_events")
@@ -124,6 +127,7 @@ async def test_what_is_found_out_while_a_worker_has_it_in_hand_dies_as_it_was_pu
         await report_oddly(cluster)
         await until(lambda: _are_letters(cluster, 1))
     [letter] = await letters(cluster)
+
     assert letter["raw_body"] == ODD_BODY
     assert orjson.loads(letter["headers"])["x-own"] == "kept"
 
@@ -145,6 +149,7 @@ async def test_what_died_in_hand_and_is_found_out_again_is_one(cluster: Cluster)
     await cluster.conn.execute("update status_events set outcome = null, message_id = null")
     async with cluster.running("scheduler"):
         await until(lambda: _is_event(cluster, "rejected"))
+
     assert await count_letters(cluster) == 1
 
 
@@ -167,6 +172,7 @@ async def test_a_repetition_after_its_dismissal_adds_none_and_a_replay_may_die_a
     async with cluster.running("dlq-handler"):
         await until_worked(cluster)
     kept = await letters(cluster)
+
     assert [row["status"] for row in kept] == ["replayed", "dismissed"]
     assert [row["replay_of"] for row in kept] == [None, first["id"]]
 

@@ -34,6 +34,7 @@ async def test_912_is_sent_three_times_and_then_fails_once(sender: Sender) -> No
     assert (failed["metadata"], failed["error"]["code"]) == ({"a": 1}, "131000")
     assert [item["new_status"] for item in sender.cluster.told("message.updated")] == ["sent", "failed"]
     letter = await sender.cluster.conn.fetchrow("select * from dead_letter_queue")
+
     assert letter is not None
     assert (letter["reason"], letter["message_id"]) == ("max_retries_exceeded", row["id"])
     assert orjson.loads(letter["raw_body"]) == text(customer)
@@ -70,5 +71,6 @@ async def test_a_rate_limit_that_a_status_tells_slows_as_one_that_an_answer_tell
         if free is not None:
             await sender.ask(text_to("c3", free, phone_number_id=number))
             await sender.until_status("sent", "c3")
+
     assert await sender.attempts() == [("failed", str(code))]
     assert await sender.attempts("c2") == []

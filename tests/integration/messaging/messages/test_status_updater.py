@@ -83,6 +83,7 @@ async def test_statuses_walk_a_message_and_are_told(cluster: Cluster) -> None:
         at(3),
     )
     told = cluster.told("message.updated")
+
     assert [(item["new_status"], item["implied"]) for item in told] == [
         ("sent", False),
         ("delivered", True),
@@ -99,6 +100,7 @@ async def test_a_number_beyond_64_bits_is_stored_with_its_status(tracked: Tracki
     assert await handle(tracked, body) == [Ack()]
 
     stored = await conn.fetchval("select details ->> 'x' from status_events where status = 'delivered'")
+
     assert stored == "1" + "0" * 30
 
 
@@ -180,6 +182,7 @@ async def test_bodies_that_are_no_status_are_dead_and_their_neighbours_are_worke
         assert letter.headers["x-wabus-reason"] == "invalid_payload"
         assert letter.headers["x-wabus-source-queue"] == STATUS_UPDATER
         assert bad[letter.body] in str(letter.headers["x-wabus-error"])
+
     assert (await row_of(cluster.conn, message_id))["status"] == "delivered"
 
 
@@ -196,6 +199,7 @@ async def test_a_status_that_never_applies_is_dead_as_a_state_violation(cluster:
 
         await until(is_dead)
     [letter] = await cluster.take("dlq-handler")
+
     assert letter.headers["x-wabus-reason"] == "state_violation"
     assert orjson.loads(letter.body)["status"] == "delivered"
     assert await cluster.conn.fetchval("select outcome from status_events") == "rejected"
@@ -207,6 +211,7 @@ async def test_an_event_without_a_message_waits_and_is_acknowledged(cluster: Clu
         await report(cluster, update("delivered", 1, wamid="wamid.nobody"))
         await until(lambda: is_settled(cluster, 1))
     row = await cluster.conn.fetchrow("select outcome, message_id, source from status_events")
+
     assert row is not None
     assert tuple(row) == ("unmatched", None, "whatsapp")
     assert await cluster.depth(STATUS_UPDATER) == 0
@@ -218,6 +223,7 @@ async def test_the_agent_platforms_status_names_its_own_id(cluster: Cluster) -> 
     async with cluster.running("status-updater"):
         await report(cluster, status, source="genesys")
         await until(lambda: is_settled(cluster, 1))
+
     assert await cluster.conn.fetchval("select source from status_events") == "genesys"
     assert (await row_of(cluster.conn, message_id))["delivered_at"] == at(5)
 
@@ -225,6 +231,7 @@ async def test_the_agent_platforms_status_names_its_own_id(cluster: Cluster) -> 
 async def test_copies_in_one_batch_are_one_event_and_duplicates(tracked: Tracking, conn: Any) -> None:
     await add_outbound(conn)
     body = orjson.dumps(update("delivered", 1))
+
     assert await handle(tracked, body, body, body) == [Ack()] * 3
     assert await handle(tracked, body) == [Ack()]
     assert tracked.count("applied") == 1
@@ -239,6 +246,7 @@ async def test_what_the_event_said_is_kept(tracked: Tracking, conn: Any) -> None
     await handle(tracked, orjson.dumps(body))
     row = await conn.fetchrow("select details, errors from status_events")
     details = orjson.loads(row["details"])
+
     assert details["pricing"] == {"billable": True}
     assert (details["recipient_id"], details["colour"]) == ("491700000001", "blue")
     assert orjson.loads(row["errors"])[0]["code"] == FINAL
@@ -250,5 +258,6 @@ async def test_a_replayed_violation_is_judged_again(tracked: Tracking, conn: Any
     [first] = await handle(tracked, body)
     assert isinstance(first, Dead)
     [replayed] = await handle(tracked, body, **{"x-replay-of": "7d2c1f6e-0000-4000-8000-000000000000"})
+
     assert isinstance(replayed, Dead)
     assert await conn.fetchval("select count(*) from status_events") == 1

@@ -47,6 +47,7 @@ async def test_a_status_moves_its_message_and_is_told(tracked: Tracking, conn: C
     row = await row_of(conn, message_id)
     assert (row["status"], row["delivered_at"], row["sent_at"]) == ("delivered", at(5), None)
     [event] = await told(conn, "message.updated")
+
     assert event["message_id"] == str(message_id)
     assert event["genesys_message_id"] == "g1"
     assert event["timestamp"] == "2026-01-15T12:00:05Z"
@@ -60,6 +61,7 @@ async def test_a_jump_walks_the_states_between_and_leaves_their_times_null(
     message_id = await add_outbound(conn, attempts=[])
     assert await tracked.hear(happened("read", 9)) == ["applied"]
     row = await row_of(conn, message_id)
+
     assert (row["status"], row["delivered_at"], row["read_at"]) == ("read", None, at(9))
     assert await steps(conn) == [("sent", "delivered", True), ("delivered", "read", False)]
     assert tracked.count("implied") == 1
@@ -72,6 +74,7 @@ async def test_what_comes_late_fills_its_milestone_and_is_only_counted(
     await tracked.hear(happened("read", 9))
     assert await tracked.hear(happened("delivered", 4)) == ["late"]
     row = await row_of(conn, message_id)
+
     assert (row["status"], row["delivered_at"], row["read_at"]) == ("read", at(4), at(9))
     assert len(await steps(conn)) == 2
 
@@ -79,6 +82,7 @@ async def test_what_comes_late_fills_its_milestone_and_is_only_counted(
 async def test_a_milestone_is_the_earliest_event_of_its_kind(tracked: Tracking, conn: Connection) -> None:
     message_id = await add_outbound(conn)
     await tracked.hear(happened("delivered", 5))
+
     assert await tracked.hear(happened("delivered", 3), happened("delivered", 7)) == ["duplicate"] * 2
     assert (await row_of(conn, message_id))["delivered_at"] == at(3)
 
@@ -87,6 +91,7 @@ async def test_an_event_is_stored_once_and_applied_once(tracked: Tracking, conn:
     await add_outbound(conn)
     for _ in range(3):
         assert await tracked.hear(happened("delivered")) == ["applied"]
+
     assert await outcomes(conn) == [("delivered", "applied")]
     assert len(await steps(conn)) == 1
     assert tracked.count("applied") == 1
@@ -99,6 +104,7 @@ async def test_a_failure_yields_to_a_reading_and_to_nothing_else(tracked: Tracki
     assert (await row_of(conn, message_id))["status"] == "failed"
     assert await tracked.hear(happened("read", 3)) == ["applied"]
     row = await row_of(conn, message_id)
+
     assert (row["status"], row["failed_at"], row["error_code"]) == ("read", at(1), None)
     assert await steps(conn) == [("sent", "failed", False), ("failed", "read", False)]
 
@@ -114,6 +120,7 @@ async def test_a_status_that_never_applies_is_rejected(tracked: Tracking, conn: 
         happened("processed"),
         happened("processed", wamid="wamid.in"),
     )
+
     assert heard == ["rejected", "rejected", "applied"]
     assert (await row_of(conn, inbound))["status"] == "processed"
     assert await steps(conn) == [("received", "processed", False)]
@@ -123,6 +130,7 @@ async def test_an_unknown_status_is_stored_and_changes_nothing(tracked: Tracking
     message_id = await add_outbound(conn)
     before = await row_of(conn, message_id)
     heard = await tracked.hear(happened("deleted"), happened("deleted", wamid="wamid.other"))
+
     assert heard == ["ignored", "ignored"]
     assert await row_of(conn, message_id) == before
     assert await steps(conn) == []
@@ -139,6 +147,7 @@ async def test_an_event_waits_for_its_message_until_the_sender_has_committed_it(
     assert await tracked.tracker.apply_stored(["wamid.1"]) == 2
     assert await tracked.tracker.apply_stored(["wamid.1"]) == 0
     row = await row_of(conn, message_id)
+
     assert (row["status"], row["read_at"]) == ("read", at(2))
     assert row["sent_at"] == at(1)
 
@@ -150,6 +159,7 @@ async def test_the_scheduler_matches_what_is_left_up_to_a_day(tracked: Tracking,
     )
     message_id = await add_outbound(conn)
     old = await add_outbound(conn, wamid="wamid.old")
+
     assert await tracked.tracker.match_waiting() == 1
     assert await tracked.tracker.match_waiting() == 0
     assert (await row_of(conn, message_id))["status"] == "delivered"
@@ -166,6 +176,7 @@ async def test_a_status_found_impossible_once_its_message_is_there_is_a_dead_let
     row = await conn.fetchrow(
         "select reason, source_queue, exchange, routing_key, raw_body from dead_letter_queue"
     )
+
     assert row is not None
     assert tuple(row) == ("state_violation", "status-updater", "wa.status", "genesys", IN_HAND.body)
     assert (
@@ -198,6 +209,7 @@ async def test_the_scheduler_matches_by_every_reference_however_many_wait(
     await add_outbound(
         conn, id=ids[2], wamid="wamid.later", attempts=[("failed", "wamid.earlier"), ("sent", "wamid.later")]
     )
+
     assert await tracked.tracker.match_waiting() == 1054
     assert {(await row_of(conn, item))["status"] for item in ids} == {"delivered"}
     assert await conn.fetchval("select count(*) from status_events where outcome = 'unmatched'") == 50
@@ -213,6 +225,7 @@ async def test_of_what_waits_for_long_the_scheduler_looks_at_some_each_time_roun
     late = await add_outbound(conn, wamid="other.6999")
     assert await tracked.tracker.match_waiting() == 1
     again = await add_outbound(conn, wamid="other.4")
+
     assert await tracked.tracker.match_waiting() == 1
     assert {(await row_of(conn, item))["status"] for item in (early, late, again)} == {"delivered"}
 
@@ -223,6 +236,7 @@ async def test_what_came_lately_is_looked_at_each_time_however_much_waits(
     await leave_unmatched(conn, 7000)
     assert await tracked.hear(happened("delivered")) == ["unmatched"]
     message_id = await add_outbound(conn)
+
     assert await tracked.tracker.match_waiting() == 1
     assert (await row_of(conn, message_id))["status"] == "delivered"
 
@@ -242,6 +256,7 @@ async def test_a_crash_between_storing_and_applying_is_made_good_by_the_redelive
 ) -> None:
     message_id = await add_outbound(conn)
     await tracked.tracker.store([happened("delivered")])
+
     assert await outcomes(conn) == [("delivered", None)]
     assert await tracked.hear(happened("delivered")) == ["applied"]
     assert (await row_of(conn, message_id))["status"] == "delivered"
@@ -265,6 +280,7 @@ async def test_an_event_finds_its_message_by_the_platforms_ids(tracked: Tracking
     assert (await row_of(conn, replay))["status"] == "delivered"
     assert (await row_of(conn, original))["status"] == "failed"
     row = await row_of(conn, earlier)
+
     assert (row["status"], row["wamid"]) == ("read", "wamid.d")
 
 
@@ -285,6 +301,7 @@ async def test_a_campaigns_recipient_moves_with_its_message(
     assert (row["status"], row["error_code"]) == ("failed", str(FINAL))
     await tracked.hear(happened("read", 4))
     row = await recipient(conn)
+
     assert (row["status"], row["read_at"], row["error_code"]) == ("read", at(4), None)
 
 
@@ -301,6 +318,7 @@ async def test_a_skipped_recipient_stays_skipped(tracked: Tracking, conn: Connec
     )
     skipped = await recipient(conn)
     await tracked.hear(happened("read"))
+
     assert await recipient(conn) == skipped
 
 
@@ -334,6 +352,7 @@ async def test_our_own_word_is_an_event_like_any_other(tracked: Tracking, conn: 
     assert sent["trace_id"] == "trace-9"
     assert await conn.fetchval("select count(*) from outbound_bodies") == 1
     await tracked.hear(happened("delivered", 2))
+
     assert await conn.fetchval("select count(*) from outbound_bodies") == 0
 
 
@@ -350,6 +369,7 @@ async def test_our_own_failure_ends_the_message_once(tracked: Tracking, conn: Co
     assert attempt is not None
     assert tuple(attempt) == ("failed", "131047", 400)
     [failed] = await told(conn, "outbound.failed")
+
     assert failed["error"] == {"code": "131047", "message": "window closed"}
     assert await conn.fetchval("select count(*) from dead_letter_queue") == 0
 
@@ -359,6 +379,7 @@ async def test_our_own_failure_does_not_count_while_an_attempt_can_succeed(
 ) -> None:
     message_id = await add_outbound(conn, "queued", attempts=[("ambiguous", None)])
     own = OwnEvent(message_id, "failed", "trace", error=SendError(code="expired"))
+
     assert (await tracked.record(own)).statuses == {message_id: "queued"}
     assert await told(conn, "outbound.failed") == []
     assert await tracked.hear(happened("delivered", callback_data=named(message_id))) == ["applied"]
@@ -369,4 +390,5 @@ async def test_our_word_on_nothing_or_on_what_is_gone_is_nothing(tracked: Tracki
     for events in ((), (gone,)):
         recorded = await tracked.record(*events)
         assert (recorded.events, recorded.statuses) == ([], {})
+
     assert await outcomes(conn) == []

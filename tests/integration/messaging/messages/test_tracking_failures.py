@@ -71,6 +71,7 @@ async def test_a_final_failure_ends_the_message_with_a_dead_letter(
     assert headers["x-own"] == "kept"
     assert headers["x-wabus-message-id"] == str(message_id)
     [failed] = await told(conn, "outbound.failed")
+
     assert failed["wa_id"] == "491700000077"
     assert failed["error"]["code"] == str(FINAL)
     assert len(await told(conn, "deadletter.stored")) == 1
@@ -89,6 +90,7 @@ async def test_a_failure_of_a_message_whose_body_is_kept_no_longer_is_told_and_n
     assert await tracked.hear(happened("failed", 3, code)) == ["applied"]
     assert (await row_of(conn, message_id))["status"] == "failed"
     [failed] = await told(conn, "outbound.failed")
+
     assert failed["error"]["code"] == str(code)
     assert await deferred(conn) == []
     assert await conn.fetchval("select count(*) from dead_letter_queue") == 0
@@ -111,6 +113,7 @@ async def test_a_transient_failure_is_sent_again_and_the_row_does_not_go_back(
     assert orjson.loads(due.publication.body)["message_text"] == "hello"
     assert await send_again(tracked, conn, message_id, 2) == []
     row = await row_of(conn, message_id)
+
     assert (row["status"], row["wamid"], row["error_code"]) == ("sent", "wamid.2", None)
     assert await tracked.hear(happened("delivered", 9, wamid="wamid.2")) == ["applied"]
     assert await told(conn, "outbound.failed") == []
@@ -122,6 +125,7 @@ async def test_the_third_transient_failure_is_the_last(tracked: Tracking, conn: 
         assert await tracked.hear(happened("failed", number, TRANSIENT, wamid=f"wamid.{number}")) == ["late"]
         assert [row[0] for row in await deferred(conn)] == ["status_retry"]
         await send_again(tracked, conn, message_id, number + 1)
+
     assert await tracked.hear(happened("failed", 3, TRANSIENT, wamid="wamid.3")) == ["applied"]
     assert (await row_of(conn, message_id))["status"] == "failed"
     assert [row[1] for row in await attempts(conn)] == ["failed"] * 3
@@ -139,6 +143,7 @@ async def test_a_retry_takes_the_place_of_a_deferral_that_is_being_worked(
     )
     await tracked.hear(happened("failed", 1, TRANSIENT))
     await DeferralStore(tracked.database, DURATIONS).remove([in_hand])
+
     assert [row[0] for row in await deferred(conn)] == ["status_retry"]
 
 
@@ -148,6 +153,7 @@ async def test_the_same_transient_failure_again_asks_for_no_second_retry(
     await add_outbound(conn)
     await tracked.hear(happened("failed", 1, TRANSIENT))
     await conn.execute("delete from deferred_messages")
+
     assert await tracked.hear(happened("failed", 2, TRANSIENT)) == ["late"]
     assert await deferred(conn) == []
 
@@ -161,6 +167,7 @@ async def test_nothing_is_sent_again_that_was_delivered(
     for event in events if delivered_first else reversed(events):
         await tracked.hear(event)
     row = await row_of(conn, message_id)
+
     assert (row["status"], row["delivered_at"], row["failed_at"]) == ("failed", at(2), at(1))
     assert row["error_code"] == str(TRANSIENT)
 
@@ -173,6 +180,7 @@ async def test_a_reading_outweighs_a_transient_failure_whatever_the_order(
     for status in order:
         code = TRANSIENT if status == "failed" else None
         await tracked.hear(happened(status, {"failed": 1, "delivered": 2, "read": 3}[status], code))
+
     assert await row_of(conn, message_id) == {
         "status": "read",
         "wamid": "wamid.1",
@@ -189,6 +197,7 @@ async def test_the_failure_of_a_superseded_attempt_is_late(tracked: Tracking, co
     message_id = await add_outbound(
         conn, wamid="wamid.2", attempts=[("abandoned", "wamid.1"), ("sent", "wamid.2")]
     )
+
     assert await tracked.hear(happened("failed", 1, FINAL, wamid="wamid.1")) == ["late"]
     assert (await row_of(conn, message_id))["status"] == "sent"
     assert await attempts(conn) == [(1, "abandoned", "wamid.1", str(FINAL)), (2, "sent", "wamid.2", None)]
@@ -203,6 +212,7 @@ async def test_a_message_does_not_fail_while_an_earlier_attempt_may_have_reached
         conn, wamid="wamid.2", attempts=[("abandoned", None), ("sent", "wamid.2")]
     )
     bound = happened("sent", 1, wamid="wamid.1", callback_data=named(message_id, 1))
+
     assert await tracked.hear(bound) == ["duplicate"]
     assert await tracked.hear(happened("failed", 2, FINAL, wamid="wamid.2")) == ["late"]
     assert (await row_of(conn, message_id))["status"] == "sent"
@@ -228,6 +238,7 @@ async def test_a_status_with_our_callback_data_proves_an_ambiguous_send(
     assert (state["status"], state["wamid"], state["sent_at"]) == ("delivered", "wamid.x", None)
     assert await steps(conn) == [("queued", "sent", True), ("sent", "delivered", False)]
     [sent] = await told(conn, "outbound.sent")
+
     assert (sent["wamid"], sent["genesys_message_id"]) == ("wamid.x", "g1")
     assert await conn.fetchval("select count(*) from deferred_messages where not_before <= now()") == 2
 
@@ -238,6 +249,7 @@ async def test_a_status_before_the_answer_leaves_the_sender_nothing_to_tell(
     message_id = await add_outbound(conn, "queued", attempts=[(None, None)])
     await tracked.hear(happened("sent", 1, wamid="wamid.x", callback_data=named(message_id)))
     recorded = await tracked.record(OwnEvent(message_id, "sent", "trace", attempt=1, wamid="wamid.x"))
+
     assert recorded.events == []
     assert len(await told(conn, "outbound.sent")) == 1
     assert await attempts(conn) == [(1, "sent", "wamid.x", None)]
@@ -247,6 +259,7 @@ async def test_a_failure_before_the_answer_is_not_undone_by_it(tracked: Tracking
     message_id = await add_outbound(conn, "queued", attempts=[(None, None)])
     await tracked.hear(happened("failed", 1, TRANSIENT, wamid="wamid.x", callback_data=named(message_id)))
     recorded = await tracked.record(OwnEvent(message_id, "sent", "trace", attempt=1, wamid="wamid.x"))
+
     assert recorded.statuses == {message_id: "sent"}
     assert await attempts(conn) == [(1, "failed", "wamid.x", str(TRANSIENT))]
     assert [row[0] for row in await deferred(conn)] == ["status_retry"]
@@ -258,6 +271,7 @@ async def test_a_second_proof_does_not_close_two_attempts(tracked: Tracking, con
     assert await attempts(conn) == [(1, "abandoned", "wamid.1", None), (2, None, None, None)]
     assert (await row_of(conn, message_id))["status"] == "delivered"
     await tracked.record(OwnEvent(message_id, "sent", "trace", attempt=2, wamid="wamid.2"))
+
     assert await attempts(conn) == [(1, "abandoned", "wamid.1", None), (2, "sent", "wamid.2", None)]
 
 
@@ -268,6 +282,7 @@ async def test_an_opt_out_that_a_status_reports_is_recorded(tracked: Tracking, c
     heard = await tracked.hear(happened("failed", 1, 131050), happened("failed", 1, 131050, wamid="wamid.in"))
     assert heard == ["applied", "applied"]
     profile = await conn.fetchrow("select opt_in_marketing, marketing_opted_at from customer_profiles")
+
     assert profile is not None
     assert profile["opt_in_marketing"] is False
     assert profile["marketing_opted_at"] is not None
@@ -290,6 +305,7 @@ async def test_an_opt_out_that_is_told_again_keeps_its_time_until_they_opt_in(
     await tracked.hear(happened("failed", 3, 131050, wamid="wamid.3"))
 
     profile = await conn.fetchrow("select opt_in_marketing, marketing_opted_at from customer_profiles")
+
     assert profile is not None
     assert profile["opt_in_marketing"] is False
     assert profile["marketing_opted_at"] > first
@@ -300,5 +316,6 @@ async def test_a_failure_of_our_own_beside_others_needs_no_attempt(
 ) -> None:
     message_id = await add_outbound(conn, "queued", attempts=[("failed", None)])
     own = OwnEvent(message_id, "failed", "trace", error=SendError(code="expired"))
+
     assert (await tracked.record(own)).statuses == {message_id: "failed"}
     assert await attempts(conn) == [(1, "failed", None, None)]

@@ -38,6 +38,7 @@ async def test_neither_of_two_updaters_undoes_the_other(tracked: Tracking, conn:
     message_id = await add_outbound(conn)
     await at_once(tracked, conn, tracked.hear(happened("delivered", 1)), tracked.hear(happened("read", 2)))
     row = await row_of(conn, message_id)
+
     assert (row["status"], row["delivered_at"], row["read_at"]) == ("read", at(1), at(2))
     assert [step[1] for step in await steps(conn)] == ["delivered", "read"]
 
@@ -47,6 +48,7 @@ async def test_one_event_in_two_hands_is_applied_and_counted_once(
 ) -> None:
     await add_outbound(conn)
     await at_once(tracked, conn, *(tracked.hear(happened("delivered", 1)) for _ in range(3)))
+
     assert await conn.fetchval("select outcome from status_events") == "applied"
     assert len(await steps(conn)) == 1
     assert [tracked.count(name) for name in ("applied", "duplicate", "late")] == [1, 0, 0]
@@ -60,6 +62,7 @@ async def test_sender_and_updater_tell_of_a_send_once(tracked: Tracking, conn: C
     assert len(await told(conn, "outbound.sent")) == 1
     assert await steps(conn) == [("queued", "sent", False)]
     rows = await conn.fetch("select source, outcome from status_events")
+
     assert sorted(row["outcome"] for row in rows) == ["applied", "duplicate"]
 
 

@@ -27,6 +27,7 @@ async def test_an_inbound_message_with_odd_characters_and_empty_fields_is_told(c
     assert "media_url" not in first
     kept = await cluster.conn.fetchval("select metadata from message_tracking where wamid = 'wamid.1'")
     mended = json.loads(kept)["mended"] if isinstance(kept, str) else kept["mended"]
+
     assert mended["replaced_characters"] == 3
     assert base64.b64decode(mended["raw_body_base64"]) == body
     assert await cluster.conn.fetchval("select contact_name from conversation_mappings") == "A\ufffd"
@@ -43,6 +44,7 @@ async def test_a_status_with_side_fields_of_a_wrong_shape_is_applied(cluster: Cl
     reasons = await cluster.conn.fetch(
         "select reason from dead_letter_queue where reason = 'invalid_payload'"
     )
+
     assert reasons == []
 
 
@@ -62,6 +64,7 @@ async def test_an_outbound_message_with_odd_characters_is_sent(sender: Sender) -
     mended = await sender.cluster.conn.fetchval("select metadata -> 'mended' from message_tracking")
     assert "replaced_characters" in str(mended)
     [told] = sender.cluster.told("outbound.sent")
+
     assert told["metadata"] == {"note": "\ufffd"}
 
 
@@ -89,6 +92,7 @@ async def test_a_dead_message_with_odd_characters_can_be_replayed(sender: Sender
     rows = await sender.cluster.conn.fetch(
         "select status, metadata #>> '{mended,raw_body_base64}' as raw from message_tracking order by seq"
     )
+
     assert [row["status"] for row in rows] == ["failed", "sent"]
     assert [base64.b64decode(row["raw"]) for row in rows] == [said, said]
 
@@ -110,6 +114,7 @@ async def test_a_template_with_line_breaks_is_sent_flat_and_counted(sender: Send
         await until(lambda: _is_told(sender))
         metrics = await get(f"http://127.0.0.1:{port}", "/metrics")
     [accepted] = await sender.sandbox.messages(CUSTOMER)
+
     assert accepted["type"] == "template"
     assert 'wabus_payload_repairs_total{kind="blanks",worker="outbound-sender"} 1.0' in str(metrics)
 

@@ -72,6 +72,7 @@ async def test_numbers_of_settings_rows_and_conversations_are_listed(
     assert listed["2002"]["mps"] == 20
     assert not listed["1001"]["has_token"]
     paused = {name: listed["3003"][name] for name in ("state", "reason", "changed_by", "breaker", "waiting")}
+
     assert paused == {
         "state": "paused",
         "reason": "190",
@@ -102,6 +103,7 @@ async def test_a_pause_is_stored_with_who_and_why_and_audited(
     row = await only_row(conn, "select state, reason, changed_by from business_numbers")
     assert tuple(row) == ("paused", "new token", "tester")
     audited = await only_row(conn, "select actor, action, subject, details from audit_log")
+
     assert tuple(audited)[:3] == ("tester", "number.pause", "1001")
     assert json.loads(audited["details"])["reason"] == "new token"
 
@@ -116,6 +118,7 @@ async def test_a_second_pause_changes_nothing_but_the_reason(
 
     assert (outcome.code, outcome.out) == (0, "1001: paused already\n")
     row = await only_row(conn, "select reason, changed_by, since from business_numbers")
+
     assert tuple(row) == ("two", "ana", since)
 
 
@@ -135,6 +138,7 @@ async def test_resuming_lets_go_what_waited_for_this_number_and_nothing_else(
     assert (outcome.code, outcome.json) == (0, {"numbers": [change]})
     assert await read_due(database_url) == {waited}
     states = dict(await conn.fetch("select phone_number_id, state from business_numbers"))
+
     assert states == {"1001": "active", "2002": "paused"}
 
 
@@ -211,6 +215,7 @@ async def test_the_list_says_until_when_a_number_is_slowed_or_its_marketing_held
     table = await run_wabus("number", "list", environ=environ)
 
     held = {item["phone_number_id"]: item for item in listed.json["numbers"]}
+
     assert held["3003"]["marketing_held_until"].startswith(f"{later:%Y-%m-%dT%H:%M}")
     assert held["4004"]["slowed_until"].startswith(f"{later:%Y-%m-%dT%H:%M}")
     assert (held["5005"]["marketing_held_until"], held["5005"]["slowed_until"]) == (None, None)

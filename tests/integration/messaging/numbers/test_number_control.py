@@ -30,4 +30,5 @@ async def test_without_a_name_every_other_number_changes_and_an_empty_list_chang
         ("9", None, "ben"),
     ]
     actors = await conn.fetch("select actor, subject from audit_log order by id")
+
     assert [tuple(row) for row in actors] == [("ana", "1001"), ("ben", "1002"), ("ben", "9")]
