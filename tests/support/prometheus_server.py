@@ -2,18 +2,18 @@
 
 Places are a test's. Durations are a tenth of what is shipped: how often rules are evaluated, how long an
 alert must hold, how far a rule looks back. Scrapes are a fifth: a worker that a busy machine keeps waiting
-must not pass for unreachable. Thresholds are as shipped, those in seconds, too. Objectives are left out:
-their windows are hours and days.
+must not pass for unreachable. Thresholds are as shipped, those in seconds, too.
 """
 
 import re
 import socket
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import urlencode
 
 import yaml
 
@@ -54,9 +54,15 @@ class PrometheusServer:
 
     async def fired(self, since_s: float) -> set[str]:
         """The alerts that fired in the last so many seconds."""
-        query = f'max_over_time(ALERTS{{alertstate="firing"}}[{since_s * 1000:.0f}ms])'
-        _, answer = await get(self._url, f"/api/v1/query?query={query}")
-        return {_name(item["metric"]) for item in answer["data"]["result"]}
+        found = await self.query(f'max_over_time(ALERTS{{alertstate="firing"}}[{since_s * 1000:.0f}ms])')
+        return {_name(item["metric"]) for item in found}
+
+    async def query(self, expr: str) -> list[dict[str, Any]]:
+        """What an expression gives now: labels and value of each series."""
+        status, answer = await get(self._url, f"/api/v1/query?{urlencode({'query': expr})}")
+        assert status == HTTPStatus.OK, answer
+        result: list[dict[str, Any]] = answer["data"]["result"]
+        return result
 
     async def until_firing(self, *alerts: str) -> None:
         """Wait until these fire, and no other."""
@@ -68,10 +74,13 @@ class PrometheusServer:
 
 
 @contextmanager
-def running_prometheus(folder: Path, workers: Mapping[str, str], rabbitmq: str) -> Iterator[PrometheusServer]:
+def running_prometheus(
+    folder: Path, workers: Mapping[str, str], rabbitmq: str, rule_files: Sequence[str]
+) -> Iterator[PrometheusServer]:
     """One that scrapes these addresses: of each worker by its name, and of RabbitMQ's plugin."""
-    (folder / "prometheus.yml").write_text(yaml.safe_dump(_configure(workers, rabbitmq)))
-    (folder / "alerts.yml").write_text(yaml.safe_dump(_hasten((_SHIPPED / "alerts.yml").read_text())))
+    (folder / "prometheus.yml").write_text(yaml.safe_dump(_configure(workers, rabbitmq, rule_files)))
+    for name in rule_files:
+        (folder / name).write_text(yaml.safe_dump(_hasten((_SHIPPED / name).read_text())))
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{probe.getsockname()[1]}"
@@ -90,10 +99,10 @@ def running_prometheus(folder: Path, workers: Mapping[str, str], rabbitmq: str) 
         process.wait()
 
 
-def _configure(workers: Mapping[str, str], rabbitmq: str) -> dict[str, Any]:
+def _configure(workers: Mapping[str, str], rabbitmq: str, rule_files: Sequence[str]) -> dict[str, Any]:
     config: dict[str, Any] = yaml.safe_load((_SHIPPED / "prometheus.yml").read_text())
     del config["alerting"]
-    config["rule_files"] = ["alerts.yml"]
+    config["rule_files"] = list(rule_files)
     evaluation = _faster(config["global"]["evaluation_interval"])
     config["global"] = {
         "scrape_interval": _SCRAPE,
@@ -113,6 +122,8 @@ def _configure(workers: Mapping[str, str], rabbitmq: str) -> dict[str, Any]:
 def _hasten(rules: str) -> dict[str, Any]:
     hastened: dict[str, Any] = yaml.safe_load(rules)
     for group in hastened["groups"]:
+        if "interval" in group:
+            group["interval"] = _faster(group["interval"])
         for rule in group["rules"]:
             rule["expr"] = re.sub(r"\[(\w+)\]", lambda match: f"[{_faster(match[1])}]", rule["expr"])
             if "for" in rule:

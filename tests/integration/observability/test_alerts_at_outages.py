@@ -1,182 +1,30 @@
 """Servers are really killed, stopped, frozen and hung under running workers: the right alert comes, no other.
 
-Prometheus and workers are ten times as fast as shipped: `tests.support.prometheus_server`, pace `watched`.
+Prometheus and workers are ten times as fast as shipped: `tests.support.watched_cluster`. Objectives are left
+out: their windows are hours and days.
 """
 
-import asyncio
 import os
 import signal
-import time
-from collections.abc import AsyncIterator, Iterator
-from contextlib import ExitStack, asynccontextmanager
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, Final
+from collections.abc import Iterator
+from typing import Final
 
-import aio_pika
-import aiohttp
-import asyncpg
-import orjson
 import pytest
 
-from deploy import stack
-from deploy.stack import Kind, ServerRecord, Source
-from schema.migrator import migrate
-from shared.amqp.client import open_session
-from shared.amqp.topology import build_topology
-from tests.support.paces import WATCHED
-from tests.support.processes import Program
-from tests.support.prometheus_server import PrometheusServer, running_prometheus
-from tests.support.servers import keep_rabbitmq_in_memory, stack_root
-from tests.support.starting import ForkedProcess, Streams
-from tests.support.waiting import until
-from workers.registry import WORKER_NAMES
+from deploy.stack import Kind
+from tests.support.watched_cluster import NUMBER, Watched, watched_cluster
 
-NUMBER: Final = "1001"
-#: Of RabbitMQ's ports in the stack, that of its Prometheus plugin.
-_PLUGIN: Final = 2
 _TAKE_LEASE: Final = """
 update leases set owner = gen_random_uuid(), expires_at = now() + interval '1 hour' where name = 'scheduler'
 """
 _FREE_LEASE: Final = "update leases set expires_at = now() where name = 'scheduler'"
 
 
-@dataclass
-class Watched:
-    """A cluster whose servers are its own, every worker once, and a Prometheus that watches them."""
-
-    root: Path
-    servers: dict[Kind, ServerRecord]
-    api: str
-    prometheus: PrometheusServer
-    _customers: Iterator[int] = field(default_factory=lambda: iter(range(800)))
-
-    @asynccontextmanager
-    async def alerting(self, alert: str) -> AsyncIterator[None]:
-        """What is broken in the block brings this alert and no other, until it is healed."""
-        await self.prometheus.until_firing()
-        began = time.monotonic()
-        yield
-        await self.prometheus.until_firing()
-        assert await self.prometheus.fired(time.monotonic() - began) == {alert}
-
-    async def end(self, kind: Kind, how: signal.Signals) -> None:
-        """End one of the servers."""
-        await asyncio.to_thread(stack.end_server, self.root, kind, how)
-
-    async def start(self, kind: Kind) -> None:
-        """Start it again, where it was, and wait until it answers."""
-        await asyncio.to_thread(stack.start_server, self.root, kind)
-
-    async def publish(self, customers: int) -> None:
-        """From each of these customers a message, and to each a reply; statuses and correlations of them."""
-        async with await aio_pika.connect(self.servers[Kind.RABBITMQ].url) as connection:
-            channel = await connection.channel()
-            for _ in range(customers):
-                for exchange, routing_key, body in _conversation(next(self._customers)):
-                    target = await channel.get_exchange(exchange, ensure=False)
-                    await target.publish(aio_pika.Message(orjson.dumps(body)), routing_key)
-
-    async def execute(self, statement: str) -> None:
-        """In the workers' database."""
-        connection = await asyncpg.connect(self.servers[Kind.POSTGRES].url)
-        try:
-            await connection.execute(statement)
-        finally:
-            await connection.close()
-
-    async def set_api(self, fault: dict[str, Any] | None) -> None:
-        """Let the Cloud API have a fault, or none."""
-        async with aiohttp.ClientSession() as client:
-            url = f"{self.api}/_sandbox/settings"
-            async with client.put(url, json={"fault": fault}) as answer:
-                answer.raise_for_status()
-
-
-def _conversation(number: int) -> Iterator[tuple[str, str, dict[str, Any]]]:
-    customer, wamid, now = f"4917000000{number:03}", f"wamid.{number}", int(time.time())
-    yield (
-        "wa.inbound",
-        customer,
-        {
-            "wamid": wamid,
-            "wa_id": customer,
-            "timestamp": now,
-            "phone_number_id": NUMBER,
-            "message_text": "hello",
-        },
-    )
-    yield "wa.status", "genesys", {"wamid": wamid, "status": "processed", "timestamp": now}
-    yield (
-        "wa.correlation",
-        "genesys",
-        {"whatsapp_message_id": wamid, "conversation_id": f"c{number}", "communication_id": f"m{number}"},
-    )
-    yield (
-        "wa.outbound",
-        f"reply.{customer}",
-        {
-            "wa_id": customer,
-            "phone_number_id": NUMBER,
-            "client_message_id": f"reply {number}",
-            "message_text": "hi",
-        },
-    )
-
-
 @pytest.fixture(scope="module")
 def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
     """Everything that an operator has, on servers that may be ended."""
-    folder = tmp_path_factory.mktemp("watched")
-    with ExitStack() as cleanup:
-        root = cleanup.enter_context(stack_root())
-        keep_rabbitmq_in_memory(root)
-        state = stack.up(root, {"PATH": os.environ["PATH"]}, progress=lambda _: None)
-        if any(server.source is not Source.NATIVE for server in state.servers.values()):
-            pytest.skip("not run: what runs in a container cannot be killed and started again here")
-        environ = {"PATH": os.environ["PATH"], **state.urls(), "WHATSAPP_ACCESS_TOKEN": "secret-token"}
-        programs = _Programs(folder, environ)
-        cleanup.callback(programs.end)
-        api, workers = asyncio.run(_begin(state.urls(), programs))
-        plugin = state.servers[Kind.RABBITMQ].ports[_PLUGIN]
-        prometheus = cleanup.enter_context(running_prometheus(folder, workers, f"127.0.0.1:{plugin}"))
-        asyncio.run(until(prometheus.is_ready))
-        yield Watched(root, state.servers, api, prometheus)
-
-
-class _Programs:
-    def __init__(self, folder: Path, environ: dict[str, str]) -> None:
-        self._folder = folder
-        self.environ = environ
-        self._started: list[Program] = []
-
-    def start(self, module: str, *arguments: str) -> Program:
-        log = self._folder / f"{arguments[0]}.log"
-        log.touch()
-        program = Program(ForkedProcess(module, arguments, self.environ, Streams(log, log)), log)
-        self._started.append(program)
-        return program
-
-    def end(self) -> None:
-        for program in self._started:
-            program.end()
-
-
-async def _begin(urls: dict[str, str], programs: _Programs) -> tuple[str, dict[str, str]]:
-    """The Cloud API's URL, and where each worker shows its metrics, once all of them work."""
-    await migrate(urls["DATABASE_URL"])
-    async with open_session(urls["RABBITMQ_URL"]) as session:
-        await session.declare(build_topology(WATCHED))
-    sandbox = programs.start("workers.__main__", "sandbox", "--json")
-    await until(lambda: bool(sandbox.lines()))
-    api = str(sandbox.lines()[0]["url"])
-    programs.environ |= {"WHATSAPP_API_URL": api, "METRICS_PORT": "0"}
-    workers = {
-        name: programs.start("tests.support.crashing", name, "--pace", "watched") for name in WORKER_NAMES
-    }
-    for program in workers.values():
-        await program.until_ready()
-    return api, {name: (await program.url()).removeprefix("http://") for name, program in workers.items()}
+    with watched_cluster(tmp_path_factory.mktemp("watched"), ["alerts.yml"]) as cluster:
+        yield cluster
 
 
 async def test_a_rabbitmq_that_is_killed(watched: Watched) -> None:
@@ -201,7 +49,7 @@ async def test_a_postgresql_that_is_stopped_under_traffic(watched: Watched) -> N
     async with watched.alerting("DependencyDown database"):
         await watched.end(Kind.POSTGRES, signal.SIGQUIT)
         try:
-            await watched.publish(3)
+            await watched.converse(3)
             await watched.prometheus.until_firing("DependencyDown database")
         finally:
             await watched.start(Kind.POSTGRES)
@@ -213,7 +61,7 @@ async def test_a_redis_that_is_frozen(watched: Watched) -> None:
     async with watched.alerting("DependencyDown redis"):
         os.kill(redis, signal.SIGSTOP)
         try:
-            await watched.publish(3)
+            await watched.converse(3)
             await watched.prometheus.until_firing("DependencyDown redis")
         finally:
             os.kill(redis, signal.SIGCONT)
@@ -232,7 +80,7 @@ async def test_a_cloud_api_that_answers_nothing_though_its_breaker_flaps(watched
     async with watched.alerting(f"CircuitOpen {NUMBER}"):
         await watched.set_api({"answer": "none"})
         try:
-            await watched.publish(8)
+            await watched.converse(8)
             await watched.prometheus.until_firing(f"CircuitOpen {NUMBER}")
         finally:
             await watched.set_api(None)
