@@ -34,7 +34,6 @@ def build_model(board: Board) -> Model:
         "description": board.about,
         "tags": ["wabus"],
         "schemaVersion": _SCHEMA_VERSION,
-        "editable": False,
         "graphTooltip": 1,
         "refresh": "30s",
         "time": {"from": "now-1h", "to": "now"},

@@ -3,6 +3,7 @@
 from typing import Final
 
 from deploy.grafana.panels import Board, Panel, above, number, quantile, rate
+from workers.registry import WORKER_NAMES
 
 _RESOLVER: Final = 'worker="inbound-resolver"'
 _REPLIES: Final = 'worker="outbound-sender",lane="reply"'
@@ -26,7 +27,7 @@ OVERVIEW: Final = Board(
             "Processes that answer Prometheus. Normal: as many as were started, at least one of each kind.",
             "none",
             'sum(up{job="wabus"})',
-            ((None, "red"), (6, "green")),
+            ((None, "red"), (len(WORKER_NAMES), "green")),
         ),
         number(
             "Messages waiting",
