@@ -16,7 +16,12 @@ _HEIGHTS: Final = {Kind.NUMBER: 4, Kind.LINES: 8, Kind.STATES: 8}
 _DATASOURCE: Final = {"type": "prometheus", "uid": "${datasource}"}
 _SCHEMA_VERSION: Final = 41
 #: A graph with many lines is read by its last and largest values.
-_LEGEND: Final = {"displayMode": "table", "placement": "bottom", "calcs": ["lastNotNull", "max"]}
+_LEGEND: Final = {
+    "showLegend": True,
+    "displayMode": "table",
+    "placement": "bottom",
+    "calcs": ["lastNotNull", "max"],
+}
 
 Model = dict[str, Any]
 
