@@ -16,6 +16,7 @@ from deploy.commands.sandbox import sandbox
 from deploy.stack.images import IMAGES
 from shared.settings.settings import SECRETS, Settings
 from tests.support.checkers import checker
+from tests.support.connect_page import commands
 from workers.registry import METRICS_PORTS, WORKER_NAMES
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -114,6 +115,21 @@ def test_images_are_pinned_by_minor_and_the_same_as_the_stacks() -> None:
         assert re.search(r":v?\d+\.\d+", image), image
 
     assert {kind.value: foreign[kind.value] for kind in IMAGES} == {k.value: v for k, v in IMAGES.items()}
+
+
+def test_no_service_fills_the_disk_with_logs_or_takes_all_memory() -> None:
+    for name, service in SERVICES.items():
+        assert service["logging"]["driver"] == "json-file", name
+        assert set(service["logging"]["options"]) == {"max-size", "max-file"}, name
+        assert re.fullmatch(r"\d+[mg]", service["mem_limit"]), name
+
+
+def test_a_gateways_user_is_made_as_its_page_says() -> None:
+    text = (ROOT / "docker-compose.yml").read_text()
+    run = re.findall(r"^#   docker compose exec rabbitmq (rabbitmqctl .*)$", text, re.MULTILINE)
+
+    assert len(run) == 2
+    assert run == [line for line in commands("rabbitmqctl") if " gateway " in line]
 
 
 def test_published_ports_are_on_loopback_only() -> None:
