@@ -222,7 +222,7 @@ def test_the_schema_comes_before_the_queues() -> None:
     ]
 
 
-def test_only_the_sender_leaves_the_house() -> None:
+def test_only_the_sender_reaches_the_internet() -> None:
     policies = of_kind("NetworkPolicy")
     everyone, sender = policies["wabus"]["spec"], policies["cloud-api"]["spec"]
     assert everyone["podSelector"]["matchLabels"] == {"app.kubernetes.io/part-of": "wabus"}
