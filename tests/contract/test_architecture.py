@@ -123,6 +123,13 @@ def test_a_face_has_no_statements(path: Path) -> None:
         assert sql_of(path) == []
 
 
+@pytest.mark.parametrize("path", files(*FACES), ids=name_of)
+def test_a_face_knows_no_worker_but_by_the_registry(path: Path) -> None:
+    allowed = ("workers.registry.", *(f"{face.replace('/', '.')}." for face in FACES))
+    programs = [name for name in ours(path) if name.startswith("workers.")]
+    assert [name for name in programs if not f"{name}.".startswith(allowed)] == []
+
+
 #: The command line and the registry know all workers: that is what they are for.
 KINDS = [
     path.parent.name for path in files("workers") if path.name == "worker.py" and path.parent.name != "cli"
