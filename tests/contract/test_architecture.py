@@ -73,10 +73,6 @@ def test_no_room_of_shared_leans_on_one_that_leans_on_it() -> None:
     assert set(TopologicalSorter(leans).static_order()) == rooms
 
 
-#: Classes whose name stands twice in `shared` and `workers`, with or without an underscore, and why.
-TWICE = {"Intake": "what a batch of a worker's own queue holds, once read"}
-
-
 def test_a_class_name_has_one_meaning() -> None:
     places: dict[str, list[str]] = {}
     for path in files("shared", "workers"):
@@ -85,7 +81,7 @@ def test_a_class_name_has_one_meaning() -> None:
                 places.setdefault(node.name.lstrip("_"), []).append(name_of(path))
     doubled = {name: where for name, where in places.items() if len(where) > 1}
 
-    assert set(doubled) == set(TWICE), doubled
+    assert doubled == {}
 
 
 #: Programs by which people act: they ask, call what a noun offers, and show what came of it.

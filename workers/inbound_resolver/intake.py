@@ -26,7 +26,7 @@ class Inbound:
 
 
 @dataclass(frozen=True, slots=True)
-class Intake:
+class InboundIntake:
     """What a batch holds: messages in their order, deliveries that are none, and what was mended."""
 
     messages: list[Inbound]
@@ -35,7 +35,7 @@ class Intake:
     fields_dropped: int
 
 
-def take_in(batch: Sequence[Delivery], allowed_hosts: tuple[str, ...]) -> Intake:
+def take_in(batch: Sequence[Delivery], allowed_hosts: tuple[str, ...]) -> InboundIntake:
     """Decode and check each delivery; a repetition joins its first copy, whose content stands."""
     messages: dict[str, Inbound] = {}
     dead: list[tuple[Delivery, Dead]] = []
@@ -55,4 +55,6 @@ def take_in(batch: Sequence[Delivery], allowed_hosts: tuple[str, ...]) -> Intake
             messages.setdefault(message.wamid, inbound).deliveries.append(delivery)
             mended.append(decoded)
     characters = sum(decoded.replaced for decoded in mended)
-    return Intake(list(messages.values()), dead, characters, sum(len(decoded.dropped) for decoded in mended))
+    return InboundIntake(
+        list(messages.values()), dead, characters, sum(len(decoded.dropped) for decoded in mended)
+    )

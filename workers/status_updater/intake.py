@@ -25,7 +25,7 @@ class Reported:
 
 
 @dataclass(frozen=True, slots=True)
-class Intake:
+class StatusIntake:
     """What a batch holds: events by key in their order, deliveries that are none, and what was mended."""
 
     reports: dict[EventKey, Reported]
@@ -34,7 +34,7 @@ class Intake:
     fields_dropped: int
 
 
-def take_in(batch: Sequence[Delivery]) -> Intake:
+def take_in(batch: Sequence[Delivery]) -> StatusIntake:
     """Decode each delivery; a repetition joins its first copy. The routing key names the source."""
     reports: dict[EventKey, Reported] = {}
     dead: list[tuple[Delivery, Dead]] = []
@@ -50,4 +50,4 @@ def take_in(batch: Sequence[Delivery]) -> Intake:
             if mended := decoded.mending(delivery.body):
                 event = replace(event, details={**(event.details or {}), "mended": mended})
             reports.setdefault(event.key, Reported(event)).deliveries.append(delivery)
-    return Intake(reports, dead, characters, fields)
+    return StatusIntake(reports, dead, characters, fields)

@@ -1,5 +1,6 @@
 """A broker that is kept connected: through cuts, alarms, lost consumers, and servers that lost everything."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -37,10 +38,12 @@ async def test_a_cut_connection_loses_no_delivery(bench: Bench, proxy: FrameProx
 
             proxy.cut()
 
-        while len(seen) < 100:
-            batch = await inlet.next_batch(20, 0.05)
-            seen.update(bodies(batch))
-            await inlet.acknowledge(batch)
+        async with asyncio.timeout(60):  # what was lost would never come
+            while len(seen) < 100:
+                batch = await inlet.next_batch(20, 0.05)
+                seen.update(bodies(batch))
+                await inlet.acknowledge(batch)
+
     await until(lambda: bench.is_deep(0))
 
 

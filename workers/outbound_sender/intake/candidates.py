@@ -61,7 +61,7 @@ class Candidate:
 
 
 @dataclass(frozen=True, slots=True)
-class Intake:
+class CandidateIntake:
     """What a batch holds: candidates in their order, deliveries that are none, and what was mended.
 
     `texts_flattened`: parameters of templates with blanks that the platform refuses.
@@ -79,7 +79,7 @@ def is_replay(delivery: Delivery) -> bool:
     return REPLAY_OF in delivery.headers
 
 
-def take_in(batch: Sequence[Delivery], allowed_hosts: tuple[str, ...]) -> Intake:
+def take_in(batch: Sequence[Delivery], allowed_hosts: tuple[str, ...]) -> CandidateIntake:
     """Decode and check each delivery; a repetition joins its first copy, other content is dead."""
     candidates: list[Candidate] = []
     by_id: dict[tuple[str, ...], Candidate] = {}
@@ -103,7 +103,7 @@ def take_in(batch: Sequence[Delivery], allowed_hosts: tuple[str, ...]) -> Intake
             candidates.append(candidate)
         earlier.deliveries.append(delivery)
         by_id |= dict.fromkeys(ids, earlier)
-    return Intake(candidates, dead, characters, fields, flattened)
+    return CandidateIntake(candidates, dead, characters, fields, flattened)
 
 
 def _read(delivery: Delivery, allowed_hosts: tuple[str, ...]) -> Decoded[OutboundMessage] | Dead:
