@@ -5,7 +5,6 @@ is a delivery done. What an event means is `shared.messaging.messages`.
 """
 
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
-from dataclasses import replace
 
 from shared.amqp.delivery import Delivery
 from shared.amqp.disposition import Ack, Dead, Disposition
@@ -55,7 +54,7 @@ def _in_hand(item: StoredEvent, reports: Mapping[EventKey, Reported]) -> StoredE
     """A rejected event that is replayed is judged again; what was applied is not applied twice."""
     report = reports[item.event.key]
     is_again = report.is_replay and item.outcome is StatusOutcome.REJECTED
-    return replace(item, delivery=report.deliveries[0], outcome=None if is_again else item.outcome)
+    return StoredEvent(item.id, item.event, None if is_again else item.outcome, report.deliveries[0])
 
 
 def _dispose(report: Reported, outcome: StatusOutcome) -> list[Settled]:

@@ -55,8 +55,9 @@ async def store_events(database: Database, events: Sequence[StatusEvent]) -> lis
     """Store events in a commit of its own; one that was stored before comes back as it is."""
     async with database.connection() as connection:
         ids = await insert_events(connection, events)
-        stored = [StoredEvent(ids[event.key], event) for event in events if event.key in ids]
-        known = {event.key: event for event in events if event.key not in ids}
+        keyed = {event.key: event for event in events}
+        stored = [StoredEvent(ids[key], event) for key, event in keyed.items() if key in ids]
+        known = {key: event for key, event in keyed.items() if key not in ids}
         if not known:
             return stored
         rows = await connection.fetch(QUERIES["find_events"], *columns_of(known))
@@ -122,11 +123,23 @@ async def match_events(connection: Connection, events: Sequence[StoredEvent]) ->
 
 
 async def settle_events(connection: Connection, settled: Iterable[SettledEvent]) -> set[int]:
-    """Give events their outcome; gives the ids of those that had none before."""
-    rows = sorted((item.id, message_id, what, *_kept(item, what)) for item, message_id, what in settled)
+    """Give events their outcome; gives the ids of those that had none before.
+
+    Those that have to wait keep what they came as, for then their delivery is done.
+    """
+    rows = sorted((item.id, message_id, what, item.delivery) for item, message_id, what in settled)
     if not rows:
         return set()
-    return {row["id"] for row in await connection.fetch(QUERIES["settle_events"], *columns_of(rows))}
+    columns = columns_of(row[:3] for row in rows)
+    new = {row["id"] for row in await connection.fetch(QUERIES["settle_events"], *columns)}
+    waiting = [
+        (event_id, delivery.body, orjson.dumps(clean_headers(carried_headers(delivery))).decode())
+        for event_id, _, what, delivery in rows
+        if what is StatusOutcome.UNMATCHED and delivery is not None and event_id in new
+    ]
+    if waiting:
+        await connection.execute(QUERIES["keep_originals"], *columns_of(waiting))
+    return new
 
 
 async def read_originals(
@@ -135,14 +148,6 @@ async def read_originals(
     """Body and headers of events that waited until now."""
     rows = await connection.fetch(QUERIES["read_originals"], list(event_ids))
     return {row["id"]: (row["raw_body"], row["raw_headers"]) for row in rows}
-
-
-def _kept(item: StoredEvent, outcome: StatusOutcome) -> tuple[bytes | None, str | None]:
-    """Body and headers of one that has to wait, for then its delivery is done."""
-    if item.delivery is None or outcome is not StatusOutcome.UNMATCHED:
-        return None, None
-    headers = clean_headers(carried_headers(item.delivery))
-    return item.delivery.body, orjson.dumps(headers).decode()
 
 
 def _named(event: StatusEvent) -> UUID | None:

@@ -167,14 +167,20 @@ from unnest($1::uuid[], $2::integer[], $3::text[], $4::text[], $5::text[], $6::t
 where attempt.message_id = row.message_id and attempt.attempt = row.number;
 
 -- name: settle_events
--- Whoever settled an event first has settled it. What waits on keeps the message that it came as.
+-- Whoever settled an event first has settled it.
 update status_events as event
-set outcome = row.outcome, message_id = row.message_id, raw_body = row.raw_body, raw_headers = row.raw_headers::jsonb
-from unnest($1::bigint[], $2::uuid[], $3::text[], $4::bytea[], $5::text[])
-     as row (id, message_id, outcome, raw_body, raw_headers)
+set outcome = row.outcome, message_id = row.message_id, raw_body = null, raw_headers = null
+from unnest($1::bigint[], $2::uuid[], $3::text[]) as row (id, message_id, outcome)
 where event.id = row.id and (event.outcome is null or event.outcome = 'unmatched')
   and (event.outcome is distinct from row.outcome or row.message_id is not null)
 returning event.id;
+
+-- name: keep_originals
+-- What waits on keeps the message that it came as.
+update status_events as event
+set raw_body = row.raw_body, raw_headers = row.raw_headers::jsonb
+from unnest($1::bigint[], $2::bytea[], $3::text[]) as row (id, raw_body, raw_headers)
+where event.id = row.id;
 
 -- name: read_originals
 -- Of events that are not settled yet, as far as they are kept.
