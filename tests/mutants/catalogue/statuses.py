@@ -259,8 +259,8 @@ MUTATIONS: Final = (
     Mutation(
         "a status that waits is not kept as it came",
         "shared/messaging/messages/event_store.py",
-        "if item.delivery is None or outcome is not StatusOutcome.UNMATCHED:",
-        "if item.delivery is not None:",
+        "if what is StatusOutcome.UNMATCHED and delivery",
+        "if what is StatusOutcome.APPLIED and delivery",
         "7.1 a dead letter is the original body byte for byte",
         (f"{_REJECTED}::test_what_came_before_its_message_dies_as_it_was_published",),
     ),
