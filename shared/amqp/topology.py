@@ -123,6 +123,17 @@ def is_bound(exchange: str, routing_key: str) -> bool:
     return exchange not in INGRESS or any(_matches(key.split("."), routing_key.split(".")) for key in keys)
 
 
+def describe_unrouted(exchange: str, routing_key: str) -> str:
+    """Why no queue took what was published so, and which keys there are: one line for its publisher."""
+    bound = [(queue, key) for queue, pairs in BINDINGS.items() for source, key in pairs if source == exchange]
+    taking = [queue for queue, key in bound if _matches(key.split("."), routing_key.split("."))]
+    line = f"{exchange} has no queue for {routing_key!r}"
+    if taking:
+        return f"{line}: {', '.join(taking)} or its binding is missing, run wabus topology declare"
+    keys = [key.replace("#", "<key>") for _, key in bound]
+    return f"{line}: keys are {', '.join(keys)}" if keys else line
+
+
 def _matches(pattern: list[str], words: list[str]) -> bool:
     """As a topic exchange does: `*` is one word, `#` any number of them."""
     match pattern:

@@ -31,7 +31,7 @@ from shared.amqp.delivery import (
 )
 from shared.amqp.headers import bounded_key, plain
 from shared.amqp.payload_names import payload_name
-from shared.amqp.topology import DLQ_HANDLER, is_bound
+from shared.amqp.topology import DLQ_HANDLER, describe_unrouted, is_bound
 from shared.deadletters.store import QUERIES
 from shared.durable.aside import RowsAside
 from shared.durations import Durations
@@ -272,7 +272,7 @@ def _lost_target(row: Row) -> str | None:
     if not exchange:
         return NOWHERE
     if not is_bound(exchange, routing_key):
-        return f"no queue is bound to {exchange} for {routing_key!r}: give --routing-key"
+        return f"{describe_unrouted(exchange, routing_key)}; give --routing-key"
     return None
 
 

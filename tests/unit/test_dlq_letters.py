@@ -77,6 +77,30 @@ def test_what_the_broker_killed_has_its_reason(kind: str, reason: DeadReason) ->
     assert (death.reason, death.source_queue, death.exchange) == (reason, "inbound-resolver", "wa.inbound")
 
 
+@pytest.mark.parametrize(
+    ("exchange", "routing_key", "error"),
+    [
+        (
+            "wa.outbound",
+            "repply.123",
+            "wa.outbound has no queue for 'repply.123': keys are reply.<key>, utility.<key>, bulk.<key>",
+        ),
+        ("wa.broadcast", "launch", "wa.broadcast has no queue for 'launch': keys are campaign.<key>"),
+        (
+            "wa.outbound",
+            "bulk.1",
+            "wa.outbound has no queue for 'bulk.1': outbound-sender.bulk or its binding is missing,"
+            " run wabus topology declare",
+        ),
+        ("pigeons", "1", "pigeons has no queue for '1'"),
+    ],
+)
+def test_what_was_unrouted_says_which_keys_there_are(exchange: str, routing_key: str, error: str) -> None:
+    death = read_death(delivery({}, exchange=exchange, routing_key=routing_key))
+
+    assert (death.reason, death.error) == (DeadReason.UNROUTED, error)
+
+
 def test_a_killed_message_is_not_taken_for_one_that_a_publisher_marked_as_dead() -> None:
     death = read_death(delivery(OURS | KILLED))
     assert death.reason is DeadReason.DELIVERY_LIMIT

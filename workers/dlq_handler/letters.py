@@ -24,7 +24,7 @@ from shared.amqp.delivery import (
     Delivery,
 )
 from shared.amqp.headers import KEY_SEPARATOR, MADE_KEY, correlation_of
-from shared.amqp.topology import DLX, LANES, STATUS_UPDATER
+from shared.amqp.topology import DLX, LANES, STATUS_UPDATER, describe_unrouted
 from shared.deadletters.storing import DeadLetter, clean_text
 from shared.ids import read_uuid
 from shared.messaging.messages import event_of, rejection_key
@@ -93,7 +93,7 @@ def read_death(delivery: Delivery) -> Death:
     return Death(
         key=None,
         reason=DeadReason.UNROUTED,
-        error=f"no queue is bound to {delivery.exchange} for {delivery.routing_key}",
+        error=describe_unrouted(delivery.exchange, delivery.routing_key),
         source_queue=delivery.exchange,
         exchange=delivery.exchange,
         routing_key=delivery.routing_key,

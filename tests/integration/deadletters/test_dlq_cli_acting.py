@@ -184,7 +184,10 @@ async def test_an_unrouted_letter_goes_back_only_where_something_is_bound(cluste
 
     refused = await wabus(cluster, "replay", str(row["id"]))
     assert refused.code == 1
-    assert "no queue is bound to wa.outbound for 'replies.1001': give --routing-key" in refused.out
+    assert (
+        "wa.outbound has no queue for 'replies.1001': keys are reply.<key>, utility.<key>, bulk.<key>;"
+        " give --routing-key" in refused.out
+    )
     assert (await letters(cluster))[0]["status"] == "pending"
     wrong = await wabus(cluster, "replay", str(row["id"]), "--routing-key", "replay.1")
     assert (wrong.code, await cluster.depth("dlq-handler")) == (1, 0)
@@ -206,7 +209,7 @@ async def test_a_dry_run_says_which_unrouted_letters_would_stay(cluster: Cluster
 
     assert plain.code == 0
     assert "Would replay 1 of 2 dead letters: unrouted 2" in plain.out
-    assert f"would stay: {lost['id']}: no queue is bound to wa.outbound for 'replies.1001'" in plain.out
+    assert f"would stay: {lost['id']}: wa.outbound has no queue for 'replies.1001'" in plain.out
     assert (keyed.told["chosen"], keyed.told["failed"]) == (2, [])
     assert {row["status"] for row in await letters(cluster)} == {"pending"}
 

@@ -62,6 +62,7 @@ async def test_what_no_queue_is_bound_for_is_stored_as_unrouted(cluster: Cluster
         "wa.broadcast",
         "no.such.key",
     )
+    assert row["error_message"] == "wa.broadcast has no queue for 'no.such.key': keys are campaign.<key>"
 
 
 async def test_what_the_broker_killed_is_stored_with_its_origin(cluster: Cluster) -> None:
