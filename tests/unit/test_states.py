@@ -16,6 +16,7 @@ from shared.messaging.messages.states import (
     Step,
     is_valid_transition,
     rank,
+    read_status,
     walk,
 )
 
@@ -38,6 +39,21 @@ events = st.lists(st.sampled_from([*EVENT_STATES, "deleted", "queued", "received
 rows = st.one_of(
     *(st.tuples(st.just(direction), st.sampled_from([None, *RANKS[direction]])) for direction in Direction)
 )
+
+
+@pytest.mark.parametrize(
+    ("word", "status"),
+    [
+        ("Delivered", "delivered"),
+        ("READ", "read"),
+        ("Played", "played"),
+        ("failed", "failed"),
+        ("Warming_Up", "Warming_Up"),
+        ("QUEUED", "QUEUED"),
+    ],
+)
+def test_a_status_is_known_in_any_case_and_another_word_stays_as_it_came(word: str, status: str) -> None:
+    assert read_status(word) == status
 
 
 @pytest.mark.parametrize(("old", "new"), list(product(S, S)))

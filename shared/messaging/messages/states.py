@@ -96,6 +96,12 @@ EVENT_STATES: Final = MappingProxyType(
 )
 
 
+def read_status(word: str) -> str:
+    """A status as events have it: one that moves messages in lower case, any other as it came."""
+    lowered = word.lower()
+    return lowered if lowered in EVENT_STATES else word
+
+
 @dataclass(frozen=True, slots=True)
 class Step:
     """One change of a row. `implied`: no event reported `new` (its time stays null)."""

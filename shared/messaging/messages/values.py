@@ -12,7 +12,7 @@ from uuid import UUID
 
 from shared.amqp.delivery import Delivery
 from shared.durable.outbox import OutboxEvent
-from shared.messaging.messages.states import MessageStatus, StatusOutcome
+from shared.messaging.messages.states import MessageStatus, StatusOutcome, read_status
 from shared.payloads import SendError, StatusUpdate
 
 #: Header of a delivery that asks the sender for another attempt: the number of the attempt that failed.
@@ -108,7 +108,7 @@ def event_of(update: StatusUpdate, source: str, trace_id: str) -> StatusEvent:
     }
     return StatusEvent(
         source=source,
-        status=update.status,
+        status=read_status(update.status),
         occurred_at=update.timestamp,
         wamid=update.wamid,
         callback_data=update.callback_data,

@@ -104,6 +104,26 @@ async def test_a_number_beyond_64_bits_is_stored_with_its_status(tracked: Tracki
     assert stored == "1" + "0" * 30
 
 
+async def test_a_status_in_any_case_is_the_one_in_lower_case(cluster: Cluster) -> None:
+    message_id = await add_outbound(cluster.conn)
+    async with cluster.running("status-updater"):
+        await report(cluster, *(update(word, 1) for word in ("Delivered", "delivered", "DELIVERED")))
+        await report(cluster, update("Warming_Up", 2))
+        await until(lambda: is_settled(cluster, 2))
+
+        async def is_worked() -> bool:
+            return await cluster.depth(STATUS_UPDATER) == 0
+
+        await until(is_worked)
+
+    stored = await cluster.conn.fetch(
+        "select status, outcome from status_events where source = 'whatsapp' order by id"
+    )
+
+    assert sorted(map(tuple, stored)) == [("Warming_Up", "ignored"), ("delivered", "applied")]
+    assert (await row_of(cluster.conn, message_id))["status"] == "delivered"
+
+
 async def test_any_order_delay_and_repetition_ends_in_the_same_row(cluster: Cluster) -> None:
     numbers = count()
 
