@@ -4,6 +4,7 @@ Owns the limits of the Cloud API's message objects; `interactive` has a module o
 raises `RequestRefused`; nothing is kept of a content.
 """
 
+import re
 from collections.abc import Callable, Mapping
 from functools import partial
 from types import MappingProxyType
@@ -17,6 +18,7 @@ CAPTION_LENGTH = 1_024
 NAME_LENGTH = 1_024
 TEMPLATE_PARAMETER_LENGTH = 1_024
 _MEDIA_KEYS = frozenset({"id", "link", "provider"})
+_MEDIA_ID = re.compile("[0-9]+")
 _NAME_PARTS = ("first_name", "last_name", "middle_name", "suffix", "prefix")
 
 
@@ -29,14 +31,20 @@ def check_text(text: Fields) -> None:
 
 
 def check_media(media: Fields, *, more: frozenset[str] = frozenset()) -> None:
-    """Either an uploaded `id` or a `link`; `more` are the keys that this kind of media has besides."""
+    """Either an uploaded `id` or a `link`; `more` are the keys that this kind of media has besides.
+
+    No file is uploaded here: whatever may be an id is taken for one.
+    """
     media.allow_only(_MEDIA_KEYS | more)
     if media.has("id") == media.has("link"):
         refuse(INVALID_PARAMETER, f"Param {media.path} must have exactly one of id and link.")
     if media.has("link"):
         media.url("link")
-    else:
-        media.text("id", 255)
+    elif not _MEDIA_ID.fullmatch(media.text("id", 255)):
+        refuse(
+            INVALID_PARAMETER,
+            f"Param {media.path}['id'] is not a valid whatsapp business account media attachment ID",
+        )
     media.optional_text("caption", CAPTION_LENGTH)
     media.optional_text("filename", 255)
 

@@ -42,6 +42,7 @@ _IDS: Final = frozenset(
         "message_type",
         "context_wamid",
         "media_url",
+        "media_id",
         "media_type",
         "conversation_id",
         "communication_id",

@@ -1,4 +1,4 @@
-"""One or two bodies of each payload, as they stand in its schema: what a gateway writes first.
+"""A few bodies of each payload, as they stand in its schema: what a gateway writes first.
 
 Owns the examples only. A test holds each against its schema and its model.
 """
@@ -47,6 +47,13 @@ EXAMPLES: Final[dict[str, list[dict[str, Any]]]] = {
             "template": {"name": "order_shipped", "language": "en_US"},
             "category": "utility",
             "expires_at": "2030-01-01T00:00:00Z",
+        },
+        {
+            "conversation_id": "c-1",
+            "genesys_message_id": "g-2",
+            "media_id": "1037543291543636",
+            "media_type": "application/pdf",
+            "filename": "invoice.pdf",
         },
     ],
     "StatusUpdate": [

@@ -19,18 +19,19 @@ from shared.payloads.fields import (
     null_means,
 )
 from shared.payloads.model import Part, Payload
-from shared.payloads.schema_rules import Schema, at_least_one_of, exactly_one_of
+from shared.payloads.schema_rules import Schema, exactly_one_of, none_of, silent, telling_without
 
 Category = Literal["service", "utility", "authentication", "marketing"]
 #: What becomes of a message of which nobody knows whether it was sent.
 OnAmbiguous = Literal["fail", "resend"]
 ContentKind = Literal[
-    "message_text", "media_url", "template", "interactive", "location", "contacts", "reaction"
+    "message_text", "media_url", "media_id", "template", "interactive", "location", "contacts", "reaction"
 ]
 
 CONTENT_KINDS: Final[tuple[ContentKind, ...]] = (
     "message_text",
     "media_url",
+    "media_id",
     "template",
     "interactive",
     "location",
@@ -98,12 +99,15 @@ class OutboundMessage(Payload):
 
     Address: `conversation_id` or `wa_id`; where both are given the conversation decides. Idempotency:
     `genesys_message_id` or `client_message_id`, or both. Content: exactly one of `message_text`, `media_url`,
-    `template`, `interactive`, `location`, `contacts` and `reaction`. Without `on_ambiguous` the lane decides.
+    `media_id`, `template`, `interactive`, `location`, `contacts` and `reaction`. A `media_id`, of a file that
+    was uploaded to the platform, needs `media_type`. Without `on_ambiguous` the lane decides.
     """
 
     model_config = ConfigDict(
-        json_schema_extra=at_least_one_of(
-            ("conversation_id", "wa_id"), ("genesys_message_id", "client_message_id")
+        json_schema_extra=none_of(
+            silent("conversation_id", "wa_id"),
+            silent("genesys_message_id", "client_message_id"),
+            telling_without("media_id", "media_type"),
         )
         | exactly_one_of(*CONTENT_KINDS)
     )
@@ -122,6 +126,7 @@ class OutboundMessage(Payload):
     ] = None
     message_text: Maybe[Text] = None
     media_url: Maybe[MediaUrl] = None
+    media_id: Maybe[Identifier] = None
     media_type: Maybe[Identifier] = None
     caption: Maybe[str] = None
     filename: Maybe[str] = None
@@ -145,6 +150,8 @@ class OutboundMessage(Payload):
             raise ValueError("genesys_message_id, client_message_id: one of them is required")
         if sum(getattr(self, kind) is not None for kind in CONTENT_KINDS) != 1:
             raise ValueError(f"{', '.join(CONTENT_KINDS)}: exactly one of them is required")
+        if self.media_id is not None and self.media_type is None:
+            raise ValueError("media_type: required beside media_id, which has no name to tell it by")
         return self
 
     @property

@@ -46,21 +46,33 @@ TIME_IN: Final[Schema] = {
 TIME_OUT: Final[Schema] = {"type": "string", "format": "date-time", "pattern": "Z$"}
 
 
-def at_least_one_of(*groups: tuple[str, ...]) -> Schema:
-    """Of the fields of each group one or more says something: no group is null, empty or absent altogether.
+def none_of(*schemas: Schema) -> Schema:
+    """A body is none of these.
 
     Said with `not`, since of `anyOf` beside `properties` generators make a type for each alternative.
     """
-    silent = [{"properties": {name: {"enum": list(_NOTHING)} for name in names}} for names in groups]
-    return {"not": {"anyOf": silent} if len(silent) > 1 else silent[0]}
+    return {"not": {"anyOf": list(schemas)} if len(schemas) > 1 else schemas[0]}
+
+
+def silent(*names: str) -> Schema:
+    """A body of which these fields say nothing: each is null, empty or absent."""
+    return {"properties": {name: {"enum": list(_NOTHING)} for name in names}}
+
+
+def telling(name: str) -> Schema:
+    """A body of which this field says something."""
+    return {"required": [name], "properties": {name: {"not": {"enum": list(_NOTHING)}}}}
+
+
+def telling_without(name: str, other: str) -> Schema:
+    """A body of which the first field says something and the second one nothing."""
+    told, missing = telling(name), silent(other)
+    return told | {"properties": told["properties"] | missing["properties"]}
 
 
 def exactly_one_of(*names: str) -> Schema:
-    """Of these fields one says something; said with `if` for the same reason."""
-    alternatives = [
-        {"required": [name], "properties": {name: {"not": {"enum": list(_NOTHING)}}}} for name in names
-    ]
-    return {"if": {"oneOf": alternatives}, "else": False}
+    """Of these fields one says something; said with `if` for the same reason as `none_of`."""
+    return {"if": {"oneOf": [telling(name) for name in names]}, "else": False}
 
 
 def or_nothing(schema: Schema) -> Schema:

@@ -15,7 +15,7 @@ from shared.payloads.fields import (
     Wamid,
 )
 from shared.payloads.model import Part, Payload
-from shared.payloads.schema_rules import at_least_one_of
+from shared.payloads.schema_rules import none_of, silent
 
 _TOO_LONG: Final = 2**63
 _CODE_LENGTH: Final = 100
@@ -57,10 +57,10 @@ def _as_list(value: object) -> object:
 
 
 class StatusUpdate(Payload):
-    """`wa.status`. `status` is any text: one that is not known is stored and changes nothing."""
+    """`wa.status`. `status` is any text: `Delivered` is delivered; one that is not known changes nothing."""
 
     model_config = ConfigDict(
-        json_schema_extra=at_least_one_of(("wamid", "genesys_message_id", "callback_data"))
+        json_schema_extra=none_of(silent("wamid", "genesys_message_id", "callback_data"))
     )
 
     status: Identifier

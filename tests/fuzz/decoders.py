@@ -226,6 +226,7 @@ SEEDS: Final[tuple[tuple[str, bytes], ...]] = (
         expires_at=1768473000,
         category="utility",
     ),
+    _example(OutboundMessage, client_message_id="c", wa_id="491700000001", media_id="77", media_type="image"),
     _example(
         StatusUpdate,
         status="failed",

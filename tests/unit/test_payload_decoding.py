@@ -84,6 +84,7 @@ def error_of(content: bytes, model: Any = InboundMessage) -> str:
         (raw("wamid", r'"w\u0000"'), "wamid: contains a NUL character"),
         (raw("wamid", r'"w\ud800"'), "wamid: contains half of a surrogate pair"),
         (raw("media_url", r'"https://x.example/\u0000"'), "media_url: contains a NUL character"),
+        (raw("media_id", r'"7\u0000"'), "media_id: contains a NUL character"),
         (raw("message_text", '"a\0b"'), "body: not valid JSON"),
         (raw("timestamp", "1e400"), "timestamp: outside 2009"),
         (raw("timestamp", "9" * 4000), "timestamp: outside 2009"),

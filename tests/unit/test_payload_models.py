@@ -27,6 +27,7 @@ CONTROL = {"campaign_id": "spring", "action": "pause", "requested_at": "2024-05-
 CONTENTS: dict[str, Any] = {
     "message_text": "hello",
     "media_url": "https://cdn.example.org/a.jpg",
+    "media_id": "1037543291543636",
     "template": {"name": "welcome", "language": "en_US"},
     "interactive": {"type": "button"},
     "location": {"latitude": 52.5, "longitude": 13.4},
@@ -113,6 +114,9 @@ def test_an_inbound_message_is_normalised() -> None:
         ({"on_ambiguous": "retry"}, "on_ambiguous: input should be 'fail' or 'resend'"),
         ({"expires_at": "soon"}, "expires_at: neither ISO 8601"),
         ({"wa_id": "call me"}, "wa_id: neither a phone number"),
+        ({"message_text": ..., "media_id": "77"}, "^media_type: required beside media_id"),
+        ({"message_text": ..., "media_id": "77", "media_type": ""}, "^media_type: required beside media_id"),
+        ({"message_text": ..., "media_id": "7" * 101}, "^media_id: string should have at most 100"),
     ],
 )
 def test_an_outbound_message_that_cannot_be_sent_is_refused(changes: dict[str, Any], rule: str) -> None:
@@ -122,11 +126,12 @@ def test_an_outbound_message_that_cannot_be_sent_is_refused(changes: dict[str, A
 
 @pytest.mark.parametrize("first", CONTENT_KINDS)
 def test_a_message_has_exactly_one_content(first: str) -> None:
-    message = made(OutboundMessage, OUTBOUND, **{"message_text": ..., first: CONTENTS[first]})
+    plain: dict[str, Any] = {"message_text": ..., "media_type": "image"}
+    message = made(OutboundMessage, OUTBOUND, **(plain | {first: CONTENTS[first]}))
 
     assert message.content_kind == first
     for second in set(CONTENT_KINDS) - {first}:
-        both = {"message_text": ..., first: CONTENTS[first], second: CONTENTS[second]}
+        both = plain | {first: CONTENTS[first], second: CONTENTS[second]}
         with pytest.raises(InvalidPayload, match="exactly one of them is required"):
             made(OutboundMessage, OUTBOUND, **both)
 

@@ -115,6 +115,11 @@ BAD: dict[str, tuple[dict[str, Any], int, str]] = {
     "preview not a flag": (make_body(text={"body": "x", "preview_url": "yes"}), 100, "must be a boolean"),
     "image with neither": (make_content("image", {}), 100, "exactly one of id and link"),
     "image with both": (make_content("image", {"id": "7", "link": "https://e.com/a"}), 100, "exactly one"),
+    "image by a name": (
+        make_content("image", {"id": "logo"}),
+        100,
+        "image['id'] is not a valid whatsapp business account media attachment ID",
+    ),
     "image by ftp": (make_content("image", {"link": "ftp://e.com/a"}), 100, "not a valid URI"),
     "image without host": (make_content("image", {"link": "https:///a"}), 100, "not a valid URI"),
     "caption of 1,025": (make_content("image", {"id": "7", "caption": "x" * 1025}), 131009, "caption length"),

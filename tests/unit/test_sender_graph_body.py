@@ -125,6 +125,29 @@ def test_captions_and_names_go_where_they_are_shown(
     assert build_body(said, TO, "id:1")[kind] == {"link": "https://media.example/a"} | content
 
 
+@pytest.mark.parametrize(
+    ("named", "kind", "content"),
+    [
+        ({"media_type": "image/png", "caption": "look"}, "image", {"id": "77", "caption": "look"}),
+        ({"media_type": "video"}, "video", {"id": "77"}),
+        ({"media_type": "audio/ogg; codecs=opus"}, "audio", {"id": "77"}),
+        ({"media_type": "sticker"}, "sticker", {"id": "77"}),
+        (
+            {"media_type": "application/pdf", "filename": "a.pdf"},
+            "document",
+            {"id": "77", "filename": "a.pdf"},
+        ),
+        ({"media_type": "application/pdf"}, "document", {"id": "77"}),
+    ],
+)
+def test_a_file_that_was_uploaded_goes_by_its_id(
+    named: dict[str, str], kind: str, content: dict[str, str]
+) -> None:
+    body = build_body(message(media_id="77", **named), TO, "id:1")
+
+    assert (body["type"], body[kind]) == (kind, content)
+
+
 @pytest.mark.parametrize("media_type", ["audio", "sticker"])
 def test_a_caption_is_never_lost_to_a_kind_that_has_none(media_type: str) -> None:
     body = build_body(media(media_type=media_type, caption="listen"), TO, "id:1")

@@ -39,6 +39,20 @@ async def test_a_reply_is_sent_recorded_and_told(sender: Sender) -> None:
     assert (updated["old_status"], updated["new_status"]) == ("queued", "sent")
 
 
+async def test_a_file_that_was_uploaded_is_sent_by_its_id(sender: Sender) -> None:
+    uploaded = text(message_text=None, media_id="1037543291543636", media_type="image/png", caption="look")
+    async with sender.running():
+        await sender.ask(uploaded)
+        await sender.ask(text("c2", message_text=None, media_id="logo", media_type="image/png"))
+        row = await sender.until_status("sent")
+        refused = await sender.until_status("failed", "c2")
+
+    assert row["message_type"] == "image"
+    assert len(await sender.sandbox.messages()) == 1
+    assert refused["error_code"] == "100"
+    assert "not a valid whatsapp business account media attachment ID" in refused["error_message"]
+
+
 async def test_every_lane_is_worked(sender: Sender) -> None:
     async with sender.running():
         for lane in ("reply", "utility", "bulk"):

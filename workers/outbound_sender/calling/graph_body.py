@@ -82,7 +82,7 @@ def message_type(message: OutboundMessage) -> str:
     match message.content_kind:
         case "message_text":
             return "text"
-        case "media_url":
+        case "media_url" | "media_id":
             return _media_kind(message)
         case kind:
             return kind
@@ -92,7 +92,7 @@ def _content(message: OutboundMessage, kind: str) -> Any:
     match message.content_kind:
         case "message_text":
             return {"body": message.message_text}
-        case "media_url":
+        case "media_url" | "media_id":
             return _media(message, kind)
         case "template":
             return _template(message)
@@ -125,7 +125,7 @@ def _suffix(message: OutboundMessage) -> str:
 
 
 def _media(message: OutboundMessage, kind: str) -> dict[str, Any]:
-    media: dict[str, Any] = {"link": message.media_url}
+    media: dict[str, Any] = {"link": message.media_url} if message.media_url else {"id": message.media_id}
     if message.caption:
         media["caption"] = message.caption
     name = message.filename or _name_in(message.media_url)
