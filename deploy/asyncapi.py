@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
+from shared.amqp.delivery import ECHO
 from shared.amqp.payload_names import payload_name
 from shared.amqp.topology import BROADCAST, CORRELATION, EVENTS, INBOUND, LANES, OUTBOUND, STATUS
 from shared.payloads.schemas import EVENTS_OUT, FOLDER, build_schemas
@@ -84,7 +85,7 @@ def build_document() -> Document:
         },
         "components": {
             "messages": {
-                **{route.payload: _message(route, _TRACED) for route in ROUTES_IN},
+                **{route.payload: _message(route, _headers_in(route)) for route in ROUTES_IN},
                 **{route.payload: _message(route, _TOLD) for route in ROUTES_OUT},
             },
             "schemas": dict(_schemas()),
@@ -126,6 +127,10 @@ def _message(route: PublicRoute, headers: Document) -> Document:
 
 _TRACEPARENT: Final[Document] = {"type": "string", "description": "W3C Trace Context, carried through."}
 _TRACED: Final[Document] = {"type": "object", "properties": {"traceparent": _TRACEPARENT}}
+_ECHO: Final[Document] = {
+    "type": "boolean",
+    "description": "True: should this be a repetition, how the first one ended is told again.",
+}
 _TOLD: Final[Document] = {
     "type": "object",
     "properties": {
@@ -134,6 +139,12 @@ _TOLD: Final[Document] = {
     },
     "required": ["traceparent", "x-idempotency-key"],
 }
+
+
+def _headers_in(route: PublicRoute) -> Document:
+    if route.exchange != OUTBOUND:
+        return _TRACED
+    return _TRACED | {"properties": _TRACED["properties"] | {ECHO: _ECHO}}
 
 
 def _schemas() -> Iterator[tuple[str, Document]]:

@@ -20,6 +20,8 @@ FIRST_SEEN = "x-wabus-first-seen"
 MESSAGE_ID = "x-wabus-message-id"
 DEFERRED_ID = "x-wabus-deferred-id"
 REPLAY_OF = "x-replay-of"
+#: A publisher's own: should it be a repetition, how the first one ended is to be told again.
+ECHO = "x-wabus-echo"
 #: Set by the broker on a redelivery from a quorum queue: deliveries before this one.
 DELIVERY_COUNT = "x-delivery-count"
 

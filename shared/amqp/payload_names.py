@@ -28,6 +28,7 @@ PAYLOAD_NAMES: Final = {
     (EVENTS, "inbound.enriched"): "EnrichedInboundMessage",
     (EVENTS, "outbound.sent"): "EnrichedOutboundMessage",
     (EVENTS, "outbound.failed"): "EnrichedOutboundMessage",
+    (EVENTS, "outbound.waiting"): "OutboundWaiting",
     (EVENTS, "message.updated"): "MessageUpdated",
     (EVENTS, "conversation.correlated"): "ConversationCorrelated",
     (EVENTS, "conversation.closed"): "ConversationClosedEvent",

@@ -7,8 +7,10 @@ event goes out at least once and a consumer can drop the second.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
+
+import asyncpg
 
 from shared.amqp.broker import Publisher
 from shared.amqp.delivery import Publication
@@ -77,23 +79,25 @@ class Outbox:
         """Record in the caller's transaction; after its commit, call `publish` with the same events."""
         if not events:
             return
-        columns = zip(
-            *(
-                (
-                    item.id,
-                    item.aggregate_id,
-                    item.aggregate_type,
-                    item.event_type,
-                    item.payload.decode(),
-                    item.correlation_id,
-                    item.exchange,
-                    item.routing_key,
-                )
-                for item in events
-            ),
-            strict=True,
-        )
-        await connection.execute(_QUERIES["record"], *map(list, columns), self._lease)
+        await connection.execute(_QUERIES["record"], *_columns(events), self._lease)
+
+    async def record_once(self, connection: Connection, events: Sequence[OutboxEvent]) -> list[OutboxEvent]:
+        """As `record`, of events whose id is made of what they tell; gives those that are new."""
+        if not events:
+            return []
+        rows = await connection.fetch(_QUERIES["record_once"], *_columns(events), self._lease)
+        new = {row["id"] for row in rows}
+        return [item for item in events if item.id in new]
+
+    async def reopen(self, connection: Connection, ids: Sequence[UUID]) -> list[OutboxEvent]:
+        """Have events told once more, under their keys; after the commit, call `publish` with what is given.
+
+        Not given: what somebody is writing to, for that is just being told.
+        """
+        if not ids:
+            return []
+        rows = await connection.fetch(_QUERIES["reopen"], list(ids), self._lease)
+        return [_event_of(row) for row in rows]
 
     async def publish(self, events: Sequence[OutboxEvent]) -> int:
         """Publish and mark what was confirmed; the scheduler takes care of the rest. Returns how many."""
@@ -127,19 +131,7 @@ class Outbox:
         rows = await self._database.fetch(
             _QUERIES["claim_unmarked"], limit, self._lease, CLAIMED_BYTES, destination
         )
-        return [
-            OutboxEvent(
-                row["id"],
-                row["aggregate_id"],
-                row["aggregate_type"],
-                row["event_type"],
-                row["payload"].encode(),
-                read_trace(row["correlation_id"], seed=row["id"].bytes).trace_id,
-                row["exchange"],
-                row["routing_key"],
-            )
-            for row in sorted(rows, key=lambda row: row["id"])
-        ]
+        return [_event_of(row) for row in sorted(rows, key=lambda row: row["id"])]
 
     async def _mark(self, ids: Sequence[UUID]) -> None:
         """An event that stays unmarked goes out again under its key: no reason to fail its message."""
@@ -154,3 +146,33 @@ class Outbox:
                 error,
                 extra=fields(operation=Operation.PUBLISHING),
             )
+
+
+def _columns(events: Sequence[OutboxEvent]) -> list[list[Any]]:
+    rows = (
+        (
+            item.id,
+            item.aggregate_id,
+            item.aggregate_type,
+            item.event_type,
+            item.payload.decode(),
+            item.correlation_id,
+            item.exchange,
+            item.routing_key,
+        )
+        for item in events
+    )
+    return [list(column) for column in zip(*rows, strict=True)]
+
+
+def _event_of(row: asyncpg.Record) -> OutboxEvent:
+    return OutboxEvent(
+        row["id"],
+        row["aggregate_id"],
+        row["aggregate_type"],
+        row["event_type"],
+        row["payload"].encode(),
+        read_trace(row["correlation_id"], seed=row["id"].bytes).trace_id,
+        row["exchange"],
+        row["routing_key"],
+    )

@@ -6,6 +6,27 @@ select id, aggregate_id, aggregate_type, event_type, payload::jsonb, correlation
 from unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[])
      as row (id, aggregate_id, aggregate_type, event_type, payload, correlation_id, exchange, routing_key);
 
+-- name: record_once
+-- Events whose id is made of what they tell, in one order; returned are those that were not recorded before.
+insert into outbox_events
+    (id, aggregate_id, aggregate_type, event_type, payload, correlation_id, exchange, routing_key, claimed_until)
+select id, aggregate_id, aggregate_type, event_type, payload::jsonb, correlation_id, exchange, routing_key,
+       now() + $9::interval
+from unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[])
+     as row (id, aggregate_id, aggregate_type, event_type, payload, correlation_id, exchange, routing_key)
+order by row.id
+on conflict (id) do nothing
+returning id;
+
+-- name: reopen
+-- To be told once more, as if it were recorded now. What somebody is writing to is passed over: nobody waits.
+update outbox_events as row
+set created_at = now(), published_at = null, claimed_until = now() + $2::interval
+from (select id from outbox_events where id = any($1::uuid[]) for update skip locked) as free
+where row.id = free.id
+returning row.id, row.aggregate_id, row.aggregate_type, row.event_type, row.payload::text as payload,
+          row.correlation_id, row.exchange, row.routing_key;
+
 -- name: mark
 update outbox_events set published_at = now() where id = any($1::uuid[]) and published_at is null;
 

@@ -16,6 +16,7 @@ from shared.payloads.events import (
     DLQMessage,
     EnrichedOutboundMessage,
     MessageUpdated,
+    OutboundWaiting,
     SendError,
 )
 from shared.payloads.inbound import EnrichedInboundMessage, InboundMessage
@@ -54,6 +55,7 @@ __all__ = [
     "Location",
     "MessageUpdated",
     "OutboundMessage",
+    "OutboundWaiting",
     "Payload",
     "Reaction",
     "Recipient",

@@ -83,6 +83,27 @@ class EnrichedOutboundMessage(Event):
         return "outbound.failed" if self.error else "outbound.sent"
 
 
+class OutboundWaiting(Event):
+    """`outbound.waiting`: its conversation is not known yet, and the message is tried again for a while.
+
+    Once a message, however often it is tried. Unknown fields are those of the OutboundMessage.
+    """
+
+    model_config = ConfigDict(extra="allow")
+
+    EVENT_TYPE: ClassVar[str] = "outbound.waiting"
+
+    conversation_id: str
+    wa_id: str | None = None
+    phone_number_id: str | None = None
+    genesys_message_id: str | None = None
+    client_message_id: str | None = None
+    campaign_id: str | None = None
+    timestamp: UtcTime
+    metadata: dict[str, Any] | None = None
+    trace_id: str | None = None
+
+
 class MessageUpdated(Event):
     """`message.updated`: one step of a message; `implied` if no event reported it."""
 

@@ -114,6 +114,9 @@ EXAMPLES: Final[dict[str, list[dict[str, Any]]]] = {
             "error": {"code": "131047", "message": "Re-engagement message"},
         },
     ],
+    "OutboundWaiting": [
+        {**_NEW, "conversation_id": "c-2", "genesys_message_id": "g-3", "metadata": {"agent": "ana"}}
+    ],
     "MessageUpdated": [
         {
             **_NEW,

@@ -108,6 +108,45 @@ async def test_other_lanes_never_send_twice_what_is_unknown(
     assert await count(sender.cluster, "dead_letter_queue where reason = 'send_ambiguous'") == 1
 
 
+@pytest.mark.parametrize(
+    "point",
+    [
+        pytest.param(commit_to_publish("outbound.sent"), id="asked to publish"),
+        pytest.param(publish_to_mark("outbound.sent"), id="publish to mark"),
+        pytest.param(before_ack("outbound-sender"), id="mark to ack"),
+    ],
+)
+async def test_an_end_that_is_asked_for_is_told_again_under_its_key(
+    sender: Sender, processes: Processes, point: CrashPoint
+) -> None:
+    cluster = sender.cluster
+    await ask_all(sender, "reply", messages=1)
+    async with recovering(cluster):
+        await until(lambda: is_over(cluster, messages=1))
+    await sender.ask(text("c0"), "reply", **{"x-wabus-echo": True})
+    await processes.crash("outbound-sender", point)
+    async with recovering(cluster):
+        await until(lambda: is_over(cluster, messages=1))
+
+    assert await accepted(sender) == [1]
+    told = keys_told(cluster, "outbound.sent")
+    assert len(told) > 1
+    assert len(set(told)) == 1
+
+
+async def test_a_conversation_that_is_unknown_is_told_though_its_sender_dies_before(
+    sender: Sender, processes: Processes
+) -> None:
+    cluster = sender.cluster
+    await ask_all(sender, "reply", messages=1, conversation_id="never")
+    await processes.crash("outbound-sender", commit_to_publish("outbound.waiting"))
+    async with recovering(cluster, "dlq-handler"):
+        await until(lambda: len(keys_told(cluster, "outbound.failed")) > 0)
+        await until(lambda: is_all_told(cluster))
+
+    assert len(set(keys_told(cluster, "outbound.waiting"))) == 1
+
+
 async def test_a_claim_without_a_request_is_sent_where_the_message_says_resend(
     sender: Sender, processes: Processes
 ) -> None:

@@ -11,10 +11,11 @@ import pytest
 from shared.amqp.delivery import Delivery
 from shared.amqp.disposition import Ack, Dead
 from workers.outbound_sender.chains import Chains
-from workers.outbound_sender.intake.admission import has_failed_before, judge_conversation, judge_known
+from workers.outbound_sender.intake.addressing import judge_conversation
+from workers.outbound_sender.intake.admission import has_failed_before, judge_known
 from workers.outbound_sender.intake.candidates import Candidate, take_in
 from workers.outbound_sender.intake.store import Address, KnownMessage
-from workers.outbound_sender.message import Outgoing
+from workers.outbound_sender.message import Outgoing, Repeated
 
 CUSTOMER = "491700000001"
 MAPPING = UUID(int=7)
@@ -61,6 +62,8 @@ def test_only_what_comes_back_and_has_failed_may_be_missing_among_the_dead(
     redelivered: bool, status: str, expected: bool
 ) -> None:
     [item] = take_in([replace(delivery(text()), redelivered=redelivered)], ()).candidates
+    assert has_failed_before(item, [known(status)]) is expected
+    item.first.headers["x-wabus-echo"] = True
     assert has_failed_before(item, [known(status)]) is expected
     assert not has_failed_before(item, [known(status, b"other")])
 
@@ -114,6 +117,28 @@ def test_a_replayed_message_is_named_only_by_a_replay() -> None:
 @pytest.mark.parametrize("status", ["sent", "delivered", "read", "failed"])
 def test_a_known_message_that_is_past_queued_is_a_repetition(status: str) -> None:
     assert judge_known(candidate(), [known(status)]) == Ack()
+
+
+@pytest.mark.parametrize(
+    ("asked", "is_asked"),
+    [(True, True), ("true", True), ("True", True), (False, False), ("no", False), (1, False), (None, False)],
+)
+def test_a_repetition_is_answered_where_its_publisher_asks_for_it(asked: Any, is_asked: bool) -> None:
+    headers = {"x-wabus-echo": asked}
+    copies = take_in([delivery(text()), delivery(text(), **headers)], ()).candidates
+
+    for item in (candidate(**headers), *copies):
+        verdict = judge_known(item, [known("sent")])
+        assert isinstance(verdict, Repeated) is is_asked
+        assert verdict == Ack() or isinstance(verdict, Repeated)
+    assert isinstance(judge_known(candidate(**headers), [known()]), Outgoing)
+    assert isinstance(judge_known(candidate(**headers), [known("sent", b"other")]), Dead)
+
+
+def test_a_retry_of_our_own_is_no_repetition_that_asks() -> None:
+    retried = candidate(**{"x-wabus-status-retry": 1, "x-wabus-echo": True})
+
+    assert judge_known(retried, [known("delivered")]) == Ack()
 
 
 def test_a_known_message_that_is_queued_goes_on_as_itself() -> None:

@@ -1,11 +1,11 @@
 """One outbound message on its way through the sender, as a value."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 from uuid import UUID
 
 from shared.amqp.delivery import Delivery
-from shared.amqp.disposition import Defer
+from shared.amqp.disposition import Ack, Defer, Retry
 from shared.payloads import OutboundMessage
 
 #: Words that several stations use: why a message ends without an attempt, and what it waits for.
@@ -51,3 +51,21 @@ class Outgoing:
             lane=self.lane,
             ends_at=self.payload.expires_at,
         )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Repeated:
+    """The same again, of a message that has ended: its publisher asks to be told once more how."""
+
+    message_id: UUID
+    then: Ack = field(default_factory=Ack)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Unaddressed:
+    """Its conversation is not known yet, which is told before it is tried again."""
+
+    payload: OutboundMessage
+    content_hash: bytes
+    trace_id: str
+    then: Retry

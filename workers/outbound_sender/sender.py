@@ -2,7 +2,7 @@
 
 Owns what runs at once and in what order: batches of a queue are taken in one after the other, messages of one
 customer and lane are sent one after the other, all else together. A message that hangs keeps nobody waiting
-but its own customer.
+but its own customer, and what is only told of keeps nobody waiting at all.
 """
 
 import asyncio
@@ -23,7 +23,8 @@ from workers.outbound_sender.claiming.store import ClaimStore
 from workers.outbound_sender.intake.admission import Admission, Admitted
 from workers.outbound_sender.intake.candidates import Candidate, take_in
 from workers.outbound_sender.intake.shares import Shares
-from workers.outbound_sender.message import EARLIER_MESSAGE, Outgoing
+from workers.outbound_sender.message import EARLIER_MESSAGE, Outgoing, Repeated, Unaddressed
+from workers.outbound_sender.results.telling import Teller
 from workers.outbound_sender.sending import Sending
 
 #: From so many deliveries on a message is worked alone among its like: it may be what kills the process.
@@ -40,16 +41,28 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
+class Untold:
+    """What is to be told of deliveries before they are done."""
+
+    deliveries: Sequence[Delivery]
+    what: Repeated | Unaddressed
+
+
+@dataclass(frozen=True, slots=True)
 class Taken:
-    """What the intake made of a batch: what is settled already or was left, and who stands in line."""
+    """What the intake made of a batch.
+
+    What is settled already or was left, who stands in line, and of whom something is to be told first.
+    """
 
     settled: list[Told]
     places: list[Place]
+    untold: list[Untold]
 
 
 @dataclass(frozen=True, slots=True)
 class _Outcome:
-    message: Outgoing
+    deliveries: Sequence[Delivery]
     result: Disposition | Exception
 
 
@@ -89,7 +102,7 @@ class IntakeLine:
     def _place(
         self, batch: Sequence[Candidate], admitted: Mapping[Candidate, Admitted], going: set[UUID]
     ) -> Taken:
-        taken = Taken([], [])
+        taken = Taken([], [], [])
         for candidate in batch:
             match admitted[candidate]:
                 case Outgoing() as message:
@@ -97,11 +110,16 @@ class IntakeLine:
                     taken.places.append(Place(message, turn, message.id in going))
                 case Undone() as undone:
                     taken.settled.extend((delivery, undone) for delivery in candidate.deliveries)
+                case Repeated() | Unaddressed() as what:
+                    taken.untold.append(Untold(candidate.deliveries, what))
+                    self._count_repeated(candidate, what.then)
                 case disposition:
                     taken.settled.extend(_settle(candidate.deliveries, disposition))
-                    repeated = len(candidate.deliveries) - (not isinstance(disposition, Ack))
-                    count_duplicates(self._metrics, repeated)
+                    self._count_repeated(candidate, disposition)
         return taken
+
+    def _count_repeated(self, candidate: Candidate, disposition: Disposition) -> None:
+        count_duplicates(self._metrics, len(candidate.deliveries) - (not isinstance(disposition, Ack)))
 
 
 class OutboundSender(Handler):
@@ -112,6 +130,7 @@ class OutboundSender(Handler):
         line: IntakeLine,
         intake: Collector[Sequence[Candidate], Taken],
         sending: Sending,
+        teller: Teller,
         shares: Shares,
         metrics: Metrics,
         *,
@@ -120,6 +139,7 @@ class OutboundSender(Handler):
         self._line = line
         self._intake = intake
         self._sending = sending
+        self._teller = teller
         self._shares = shares
         self._metrics = metrics
         self._allowed_hosts = allowed_hosts
@@ -138,30 +158,31 @@ class OutboundSender(Handler):
                 intake.fields_dropped,
                 intake.texts_flattened,
             )
-            taken = Taken([], [])
+            taken = Taken([], [], [])
             if intake.candidates:
                 if len(batch) == 1 and self._line.has_left(batch[0]):
                     taken = await self._line.take_left(batch[0], intake.candidates)
                 else:
                     taken = await self._intake.submit(intake.candidates)
             settled = [*intake.dead, *taken.settled]
-            groups = await stack.enter_async_context(aclosing(self._send_all(settled, taken.places)))
+            groups = await stack.enter_async_context(aclosing(self._go_on(settled, taken)))
             async for group in groups:
                 yield group
 
-    async def _send_all(
-        self, settled: Sequence[Told], places: Sequence[Place]
-    ) -> AsyncGenerator[Sequence[Told], None]:
+    async def _go_on(self, settled: Sequence[Told], taken: Taken) -> AsyncGenerator[Sequence[Told], None]:
         """Give dispositions as they come; an error of one is raised when all others are done.
 
         Who finds the store away or a row locked need not wait for others.
         """
         done: asyncio.Queue[_Outcome] = asyncio.Queue()
         tasks = [
-            asyncio.create_task(self._send_one(place, done), name="send outbound message") for place in places
+            asyncio.create_task(self._send_one(place, done), name="send outbound message")
+            for place in taken.places
         ]
+        if taken.untold:
+            tasks.append(asyncio.create_task(self._tell(taken.untold, done), name="tell of what is not sent"))
         errors: list[Exception] = []
-        left = len(places)
+        left = len(taken.places) + len(taken.untold)
         try:
             if settled:
                 yield settled
@@ -174,11 +195,11 @@ class OutboundSender(Handler):
                 for item in outcomes:
                     match item.result:
                         case StoreUnavailable() | StoreLocked() as error:
-                            group += [(delivery, Undone(error)) for delivery in _deliveries(item.message)]
+                            group += [(delivery, Undone(error)) for delivery in item.deliveries]
                         case Exception() as error:
                             errors.append(error)
                         case disposition:
-                            group += _settle_message(item.message, disposition)
+                            group += _settle(item.deliveries, disposition)
                 if group:
                     yield group
         finally:
@@ -198,12 +219,21 @@ class OutboundSender(Handler):
             if isinstance(disposition, Defer | Retry):
                 waiting = earlier if _is_behind(disposition) else earlier | {message.id}
             count_duplicates(self._metrics, len(message.copies))
-            done.put_nowait(_Outcome(message, disposition))
+            done.put_nowait(_Outcome(_deliveries(message), disposition))
         except Exception as error:
-            done.put_nowait(_Outcome(message, error))
+            done.put_nowait(_Outcome(_deliveries(message), error))
         finally:
             place.turn.leave(waiting)
             self._shares.give_back(message)
+
+    async def _tell(self, untold: Sequence[Untold], done: "asyncio.Queue[_Outcome]") -> None:
+        try:
+            await self._teller.tell([item.what for item in untold])
+            for item in untold:
+                done.put_nowait(_Outcome(item.deliveries, item.what.then))
+        except Exception as error:
+            for item in untold:
+                done.put_nowait(_Outcome(item.deliveries, error))
 
 
 def _is_behind(disposition: Disposition) -> bool:
@@ -221,10 +251,6 @@ def _settle(deliveries: Sequence[Delivery], disposition: Disposition) -> list[Se
     """The first copy gets the disposition; the others are done with it."""
     first, *copies = deliveries
     return [(first, disposition), *((copy, Ack()) for copy in copies)]
-
-
-def _settle_message(message: Outgoing, disposition: Disposition) -> list[Settled]:
-    return _settle(_deliveries(message), disposition)
 
 
 def _deliveries(message: Outgoing) -> list[Delivery]:

@@ -20,12 +20,14 @@ from shared.settings.settings import Settings
 from workers.outbound_sender.calling.cloud_api import CloudApi
 from workers.outbound_sender.chains import Chains
 from workers.outbound_sender.claiming.store import ClaimStore
+from workers.outbound_sender.intake.addressing import AddressBook
 from workers.outbound_sender.intake.admission import Admission
 from workers.outbound_sender.intake.candidates import Candidate
 from workers.outbound_sender.intake.shares import Shares
 from workers.outbound_sender.intake.store import IntakeStore
 from workers.outbound_sender.pacing import Pacer
 from workers.outbound_sender.results.store import ResultStore
+from workers.outbound_sender.results.telling import Teller
 from workers.outbound_sender.sender import IntakeLine, OutboundSender, Taken
 from workers.outbound_sender.sending import Sending
 from workers.outbound_sender.watch import Watch
@@ -85,6 +87,7 @@ def compose(kit: Kit) -> Worker:
     results = Collector(stores.results.record, size=_COLLECT, linger_s=linger_s, flushes=3)
     api = CloudApi(settings, durations, kit.state.degraded)
     sending = Sending(pacer, claims, api, results, metrics, durations)
+    teller = Teller(kit.database, kit.outbox)
     lines = _lines(kit, stores.claims, shares)
     intakes = {queue: _in_order(line) for queue, line in lines.items()}
     watch = Watch(kit.database, kit.broker.queue_state, limiter, kit.state, metrics, durations)
@@ -93,7 +96,9 @@ def compose(kit: Kit) -> Worker:
         routes=tuple(
             Route(
                 queue,
-                OutboundSender(lines[queue], intake, sending, shares[queue], metrics, allowed_hosts=hosts),
+                OutboundSender(
+                    lines[queue], intake, sending, teller, shares[queue], metrics, allowed_hosts=hosts
+                ),
                 kit.consumer_options(batch_size=100, linger_ms=2, at_once=Concurrent(prefetch)),
                 prefetch=prefetch,
                 order_key=_key,
@@ -114,7 +119,8 @@ def _lines(kit: Kit, claims: ClaimStore, shares: Mapping[str, Shares]) -> dict[s
     """One for each queue, over one admission and one set of chains."""
     number = kit.settings.whatsapp_phone_number_id
     cache = MappingCache(kit.redis, observe=kit.metrics.count_cache, durations=kit.durations)
-    admission = Admission(IntakeStore(kit.database), kit.locks, cache, kit.metrics, number)
+    store = IntakeStore(kit.database)
+    admission = Admission(store, AddressBook(store, cache, kit.metrics, number), kit.locks, kit.metrics)
     chains = Chains()
     return {queue: IntakeLine(admission, claims, chains, shares[queue], kit.metrics) for queue in shares}
 

@@ -1,8 +1,9 @@
 """The outbox: what nobody published is never pruned, however old, and is published by one."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-from shared.durable.outbox import Outbox, OutboxEvent
+from shared.durable.outbox import Outbox, OutboxEvent, event
 from shared.postgres.database import Database
 from tests.support.paces import FAST
 from tests.support.rows import Connection, insert
@@ -47,6 +48,42 @@ async def test_what_its_writer_is_about_to_publish_is_not_published_beside_it(
     await database.close()
 
     assert claimed == [["gave up", "never began"], []]
+
+
+async def test_what_is_told_once_more_is_as_if_it_had_just_been_recorded(
+    conn: Connection, database_url: str
+) -> None:
+    long_ago = datetime.now(UTC) - timedelta(days=7)
+    told = await insert(conn, "outbox_events", event_type="told", published_at=long_ago, created_at=long_ago)
+    written = await insert(conn, "outbox_events", event_type="being written", published_at=long_ago)
+    database = Database(database_url)
+    outbox = Outbox(database, AbsentBroker(), replace(FAST, unmarked_after_s=0.0))
+    async with conn.transaction():
+        await conn.execute("select from outbox_events where id = $1 for update", written)
+        async with database.transaction() as connection:
+            again = await outbox.reopen(connection, [told, written])
+
+    left = await claim_all(outbox)
+    age_s = await conn.fetchval(
+        "select extract(epoch from now() - created_at) from outbox_events where id = $1", told
+    )
+    await database.close()
+
+    assert [event.id for event in again] == [event.id for event in left] == [told]
+    assert age_s < 3600
+
+
+async def test_what_is_recorded_once_is_not_recorded_again(conn: Connection, database_url: str) -> None:
+    database = Database(database_url)
+    outbox = Outbox(database, AbsentBroker(), FAST)
+    first, second = (event(name, b"{}", aggregate=("test", name), correlation_id="t") for name in "ab")
+    async with database.transaction() as connection:
+        new = await outbox.record_once(connection, [first])
+        newer = await outbox.record_once(connection, [first, second])
+    await database.close()
+
+    assert (new, newer) == ([first], [second])
+    assert await conn.fetchval("select count(*) from outbox_events") == 2
 
 
 async def claim_all(outbox: Outbox) -> list[OutboxEvent]:

@@ -226,6 +226,8 @@ PER_MESSAGE: Final = (
         rows=60,
     ),
     _measured(_OUTBOX, "record", FRESH, TEXTS, TEXTS, TEXTS, JSON, TEXTS, TEXTS, TEXTS, _MINUTE, rows=0),
+    _measured(_OUTBOX, "record_once", FRESH, TEXTS, TEXTS, TEXTS, JSON, TEXTS, TEXTS, TEXTS, _MINUTE, rows=0),
+    _measured(_OUTBOX, "reopen", [row_id(n) for n in range(998_001, 998_011)], _MINUTE, rows=30),
     _measured(_OUTBOX, "mark", [row_id(n) for n in range(998_001, 998_011)], rows=20),
     _measured(
         *(
@@ -336,6 +338,7 @@ PER_MESSAGE: Final = (
     _measured(_RECIPIENTS, "return_unsent", BULK, ["pending"] * 10, rows=80),
     _measured(_TRACKING, "drop_messages", QUEUED, rows=60),
     _measured(_RESULTS, "lock_messages", QUEUED, rows=20),
+    _measured(_RESULTS, "find_told", [row_id(n) for n in range(900_001, 900_011)], rows=100),
     _measured(_ATTEMPTS, "close_attempts", SENT, ONES, ["failed"] * 10, *[NOTHING] * 3, rows=30),
     _measured(_RECIPIENTS, "skip_cancelled", BULK, rows=80),
     _measured(

@@ -20,6 +20,7 @@ from tests.support.cluster import Cluster
 from tests.support.rows import add_mapping
 from tests.support.sending import NUMBER, text
 from tests.unit.test_consuming import delivery
+from workers.outbound_sender.intake.addressing import AddressBook
 from workers.outbound_sender.intake.admission import Admission
 from workers.outbound_sender.intake.candidates import take_in
 from workers.outbound_sender.intake.shares import Shares
@@ -72,13 +73,10 @@ async def intake(cluster: Cluster) -> AsyncIterator[Intake]:
     await add_mapping(cluster.conn, wa_id=LOCKED, phone_number_id=NUMBER)
     await add_mapping(cluster.conn, wa_id=OTHER, phone_number_id=NUMBER)
     try:
-        admission = Admission(
-            IntakeStore(kit.database),
-            kit.locks,
-            MappingCache(kit.redis, observe=kit.metrics.count_cache, durations=kit.durations),
-            kit.metrics,
-            NUMBER,
-        )
+        store = IntakeStore(kit.database)
+        cache = MappingCache(kit.redis, observe=kit.metrics.count_cache, durations=kit.durations)
+        book = AddressBook(store, cache, kit.metrics, NUMBER)
+        admission = Admission(store, book, kit.locks, kit.metrics)
         yield Intake(admission, Shares(100, 100, lambda _: 1000.0, durations), kit.metrics)
     finally:
         await kit.redis.close()

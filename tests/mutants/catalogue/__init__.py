@@ -22,6 +22,7 @@ from tests.mutants.catalogue import (
     sending,
     standing_still,
     statuses,
+    telling,
 )
 from tests.mutants.mutation import Mutation
 
@@ -33,6 +34,7 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
     *installation.MUTATIONS,
     *attempts.MUTATIONS,
     *sending.MUTATIONS,
+    *telling.MUTATIONS,
     *holding.MUTATIONS,
     *locked_rows.MUTATIONS,
     *standing_still.MUTATIONS,

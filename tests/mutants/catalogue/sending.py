@@ -246,7 +246,7 @@ MUTATIONS: Final = (
     ),
     Mutation(
         "an expired conversation is written to",
-        "workers/outbound_sender/intake/admission.py",
+        "workers/outbound_sender/intake/addressing.py",
         'case Address(status="expired"):',
         'case Address(status="gone"):',
         "4.1 mapping_status_expired",

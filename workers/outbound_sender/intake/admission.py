@@ -1,11 +1,11 @@
 """The intake of a batch: each candidate's row, found or made, or what becomes of it instead.
 
-Owns the order of steps: repetitions first, then the address, then the row, under the customers' locks. Asks
-the Cloud API nothing. Everything is idempotent, so a batch may be admitted again after an error.
+Owns the order of steps: repetitions first, then the address (`addressing`), then the row, under the
+customers' locks. Asks the Cloud API nothing. Everything is idempotent, so a batch may be admitted again after
+an error.
 """
 
-import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -13,14 +13,13 @@ from uuid import UUID
 
 from shared.amqp.disposition import Ack, Dead, Defer, Retry, Undone
 from shared.amqp.headers import correlation_of
-from shared.coordination.keys import conversation_key, mapping_lock_key
+from shared.coordination.keys import mapping_lock_key
 from shared.coordination.locks import LockManager
 from shared.errors import StoreConflict, StoreLocked
-from shared.messaging.conversations.cache import CachedMapping, MappingCache
 from shared.observability.logs import Operation, fields, get_logger
 from shared.observability.metrics import Metrics
-from shared.reasons import DeadReason
 from workers.outbound_sender.calling.reactions import reason_of
+from workers.outbound_sender.intake.addressing import AddressBook, Target
 from workers.outbound_sender.intake.candidates import OTHER_CONTENT, Candidate
 from workers.outbound_sender.intake.left_behind import LeftBehind
 from workers.outbound_sender.intake.shares import Taking
@@ -32,21 +31,18 @@ from workers.outbound_sender.intake.store import (
     Replayed,
     new_message,
 )
-from workers.outbound_sender.message import EARLIER_MESSAGE, Outgoing
+from workers.outbound_sender.message import EARLIER_MESSAGE, Outgoing, Repeated, Unaddressed
 
 logger = get_logger(__name__)
 
 #: Looks at a batch whose rows other replicas make at the same time.
 _LOOKS = 3
-_NO_MAPPING = Retry(
-    "mapping_not_found", "no conversation of that id", exhausted=DeadReason.MAPPING_NOT_FOUND, attempts=3
-)
 #: Tracked and put off in one transaction.
 _PUT_OFF = Defer(EARLIER_MESSAGE, 0, is_stored=True)
 
 _LOCKED = "another session or process keeps its customer locked"
 
-Admitted: TypeAlias = Outgoing | Ack | Dead | Retry | Defer | Undone
+Admitted: TypeAlias = Outgoing | Repeated | Unaddressed | Ack | Dead | Retry | Defer | Undone
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +53,7 @@ class _Wanted:
     replay_of: Replayed | None = None
 
 
-_Addressed: TypeAlias = tuple[_Wanted, Address | tuple[str, str]]
+_Addressed: TypeAlias = tuple[_Wanted, Target]
 
 
 class Admission:
@@ -66,16 +62,14 @@ class Admission:
     def __init__(
         self,
         store: IntakeStore,
+        book: AddressBook,
         locks: LockManager,
-        cache: MappingCache,
         metrics: Metrics,
-        default_number: str,
     ) -> None:
         self._store = store
+        self._book = book
         self._locks = locks
-        self._cache = cache
         self._metrics = metrics
-        self._default_number = default_number
         self.left = LeftBehind()
 
     async def admit(
@@ -134,48 +128,16 @@ class Admission:
     async def _address(
         self, wanted: Sequence[_Wanted], admitted: dict[Candidate, Admitted]
     ) -> list[_Addressed]:
-        """To whom each goes: a mapping, or (number, customer) where any active mapping will do."""
-        payloads = [item.candidate.payload for item in wanted]
-        conversations = await self._find_conversations(
-            {payload.conversation_id for payload in payloads} - {None}
-        )
-        numbers = await self._store.find_numbers(
-            payload.wa_id for payload in payloads if payload.wa_id and payload.phone_number_id is None
-        )
+        """To whom each goes; who cannot be addressed is settled."""
+        found = await self._book.look_up([item.candidate for item in wanted])
         addressed: list[_Addressed] = []
         for item in wanted:
-            payload = item.candidate.payload
-            if payload.conversation_id is None:
-                assert payload.wa_id is not None
-                number = payload.phone_number_id or numbers.get(payload.wa_id, self._default_number)
-                addressed.append((item, (number, payload.wa_id)))
-                continue
-            verdict = judge_conversation(conversations.get(payload.conversation_id))
-            if isinstance(verdict, Address):
-                addressed.append((item, verdict))
+            target = found[item.candidate]
+            if isinstance(target, Address | tuple):
+                addressed.append((item, target))
             else:
-                admitted[item.candidate] = verdict
+                admitted[item.candidate] = target
         return addressed
-
-    async def _find_conversations(self, asked: Iterable[str | None]) -> dict[str, Address]:
-        """By the cache, which is a hint, else by the database."""
-        started = time.perf_counter()
-        keys = {conversation_key(name): name for name in asked if name is not None}
-        if not keys:
-            return {}
-        cached = await self._cache.get_many(tuple(keys))
-        found = {keys[key]: _hint(mapping) for key, mapping in cached.items()}
-        missing = [name for name in keys.values() if name not in found]
-        stored = await self._store.find_conversations(missing)
-        await self._cache.set_many(
-            CachedMapping(address.mapping_id, address.customer, address.number, name)
-            for name, address in stored.items()
-            if address.status == "active" and address.conversation_id == name
-        )
-        self._metrics.mapping_resolution_duration.labels("outbound", "false" if missing else "true").observe(
-            time.perf_counter() - started
-        )
-        return found | stored
 
     async def _track(
         self,
@@ -256,11 +218,7 @@ class Admission:
                 admitted[message.candidate] = outgoing if message.id in going else _later(outgoing)
             elif message.id in going:
                 hands.give_back(message)
-        await self._forget_hints([item for item in messages if item.id not in tracked.new])
-
-    async def _forget_hints(self, left: Sequence[Fresh]) -> None:
-        conversations = {item.candidate.payload.conversation_id for item in left if item.address.hinted}
-        await self._cache.remove_many([conversation_key(name) for name in conversations if name is not None])
+        await self._book.forget_hints(item for item in messages if item.id not in tracked.new)
 
     def _count_opened(self, opened: int) -> None:
         if opened:
@@ -279,7 +237,7 @@ def judge_known(candidate: Candidate, rows: Sequence[KnownMessage]) -> Admitted:
         return OTHER_CONTENT
     allowed = ("queued", "sent") if candidate.is_status_retry else ("queued",)
     if known.status not in allowed:
-        return Ack()
+        return Repeated(known.id) if candidate.asks_for_echo else Ack()
     return to_outgoing(candidate, known.id, known.address)
 
 
@@ -297,20 +255,11 @@ def _later(message: Outgoing) -> Defer:
 def has_failed_before(candidate: Candidate, rows: Sequence[KnownMessage]) -> bool:
     """Whether it is redelivered, and its failure was written before."""
     redelivered = any(delivery.redelivered for delivery in candidate.deliveries)
-    return redelivered and rows[0].status == "failed" and judge_known(candidate, rows) == Ack()
-
-
-def judge_conversation(address: Address | None) -> Address | Dead | Retry:
-    """Whether a conversation can be written to. An unknown one may be on its way."""
-    match address:
-        case None:
-            return _NO_MAPPING
-        case Address(status="expired"):
-            return Dead(DeadReason.MAPPING_STATUS_EXPIRED, "the conversation has expired")
-        case Address(status="closed"):
-            return Dead(DeadReason.MAPPING_STATUS_CLOSED, "the conversation was closed")
-        case _:
-            return address
+    return (
+        redelivered
+        and rows[0].status == "failed"
+        and isinstance(judge_known(candidate, rows), Ack | Repeated)
+    )
 
 
 def to_outgoing(candidate: Candidate, message_id: UUID, address: Address) -> Outgoing:
@@ -335,15 +284,9 @@ def _is_to_repeat(replayed: Replayed) -> bool:
     return replayed.base_status == "failed" and replayed.known.id == replayed.base_id
 
 
-def _hint(mapping: CachedMapping) -> Address:
-    return Address(
-        mapping.mapping_id, mapping.phone_number_id, mapping.wa_id, mapping.conversation_id, hinted=True
-    )
-
-
 def _key(address: Address) -> str:
     return mapping_lock_key(*_pair(address))
 
 
-def _pair(target: Address | tuple[str, str]) -> tuple[str, str]:
+def _pair(target: Target) -> tuple[str, str]:
     return target if isinstance(target, tuple) else (target.number, target.customer)

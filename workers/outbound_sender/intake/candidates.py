@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
-from shared.amqp.delivery import MESSAGE_ID, REPLAY_OF, Delivery
+from shared.amqp.delivery import ECHO, MESSAGE_ID, REPLAY_OF, Delivery
 from shared.amqp.disposition import Dead
 from shared.amqp.headers import carried_headers
 from shared.amqp.topology import LANES
@@ -59,6 +59,11 @@ class Candidate:
     def is_status_retry(self) -> bool:
         return STATUS_RETRY in self.first.headers
 
+    @property
+    def asks_for_echo(self) -> bool:
+        """Whether its publisher wants to hear again how it ended. A retry of our own keeps the header."""
+        return not self.is_status_retry and any(_has_echo(delivery) for delivery in self.deliveries)
+
 
 @dataclass(frozen=True, slots=True)
 class CandidateIntake:
@@ -77,6 +82,11 @@ class CandidateIntake:
 def is_replay(delivery: Delivery) -> bool:
     """Whether an operator sent this dead letter back."""
     return REPLAY_OF in delivery.headers
+
+
+def _has_echo(delivery: Delivery) -> bool:
+    """True, or the word: some clients write headers as texts only."""
+    return str(delivery.headers.get(ECHO, "")).lower() == "true"
 
 
 def take_in(batch: Sequence[Delivery], allowed_hosts: tuple[str, ...]) -> CandidateIntake:

@@ -1,0 +1,107 @@
+"""To whom each candidate goes: a conversation that is known, or a customer of a number.
+
+Owns what a conversation's id names, by the cache and by the database, and what becomes of a candidate whose
+conversation cannot be written to. Opens no mapping and locks nothing: that is `admission`'s.
+"""
+
+import time
+from collections.abc import Iterable, Sequence
+from typing import TypeAlias
+
+from shared.amqp.disposition import Dead, Retry
+from shared.amqp.headers import correlation_of
+from shared.coordination.keys import conversation_key
+from shared.messaging.conversations.cache import CachedMapping, MappingCache
+from shared.observability.metrics import Metrics
+from shared.reasons import DeadReason
+from workers.outbound_sender.intake.candidates import Candidate
+from workers.outbound_sender.intake.store import Address, Fresh, IntakeStore
+from workers.outbound_sender.message import Unaddressed
+
+#: A mapping, or (number, customer) where any active mapping will do.
+Target: TypeAlias = Address | tuple[str, str]
+#: What becomes of a candidate that cannot be addressed.
+Unaddressable: TypeAlias = Dead | Retry | Unaddressed
+
+_NO_MAPPING = Retry(
+    "mapping_not_found", "no conversation of that id", exhausted=DeadReason.MAPPING_NOT_FOUND, attempts=3
+)
+
+
+class AddressBook:
+    """Finds addresses, for all lanes."""
+
+    def __init__(
+        self, store: IntakeStore, cache: MappingCache, metrics: Metrics, default_number: str
+    ) -> None:
+        self._store = store
+        self._cache = cache
+        self._metrics = metrics
+        self._default_number = default_number
+
+    async def look_up(self, candidates: Sequence[Candidate]) -> dict[Candidate, Target | Unaddressable]:
+        """Where each goes, or what becomes of it instead. Raises StoreError."""
+        payloads = [item.payload for item in candidates]
+        conversations = await self._find_conversations(
+            {payload.conversation_id for payload in payloads} - {None}
+        )
+        numbers = await self._store.find_numbers(
+            payload.wa_id for payload in payloads if payload.wa_id and payload.phone_number_id is None
+        )
+        return {item: self._judge(item, conversations, numbers) for item in candidates}
+
+    async def forget_hints(self, left: Iterable[Fresh]) -> None:
+        """Those of their mappings that the cache named may not be active any more."""
+        conversations = {item.candidate.payload.conversation_id for item in left if item.address.hinted}
+        await self._cache.remove_many([conversation_key(name) for name in conversations if name is not None])
+
+    def _judge(
+        self, candidate: Candidate, conversations: dict[str, Address], numbers: dict[str, str]
+    ) -> Target | Unaddressable:
+        payload = candidate.payload
+        if payload.conversation_id is None:
+            assert payload.wa_id is not None
+            return payload.phone_number_id or numbers.get(payload.wa_id, self._default_number), payload.wa_id
+        verdict = judge_conversation(conversations.get(payload.conversation_id))
+        if isinstance(verdict, Retry) and candidate.first.attempt == 1:
+            return Unaddressed(payload, candidate.content_hash, correlation_of(candidate.first), verdict)
+        return verdict
+
+    async def _find_conversations(self, asked: Iterable[str | None]) -> dict[str, Address]:
+        """By the cache, which is a hint, else by the database."""
+        started = time.perf_counter()
+        keys = {conversation_key(name): name for name in asked if name is not None}
+        if not keys:
+            return {}
+        cached = await self._cache.get_many(tuple(keys))
+        found = {keys[key]: _hint(mapping) for key, mapping in cached.items()}
+        missing = [name for name in keys.values() if name not in found]
+        stored = await self._store.find_conversations(missing)
+        await self._cache.set_many(
+            CachedMapping(address.mapping_id, address.customer, address.number, name)
+            for name, address in stored.items()
+            if address.status == "active" and address.conversation_id == name
+        )
+        self._metrics.mapping_resolution_duration.labels("outbound", "false" if missing else "true").observe(
+            time.perf_counter() - started
+        )
+        return found | stored
+
+
+def judge_conversation(address: Address | None) -> Address | Dead | Retry:
+    """Whether a conversation can be written to. An unknown one may be on its way."""
+    match address:
+        case None:
+            return _NO_MAPPING
+        case Address(status="expired"):
+            return Dead(DeadReason.MAPPING_STATUS_EXPIRED, "the conversation has expired")
+        case Address(status="closed"):
+            return Dead(DeadReason.MAPPING_STATUS_CLOSED, "the conversation was closed")
+        case _:
+            return address
+
+
+def _hint(mapping: CachedMapping) -> Address:
+    return Address(
+        mapping.mapping_id, mapping.phone_number_id, mapping.wa_id, mapping.conversation_id, hinted=True
+    )
