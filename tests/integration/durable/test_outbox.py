@@ -1,5 +1,7 @@
 """The outbox: what nobody published is never pruned, however old, and is published by one."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -56,34 +58,41 @@ async def test_what_is_told_once_more_is_as_if_it_had_just_been_recorded(
     long_ago = datetime.now(UTC) - timedelta(days=7)
     told = await insert(conn, "outbox_events", event_type="told", published_at=long_ago, created_at=long_ago)
     written = await insert(conn, "outbox_events", event_type="being written", published_at=long_ago)
-    database = Database(database_url)
-    outbox = Outbox(database, AbsentBroker(), replace(FAST, unmarked_after_s=0.0))
-    async with conn.transaction():
-        await conn.execute("select from outbox_events where id = $1 for update", written)
-        async with database.transaction() as connection:
-            again = await outbox.reopen(connection, [told, written])
+    async with open_database(database_url) as database:
+        outbox = Outbox(database, AbsentBroker(), replace(FAST, unmarked_after_s=0.0))
+        async with conn.transaction():
+            await conn.execute("select from outbox_events where id = $1 for update", written)
+            async with database.transaction() as connection:
+                again = await outbox.reopen(connection, [told, written])
+        left = await claim_all(outbox)
 
-    left = await claim_all(outbox)
     age_s = await conn.fetchval(
         "select extract(epoch from now() - created_at) from outbox_events where id = $1", told
     )
-    await database.close()
 
     assert [event.id for event in again] == [event.id for event in left] == [told]
     assert age_s < 3600
 
 
 async def test_what_is_recorded_once_is_not_recorded_again(conn: Connection, database_url: str) -> None:
-    database = Database(database_url)
-    outbox = Outbox(database, AbsentBroker(), FAST)
     first, second = (event(name, b"{}", aggregate=("test", name), correlation_id="t") for name in "ab")
-    async with database.transaction() as connection:
+    async with open_database(database_url) as database, database.transaction() as connection:
+        outbox = Outbox(database, AbsentBroker(), FAST)
         new = await outbox.record_once(connection, [first])
         newer = await outbox.record_once(connection, [first, second])
-    await database.close()
 
     assert (new, newer) == ([first], [second])
     assert await conn.fetchval("select count(*) from outbox_events") == 2
+
+
+@asynccontextmanager
+async def open_database(url: str) -> AsyncIterator[Database]:
+    """One that does not wait long for what somebody has locked."""
+    database = Database(url, lock_wait_s=0.2)
+    try:
+        yield database
+    finally:
+        await database.close()
 
 
 async def claim_all(outbox: Outbox) -> list[OutboxEvent]:
