@@ -19,6 +19,7 @@ Example:
   wabus message show +491700000001 --limit 20"""
 _SUMMARY: Final = ("id", "created_at", "direction", "status", "message_type", "lane", "wamid", "error_code")
 _LETTER: Final = ("id", "reason", "status", "created_at", "source_queue", "attempts", "error_message")
+_STEP: Final = ("at", "ms", "total_ms", "step")
 #: Columns of sentences, which may be folded; ids and times may not.
 _PROSE: Final = ("error message", "errors")
 _NESTED: Final = {
@@ -27,6 +28,7 @@ _NESTED: Final = {
     "status_events",
     "deferral",
     "dead_letters",
+    "steps",
     "mapping_id",
     "message_count",
     "aliases",
@@ -46,11 +48,13 @@ def message() -> None:
 @click.option("--all", "everything", is_flag=True, help="Every message, conversation and dead letter.")
 @json_option
 def show(reference: str, limit: int, everything: bool, as_json: bool) -> None:
-    """Show a message's conversation, attempts, status events, deferral and dead letters; never its text.
+    """Show a message's conversation, its steps from webhook to read with the milliseconds between them, its
+    attempts, status events, deferral and dead letters; never its text.
 
     ID is ours, the agent platform's, the application's, or a conversation's; PHONE a phone number or a
-    business-scoped id. TRACE_ID is what logs and events call trace_id: of a message that came in; of what was
-    sent, or changed by a status, in the last 8 days; of what died or waits. Exits 1 where nothing is found.
+    business-scoped id. TRACE_ID is what logs and events call trace_id, or that of a span: of a message that
+    came in or was to be sent, its statuses included; of a status that changed one in the last 8 days; of what
+    died or waits. Of a trace, the steps of all its messages come first. Exits 1 where nothing is found.
     """
     settings = read_settings()
     story = run_on_database(
@@ -65,6 +69,8 @@ def show(reference: str, limit: int, everything: bool, as_json: bool) -> None:
 
 
 def _print_story(story: Story) -> None:
+    if len({step["message_id"] for step in story.steps}) > 1:
+        _print_rows("Steps of the trace", story.steps, (*_STEP, "message_id"))
     for mapping in story.mappings:
         _print_mapping(mapping)
         if story.found_by in ("message", "trace"):
@@ -86,6 +92,7 @@ def _print_mapping(mapping: Row) -> None:
 
 def _print_message(item: Row) -> None:
     print_facts(f"Message {item['id']}", _facts(item))
+    _print_rows("Steps", item["steps"], _STEP)
     _print_rows("Attempts", item["attempts"], _attempt_columns(item["attempts"]))
     _print_rows("Status events", item["status_events"], _event_columns(item["status_events"]))
     if item["deferral"] is not None:

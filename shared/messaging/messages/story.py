@@ -13,6 +13,7 @@ import asyncpg
 
 from shared.ids import read_uuid
 from shared.messaging.customers.addresses import read_address
+from shared.messaging.messages.steps import steps_of
 from shared.observability.tracing import trace_key
 from shared.postgres.database import Connection, Database
 from shared.postgres.queries import Queries
@@ -26,11 +27,13 @@ Row: TypeAlias = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Story:
-    """Mappings with their `messages`, each with `attempts`, `status_events`, `deferral`, `dead_letters`.
+    """Mappings with their `messages`, each with `attempts`, `status_events`, `deferral`, `dead_letters` and
+    `steps`.
 
     `found_by`: `message`, `conversation`, `customer`, `trace` or `reference`; the last two lists have no
     message here.
     A mapping's `message_count`, and `counts` of a customer, say how many there are: fewer may be here.
+    `steps`: of all messages of a trace together, in the order of time.
     """
 
     found_by: str
@@ -38,6 +41,7 @@ class Story:
     status_events: Sequence[Row]
     dead_letters: Sequence[Row]
     counts: Row = field(default_factory=dict)
+    steps: Sequence[Row] = ()
 
     @property
     def is_empty(self) -> bool:
@@ -118,7 +122,9 @@ async def _tell(
         mapping["messages"] = [item for item in messages if item["mapping_id"] == mapping["id"]]
     told = {letter["id"] for message in messages for letter in message["dead_letters"]}
     events, letters = loose
-    return Story(found_by, mappings, events, [letter for letter in letters if letter["id"] not in told])
+    untold = [letter for letter in letters if letter["id"] not in told]
+    steps = steps_of(messages) if found_by == "trace" else ()
+    return Story(found_by, mappings, events, untold, steps=steps)
 
 
 async def _read_messages(connection: Connection, ids: Sequence[UUID]) -> list[Row]:
@@ -133,6 +139,7 @@ async def _read_messages(connection: Connection, ids: Sequence[UUID]) -> list[Ro
         message["status_events"] = events[message["id"]]
         message["deferral"] = next(iter(deferrals[message["id"]]), None)
         message["dead_letters"] = [letter for letter in letters if _concerns(letter, message)]
+        message["steps"] = steps_of([message])
     return messages
 
 

@@ -18,7 +18,7 @@ with recursive found (id) as (
 select id from found;
 
 -- name: find_by_trace
--- The newest messages of a trace: those that came in it, and by what they told, what waits, and what died; a
+-- The newest messages of a trace: those that came in it or were to be sent, and by what they told or died of; a
 -- campaign's trace has many.
 select tracked.id
 from message_tracking as tracked
@@ -88,7 +88,7 @@ order by mapping.created_at desc, mapping.id;
 -- name: messages
 select id, mapping_id, direction, status, message_type, lane, wamid, genesys_message_id, client_message_id,
        campaign_id, is_new_conversation, replay_of, error_code, error_message, created_at, published_at,
-       sent_at, delivered_at, read_at, failed_at
+       sent_at, delivered_at, read_at, failed_at, replace(w3c_trace_id::text, '-', '') as trace_id
 from message_tracking
 where id = any($1::uuid[])
 order by seq;
@@ -101,7 +101,8 @@ where message_id = any($1::uuid[])
 order by message_id, attempt;
 
 -- name: events
-select message_id, source, status, outcome, occurred_at, received_at, wamid, callback_data, errors
+select message_id, source, status, outcome, occurred_at, received_at, wamid, callback_data, errors,
+       details ->> 'trace_id' as trace_id
 from status_events
 where message_id = any($1::uuid[])
 order by received_at, id;

@@ -364,7 +364,7 @@ PER_MESSAGE: Final = (
             ["bulk"] * 10,
             ["giant"] * 10,
         ),
-        *(BODIES, NOTHING, NOTHING, TEXTS, TEXTS, TEXTS, BODIES, JSON, [False] * 10),
+        *(BODIES, NOTHING, NOTHING, TEXTS, TEXTS, TEXTS, BODIES, JSON, [False] * 10, FRESH),
         rows=80,
     ),
     _measured(_AMBIGUOUS, "postpone", DEFERRED, _MINUTE, rows=30),

@@ -97,16 +97,17 @@ with given as (
     select *
     from unnest($1::uuid[], $2::uuid[], $3::boolean[], $4::text[], $5::text[], $6::text[], $7::text[],
                 $8::text[], $9::text[], $10::bytea[], $11::uuid[], $12::text[], $13::text[], $14::text[],
-                $15::text[], $16::bytea[], $17::text[], $18::boolean[])
+                $15::text[], $16::bytea[], $17::text[], $18::boolean[], $19::uuid[])
          with ordinality as row (id, mapping_id, hinted, genesys_id, client_id, message_type, media_url, lane,
                                  campaign_id, content_hash, replay_of, metadata, queue, exchange, routing_key,
-                                 body, headers, replayed, place)
+                                 body, headers, replayed, w3c_trace_id, place)
 ), fresh as (
     insert into message_tracking
         (id, mapping_id, genesys_message_id, client_message_id, direction, status, message_type, media_url,
-         lane, campaign_id, content_hash, replay_of, metadata)
+         lane, campaign_id, content_hash, replay_of, metadata, w3c_trace_id)
     select given.id, mapping.id, given.genesys_id, given.client_id, 'OUTBOUND', 'queued', given.message_type,
-           given.media_url, given.lane, campaign.id, given.content_hash, given.replay_of, given.metadata::jsonb
+           given.media_url, given.lane, campaign.id, given.content_hash, given.replay_of, given.metadata::jsonb,
+           given.w3c_trace_id
     from given
     join conversation_mappings as mapping
         on mapping.id = given.mapping_id and (mapping.status = 'active' or not given.hinted)

@@ -12,6 +12,7 @@ from uuid import UUID
 import asyncpg
 import orjson
 
+from shared.amqp.headers import trace_of
 from shared.durable.deferral import stored_headers
 from shared.durable.stored_bodies import put_off
 from shared.ids import time_ordered_uuid
@@ -231,4 +232,5 @@ def _columns(message: Fresh) -> tuple[Any, ...]:
         delivery.body,
         orjson.dumps(stored_headers(delivery), default=str).decode(),
         message.candidate.is_replay,
+        UUID(trace_of(delivery).w3c_id),
     )

@@ -141,6 +141,8 @@ async def test_people_see_every_part(conn: Connection, database_url: str) -> Non
         f"Conversation of {PHONE} with 1001",
         "conv-1",
         str(message),
+        "Steps",
+        "total ms",
         "Attempts",
         "abandoned",
         "Status events",

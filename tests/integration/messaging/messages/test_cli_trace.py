@@ -9,6 +9,7 @@ from tests.integration.messaging.messages.test_cli_message import PHONE, add_sto
 from tests.support.cluster import Cluster
 from tests.support.program import Outcome
 from tests.support.rows import Connection, add_mapping, add_message, insert
+from tests.support.sending import Sender, text
 from tests.support.waiting import until
 
 
@@ -106,6 +107,33 @@ async def test_the_trace_of_a_status_finds_the_message_that_it_changed(cluster: 
     found = await show(cluster.database_url, "gateway/8", "--json")
 
     assert (found.json["found_by"], wamids_of(found)) == ("trace", ["wamid.sent"])
+
+
+async def test_the_trace_of_what_was_sent_finds_it_when_its_events_are_gone(sender: Sender) -> None:
+    # Given a customer's message and its answer in one trace, read, eight days ago
+    cluster, w3c = sender.cluster, "4bf92f3577b34da6a3ce929d0e0e4736"
+    headers = {"traceparent": f"00-{w3c}-00f067aa0ba902b7-01"}
+    async with (
+        sender.with_statuses(),
+        cluster.running("inbound-resolver", "status-updater"),
+        sender.running(),
+    ):
+        await publish_in_trace(cluster, "wa.inbound", inbound(1), None, **headers)
+        await until(lambda: cluster.told("inbound.enriched") != [])
+        await sender.ask(text(), **headers)
+        await sender.until_status("read")
+    await cluster.conn.execute("delete from outbox_events")
+
+    found = await show(cluster.database_url, w3c, "--json")
+    people = await show(cluster.database_url, w3c)
+
+    # Then its steps stand in one line of time, the statuses among them
+    steps = [step["step"] for step in found.json["steps"]]
+    assert steps[:3] == ["the customer wrote", "received", "told as inbound.enriched"]
+    assert steps[3:6] == ["taken in to be sent", "attempt 1 began", "attempt 1: sent"]
+    assert {step.partition(",")[0] for step in steps[6:]} == {"sent", "delivered", "read"}
+    assert all(step["ms"] >= 0 for step in found.json["steps"])
+    assert "Steps of the trace" in people.out
 
 
 async def test_a_trace_is_looked_up_without_reading_all_messages(conn: Connection) -> None:
