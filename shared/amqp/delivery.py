@@ -68,7 +68,11 @@ class Delivery:
 
 @dataclass(frozen=True, slots=True)
 class Publication:
-    """One message to publish. `mandatory`: it must reach a queue, or the publish has failed."""
+    """One message to publish. `mandatory`: it must reach a queue, or the publish has failed.
+
+    `cause`: the delivery that it follows from, or what its span goes by (see `shared.amqp.hops`).
+    `traceparent`: the header as it is to be written; None: a new span of the trace.
+    """
 
     exchange: str
     routing_key: str
@@ -79,3 +83,5 @@ class Publication:
     mandatory: bool = False
     attempt: int = 1
     headers: dict[str, Any] = field(default_factory=dict)
+    cause: Delivery | str | None = field(default=None, compare=False, repr=False)
+    traceparent: str | None = None

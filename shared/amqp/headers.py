@@ -16,7 +16,7 @@ from shared.amqp.delivery import (
     TRACEPARENT,
     Delivery,
 )
-from shared.observability.tracing import read_trace
+from shared.observability.tracing import Trace, read_trace
 
 #: Ours to set anew on each publish, or the broker's own history of deaths, which must not travel.
 _NOT_CARRIED = frozenset({ATTEMPT, IDEMPOTENCY_KEY, DEFERRED_ID, DELIVERY_COUNT, "CC", "BCC"})
@@ -62,10 +62,13 @@ def plain(value: Any) -> Any:
 
 def correlation_of(delivery: Delivery) -> str:
     """The trace id: as the publisher gave it, or one of its own, the same whenever it is asked for."""
+    return trace_of(delivery).trace_id
+
+
+def trace_of(delivery: Delivery) -> Trace:
+    """The trace of a delivery, the same whenever it is asked for."""
     seed = (delivery.message_id or delivery.origin_routing_key).encode("utf-8", "replace")
-    return read_trace(
-        delivery.correlation_id, delivery.headers.get(TRACEPARENT), seed + delivery.body
-    ).trace_id
+    return read_trace(delivery.correlation_id, delivery.headers.get(TRACEPARENT), seed + delivery.body)
 
 
 def idempotency_key_of(delivery: Delivery) -> str:

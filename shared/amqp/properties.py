@@ -78,8 +78,9 @@ def write_header(writer: HeaderWriter, frame_max: int, item: Publication, messag
 
     Raises Unpublishable where what is ours does not fit.
     """
+    trace = read_trace(item.correlation_id, item.headers.get(TRACEPARENT))
     anew = {
-        TRACEPARENT: read_trace(item.correlation_id, item.headers.get(TRACEPARENT)).traceparent(),
+        TRACEPARENT: item.traceparent or trace.traceparent(),
         ATTEMPT: item.attempt,
         IDEMPOTENCY_KEY: item.idempotency_key,
     }

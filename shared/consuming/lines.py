@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from shared.amqp.delivery import Delivery
+from shared.amqp.headers import correlation_of
+from shared.amqp.topology import LANES
 from shared.consuming.arrangement import OrderKey
 from shared.errors import StoreConflict
 from shared.observability.logs import Operation, fields, get_logger
@@ -116,5 +118,10 @@ def _tell(item: Delivery, error: StoreConflict) -> None:
         "a message of %s waits alone, others go on: %s",
         item.queue,
         error,
-        extra=fields(operation=Operation.CONSUMING),
+        extra=fields(
+            operation=Operation.CONSUMING,
+            trace_id=correlation_of(item),
+            lane=LANES.get(item.queue),
+            attempt=item.attempt,
+        ),
     )

@@ -12,6 +12,7 @@ from contextlib import aclosing
 from math import inf
 from random import Random
 
+from shared.amqp import hops
 from shared.amqp.broker import Inlet
 from shared.amqp.delivery import Delivery
 from shared.amqp.disposition import Dead, Disposition, Retry, sort_out
@@ -85,6 +86,7 @@ class Processing:
         self.in_hand += len(part)
         metrics.batch_size.labels(worker).observe(len(part))
         observe_wait(metrics, worker, self._lane, part)
+        hops.begin(part, worker)
         try:
             await self._work_past_locks(part, is_try=is_try)
         finally:
@@ -206,6 +208,7 @@ class Processing:
 
         The one that found PostgreSQL away is kept for the next try, for no longer than what was begun.
         """
+        hops.put_back(deliveries)
         oldest = min((delivery.received_at for delivery in deliveries), default=0.0)
         is_spent = time.monotonic() - oldest >= self._bench.durations.hold_when_store_away_s
         if self._draining.is_set():

@@ -13,12 +13,13 @@ from functools import partial
 from typing import TypeVar
 from uuid import UUID
 
+from shared.amqp import hops
 from shared.amqp.broker import Inlet, Publisher
 from shared.amqp.delivery import ATTEMPTS, ERROR, MESSAGE_ID, REASON, SOURCE_QUEUE, Delivery, Publication
 from shared.amqp.disposition import Ack, Dead, Defer, Disposition, Retry
 from shared.amqp.headers import carried_headers, correlation_of, idempotency_key_of
 from shared.amqp.payload_names import payload_name
-from shared.amqp.topology import DLX, RETRY, tier_queue
+from shared.amqp.topology import DLX, LANES, RETRY, tier_queue
 from shared.consuming.patience import Patience
 from shared.durable.deferral import DeferralStore, deferred_id
 from shared.durations import Durations
@@ -171,27 +172,37 @@ class Settlement:
                 pause_s = min(pause_s * 2, self._durations.store_probe_max_s)
 
     def _count(self, delivery: Delivery, disposition: Disposition) -> None:
+        hops.settle(delivery, disposition)
         match disposition:
             case Ack():
                 label = "ack"
-            case Retry(reason, error):
+            case Retry(reason, error, message_id=message_id):
                 label = "retry"
                 self._metrics.retries.labels(self._worker, reason).inc()
-                self._warn(delivery, f"attempt {delivery.attempt} failed and is retried: {error}")
+                told = f"attempt {delivery.attempt} failed and is retried: {error}"
+                _warn(delivery, told, reason, message_id)
             case Defer():
                 label = "defer"
-            case Dead(reason, error):
+            case Dead(reason, error, message_id):
                 label = "dead"
-                self._warn(delivery, f"dead as {reason}: {error}")
+                _warn(delivery, f"dead as {reason}: {error}", reason, message_id)
         self._metrics.messages_processed.labels(self._worker, label).inc()
 
-    def _warn(self, delivery: Delivery, what: str) -> None:
-        logger.warning(
-            "message of %s %s",
-            delivery.queue,
-            what,
-            extra=fields(operation=Operation.CONSUMING, trace_id=correlation_of(delivery)),
-        )
+
+def _warn(delivery: Delivery, what: str, code: str, message_id: UUID | None) -> None:
+    logger.warning(
+        "message of %s %s",
+        delivery.queue,
+        what,
+        extra=fields(
+            operation=Operation.CONSUMING,
+            trace_id=correlation_of(delivery),
+            message_id=message_id,
+            lane=LANES.get(delivery.queue),
+            attempt=delivery.attempt,
+            code=code,
+        ),
+    )
 
 
 def exhaust(delivery: Delivery, disposition: Disposition) -> Disposition:
@@ -215,6 +226,7 @@ def copy_of(delivery: Delivery, disposition: Disposition) -> Publication | None:
                 mandatory=True,
                 attempt=delivery.attempt + 1,
                 headers=carried_headers(delivery),
+                cause=delivery,
             )
         case Dead(reason, error, message_id):
             headers = {
@@ -236,6 +248,7 @@ def copy_of(delivery: Delivery, disposition: Disposition) -> Publication | None:
                 mandatory=True,
                 attempt=delivery.attempt,
                 headers=headers,
+                cause=delivery,
             )
         case Ack() | Defer():
             return None

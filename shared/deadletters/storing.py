@@ -6,7 +6,7 @@ for whoever decides a message's death in the database. Listing, replaying and di
 """
 
 import base64
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from math import isfinite
@@ -15,13 +15,16 @@ from uuid import UUID
 
 import orjson
 
+from shared.amqp.topology import LANES
 from shared.durable.outbox import OutboxEvent, event
+from shared.observability.logs import Operation, fields, get_logger
 from shared.payloads import DLQMessage, encode
 from shared.payloads.clock import CLOCK
 from shared.postgres.database import Connection
 from shared.postgres.queries import Queries
 from shared.reasons import DeadReason
 
+logger = get_logger(__name__)
 _QUERIES = Queries("shared.deadletters", "storing.sql")
 #: Which dead letters an operator sees first: what a customer waits for.
 _PRIORITY = {"outbound-sender": 2, "inbound-resolver": 2, "outbound-sender.utility": 1}
@@ -146,6 +149,27 @@ def _row(letter: DeadLetter, text: str | None) -> tuple[Any, ...]:
         letter.replay_of,
         orjson.dumps(clean_headers(metadata)).decode(),
     )
+
+
+def tell_stored(letters: Iterable[DeadLetter], level: int) -> None:
+    """A line for each that is new, once it is committed: by its id an operator finds it."""
+    for letter in letters:
+        logger.log(
+            level,
+            "dead letter of %s stored as %s: %s",
+            letter.source_queue,
+            letter.reason,
+            letter.error_message,
+            extra=fields(
+                operation=Operation.DEAD_LETTER_STORING,
+                trace_id=letter.correlation_id,
+                message_id=letter.message_id,
+                lane=LANES.get(letter.source_queue),
+                attempt=letter.attempts,
+                code=letter.reason,
+                dead_letter_id=letter.id,
+            ),
+        )
 
 
 def stored_event(letter: DeadLetter, text: str | None) -> OutboxEvent:

@@ -18,6 +18,7 @@ import orjson
 from shared.amqp.delivery import ATTEMPT, DEFERRED_ID, EXCHANGE, ROUTING_KEY, Delivery, Publication
 from shared.amqp.disposition import Defer
 from shared.amqp.headers import carried_headers, correlation_of, idempotency_key_of
+from shared.amqp.hops import traceparent_headers
 from shared.amqp.payload_names import payload_name
 from shared.durable.aside import RowsAside
 from shared.durations import Durations
@@ -216,6 +217,7 @@ def stored_headers(delivery: Delivery) -> dict[str, Any]:
     """Headers as they are kept with a stored body (`deferred_messages`, `outbound_bodies`)."""
     return {
         **carried_headers(delivery),
+        **traceparent_headers(delivery),
         ATTEMPT: delivery.attempt,
         "correlation_id": correlation_of(delivery),
         "idempotency_key": idempotency_key_of(delivery),

@@ -55,6 +55,7 @@ class OutboxEvent:
             idempotency_key=str(self.id),
             correlation_id=self.correlation_id,
             mandatory=self.exchange != EVENTS,
+            cause=self.aggregate_id,
         )
 
 

@@ -66,6 +66,7 @@ class Operation(StrEnum):
     RETENTION = "retention"
     SCHEDULING = "scheduling"
     PROFILE_ERASURE = "profile_erasure"
+    TRACING = "tracing"
     LIBRARY = "library"
 
 
@@ -82,11 +83,22 @@ def fields(
     wamid: str | None = None,
     mapping_id: UUID | str | None = None,
     conversation_id: str | None = None,
+    phone_number_id: str | None = None,
+    message_id: UUID | str | None = None,
+    lane: str | None = None,
+    attempt: int | None = None,
+    outcome: str | None = None,
+    code: str | None = None,
+    dead_letter_id: UUID | str | None = None,
     cache_hit: bool | None = None,
     is_new_conversation: bool | None = None,
     duration_ms: float | None = None,
 ) -> dict[str, dict[str, Scalar]]:
-    """The `extra` of one line; None is left out. `wa_id` comes in clear and is masked when written."""
+    """The `extra` of one line; None is left out. `wa_id` comes in clear and is masked when written.
+
+    `message_id` is ours; `attempt` that of the send, or of the delivery where no send is meant; `code` the
+    platform's, or our reason.
+    """
     values: dict[str, Scalar] = {
         "operation": operation.value,
         "trace_id": trace_id,
@@ -94,6 +106,13 @@ def fields(
         "wamid": wamid,
         "mapping_id": None if mapping_id is None else str(mapping_id),
         "conversation_id": conversation_id,
+        "phone_number_id": phone_number_id,
+        "message_id": None if message_id is None else str(message_id),
+        "lane": lane,
+        "attempt": attempt,
+        "outcome": outcome,
+        "code": code,
+        "dead_letter_id": None if dead_letter_id is None else str(dead_letter_id),
         "cache_hit": cache_hit,
         "is_new_conversation": is_new_conversation,
         "duration_ms": None if duration_ms is None else round(duration_ms, 3),

@@ -1,7 +1,7 @@
 """The trace that a message belongs to, carried from message to message.
 
 Owns reading and making it: AMQP's `correlation_id` and the W3C header `traceparent`
-(https://www.w3.org/TR/trace-context/). Does not export spans.
+(https://www.w3.org/TR/trace-context/). Spans are `shared.observability.spans`.
 """
 
 import hashlib
@@ -23,11 +23,15 @@ _SHORT_STRING_BYTES: Final = 255
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """`trace_id` is the correlation id and what logs show; `w3c_id` is the 32 hex digits of `traceparent`."""
+    """`trace_id` is the correlation id and what logs show; `w3c_id` is the 32 hex digits of `traceparent`.
+
+    `span_id`: the span in which its publisher made the message, where `traceparent` told.
+    """
 
     trace_id: str
     w3c_id: str
     flags: str = "01"
+    span_id: str | None = None
 
     def traceparent(self) -> str:
         """The header for one publication: the same trace, a new span."""
@@ -40,9 +44,9 @@ def read_trace(correlation_id: str | None, traceparent: object = None, seed: byt
     Never fails: what is malformed counts as absent. The same correlation id always gives the same W3C id, and
     the same seed the same trace; without any of them it is a new one.
     """
-    w3c_id, flags = _parse(traceparent)
+    w3c_id, span_id, flags = _parse(traceparent)
     trace_id = _usable(correlation_id) or w3c_id or (_digest(seed) if seed else random_hex(16))
-    return Trace(trace_id=trace_id, w3c_id=w3c_id or _derive(trace_id), flags=flags)
+    return Trace(trace_id=trace_id, w3c_id=w3c_id or _derive(trace_id), flags=flags, span_id=span_id)
 
 
 def trace_key(trace_id: str) -> UUID:
@@ -50,14 +54,14 @@ def trace_key(trace_id: str) -> UUID:
     return UUID(_derive(trace_id))
 
 
-def _parse(traceparent: object) -> tuple[str | None, str]:
+def _parse(traceparent: object) -> tuple[str | None, str | None, str]:
     match = _TRACEPARENT.fullmatch(traceparent) if isinstance(traceparent, str) else None
     if match is None:
-        return None, "01"
+        return None, None, "01"
     version, w3c_id, span_id, flags, more = match.groups()
     if version == "ff" or (version == "00" and more) or w3c_id == _NO_TRACE or span_id == _NO_SPAN:
-        return None, "01"
-    return w3c_id, flags if version == "00" else "01"
+        return None, None, "01"
+    return w3c_id, span_id, flags if version == "00" else "01"
 
 
 def _usable(correlation_id: str | None) -> str | None:

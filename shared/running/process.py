@@ -23,6 +23,7 @@ from shared.errors import SchemaMismatch, SettingsError, StoreMisconfigured, Sto
 from shared.observability.health import Probe, WorkerState
 from shared.observability.logs import Operation, configure_logging, fields, get_logger
 from shared.observability.server import HealthServer
+from shared.observability.span_export import exporting_spans
 from shared.postgres.database import Database
 from shared.postgres.rights import check_usable
 from shared.running.kit import Kit, Worker, WorkerSpec
@@ -68,8 +69,8 @@ class WorkerProcess:
         self._stopping = asyncio.Event()
 
     async def run_program(self, warnings: Sequence[str] = ()) -> int:
-        """Run as a program: with its log lines (`warnings` first), and signals: a first drains, a second
-        exits at once.
+        """Run as a program: with its log lines (`warnings` first), its spans, and signals: a first drains, a
+        second exits at once.
         """
         configure_logging(self._settings, self._name)
         for line in warnings:
@@ -77,7 +78,8 @@ class WorkerProcess:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._on_signal)
-        return await self.run()
+        async with exporting_spans(self._settings, self._name):
+            return await self.run()
 
     async def run(self) -> int:
         """Start, work until `stop`, drain; returns the exit code."""

@@ -4,11 +4,12 @@ Owns the names, defaults and rules of every variable. Does not own durations tha
 (`shared.durations`) nor reading files and secrets (`shared.settings.environment`).
 """
 
+import re
 from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from pydantic import (
     AfterValidator,
@@ -35,6 +36,7 @@ SECRETS: Final = frozenset(
         "MIGRATION_DATABASE_URL",
         "REDIS_URL",
         "WHATSAPP_ACCESS_TOKEN",
+        "OTEL_EXPORTER_OTLP_HEADERS",
     }
 )
 
@@ -65,6 +67,16 @@ def _check_api_url(url: str) -> str:
 def _check_management_url(url: SecretStr) -> SecretStr:
     _check_api_url(url.get_secret_value())
     return url
+
+
+def _check_headers(headers: SecretStr) -> SecretStr:
+    if not all(_HEADER.fullmatch(unquote(pair)) for pair in _split_headers(headers)):
+        raise ValueError("must be name=value, separated by commas, in printable ASCII")
+    return headers
+
+
+def _split_headers(headers: SecretStr) -> list[str]:
+    return [pair.strip() for pair in headers.get_secret_value().split(",") if pair.strip()]
 
 
 def _split_hosts(hosts: object) -> object:
@@ -111,6 +123,9 @@ PostgresUrl = Annotated[SecretStr, server_url(*_SCHEMES["DATABASE_URL"])]
 RedisUrl = Annotated[SecretStr, server_url(*_SCHEMES["REDIS_URL"])]
 ApiUrl = Annotated[str, AfterValidator(_check_api_url)]
 Token = Annotated[SecretStr, Field(min_length=1)]
+#: One of them, as OpenTelemetry writes them into a variable.
+_HEADER: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+\s*=\s*[!-~]([ -~]*[!-~])?")
+Headers = Annotated[SecretStr, AfterValidator(_check_headers)]
 Hosts = Annotated[tuple[str, ...], BeforeValidator(_split_hosts), AfterValidator(_check_hosts)]
 NumberId = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+$", max_length=100)]
 
@@ -192,6 +207,17 @@ class Settings(BaseModel):
     #: Whether customers' addresses are logged unmasked.
     log_pii: Flag = False
 
+    #: Where spans go (OTLP over HTTP, `/v1/traces` below it). None: none are recorded. Standard variables of
+    #: OpenTelemetry, as are the others that its SDK reads by itself.
+    otel_exporter_otlp_endpoint: ApiUrl | None = None
+    #: In place of the one above, whole.
+    otel_exporter_otlp_traces_endpoint: ApiUrl | None = None
+    otel_exporter_otlp_headers: Headers | None = None
+    otel_exporter_otlp_protocol: Literal["http/protobuf"] = "http/protobuf"
+    #: None: `wabus-` and the worker's name.
+    otel_service_name: str | None = None
+    otel_sdk_disabled: Flag = False
+
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> Self:
         """The settings that `environ` gives; a variable that is empty counts as not set.
@@ -241,6 +267,25 @@ class Settings(BaseModel):
             mps=own.mps or self.whatsapp_number_mps,
             api_url=own.api_url or self.whatsapp_api_url,
         )
+
+    @property
+    def traces_endpoint(self) -> str | None:
+        """Where spans are posted; None where none are recorded."""
+        if self.otel_sdk_disabled:
+            return None
+        if self.otel_exporter_otlp_traces_endpoint is not None:
+            return self.otel_exporter_otlp_traces_endpoint
+        base = self.otel_exporter_otlp_endpoint
+        return None if base is None else f"{base}/v1/traces"
+
+    @property
+    def traces_headers(self) -> dict[str, str] | None:
+        """What is sent with them, such as a key; None: what the SDK finds by itself."""
+        given = self.otel_exporter_otlp_headers
+        if given is None:
+            return None
+        pairs = (pair.partition("=") for pair in _split_headers(given))
+        return {name.strip().lower(): unquote(value.strip()) for name, _, value in pairs}
 
     def metrics_port_or(self, own: int) -> int:
         """Where a worker whose port is `own` serves its metrics and health; 0 is any free one."""

@@ -20,6 +20,7 @@ from shared.settings.settings import SECRETS, Settings, tell_unknown
         ("log_level", "LOG_LEVEL"),
         ("DRAIN_SECOND", "DRAIN_SECONDS"),
         ("METRIC_PORT", "METRICS_PORT"),
+        ("OTEL_EXPORTER_OTLP_ENDPOINTS", "OTEL_EXPORTER_OTLP_ENDPOINT"),
     ],
 )
 def test_a_name_that_is_almost_a_setting_is_told_with_the_setting(name: str, meant: str) -> None:
@@ -39,6 +40,23 @@ def test_a_name_with_our_prefix_is_told_even_where_it_is_near_to_none() -> None:
         *("RABBITMQ_MANAGEMENT_URL", "RABBITMQ_NODE_PORT", "RABBITMQ_LOGS", "REDIS_PORT", "REDIS_HOST"),
         *("LOGNAME", "LOG_FILE", "LOG_DIR", "BATCH", "METRICS", "PATH", "HOME", "LANG", "SHELL", "URL"),
         *("WHATSAPP_GATEWAY_SERVICE_HOST", "WHATSAPP_GATEWAY_PORT", "WHATSAPP_GATEWAY_PORT_80_TCP_PROTO"),
+        *(
+            "OTEL_TRACES_SAMPLER",
+            "OTEL_TRACES_SAMPLER_ARG",
+            "OTEL_RESOURCE_ATTRIBUTES",
+            "OTEL_BSP_SCHEDULE_DELAY",
+        ),
+        *(
+            "OTEL_EXPORTER_OTLP_TIMEOUT",
+            "OTEL_EXPORTER_OTLP_CERTIFICATE",
+            "OTEL_EXPORTER_OTLP_TRACES_HEADERS",
+        ),
+        *(
+            "OTEL_EXPORTER_OTLP_COMPRESSION",
+            "OTEL_EXPORTER_OTLP_INSECURE",
+            "OTEL_LOG_LEVEL",
+            "OTEL_PROPAGATORS",
+        ),
         *("WABUS_SERVICE_PORT_HTTP", "REDIS_PORT_6379_TCP_ADDR", "RABBITMQ_SERVICE_HOST"),
     ],
 )

@@ -100,6 +100,8 @@ def test_values_are_read_whatever_their_case_and_blanks_around_them() -> None:
         ("WHATSAPP_PHONE_NUMBER_ID", "a b", "must match pattern"),
         ("WHATSAPP_NUMBER_MPS", "0", "must be greater than 0"),
         ("MEDIA_URL_ALLOWED_HOSTS", "https://host", "must be host names or .suffixes"),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "collector:4318", "must start with https:// or http://"),
+        ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc", "must be 'http/protobuf'"),
     ],
 )
 def test_a_bad_value_is_one_line_with_variable_rule_and_value(name: str, value: str, rule: str) -> None:
@@ -110,6 +112,9 @@ def test_a_bad_value_is_one_line_with_variable_rule_and_value(name: str, value: 
     assert "\n" not in line
 
 
+_HEADERS = "must be name=value, separated by commas, in printable ASCII"
+
+
 @pytest.mark.parametrize(
     ("name", "value", "rule"),
     [
@@ -118,6 +123,21 @@ def test_a_bad_value_is_one_line_with_variable_rule_and_value(name: str, value: 
         ("MIGRATION_DATABASE_URL", "hunter2", "must start with postgresql:// or postgres://"),
         ("REDIS_URL", "redis://u:hunter2@host:port/", "must name a host and, after a colon, a port number"),
         ("REDIS_URL", "rediss://u:hunt er2@host/", "must be one URL without spaces"),
+        *(
+            (
+                "OTEL_EXPORTER_OTLP_HEADERS",
+                value,
+                "must be name=value, separated by commas, in printable ASCII",
+            )
+            for value in (
+                "hunter2",
+                "api key=hunter2",
+                "key=hunter2%0A",
+                "key=",
+                "key=a,hunter2",
+                "key=hünter2",
+            )
+        ),
     ],
 )
 def test_a_bad_secret_is_told_without_its_value(name: str, value: str, rule: str) -> None:
@@ -136,11 +156,30 @@ def test_every_form_of_a_postgresql_url_is_accepted(url: str) -> None:
     assert Settings.from_env({"DATABASE_URL": url}).database_url.get_secret_value() == url
 
 
+def test_spans_go_below_the_endpoint_or_to_the_one_of_their_own_or_nowhere() -> None:
+    base, own = "OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"
+    both = {base: "http://collector:4318/", own: "https://other/spans"}
+
+    assert Settings.from_env({}).traces_endpoint is None
+    assert Settings.from_env({base: both[base]}).traces_endpoint == "http://collector:4318/v1/traces"
+    assert Settings.from_env(both).traces_endpoint == "https://other/spans"
+    assert Settings.from_env(both | {"OTEL_SDK_DISABLED": "true"}).traces_endpoint is None
+
+
+def test_headers_of_the_collector_are_read_as_opentelemetry_writes_them() -> None:
+    given = {"OTEL_EXPORTER_OTLP_HEADERS": "Api-Key = k=1, authorization=Bearer%20t"}
+
+    headers = Settings.from_env(given).traces_headers
+
+    assert headers == {"api-key": "k=1", "authorization": "Bearer t"}
+
+
 @pytest.mark.parametrize("name", sorted(SECRETS))
 def test_every_secret_may_come_from_a_file(name: str, tmp_path: Path) -> None:
     schemes = {"RABBITMQ_URL": "amqps", "REDIS_URL": "rediss", "RABBITMQ_MANAGEMENT_URL": "https"}
     scheme = schemes.get(name, "postgresql")
-    value = "EAAtoken" if name == "WHATSAPP_ACCESS_TOKEN" else f"{scheme}://u:p@host/x"
+    others = {"WHATSAPP_ACCESS_TOKEN": "EAAtoken", "OTEL_EXPORTER_OTLP_HEADERS": "api-key=k"}
+    value = others.get(name, f"{scheme}://u:p@host/x")
 
     settings = Settings.from_env({f"{name}_FILE": write(tmp_path / "secret", f"{value}\n")})
 

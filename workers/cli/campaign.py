@@ -24,6 +24,7 @@ from shared.messaging.campaigns.control import (
 from shared.messaging.campaigns.file import check_file, read_columns
 from shared.messaging.campaigns.status import CampaignStatus, read_statuses
 from shared.messaging.campaigns.template import fill_parts
+from shared.observability.span_export import exporting_spans
 from shared.payloads import Category
 from shared.payloads.outbound import OnAmbiguous
 from shared.postgres.database import Database
@@ -41,7 +42,7 @@ from workers.cli.campaign_view import print_for_programs, print_status, print_st
 from workers.cli.confirmation import demand_consent, yes_option
 from workers.cli.operation import by_option, json_option, read_settings, run_on_database, silence_logs
 from workers.cli.printing import print_json
-from workers.cli.publishing import open_publisher
+from workers.cli.publishing import PROGRAM, open_publisher
 
 _WATCH_S: Final = 2.0
 #: What helps who named a campaign that is not there.
@@ -164,7 +165,7 @@ def launch(
     confirm(settings, wanted, checked, yes)
 
     async def work(database: Database) -> launching.Launched:
-        async with open_publisher(settings) as publisher:
+        async with exporting_spans(settings, PROGRAM), open_publisher(settings) as publisher:
             with progress("storing recipients", checked.recipients) as advance:
                 return await launching.launch(database, publisher, wanted, source, by, advance)
 
@@ -258,7 +259,7 @@ def _control(action: Action, campaign_id: str, by: str, as_json: bool) -> None:
     settings = read_settings()
 
     async def work(database: Database) -> Controlled:
-        async with open_publisher(settings) as publisher:
+        async with exporting_spans(settings, PROGRAM), open_publisher(settings) as publisher:
             return await request_control(database, publisher, action, campaign_id, by)
 
     try:

@@ -21,6 +21,7 @@ from shared.deadletters.replay_rate import Tally, replay_at_rate
 from shared.deadletters.store import DeadLetterStore
 from shared.durations import DURATIONS
 from shared.errors import WabusError
+from shared.observability.span_export import exporting_spans
 from shared.postgres.database import Database
 from shared.settings.settings import Settings
 from workers.cli import dlq_view as view
@@ -35,7 +36,7 @@ from workers.cli.dlq_options import (
 )
 from workers.cli.operation import by_option, json_option, read_settings, run_on_database, silence_logs
 from workers.cli.printing import print_json
-from workers.cli.publishing import open_publisher
+from workers.cli.publishing import PROGRAM, open_publisher
 
 T = TypeVar("T")
 
@@ -266,7 +267,10 @@ def _read_whole(settings: Settings, letter_id: str) -> Letter:
 @asynccontextmanager
 async def _open_replayer(settings: Settings, database: Database) -> AsyncIterator[Replayer]:
     """A replayer with a connection of its own. Raises BrokerUnavailable at once where RabbitMQ is away."""
-    async with open_publisher(settings, name="wabus dlq") as publisher:
+    async with (
+        exporting_spans(settings, PROGRAM),
+        open_publisher(settings, name="wabus dlq") as publisher,
+    ):
         yield Replayer(database, publisher, DURATIONS)
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Final
 
 from shared.amqp.broker import LentPublisher
 from shared.amqp.client import lend_publisher
@@ -9,6 +10,9 @@ from shared.durations import DURATIONS, Durations
 from shared.errors import BrokerUnavailable
 from shared.settings.settings import Settings
 from workers.cli.operation import unreached_broker
+
+#: Whose a command's spans are.
+PROGRAM: Final = "command"
 
 
 @asynccontextmanager

@@ -30,6 +30,8 @@ _UNSET: Final[Mapping[str, str]] = {
     "PREFETCH": "each worker's own",
     "METRICS_PORT": f"{min(METRICS_PORTS.values())} to {max(METRICS_PORTS.values())}, one per kind of worker",
     "LOG_FORMAT": "console on a terminal, else json",
+    "OTEL_EXPORTER_OTLP_ENDPOINT": "none: no spans are recorded",
+    "OTEL_SERVICE_NAME": "wabus- and the worker's name",
 }
 
 
@@ -68,14 +70,16 @@ def _describe(read: Settings, name: str) -> Setting:
     source = origin_of(os.environ, name, secret=name in SECRETS)
     if name == "MIGRATION_DATABASE_URL" and source == "default":
         source = "DATABASE_URL"
-    return Setting(name, _masked(getattr(read, name.lower())), source)
+    value = getattr(read, name.lower())
+    if isinstance(value, SecretStr) and not name.endswith("_URL"):
+        return Setting(name, MASK, source)
+    return Setting(name, _masked(value), source)
 
 
 def _masked(value: Any) -> Any:
     match value:
         case SecretStr():
-            text = value.get_secret_value()
-            return mask_secrets(text) if "://" in text else MASK
+            return mask_secrets(value.get_secret_value())
         case tuple():
             return list(value)
         case str():

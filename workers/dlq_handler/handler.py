@@ -6,14 +6,17 @@ form, and at last without ending its message.
 """
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from uuid import uuid4
 
 from shared.amqp.delivery import Delivery
 from shared.amqp.disposition import Ack
+from shared.amqp.hops import tie
 from shared.consuming.handling import Handler
 from shared.consuming.settlement import Settled
+from shared.deadletters.storing import tell_stored
 from shared.durable.outbox import Outbox
 from shared.durations import Durations
 from shared.errors import StoreConflict, StoreError, StoreUnavailable
@@ -41,7 +44,7 @@ class DeadLetterHandler(Handler):
 
         Raises StoreUnavailable and StoreConflict only: whose row is locked waits for it alone.
         """
-        parts = [[DeadDelivery(delivery, read_letter(delivery, self._reader)) for delivery in batch]]
+        parts = [[self._read(delivery) for delivery in batch]]
         refused: list[tuple[DeadDelivery, Exception]] = []
         for part in parts:  # which grows: a part that fails comes again, one by one
             try:
@@ -58,9 +61,17 @@ class DeadLetterHandler(Handler):
         for death, why in refused:
             yield await self._tell([death], await self._store_stubbornly(death, why))
 
+    def _read(self, delivery: Delivery) -> DeadDelivery:
+        death = DeadDelivery(delivery, read_letter(delivery, self._reader))
+        tie(delivery, death.letter.id)
+        if death.letter.message_id is not None:
+            tie(delivery, death.letter.message_id)
+        return death
+
     async def _tell(self, deaths: Sequence[DeadDelivery], stored: Stored) -> Sequence[Settled]:
-        for reason in stored.reasons:
-            self._metrics.dlq_messages.labels(reason.value).inc()
+        for letter in stored.letters:
+            self._metrics.dlq_messages.labels(letter.reason.value).inc()
+        tell_stored(stored.letters, logging.INFO)
         await self._outbox.publish(stored.events)
         return [(death.delivery, Ack()) for death in deaths]
 

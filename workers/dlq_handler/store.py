@@ -8,7 +8,7 @@ from shared.deadletters.storing import DeadLetter, store_dead_letters
 from shared.durable.outbox import Outbox, OutboxEvent
 from shared.durations import Durations
 from shared.postgres.database import Connection, Database
-from shared.reasons import AUTOMATIC, DeadReason
+from shared.reasons import AUTOMATIC
 from workers.dlq_handler.letters import may_be_stored, shared_part
 from workers.dlq_handler.messages import QUERIES, DeadDelivery, MessageEnder, Rows
 from workers.dlq_handler.outbound import DeadOutbound
@@ -16,9 +16,9 @@ from workers.dlq_handler.outbound import DeadOutbound
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """What is new: reasons to count, and events in the outbox, to be published now."""
+    """What is new: dead letters, and events in the outbox, to be published now."""
 
-    reasons: list[DeadReason]
+    letters: list[DeadLetter]
     events: list[OutboxEvent]
 
 
@@ -45,7 +45,7 @@ class DeathStore:
             new = {UUID(item.aggregate_id) for item in events}
             died = [item for item in dead if item.letter.id in new]
             events = [*events, *await self._messages.end(connection, died, rows, deaths)]
-        return Stored([letter.reason for letter in letters if letter.id in new], events)
+        return Stored([letter for letter in letters if letter.id in new], events)
 
     async def _read_outbound(
         self, connection: Connection, deaths: Sequence[DeadDelivery]

@@ -180,6 +180,7 @@ class InboundResolver(Handler):
             correlation_id=inbound.trace_id,
             mandatory=self._enriched_queue,
             headers=trace_headers(inbound.deliveries[0]),
+            cause=inbound.deliveries[0],
         )
 
     async def _wait_for_others(self, others: Sequence[Inbound]) -> Sequence[Settled]:

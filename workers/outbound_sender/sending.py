@@ -6,12 +6,12 @@ and its record. The decisions are in `gate` and `reactions`.
 """
 
 import asyncio
-import logging
 import time
 from dataclasses import replace
 from typing import Protocol, assert_never
 
 from shared.amqp.disposition import Ack, Dead, Defer, Disposition, Retry
+from shared.amqp.hops import tie
 from shared.coordination.permits import LimitCause, TooLong
 from shared.durations import Durations
 from shared.messaging.messages import callback_data
@@ -46,6 +46,7 @@ from workers.outbound_sender.calling.reactions import (
     health_of,
     react,
 )
+from workers.outbound_sender.calling.telling import begin_span, tell_answer, tell_unsent
 from workers.outbound_sender.claiming.gate import Done, Fail, Hold, Withdraw
 from workers.outbound_sender.claiming.store import Claimed, ClaimOutcome, ClaimRequest, NeedsPermit
 from workers.outbound_sender.message import CAMPAIGN_CANCELLED, Outgoing
@@ -98,6 +99,7 @@ class Sending:
         `needs_permit` False: it would not be sent as things stand, so it need not wait in line to be told.
         Who gets no permit is judged without one: behind an earlier message it waits for that, not for a time.
         """
+        tie(message.delivery, message.id)
         while True:
             refused = await self._pacer.wait(message) if needs_permit else None
             verdict = await self._claims.submit(
@@ -130,6 +132,7 @@ class Sending:
         body = encode_body(message.payload, message.customer, callback_data(message.id, attempt))
         await self._pacer.begin(message.number)
         started = time.perf_counter()
+        span = begin_span(message, attempt)
         answer = await self._api.send(message.number, body, claimed.at)
         duration_s = time.perf_counter() - started
         situation = Situation(
@@ -138,7 +141,7 @@ class Sending:
         reaction = react(answer, situation, self._durations)
         ending = end(message, attempt, answer, reaction)
         written, _ = await asyncio.gather(self._results.submit(ending), self._slow_down(message, reaction))
-        self._report(message, answer, duration_s)
+        tell_answer(self._metrics, message, attempt, answer, duration_s, span)
         return dispose(message, ending, reaction, written, self._durations)
 
     async def _slow_down(self, message: Outgoing, reaction: Reaction) -> None:
@@ -149,7 +152,13 @@ class Sending:
             logger.exception(
                 "the pace of number %s could not be changed",
                 message.number,
-                extra=fields(operation=Operation.OUTBOUND_SEND, trace_id=message.trace_id),
+                extra=fields(
+                    operation=Operation.OUTBOUND_SEND,
+                    trace_id=message.trace_id,
+                    phone_number_id=message.number,
+                    message_id=message.id,
+                    lane=message.lane,
+                ),
             )
 
     async def _pace(self, message: Outgoing, reaction: Reaction) -> None:
@@ -163,47 +172,13 @@ class Sending:
 
     async def _fail(self, message: Outgoing, fail: Fail) -> Disposition:
         """It ends without an attempt."""
+        tell_unsent(message, fail.code, fail.text)
         effect = Effect.SKIP_RECIPIENT if fail.code == CAMPAIGN_CANCELLED else None
         ending = AttemptResult(
             message, None, "failed", is_over=True, code=fail.code, text=fail.text, effect=effect
         )
         written = await self._results.submit(ending)
         return _bury(message, written, fail.dead, fail.text)
-
-    def _report(self, message: Outgoing, answer: Answer, duration_s: float) -> None:
-        outcome, error_class = _labels(answer)
-        self._metrics.sends.labels(outcome, error_class, message.lane).inc()
-        if (health := health_of(answer, message.id)) is not None:
-            self._metrics.dependency_up.labels("cloud_api").set(health.answered)
-        if not isinstance(answer, TooLate):
-            self._metrics.send_duration.labels(message.lane).observe(duration_s)
-        level = logging.DEBUG if isinstance(answer, Accepted) else logging.WARNING
-        if not logger.isEnabledFor(level):
-            return
-        logger.log(
-            level,
-            "send %s%s",
-            outcome,
-            _said(answer),
-            extra=fields(
-                operation=Operation.OUTBOUND_SEND,
-                trace_id=message.trace_id,
-                wa_id=message.customer,
-                wamid=answer.wamid if isinstance(answer, Accepted) else None,
-                mapping_id=message.mapping_id,
-                duration_ms=duration_s * 1000,
-            ),
-        )
-
-
-def _said(answer: Answer) -> str:
-    match answer:
-        case Accepted() | TooLate():
-            return ""
-        case Refused():
-            return f": {answer.code}: {answer.text}"
-        case _:
-            return f": {answer.text}"
 
 
 def end(message: Outgoing, attempt: int, answer: Answer, reaction: Reaction) -> AttemptResult:
@@ -313,17 +288,3 @@ def _bury(message: Outgoing, written: Written, dead: DeadReason | None, text: st
     if dead is None or written.status != "failed":
         return Ack()
     return Dead(dead, text, message_id=message.id)
-
-
-def _labels(answer: Answer) -> tuple[str, str]:
-    match answer:
-        case Accepted():
-            return "sent", "none"
-        case Refused(error_class):
-            return "failed", error_class.value
-        case Unreachable() | Unable():
-            return "failed", ErrorClass.TRANSIENT.value
-        case Lost():
-            return "ambiguous", ErrorClass.AMBIGUOUS.value
-        case TooLate():
-            return "abandoned", "none"

@@ -18,7 +18,7 @@ from pamqp.commands import Basic
 from pamqp.frame import marshal
 from pamqp.header import ContentHeader
 
-from shared.amqp import outcomes
+from shared.amqp import hops, outcomes
 from shared.amqp.delivery import Publication
 from shared.amqp.pika.link import (
     BROKER_ERRORS,
@@ -66,10 +66,11 @@ class PikaPublisher:
         """Publish in order; see `shared.amqp.broker.Publisher`."""
         told: list[WabusError | None] = []
         for start in range(0, len(batch), _WINDOW):
-            window = batch[start : start + _WINDOW]
+            window, begun = hops.leave(batch[start : start + _WINDOW])
             started = time.monotonic()
             part = await self._publish_window(window)
             self.health.note(window, part, started, time.monotonic())
+            hops.arrive(begun, part)
             told += part
         return told
 

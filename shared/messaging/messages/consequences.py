@@ -50,14 +50,15 @@ class Slowed:
 class Consequences:
     """What is to be recorded in the outbox and published, and what is to be counted.
 
-    `implied`: steps that no event reported. `dead`: reasons of the dead letters that were stored.
-    `slowed`: who is to get less for a while.
+    `implied`: steps that no event reported. `dead`: the dead letters that were stored.
+    `slowed`: who is to get less for a while. `rejected`: dead letters of statuses that can never apply.
     """
 
     events: list[OutboxEvent]
     implied: int
-    dead: list[DeadReason]
+    dead: list[DeadLetter]
     slowed: Sequence[Slowed] = ()
+    rejected: int = 0
 
 
 async def write_cases(
@@ -91,9 +92,7 @@ async def write_cases(
     return Consequences(
         events=[*events, *held.events, *buried],
         implied=sum(step.implied for case in cases for step in case.judgement.steps),
-        dead=[
-            letter.reason for letter in letters if str(letter.id) in {item.aggregate_id for item in buried}
-        ],
+        dead=[letter for letter in letters if str(letter.id) in {item.aggregate_id for item in buried}],
         slowed=list(_slowed(cases, addressing)),
     )
 

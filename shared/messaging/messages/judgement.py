@@ -42,7 +42,7 @@ _OUR_REASONS: Final = frozenset({None, "not_started", "resent"})
 class Message:
     """A row of `message_tracking`, as far as events move it or tell of it.
 
-    `has_recipient`: a recipient of a campaign carries it, and moves with it.
+    `has_recipient`: a recipient of a campaign carries it, and moves with it. `trace`: its trace's W3C id.
     """
 
     id: UUID
@@ -59,6 +59,7 @@ class Message:
     error_code: str | None = None
     error_message: str | None = None
     has_recipient: bool = False
+    trace: UUID | None = None
 
 
 @dataclass(frozen=True, slots=True)

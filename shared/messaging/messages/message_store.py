@@ -160,6 +160,7 @@ def _message(row: asyncpg.Record) -> Message:
         error_code=row["error_code"],
         error_message=row["error_message"],
         has_recipient=row["has_recipient"],
+        trace=row["w3c_trace_id"],
     )
 
 

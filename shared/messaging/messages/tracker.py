@@ -5,6 +5,7 @@ commits a message looks for its events afterwards, so whichever comes second fin
 `shared.messaging.messages.judgement`, what a move brings with it `shared.messaging.messages.consequences`.
 """
 
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
@@ -13,6 +14,7 @@ import asyncpg
 
 from shared.coordination.client import RedisUnavailable
 from shared.coordination.rate_shared import SharedRates
+from shared.deadletters.storing import tell_stored
 from shared.durable.aside import RowsAside
 from shared.durable.outbox import Outbox
 from shared.durations import Durations
@@ -27,6 +29,7 @@ from shared.messaging.messages.event_store import (
     store_events,
 )
 from shared.messaging.messages.judged import HeardMessage, JudgedMessage, judge_message
+from shared.messaging.messages.message_spans import tell_statuses
 from shared.messaging.messages.reading import read_matched, read_own
 from shared.messaging.messages.rejected import bury_events
 from shared.messaging.messages.settling import SettlingPlan, plan_settling
@@ -99,8 +102,10 @@ class Tracker:
             plan = plan_settling(events, matched.named, cases)
             consequences, new = await self._write(connection, cases, plan)
         self._count(new, consequences)
+        tell_stored(consequences.dead, logging.WARNING)
         if self._rates is not None:
             await _slow(self._rates, consequences.slowed)
+        tell_statuses(cases)
         await self._outbox.publish(consequences.events)
         return {**outcomes, **plan.outcomes}
 
@@ -173,9 +178,8 @@ class Tracker:
         new = await settle_events(connection, plan.settled)
         events = [*moved.events, *buried]
         await self._outbox.record(connection, events)
-        dead = [*moved.dead, *(DeadReason.STATE_VIOLATION for _ in buried)]
         outcomes = [what for item, _, what in plan.settled if item.id in new]
-        return replace(moved, events=events, dead=dead), outcomes
+        return replace(moved, events=events, rejected=len(buried)), outcomes
 
     async def _work_waiting(self, rows: Sequence[asyncpg.Record]) -> int:
         return await self._aside.work(JOB, rows, lambda row: row["id"], self._apply_waiting)
@@ -188,8 +192,10 @@ class Tracker:
         for outcome in outcomes:
             self._metrics.status_events.labels(outcome.value).inc()
         self._metrics.status_events.labels(StatusOutcome.IMPLIED.value).inc(consequences.implied)
-        for reason in consequences.dead:
-            self._metrics.dlq_messages.labels(reason.value).inc()
+        for letter in consequences.dead:
+            self._metrics.dlq_messages.labels(letter.reason.value).inc()
+        if consequences.rejected:
+            self._metrics.dlq_messages.labels(DeadReason.STATE_VIOLATION.value).inc(consequences.rejected)
 
 
 async def _slow(rates: SharedRates, slowed: Sequence[Slowed]) -> None:

@@ -34,6 +34,8 @@ async def test_what_is_in_force_is_shown_with_where_it_comes_from_and_no_secret(
         "WHATSAPP_NUMBERS_FILE": str(numbers),
         "MEDIA_URL_ALLOWED_HOSTS": "cdn.example, .example.org",
         "BATCHSIZE": "sesame7f3a",
+        "OTEL_EXPORTER_OTLP_ENDPOINT": "https://ann:sesame7f3a@collector.example:4318/",
+        "OTEL_EXPORTER_OTLP_HEADERS": "api-key=sesame7f3a,where=https://example",
     }
 
     # When it is shown to a program and to a person
@@ -53,6 +55,8 @@ async def test_what_is_in_force_is_shown_with_where_it_comes_from_and_no_secret(
     assert shown["WHATSAPP_ACCESS_TOKEN"] == ("***", "environment")
     assert shown["MEDIA_URL_ALLOWED_HOSTS"] == (["cdn.example", ".example.org"], "environment")
     assert shown["WHATSAPP_NUMBERS_FILE"] == (str(numbers), "environment")
+    assert shown["OTEL_EXPORTER_OTLP_ENDPOINT"] == ("https://***@collector.example:4318", "environment")
+    assert shown["OTEL_EXPORTER_OTLP_HEADERS"] == ("***", "environment")
     assert shown["LOG_LEVEL"] == ("INFO", "default")
     assert shown["BATCH_SIZE"] == (None, "default")
     assert outcome.json["numbers"] == [

@@ -23,6 +23,7 @@ from tests.mutants.catalogue import (
     standing_still,
     statuses,
     telling,
+    tracing,
 )
 from tests.mutants.mutation import Mutation
 
@@ -47,4 +48,5 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
     *coordination.MUTATIONS,
     *edges.MUTATIONS,
     *measuring.MUTATIONS,
+    *tracing.MUTATIONS,
 )

@@ -244,8 +244,8 @@ MUTATIONS: Final = (
     Mutation(
         "a token is shown among the settings",
         "workers/cli/settings.py",
-        'mask_secrets(text) if "://" in text else MASK',
-        'mask_secrets(text) if "://" in text else text',
+        'if isinstance(value, SecretStr) and not name.endswith("_URL"):',
+        "if False:",
         "INTERFACE 6 settings in force, secrets masked",
         _CLI_SETTINGS,
     ),

@@ -92,7 +92,7 @@ MUTATIONS: Final = (
     ),
     Mutation(
         "sends have no error class",
-        "workers/outbound_sender/sending.py",
+        "workers/outbound_sender/calling/telling.py",
         'return "failed", error_class.value',
         'return "failed", "none"',
         _COUNTS,
@@ -100,9 +100,9 @@ MUTATIONS: Final = (
     ),
     Mutation(
         "a request's duration is not measured",
-        "workers/outbound_sender/sending.py",
-        "            self._metrics.send_duration.labels(message.lane).observe(duration_s)\n",
-        "            pass\n",
+        "workers/outbound_sender/calling/telling.py",
+        "        metrics.send_duration.labels(message.lane).observe(duration_s)\n",
+        "        pass\n",
         _COUNTS,
         (_SENDS,),
     ),
@@ -133,7 +133,7 @@ MUTATIONS: Final = (
     Mutation(
         "dead letters are counted without their reason",
         "workers/dlq_handler/handler.py",
-        "self._metrics.dlq_messages.labels(reason.value).inc()",
+        "self._metrics.dlq_messages.labels(letter.reason.value).inc()",
         'self._metrics.dlq_messages.labels("unexpected_error").inc()',
         _COUNTS,
         (f"{_WORK}::test_dead_letters_by_reason",),
@@ -220,7 +220,7 @@ MUTATIONS: Final = (
     ),
     Mutation(
         "a Cloud API that does not answer is up",
-        "workers/outbound_sender/sending.py",
+        "workers/outbound_sender/calling/telling.py",
         ".set(health.answered)",
         ".set(True)",
         _COUNTS,
