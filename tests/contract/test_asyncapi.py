@@ -1,19 +1,23 @@
 """The AsyncAPI document on file is the topology's and the models', its own parser takes it, and the schemas
 make types that compile."""
 
+import importlib
 import json
+import shlex
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import BaseModel, ValidationError
 
 from deploy.asyncapi import FILE, ROUTES_IN, ROUTES_OUT, main, write_document
 from shared.amqp.topology import EVENTS, build_topology, is_bound
 from shared.payloads.examples import EXAMPLES
 from shared.payloads.schemas import EVENTS_OUT, FOLDER, PAYLOADS_IN
 from tests.support.checkers import checker
-from tests.support.connect_page import published
+from tests.support.connect_page import PAGE, lines, published
 from tests.support.node_packages import node_modules
 
 SCRIPTS = Path(__file__).parents[1] / "support" / "node"
@@ -100,6 +104,25 @@ def test_types_made_from_the_schemas_compile_and_take_the_examples(tmp_path: Pat
     assert all("1" not in line for path in made for line in exported(tmp_path / path))
     assert compile_types([*tmp_path.glob("*.ts")]).returncode == 0
     assert "error TS" in compile_types([broken]).stdout
+
+
+def test_pydantic_models_made_from_the_schemas_take_the_examples(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    [command] = [line for line in lines() if line.startswith("datamodel-codegen")]
+    program, *options = shlex.split(command.replace("payload_types", str(tmp_path / "payload_types")))
+    monkeypatch.syspath_prepend(tmp_path)
+
+    subprocess.run([Path(sys.executable).with_name(program), *options], check=True, cwd=PAGE.parents[1])
+    made = {name: importlib.import_module(f"payload_types.{name}") for name in EXAMPLES}
+
+    for name, examples in EXAMPLES.items():
+        model: type[BaseModel] = getattr(made[name], name)
+        for example in examples:
+            model.model_validate_json(json.dumps(example))
+    assert [name for module in made.values() for name in vars(module) if name[-1].isdigit()] == []
+    with pytest.raises(ValidationError, match="status"):
+        made["StatusUpdate"].StatusUpdate(status=7, timestamp=1_714_979_289)
 
 
 def exported(path: Path) -> list[str]:
