@@ -17,8 +17,9 @@ from rich.console import Console
 from deploy.commands.stack import default_root
 from deploy.demo import running
 from deploy.demo.day import Day
+from deploy.demo.judging import NotJudgedError
 from deploy.demo.progress import open_progress
-from deploy.demo.report import print_report
+from deploy.demo.report import DemoResult, print_report
 from deploy.demo.state import DemoState, env_of, logs_of, settings_of
 from shared.errors import StackError
 from workers.cli.printing import open_console, print_json
@@ -28,6 +29,11 @@ Example:
   wabus demo
   wabus demo --seed 7 --json
   wabus demo --up      (leaves everything running; `wabus demo --down` ends it)"""
+
+#: 2 is a user's mistake.
+_EXIT_CODES: Final = {DemoResult.KEPT: 0, DemoResult.BROKEN: 1, DemoResult.NOT_JUDGED: 3}
+#: As a shell has it of a program that SIGINT ended.
+_INTERRUPTED: Final = 130
 
 #: A gateway's publish, for people with nothing but curl.
 _PUBLISH: Final = """\
@@ -39,15 +45,15 @@ curl -s "$RABBITMQ_MANAGEMENT_URL/api/exchanges/%2F/wa.inbound/publish" -d '{
 @click.command(epilog=_EPILOG)
 @click.option("--up", is_flag=True, help="Start servers, sandbox and workers, and leave them running.")
 @click.option("--down", is_flag=True, help="End what --up started, and remove its data.")
-@click.option("--seed", type=click.IntRange(0), help="Play the same customers, messages and times again.")
+@click.option("--seed", type=click.IntRange(0), help="Play the same customers and messages again.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object, for programs.")
 def demo(up: bool, down: bool, seed: int | None, as_json: bool) -> None:
     """Play a day of a contact centre in a minute, on the whole cluster, and judge what became of it.
 
     Starts a private RabbitMQ, PostgreSQL and Redis, the simulated Cloud API and every worker as a process of
-    its own; 2,000 customers write, agents answer, a campaign runs, poison arrives, workers are killed. Then
-    holds everything against what is promised, prints the result, and leaves nothing running. Exits 1 if a
-    promise was broken.
+    its own; as many customers write as this machine carries, at most 2,000, agents answer, a campaign runs,
+    poison arrives, workers are killed. Then holds everything against what is promised, prints the result, and
+    leaves nothing running. Exits 1 if a promise was broken, 3 if the demo could not play or judge it.
     """
     if up and down:
         raise click.UsageError("--up and --down exclude each other")
@@ -65,21 +71,30 @@ def demo(up: bool, down: bool, seed: int | None, as_json: bool) -> None:
             sys.exit(play(root, day, as_json=as_json))
     except KeyboardInterrupt:
         click.echo("wabus: interrupted", err=True)
-        sys.exit(1)
+        sys.exit(_INTERRUPTED)
     except StackError as error:
-        raise click.ClickException(str(error)) from error
+        if up or down:
+            raise click.ClickException(str(error)) from error
+        click.echo(f"could not play: {error}", err=True)
+        sys.exit(_EXIT_CODES[DemoResult.NOT_JUDGED])
 
 
 def play(root: Path, day: Day, *, as_json: bool) -> int:
     """Play a day below `root`; prints the report, gives the exit code."""
     console = open_console()
-    with open_progress(_error_console() if as_json else console) as progress:
-        report = running.play(root, os.environ, day, progress)
+    try:
+        with open_progress(_error_console() if as_json else console) as progress:
+            report = running.play(root, os.environ, day, progress)
+    except NotJudgedError as error:
+        if as_json:
+            print_json({"result": DemoResult.NOT_JUDGED.value, "seed": day.seed, "doubts": [str(error)]})
+        click.echo(f"could not judge: {error}", err=True)
+        return _EXIT_CODES[DemoResult.NOT_JUDGED]
     if as_json:
         print_json(report.as_json())
     else:
         print_report(report, console)
-    return 0 if report.passed else 1
+    return _EXIT_CODES[report.result]
 
 
 def _error_console() -> Console:

@@ -5,7 +5,7 @@ Owns what is said in a conversation once it is open. Each reply is recorded befo
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from random import Random
 from typing import Any, Final
@@ -39,21 +39,20 @@ class Conversation:
 
 
 class Agents:
-    """`take` is called for each new conversation; the work is done in the task group."""
+    """They `take` each new conversation of a customer whom they `know`; the task group does the work."""
 
     def __init__(
         self,
         wire: Publishing,
         record: Record,
         echo: Echo,
-        customers: Sequence[Customer],
         seed: int,
         group: asyncio.TaskGroup,
     ) -> None:
         self._wire = wire
         self._record = record
         self._echo = echo
-        self._customers: Mapping[str, Customer] = {customer.wa_id: customer for customer in customers}
+        self._customers: dict[str, Customer] = {}
         self._seed = seed
         self._group = group
         self._hasty = 0
@@ -64,6 +63,10 @@ class Agents:
     def at_work(self) -> int:
         """How many conversations are being answered."""
         return len(self._at_work)
+
+    def know(self, customers: Iterable[Customer]) -> None:
+        """Serve these, too."""
+        self._customers |= {customer.wa_id: customer for customer in customers}
 
     def take(self, conversation_id: str, wa_id: str, wamid: str) -> None:
         """Work on a new conversation of a customer."""
@@ -82,13 +85,15 @@ class Agents:
         customer = conversation.customer
         random = Random(f"{self._seed} {conversation.wamid}")  # noqa: S311 - repeatable, not secret
         reply: dict[str, Any] = {}
-        is_hasty = customer.is_plain and self._hasty < _HASTY
+        is_hasty = customer.is_plain and not customer.at_once and self._hasty < _HASTY
         self._hasty += is_hasty
         if not is_hasty:
             await self._echo.wait("conversation.correlated", conversation.id)
         for n in range(customer.replies):
-            await asyncio.sleep(0 if is_hasty else random.uniform(0.4, 2.0))
+            await asyncio.sleep(0 if is_hasty or customer.at_once else random.uniform(0.4, 2.0))
             reply = await self._reply(conversation, f"Answer {n} to {conversation.wamid}")
+            if customer.is_plain and not is_hasty:
+                self._record.plain_replies.add(reply["genesys_message_id"])
             if random.random() < _REPEATED_SHARE:
                 await self._publish(conversation, reply)
                 self._record.reply_copies += 1
@@ -130,8 +135,6 @@ class Agents:
         reply = self._text(conversation, text)
         reply_id, customer = reply["genesys_message_id"], conversation.customer
         self._record.replies[reply_id] = ReplySent(reply_id, now_s(), customer.is_refused)
-        if customer.is_plain:
-            self._record.plain_replies.add(reply_id)
         if customer.is_blocked:
             reply["expires_at"] = int(time.time()) + _BLOCKED_S
         body = await self._publish(conversation, reply)

@@ -45,7 +45,7 @@ class Incoming:
 
 @dataclass(frozen=True, slots=True)
 class Customer:
-    """`wa_id` as the database has it. `replies`: what agents answer to each conversation."""
+    """`wa_id` as the database has it. `replies`: what agents answer to each conversation, or `at_once`."""
 
     wa_id: str
     number: str
@@ -53,6 +53,7 @@ class Customer:
     incoming: tuple[Incoming, ...]
     replies: int
     closes: bool = False
+    at_once: bool = False
 
     @property
     def key(self) -> str:
@@ -168,7 +169,7 @@ def _first_s(day: Day, random: Random, *, early: bool) -> float:
     """Two rush hours over an even day; what takes steps of its own begins early."""
     if early:
         return random.uniform(0.02, 0.3) * day.duration_s
-    share = random.choice((random.random(), random.gauss(0.3, 0.04), random.gauss(0.65, 0.05)))
+    share = random.choice((random.random(), random.gauss(0.3, 0.08), random.gauss(0.65, 0.08)))
     return min(max(share, 0.0), _LAST) * day.duration_s
 
 

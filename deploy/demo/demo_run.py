@@ -7,7 +7,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,16 +20,17 @@ from deploy.demo.day import Day
 from deploy.demo.echo import Echo
 from deploy.demo.figures import make_figures
 from deploy.demo.gateway import AgentGateway
-from deploy.demo.invariants import INVARIANTS
 from deploy.demo.invariants.evidence import Outage
+from deploy.demo.judging import AGENTS, NotJudgedError, conclude
+from deploy.demo.measuring import measure_machine
 from deploy.demo.preparation import prepare, require_untouched
 from deploy.demo.processes import Fleet
 from deploy.demo.programs import SANDBOX, make_programs
 from deploy.demo.progress import Look, Progress
-from deploy.demo.reading import QUERIES, read_accepted, read_evidence, read_unrest
-from deploy.demo.record import Record
+from deploy.demo.reading import QUERIES, read_accepted, read_awaited, read_evidence, read_unrest
+from deploy.demo.record import Record, now_s
 from deploy.demo.report import Report
-from deploy.demo.rest import wait_for_rest
+from deploy.demo.rest import Rest, wait_for_rest
 from deploy.demo.resuming import Operator
 from deploy.demo.state import logs_of, write_state
 from deploy.demo.stopwatch import Stopwatch
@@ -45,20 +46,36 @@ _DISORDER: Final = {"reorder": 0.1, "repeat": 0.1}
 
 @dataclass(slots=True)
 class DemoRun:
-    """A day on running processes."""
+    """A day on running processes. `carried`: what the machine was measured to, in conversations a second."""
 
     day: Day
-    cast: Cast
     record: Record
     progress: Progress
     fleet: Fleet
     wire: Wire
     database: "asyncpg.Connection[Any]"
     client: aiohttp.ClientSession
+    carried: float = 0.0
 
-    async def play(self, agents: Agents) -> None:
+    async def fit(self, agents: Agents) -> Cast:
+        """Measure the machine, and make the day as large as it carries; returns everybody of that day."""
+        self.progress.show(Look("measuring what this machine carries"))
+        self.carried = await measure_machine(self.wire, self.record, agents, self.day.measure_s)
+        self.day = self.day.fitted(self.carried)
+        cast = make_cast(self.day)
+        agents.know(cast.customers)
+        self.record.opted_out, self.record.too_long = cast.opted_out, cast.too_long
+        await self.database.execute(QUERIES["opt_out"], sorted(cast.opted_out))
+        self.progress.say(
+            f"this machine carries {self.carried:.0f} conversations a second:"
+            f" {self.day.customers:,} customers write today"
+        )
+        return cast
+
+    async def play(self, cast: Cast, agents: Agents) -> None:
         """Play the day; returns when its last act is over, with work still under way."""
-        player = Timetable(self.day, self.cast, self.wire, self.record, self._kill)
+        player = Timetable(self.day, cast, self.wire, self.record, self._kill)
+        self.record.day_began = now_s()
         showing = asyncio.create_task(self._show_day(), name="show")
         try:
             await player.play()
@@ -66,16 +83,20 @@ class DemoRun:
             showing.cancel()
         self.progress.say(f"the day is over, {agents.at_work} agents are at work still")
 
-    async def rest(self, agents: Agents) -> bool:
-        """Wait until nothing is under way; False where something still is."""
+    async def rest(self, agents: Agents) -> Rest:
+        """Wait until nothing is under way, or for long enough."""
 
         async def look() -> dict[str, int]:
+            if self.fleet.keepers[SANDBOX].restarts:
+                raise NotJudgedError(
+                    "the simulated Cloud API ended, and with it what it knew of all messages"
+                )
             unrest = await read_unrest(self.database, self.wire, self.client, self._sandbox_url)
             dead = await self.database.fetchval(QUERIES["dead"])
             others = {
-                "agents at work": agents.at_work,
-                "not enriched yet": len(self.record.inbound) - self.record.distinct_seen,
-                "not dead yet": max(0, len(self.record.deaths) - dead),
+                AGENTS: agents.at_work,
+                "not with the agents yet": len(self.record.inbound) - self.record.distinct_seen,
+                "not yet a dead letter": max(0, len(self.record.deaths) - dead),
             }
             return unrest | {name: count for name, count in others.items() if count}
 
@@ -84,30 +105,32 @@ class DemoRun:
 
         return await wait_for_rest(look, self.day.rest_s, show)
 
-    async def judge(self, came_to_rest: bool, watch: Stopwatch) -> Report:
+    async def judge(self, rest: Rest, echo: Echo, watch: Stopwatch) -> Report:
         """Drain the workers, read everything, judge it."""
         self.progress.show(Look("draining the workers, judging", 1.0))
         restarts = {name: keeper.restarts for name, keeper in self.fleet.keepers.items() if keeper.restarts}
         exit_codes = await self.fleet.stop(WORKER_NAMES, _DRAIN_S)
         watch.lap("drain")
         accepted = await read_accepted(self.client, self._sandbox_url)
-        evidence = await read_evidence(self.database, self.wire, self.record, accepted, exit_codes)
+        evidence = replace(
+            await read_evidence(self.database, self.wire, self.record, accepted, exit_codes),
+            awaited=await read_awaited(self.database, echo),
+        )
         return Report(
             seed=self.day.seed,
+            carried=round(self.carried, 1),
+            customers=self.day.customers,
             figures=make_figures(evidence, self.record),
-            verdicts=[invariant(evidence) for invariant in INVARIANTS],
-            came_to_rest=came_to_rest,
+            conclusion=conclude(evidence, rest),
             restarts=restarts,
             resumed=self.record.resumed,
             seconds=watch.seconds,
         )
 
     async def prepare(self) -> None:
-        """Statuses out of order, customers who want no marketing; tells where the workers can be watched."""
+        """Statuses out of order; tells where the workers can be watched."""
         async with self.client.put(f"{self._sandbox_url}/_sandbox/settings", json=_DISORDER) as answer:
             answer.raise_for_status()
-        self.record.opted_out, self.record.too_long = self.cast.opted_out, self.cast.too_long
-        await self.database.execute(QUERIES["opt_out"], sorted(self.cast.opted_out))
         self.progress.say(f"sandbox: {self._sandbox_url}/_sandbox/stats")
         for name in WORKER_NAMES:
             self.progress.say(f"metrics of {name}: {self.fleet.keepers[name].url}/metrics")
@@ -132,13 +155,13 @@ class DemoRun:
         record = self.record
         return {
             "messages in": len(record.inbound) + record.inbound_copies,
-            "enriched": record.distinct_seen,
+            "with the agents": record.distinct_seen,
             "replies": len(record.replies),
             "sent": record.heard["outbound.sent"],
             "failed": record.heard["outbound.failed"],
             "conversations": len(record.correlated),
             "closed": len(record.closed),
-            "poison": len(record.deaths),
+            "broken messages in": len(record.deaths),
             "restarts": sum(keeper.restarts for keeper in self.fleet.keepers.values()),
         }
 
@@ -158,12 +181,18 @@ async def play_day(
         watch.lap("processes")
         await run.prepare()
         async with asyncio.TaskGroup() as people:
-            agents, others = await _start_people(run, urls["DATABASE_URL"], people)
-            await run.play(agents)
+            echo, agents, others = await _start_people(run, people)
+            cast = await run.fit(agents)
+            watch.lap("measuring")
+            operator = Operator(
+                urls["DATABASE_URL"], run.wire, run.record, progress, cast.bystanders[0].wa_id
+            )
+            others.append(people.create_task(operator.run(), name="operator"))
+            await run.play(cast, agents)
             watch.lap("day")
-            came_to_rest = await run.rest(agents)
+            rest = await run.rest(agents)
             watch.lap("rest")
-            report = await run.judge(came_to_rest, watch)
+            report = await run.judge(rest, echo, watch)
             agents.stop()
             for task in others:
                 task.cancel()
@@ -187,25 +216,23 @@ async def _prepared(
             Fleet.running(programs, root, lambda fleet: write_state(root, fleet.refs(), {}))
         )
         write_state(root, fleet.refs(), fleet.urls())
-        yield DemoRun(day, make_cast(day), record, progress, fleet, wire, database, client)
+        yield DemoRun(day, record, progress, fleet, wire, database, client)
 
 
 async def _start_people(
-    run: DemoRun, database_url: str, group: asyncio.TaskGroup
-) -> tuple[Agents, list[asyncio.Task[None]]]:
-    """The agent platform at work; returns its agents, and the tasks to end with it."""
+    run: DemoRun, group: asyncio.TaskGroup
+) -> tuple[Echo, Agents, list[asyncio.Task[None]]]:
+    """The agent platform at work; returns what it hears, its agents, and the tasks to end with it."""
     wire, record = run.wire, run.record
     echo = Echo(record.heard)
-    agents = Agents(wire, record, echo, run.cast.customers, run.day.seed, group)
+    agents = Agents(wire, record, echo, run.day.seed, group)
     gateway = AgentGateway(wire, record, agents.take)
-    operator = Operator(database_url, wire, record, run.progress, run.cast.bystanders[0].wa_id)
     tasks = [
         group.create_task(echo.run(wire), name="echo"),
         group.create_task(gateway.run(wire), name="gateway"),
-        group.create_task(operator.run(), name="operator"),
     ]
     await echo.is_listening.wait()
-    return agents, tasks
+    return echo, agents, tasks
 
 
 def _clock(share: float) -> str:

@@ -41,6 +41,14 @@ class Echo:
         """Wait until this event was told of this subject."""
         await self._event(event_type, subject).wait()
 
+    def awaited(self) -> list[tuple[str, str, str]]:
+        """What somebody waited for and was never told: the event, the field of its subject, the subject."""
+        return [
+            (event_type, _SUBJECTS[event_type], subject)
+            for (event_type, subject), event in self._told.items()
+            if not event.is_set()
+        ]
+
     def hear(self, event_type: str, body: bytes) -> None:
         """An event was told."""
         self._heard[event_type] += 1

@@ -73,6 +73,7 @@ class AgentGateway:
         self._on_conversation(conversation_id, wa_id, seen.wamid)
 
     async def _report_processed(self, wamid: str) -> None:
+        self._record.processed[wamid] = now_s()
         await self._wire.publish(
             STATUS, "genesys", {"wamid": wamid, "status": "processed", "timestamp": int(time.time())}
         )

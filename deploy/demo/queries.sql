@@ -37,7 +37,8 @@ left join lateral (
 ) as attempts on true;
 
 -- name: events
-select message_id, status, callback_data from status_events where message_id is not null;
+select message_id, status, callback_data, extract(epoch from received_at)::float8 as received_at
+from status_events where message_id is not null;
 
 -- name: conversations
 select mapping.id, mapping.phone_number_id || '/' || mapping.wa_id as customer, mapping.status,
@@ -56,6 +57,11 @@ select wa_id, status, skip_reason, error_code from broadcast_recipients;
 select event_type, payload ->> 'message_id' as message_id
 from outbox_events
 where event_type in ('outbound.sent', 'outbound.failed') and payload ? 'message_id';
+
+-- name: is_published
+-- Whether this event was told of the subject in this field of it.
+select exists (select from outbox_events
+               where event_type = $1 and payload ->> $2::text = $3 and published_at is not null);
 
 -- name: deferred
 select reason, count(*) as waiting from deferred_messages group by reason;

@@ -11,8 +11,10 @@ from typing import Any, Final
 import aiohttp
 import asyncpg
 
+from deploy.demo.echo import Echo
 from deploy.demo.invariants.evidence import (
     Accepted,
+    Awaited,
     Conversation,
     DeadLetter,
     Evidence,
@@ -69,6 +71,16 @@ async def read_evidence(
     )
 
 
+async def read_awaited(database: "asyncpg.Connection[Any]", echo: Echo) -> list[Awaited]:
+    """What agents still wait for, and whether it was told."""
+    return [
+        Awaited(
+            event_type, subject, await database.fetchval(QUERIES["is_published"], event_type, field, subject)
+        )
+        for event_type, field, subject in echo.awaited()
+    ]
+
+
 async def read_accepted(client: aiohttp.ClientSession, sandbox_url: str) -> list[Accepted]:
     """What the sandbox accepted, oldest first."""
     async with client.get(f"{sandbox_url}/_sandbox/messages") as answer:
@@ -113,7 +125,8 @@ def _message(row: Any) -> Message:
 
 def _event(row: Any) -> StatusEvent:
     attempt = (row["callback_data"] or "").partition(":")[2]
-    return StatusEvent(str(row["message_id"]), row["status"], int(attempt) if attempt.isdigit() else 0)
+    attempt_number = int(attempt) if attempt.isdigit() else 0
+    return StatusEvent(str(row["message_id"]), row["status"], attempt_number, row["received_at"])
 
 
 def _conversation(row: Any) -> Conversation:

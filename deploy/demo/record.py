@@ -28,6 +28,10 @@ class Record:
     replies: dict[str, ReplySent] = field(default_factory=dict)
     #: Replies that nothing but load delays.
     plain_replies: set[str] = field(default_factory=set)
+    #: When the agent platform said of a message that it has it, by wamid.
+    processed: dict[str, float] = field(default_factory=dict)
+    #: When the day began: what came before was to measure the machine.
+    day_began: float = 0.0
     deaths: list[ExpectedDeath] = field(default_factory=list)
     correlated: list[Correlated] = field(default_factory=list)
     closed: list[str] = field(default_factory=list)

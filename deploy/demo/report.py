@@ -1,7 +1,9 @@
 """The report of a demo: figures and verdicts, as tables for people and as one object for programs."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
+from enum import StrEnum
+from itertools import groupby
 from pathlib import Path
 from typing import Any, Final
 
@@ -11,39 +13,57 @@ from rich.text import Text
 
 from deploy.demo.figures import Figures
 from deploy.demo.invariants import Verdict
+from deploy.demo.judging import Conclusion
+from deploy.demo.latencies import Latency
 
 _SHOWN: Final = 5
+#: Columns of words, not of numbers.
+_TEXTS: Final = ("came to", "why")
+
+
+class DemoResult(StrEnum):
+    """What a demo came to."""
+
+    KEPT = "kept"
+    BROKEN = "broken"
+    NOT_JUDGED = "not judged"
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """How a demo went. `came_to_rest`: whether all was done in time. `logs`: kept where something failed.
+    """How a demo went. `carried`: conversations a second that this machine was measured to carry.
 
-    `resumed`: how often each number was set going again.
+    `resumed`: how often each number was set going again. `logs`: kept unless every promise was.
     """
 
     seed: int
+    carried: float
+    customers: int
     figures: Figures
-    verdicts: Sequence[Verdict]
-    came_to_rest: bool
+    conclusion: Conclusion
     restarts: Mapping[str, int]
     resumed: Mapping[str, int]
     seconds: Mapping[str, float]
     logs: Path | None = None
 
     @property
-    def passed(self) -> bool:
-        """Whether every promise was kept, in time."""
-        return self.came_to_rest and all(verdict.is_kept for verdict in self.verdicts)
+    def result(self) -> DemoResult:
+        """A broken promise weighs more than what could not be judged beside it."""
+        if self.conclusion.is_broken:
+            return DemoResult.BROKEN
+        return DemoResult.NOT_JUDGED if self.conclusion.doubts else DemoResult.KEPT
 
     def as_json(self) -> dict[str, Any]:
         """One object, for programs."""
+        verdicts = self.conclusion.verdicts
         return {
-            "passed": self.passed,
+            "result": self.result.value,
             "seed": self.seed,
+            "carried": self.carried,
+            "customers": self.customers,
             **asdict(self.figures),
-            "invariants": [{"is_kept": verdict.is_kept, **asdict(verdict)} for verdict in self.verdicts],
-            "came_to_rest": self.came_to_rest,
+            "invariants": [{"is_kept": verdict.is_kept, **asdict(verdict)} for verdict in verdicts],
+            "doubts": list(self.conclusion.doubts),
             "restarts": dict(self.restarts),
             "resumed": dict(self.resumed),
             "seconds": dict(self.seconds),
@@ -58,42 +78,53 @@ def print_report(report: Report, console: Console) -> None:
         ("In", figures.came_in),
         ("Out", figures.went_out),
         ("Repetitions without effect", figures.dropped),
-        ("Dead, by reason", figures.dead),
+        ("Dead letters, by reason", figures.dead),
         ("Killed and restarted", report.restarts),
-        ("Numbers that the platform locked, resumed by a person", report.resumed),
+        ("Numbers that WhatsApp locked, resumed by a person", report.resumed),
     ):
         _print_counts(console, title, counts)
-    _print_latencies(console, figures)
-    _print_verdicts(console, report.verdicts)
+    _print_latencies(console, figures.latencies)
+    _print_verdicts(console, report.conclusion.verdicts)
     times = ", ".join(f"{stage} {seconds:.1f} s" for stage, seconds in report.seconds.items())
-    console.print(f"seed {report.seed}; {times}", markup=False)
-    if not report.came_to_rest:
-        console.print("not everything came to rest in time", style="red")
+    console.print(
+        f"seed {report.seed}: {report.customers:,} customers, on a machine that carries"
+        f" {report.carried:.0f} conversations a second; {times}",
+        markup=False,
+    )
     if report.logs is not None:
         console.print(f"logs of the processes: {report.logs}", markup=False)
-    console.print(
-        "every promise was kept" if report.passed else "FAILED",
-        style="bold green" if report.passed else "bold red",
-    )
+    for doubt in report.conclusion.doubts:
+        console.print(f"could not judge: {doubt}", style="yellow", markup=False)
+    console.print(_LAST_LINES[report.result])
+
+
+_LAST_LINES: Final = {
+    DemoResult.KEPT: Text("every promise was kept", style="bold green"),
+    DemoResult.BROKEN: Text("FAILED: a promise was broken", style="bold red"),
+    DemoResult.NOT_JUDGED: Text("not judged: that says nothing about any promise", style="bold yellow"),
+}
 
 
 def _print_counts(console: Console, title: str, counts: Mapping[str, int]) -> None:
-    table = _table(title, ("", "count"))
+    table = _table("", "count")
     for name, count in counts.items():
         table.add_row(name, f"{count:,}")
-    console.print(table)
+    _print(console, title, table)
 
 
-def _print_latencies(console: Console, figures: Figures) -> None:
-    table = _table("Latency", ("", "messages", "p50 ms", "p95 ms", "p99 ms"))
-    for name, latency in figures.latencies.items():
-        values = (latency.p50_ms, latency.p95_ms, latency.p99_ms)
-        table.add_row(name, f"{latency.count:,}", *(f"{value:,.0f}" for value in values))
-    console.print(table)
+def _print_latencies(console: Console, latencies: Iterable[Latency]) -> None:
+    """A table for each kind of message."""
+    console.print("Latency: half of the messages are faster than p50, 95 of 100 are faster than p95.")
+    for what, rows in groupby(latencies, key=lambda latency: latency.what):
+        table = _table("", "messages", "p50 ms", "p95 ms", "why")
+        for row in rows:
+            figures = (f"{row.count:,}", f"{row.p50_ms:,.0f}", f"{row.p95_ms:,.0f}")
+            table.add_row(row.when, *figures, row.why)
+        _print(console, what, table)
 
 
 def _print_verdicts(console: Console, verdicts: Iterable[Verdict]) -> None:
-    table = _table("Promises", ("", "checked", "came to"))
+    table = _table("", "checked", "came to")
     for verdict in verdicts:
         result = Text("kept", style="green")
         if not verdict.is_kept:
@@ -102,13 +133,17 @@ def _print_verdicts(console: Console, verdicts: Iterable[Verdict]) -> None:
             result = Text("\n".join([f"BROKEN {len(verdict.violations)} times", *shown]), style="red")
             result.append(f"\n… and {more} more" if more else "")
         table.add_row(verdict.promise, f"{verdict.checked:,}", result)
-    console.print(table)
+    _print(console, "Promises", table)
 
 
-def _table(title: str, columns: Sequence[str]) -> Table:
-    first, *numbers = columns
-    table = Table(title=title, title_justify="left", title_style="bold")
+def _table(first: str, *others: str) -> Table:
+    table = Table()
     table.add_column(first)
-    for name in numbers:
-        table.add_column(name, justify="left" if name == "came to" else "right", overflow="fold")
+    for name in others:
+        table.add_column(name, justify="left" if name in _TEXTS else "right", overflow="fold")
     return table
+
+
+def _print(console: Console, title: str, table: Table) -> None:
+    """A title of its own width: one of a table's is folded to the table's."""
+    console.print(Text(title, style="bold"), table, sep="\n")

@@ -10,6 +10,7 @@ import signal
 import sys
 import tempfile
 import time
+import traceback
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
@@ -20,9 +21,10 @@ from deploy import stack
 from deploy.demo.day import Day
 from deploy.demo.demo_run import play_day
 from deploy.demo.interruption import run_interruptibly, sigterm_as_interrupt, undisturbed
+from deploy.demo.judging import NotJudgedError, describe
 from deploy.demo.preparation import prepare
 from deploy.demo.progress import Look, Progress
-from deploy.demo.report import Report
+from deploy.demo.report import DemoResult, Report
 from deploy.demo.state import DemoState, logs_of, read_state
 from deploy.stack import processes
 from deploy.stack.lock import locked
@@ -39,15 +41,24 @@ _LOOK_S: Final = 0.1
 def play(root: Path, environ: Mapping[str, str], day: Day, progress: Progress) -> Report:
     """Play a day on a stack that is started for it, and leave nothing running, whatever happens.
 
-    A stack that runs already is used and stays. Raises StackError where another demo is up here.
+    A stack that runs already is used and stays. Raises StackError where another demo is up here or there are
+    no servers, NotJudgedError where the demo itself fails.
     """
     state = read_state(root)
     if state is not None and state.is_kept:
         raise StackError("a demo is running here already: end it with `make down`")
     with sigterm_as_interrupt(), _servers(root, environ, progress) as (urls, stack_s):
-        report = run_interruptibly(play_day(root, urls, environ, day, progress))
+        try:
+            report = run_interruptibly(play_day(root, urls, environ, day, progress))
+        except StackError:
+            raise
+        except Exception as error:  # of the demo's own, whatever it is
+            logs = _keep_logs(root)
+            (logs / "demo.log").write_text("".join(traceback.format_exception(error)))
+            raise NotJudgedError(f"{describe(error)}; logs: {logs}") from error
         report = replace(report, seconds={"servers": stack_s, **report.seconds})
-        return report if report.passed else replace(report, logs=_keep_logs(root))
+        is_kept = report.result is DemoResult.KEPT
+        return report if is_kept else replace(report, logs=_keep_logs(root))
 
 
 def bring_up(root: Path, environ: Mapping[str, str], progress: Progress) -> DemoState:
@@ -119,6 +130,7 @@ def _wait_ready(root: Path) -> DemoState:
 def _keep_logs(root: Path) -> Path:
     """A copy of the processes' logs that outlives the stack's directory."""
     kept = Path(tempfile.mkdtemp(prefix="wabus-demo-"))
-    shutil.copytree(logs_of(root), kept, dirs_exist_ok=True)
+    if logs_of(root).exists():
+        shutil.copytree(logs_of(root), kept, dirs_exist_ok=True)
     os.chmod(kept, 0o700)
     return kept

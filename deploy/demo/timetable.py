@@ -20,11 +20,12 @@ from deploy.demo.record import Record, now_s
 from deploy.demo.wire import Publishing
 from shared.amqp.topology import BROADCAST, INBOUND
 
-#: Shares of the day: the launch and its repetition, and between which poison is spread. Before the first,
-#: the message that a poison refers to has come.
+#: Shares of the day: the launch and its repetition, and between which poison is spread.
 _LAUNCHES: Final = (0.2, 0.3)
 _POISON: Final = (0.25, 0.9)
-_TRACKED_BY: Final = 0.2
+#: A campaign goes out in batches of so many, over this share of the day: all at once it would be a rush hour.
+_BATCH: Final = 10
+_CAMPAIGN: Final = 0.4
 
 #: Kills a worker and returns once it is ready again.
 Kill = Callable[[str], Awaitable[Outage]]
@@ -61,7 +62,7 @@ class Timetable:
     def _timetable(self) -> Iterator[Step]:
         for customer in self._cast.customers:
             yield from self._writing(customer)
-        launch = make_launch(self._cast.recipients)
+        launch = make_launch(self._cast.recipients, self._day.duration_s)
         for share in _LAUNCHES:
             yield self._at(share, partial(self._wire.publish, BROADCAST, "campaign.launch", launch))
         for poison in make_poison(self._early_wamid()):
@@ -74,17 +75,8 @@ class Timetable:
 
     def _writing(self, customer: Customer) -> Iterator[Step]:
         for incoming in customer.incoming:
-            yield Step(incoming.at_s, partial(self._write, customer, incoming))
-            for at_s in incoming.again_s:
-                yield Step(at_s, partial(self._write, customer, incoming))
-
-    async def _write(self, customer: Customer, incoming: Incoming) -> None:
-        """A gateway hands in a message; the first time counts."""
-        if incoming.wamid in self._record.inbound:
-            self._record.inbound_copies += 1
-        else:
-            self._record.inbound[incoming.wamid] = InboundSent(incoming.wamid, customer.key, now_s())
-        await self._wire.publish(INBOUND, customer.wa_id, customer.body(incoming, int(time.time())))
+            for at_s in (incoming.at_s, *incoming.again_s):
+                yield Step(at_s, partial(hand_in, customer, incoming, self._wire, self._record))
 
     async def _poison(self, poison: Poison) -> None:
         self._record.deaths.append(ExpectedDeath(poison.what, poison.body, poison.reason))
@@ -98,13 +90,25 @@ class Timetable:
         return by_time.incoming[0].wamid
 
 
-def make_launch(recipients: Sequence[Customer]) -> dict[str, Any]:
-    """The campaign's `BroadcastCampaign`: a template with the customer's name."""
+async def hand_in(customer: Customer, incoming: Incoming, wire: Publishing, record: Record) -> None:
+    """A gateway hands in a message; the first time counts."""
+    if incoming.wamid in record.inbound:
+        record.inbound_copies += 1
+    else:
+        record.inbound[incoming.wamid] = InboundSent(incoming.wamid, customer.key, now_s())
+    await wire.publish(INBOUND, customer.wa_id, customer.body(incoming, int(time.time())))
+
+
+def make_launch(recipients: Sequence[Customer], duration_s: float) -> dict[str, Any]:
+    """The campaign's `BroadcastCampaign` on a day of so long: a template with the customer's name."""
+    batches = max(1, len(recipients) / _BATCH)
     return {
         "campaign_id": CAMPAIGN_ID,
         "name": "Spring offer",
         "phone_number_id": NUMBERS[1],
         "template": {"name": "spring_offer", "language": "en"},
+        "batch_size": _BATCH,
+        "batch_delay_ms": int(duration_s * _CAMPAIGN * 1000 / batches),
         "recipients": [
             {"wa_id": customer.wa_id, "variables": {"1": customer.name}} for customer in recipients
         ],

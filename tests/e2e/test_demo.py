@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import shutil
 import signal
 import sys
 from collections.abc import AsyncIterator
@@ -23,7 +24,7 @@ import sys
 from pathlib import Path
 from deploy.demo.day import Day
 from deploy.commands.demo import play
-day = Day(seed=1, customers=120, campaign=30, opted_out=4, closings=4, duration_s={duration_s},
+day = Day(seed=1, customers=120, campaign=30, opted_out=4, closings=4, duration_s={duration_s}, measure_s=1,
           kills=((0.4, "status-updater"),))
 sys.exit(play(Path(sys.argv[1]), day, as_json=True))
 """
@@ -86,8 +87,9 @@ async def test_a_small_day_keeps_every_promise_and_leaves_nothing_running(root: 
     output, errors = await process.communicate()
     report = orjson.loads(output)
 
-    assert (broken(report), report["came_to_rest"]) == ([], True), errors.decode()
-    assert (process.returncode, report["passed"]) == (0, True)
+    assert (broken(report), report["doubts"]) == ([], []), errors.decode()
+    assert (process.returncode, report["result"]) == (0, "kept")
+    assert [latency["when"] for latency in report["latencies"]].count("undisturbed") == 3
     assert report["restarts"] == {"status-updater": 1}
     assert report["dead"]["invalid_payload"] == 17
     assert report["went_out"]["recipients skipped"] == 4
@@ -109,6 +111,26 @@ async def test_an_interrupted_day_leaves_nothing_running(root: Path) -> None:
     assert output == b""
     assert b"stopped" in errors
     assert not (root / ".stack").exists()
+    assert left_running(root) == []
+
+
+async def test_a_day_without_its_witness_is_not_judged_and_leaves_nothing_running(root: Path) -> None:
+    process = await start(PLAY.format(duration_s=2), root)
+    assert process.stderr is not None
+    async for line in process.stderr:
+        if b"conversations a second" in line:
+            break
+    state = read_state(root)
+    assert state is not None
+    os.kill(state.programs["sandbox"].pid, signal.SIGKILL)
+    output, errors = await process.communicate()
+    told = orjson.loads(output)
+
+    assert (process.returncode, told["result"]) == (3, "not judged"), errors.decode()
+    assert errors.decode().splitlines()[-1].startswith("could not judge: the simulated Cloud API ended")
+    logs = Path(told["doubts"][0].rpartition(" ")[2])
+    assert "NotJudgedError" in (logs / "demo.log").read_text()
+    shutil.rmtree(logs)
     assert left_running(root) == []
 
 

@@ -56,7 +56,8 @@ class Load:
         self._known = {customer.wa_id for customer in self.cast.customers}
         self._wire = wire
         self._player = Timetable(day, self.cast, wire, record, _kill_nobody)
-        self._agents = Agents(wire, record, echo, self.cast.customers, day.seed, group)
+        self._agents = Agents(wire, record, echo, day.seed, group)
+        self._agents.know(self.cast.customers)
         self._gateway = AgentGateway(wire, record, self._take_conversation)
         record.opted_out, record.too_long = self.cast.opted_out, self.cast.too_long
 

@@ -137,9 +137,9 @@ class Run:
             others = {"agents at work": load.agents_at_work, "not enriched": self._unseen}
             return await read_unrest(self.place) | {name: count for name, count in others.items() if count}
 
-        came_to_rest = await wait_for_rest(look, _REST_S, self._show_sometimes, _LOOK_S)
+        rest = await wait_for_rest(look, _REST_S, self._show_sometimes, _LOOK_S)
         self.watch.lap("rest")
-        return came_to_rest
+        return rest.is_complete
 
     def _show_sometimes(self, unrest: Mapping[str, int]) -> None:
         if time.monotonic() - self.shown_at > _SHOW_S:

@@ -1,14 +1,14 @@
-"""The day that the demo plays, as a function of its seed; its figures; and when it counts as at rest."""
+"""The day that the demo plays, as a function of its seed and the machine; and when it counts as at rest."""
 
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import replace
+
+import pytest
 
 from deploy.demo.customers import SPECIAL, TOO_LONG, make_cast
 from deploy.demo.day import LOCKED_NUMBER, Day
-from deploy.demo.figures import Latency, make_figures, measure
-from deploy.demo.invariants.evidence import Accepted, EnrichedSeen, Evidence, InboundSent, Message, Outage
 from deploy.demo.poison import make_poison
-from deploy.demo.record import Record
 from deploy.demo.rest import wait_for_rest
 from shared.amqp.delivery import Delivery
 from shared.amqp.topology import INBOUND
@@ -75,26 +75,17 @@ def test_inbound_poison_dies_of_the_reason_it_names() -> None:
     ]
 
 
-def test_percentiles_are_those_of_the_nearest_rank() -> None:
-    assert measure(n / 1000 for n in range(1, 101)) == Latency(100, 50.0, 95.0, 99.0)
-    assert measure([0.25]) == Latency(1, 250.0, 250.0, 250.0)
-    assert measure([]) is None
+@pytest.mark.parametrize(
+    ("carried", "customers"), [(1_000.0, 2_000), (100.0, 700), (105.0, 700), (1.0, 120)], ids=str
+)
+def test_a_day_is_as_large_as_the_machine_carries(carried: float, customers: int) -> None:
+    day = Day(seed=5).fitted(carried)
+    cast = make_cast(day)
 
-
-def test_what_was_under_way_while_a_worker_was_down_is_measured_apart() -> None:
-    record = Record(plain_replies={"g"})
-    evidence = Evidence(
-        inbound=[InboundSent("w1", "c", 1.0), InboundSent("w2", "c", 5.0)],
-        seen=[EnrichedSeen("w1", "w1", "m", True, 1.5), EnrichedSeen("w2", "w2", "m", False, 9.0)],
-        outages=[Outage("inbound-resolver", 6.0, 8.0)],
-        messages=[Message("o", "m", "OUTBOUND", "sent", "c", genesys_message_id="g")],
-        accepted=[Accepted("o", "c", 2.0)],
-    )
-
-    latencies = make_figures(evidence, record).latencies
-
-    assert latencies["inbound publish to inbound.enriched"] == Latency(1, 500.0, 500.0, 500.0)
-    assert latencies["inbound publish to inbound.enriched, a worker being down"].p50_ms == 4000.0
+    assert len(cast.customers) == customers
+    assert len(cast.recipients) == 500 * customers // 2_000
+    assert {customer.wa_id[-3:] for customer in cast.customers if not customer.is_plain} >= set(SPECIAL)
+    assert sum(customer.closes for customer in cast.customers) == day.closings
 
 
 async def test_rest_takes_several_quiet_looks_in_a_row() -> None:
@@ -104,15 +95,27 @@ async def test_rest_takes_several_quiet_looks_in_a_row() -> None:
     async def look() -> Mapping[str, int]:
         return looks[len(shown)]
 
-    assert await wait_for_rest(look, timeout_s=20, show=shown.append, pause_s=0)
+    assert (await wait_for_rest(look, timeout_s=20, show=shown.append, pause_s=0)).is_complete
     assert shown == looks
 
 
-async def test_rest_that_does_not_come_is_given_up() -> None:
+async def test_rest_that_begins_in_time_is_waited_for() -> None:
+    looks = iter([{"queued": 1}, {}, {}, {}])
+
+    async def look() -> Mapping[str, int]:
+        return next(looks)
+
+    assert (await wait_for_rest(look, timeout_s=0.01, show=lambda _: None, pause_s=0.02)).is_complete
+
+
+async def test_rest_that_does_not_come_is_given_up_and_what_changed_of_late_still_moves() -> None:
     async def look() -> Mapping[str, int]:
         return {"queued": 1}
 
-    assert not await wait_for_rest(look, timeout_s=0.05, show=lambda _: None, pause_s=0.01)
+    rest = await wait_for_rest(look, timeout_s=0.05, show=lambda _: None, pause_s=0.01)
+
+    assert (rest.under_way, rest.is_complete, rest.is_moving) == ({"queued": 1}, False, True)
+    assert not replace(rest, unchanged_s=100.0).is_moving
 
 
 def delivery(body: bytes) -> Delivery:

@@ -8,6 +8,7 @@ import pytest
 from deploy.demo.invariants import INVARIANTS, Invariant, cluster, inbound, outbound
 from deploy.demo.invariants.evidence import (
     Accepted,
+    Awaited,
     Conversation,
     Correlated,
     DeadLetter,
@@ -128,6 +129,7 @@ def test_an_invariant_is_kept_and_put_to_the_test_on_a_good_day(invariant: Invar
         (cluster.poison_is_dead, {"letters": [*GOOD.letters, *GOOD.letters]}),
         (cluster.poison_is_dead, {"letters": [DeadLetter(b"bad", "unexpected_error")]}),
         (cluster.nothing_else_died, {"letters": [*GOOD.letters, DeadLetter(b"good", "database_error")]}),
+        (cluster.agents_told, {"awaited": [Awaited("outbound.sent", "g1", is_published=False)]}),
         (cluster.all_marked, {"remains": Remains(unmarked=1)}),
         (cluster.queues_empty, {"remains": Remains(queues={"dlq-handler": 1})}),
         (cluster.nothing_waits, {"remains": Remains(deferred={"ambiguous": 1})}),

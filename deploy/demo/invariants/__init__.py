@@ -31,6 +31,7 @@ INVARIANTS: Final[tuple[Invariant, ...]] = (
     outbound.nothing_queued,
     cluster.poison_is_dead,
     cluster.nothing_else_died,
+    cluster.agents_told,
     cluster.all_marked,
     cluster.queues_empty,
     cluster.nothing_waits,

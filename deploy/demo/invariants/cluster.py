@@ -19,7 +19,9 @@ def poison_is_dead(evidence: Evidence) -> Verdict:
             instead = f", but as {by_body[death.body]}" if death.body in by_body and not times else ""
             violations.append(f"{death.what}: {times} times dead as {death.reason}{instead}")
     return judge(
-        "every poison message is a dead letter once, with its reason", len(evidence.deaths), violations
+        "every message that cannot be worked is a dead letter once, with its reason",
+        len(evidence.deaths),
+        violations,
     )
 
 
@@ -27,7 +29,7 @@ def nothing_else_died(evidence: Evidence) -> Verdict:
     """A good message dies of nothing."""
     expected = {death.body for death in evidence.deaths}
     return judge(
-        "no other message died",
+        "no other message is a dead letter",
         len(evidence.letters),
         (
             f"{letter.reason}: {letter.error}"
@@ -49,12 +51,19 @@ def _campaign_recipient(body: bytes) -> str | None:
     return recipient if isinstance(recipient, str) else None
 
 
+def agents_told(evidence: Evidence) -> Verdict:
+    """What an agent waits for is told. Where it was, and was not heard, that is no fault of the cluster's."""
+    return judge(
+        "nobody waits for an event that was never told",
+        len(evidence.told) + len(evidence.awaited),
+        (f"{item.event_type} of {item.subject}" for item in evidence.awaited if not item.is_published),
+    )
+
+
 def all_marked(evidence: Evidence) -> Verdict:
     """What was to be published is, and is marked."""
     unmarked = evidence.remains.unmarked
-    return judge(
-        "every event of the outbox is published and marked", 1, [f"{unmarked} are not"] if unmarked else []
-    )
+    return judge("every event is published, and marked so", 1, [f"{unmarked} are not"] if unmarked else [])
 
 
 def queues_empty(evidence: Evidence) -> Verdict:
@@ -71,14 +80,14 @@ def nothing_waits(evidence: Evidence) -> Verdict:
     waiting = [f"{count} deferred: {reason}" for reason, count in remains.deferred.items() if count]
     if remains.unmatched:
         waiting.append(f"{remains.unmatched} statuses without a message")
-    return judge("no message is deferred and no status is unmatched", 1, waiting)
+    return judge("no message waits for its time, no status for its message", 1, waiting)
 
 
 def drained(evidence: Evidence) -> Verdict:
     """SIGTERM drains, exit 0."""
     codes = evidence.exit_codes
     return judge(
-        "every worker drains on SIGTERM and exits 0",
+        "every worker finishes its work on SIGTERM and exits 0",
         len(codes),
         (f"{name}: exit code {code}" for name, code in codes.items() if code),
     )

@@ -86,11 +86,12 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class StatusEvent:
-    """A stored event of a message; `attempt` is 0 where it names none."""
+    """A stored event of a message; `attempt` is 0 where it names none, `at` when it was stored."""
 
     message_id: str
     status: str
     attempt: int = 0
+    at: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +141,15 @@ class Told:
 
 
 @dataclass(frozen=True, slots=True)
+class Awaited:
+    """An event that an agent waits for at the end. `is_published`: the cluster says that it was told."""
+
+    event_type: str
+    subject: str
+    is_published: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Remains:
     """What is still under way: all of it empty or zero at rest."""
 
@@ -172,5 +182,6 @@ class Evidence:
     recipients: Sequence[Recipient] = ()
     accepted: Sequence[Accepted] = ()
     told: Sequence[Told] = ()
+    awaited: Sequence[Awaited] = ()
     remains: Remains = Remains()
     exit_codes: Mapping[str, int] = field(default_factory=dict)

@@ -12,7 +12,7 @@ def tracked_once(evidence: Evidence) -> Verdict:
     rows = Counter(row.wamid for row in evidence.messages if row.direction == "INBOUND")
     wanted = {sent.wamid for sent in evidence.inbound}
     return judge(
-        "every accepted inbound message is tracked once, and nothing else is",
+        "every customer's message is stored once, and nothing else is",
         len(wanted),
         [
             *(f"{wamid}: {rows[wamid]} rows" for wamid in sorted(wanted) if rows[wamid] != 1),
@@ -26,7 +26,7 @@ def published(evidence: Evidence) -> Verdict:
     rows = [row for row in evidence.messages if row.direction == "INBOUND"]
     seen = {item.wamid for item in evidence.seen}
     return judge(
-        "every inbound message reached the consumer of inbound.enriched and is marked published",
+        "every customer's message reaches the agent's side, and is marked as published",
         len(rows),
         [
             *(f"{row.wamid}: not marked published" for row in rows if not row.is_published),
@@ -41,7 +41,7 @@ def one_key_each(evidence: Evidence) -> Verdict:
     for item in evidence.seen:
         keys[item.wamid].add(item.key)
     return judge(
-        "a consumer that deduplicates on x-idempotency-key sees each message once",
+        "an agent's side that drops a repeated x-idempotency-key sees each message once",
         len(keys),
         (f"{wamid}: keys {', '.join(sorted(found))}" for wamid, found in keys.items() if found != {wamid}),
     )
@@ -55,7 +55,7 @@ def same_each_time(evidence: Evidence) -> Verdict:
         said[item.wamid].add((item.mapping_id, item.is_new))
         new[item.mapping_id] |= {item.wamid} if item.is_new else set()
     return judge(
-        "is_new_conversation is true for exactly one message of a mapping",
+        "exactly one message opens each conversation (is_new_conversation)",
         len(new),
         [
             *(
@@ -79,7 +79,7 @@ def in_order(evidence: Evidence) -> Verdict:
         first.setdefault(item.wamid, item)
     places = {wamid: place for place, wamid in enumerate(first)}
     return judge(
-        "a customer's messages are published in their order (save what was in flight at a kill)",
+        "a customer's messages arrive in their order (save those on their way at a kill)",
         len(places),
         (
             f"{late.wamid} after {early.wamid}"
@@ -110,7 +110,7 @@ def one_active_mapping(evidence: Evidence) -> Verdict:
     wanted = {sent.customer for sent in evidence.inbound}
     known = {mapping.customer for mapping in evidence.mappings}
     return judge(
-        "every customer has at most one active mapping of a number",
+        "a customer has at most one open conversation with a business number",
         len(known),
         [
             *(f"{customer}: {count} active" for customer, count in active.items() if count > 1),
@@ -130,4 +130,8 @@ def correlated(evidence: Evidence) -> Verdict:
             violations.append(f"mapping {item.mapping_id} lacks conversation {item.conversation_id}")
         elif item.conversation_id in closed and mapping.status != "closed":
             violations.append(f"conversation {item.conversation_id} is {mapping.status}, not closed")
-    return judge("every correlation stands and every closing is done", len(evidence.correlated), violations)
+    return judge(
+        "conversations that the agent's side names are known, and those that it closes are closed",
+        len(evidence.correlated),
+        violations,
+    )

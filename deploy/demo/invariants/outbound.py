@@ -35,7 +35,7 @@ def replies_once(evidence: Evidence) -> Verdict:
         if times not in allowed:
             violations.append(f"reply {reply.genesys_message_id}: accepted {times} times")
     return judge(
-        "every reply is accepted exactly once (an ambiguous one at most twice)",
+        "WhatsApp takes every reply once (at most twice where its answer was lost)",
         len(evidence.replies),
         violations,
     )
@@ -50,7 +50,7 @@ def nothing_unasked(evidence: Evidence) -> Verdict:
         if row is None or row.wa_id != item.to:
             violations.append(f"accepted for {item.to}: message {item.message_id or 'without callback data'}")
     return judge(
-        "whatever the platform accepted is a tracked message to that customer",
+        "whatever WhatsApp took is a message of ours to that customer",
         len(evidence.accepted),
         violations,
     )
@@ -123,7 +123,9 @@ def highest_status(evidence: Evidence) -> Verdict:
         if row.status != ranks[highest]:
             violations.append(f"{_name(row)}: {row.status}, but its events say {ranks[highest]}")
     return judge(
-        "every status is the highest rank among the message's events", len(evidence.messages), violations
+        "a message has the furthest status that was told of it, in whatever order",
+        len(evidence.messages),
+        violations,
     )
 
 
@@ -131,7 +133,7 @@ def nothing_queued(evidence: Evidence) -> Verdict:
     """At rest no message waits to be sent."""
     rows = [row for row in evidence.messages if row.direction == "OUTBOUND"]
     return judge(
-        "no message to a customer is left queued",
+        "no message to a customer is left unsent",
         len(rows),
         (_name(row) for row in rows if row.status == "queued"),
     )
