@@ -2,7 +2,7 @@
 # Every target but `lock` works with an empty environment save HOME and PATH.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up down test check bench overload faults mutants fuzz lock
+.PHONY: help setup demo up down test check bench overload faults mutants fuzz pictures lock
 .NOTPARALLEL:
 
 VENV := .venv
@@ -61,7 +61,13 @@ fuzz: setup ## ten minutes of a coverage-guided fuzzer over every decoder (MINUT
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-fuzz.lock
 	@$(BIN)/python -m tests.fuzz --minutes $(or $(MINUTES),10)
 
+pictures: setup ## draw the dashboards from what a Prometheus scraped of working workers (5 minutes)
+	@$(CHECKERS)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-pictures.lock
+	@$(BIN)/python -m tests.pictures
+
 lock: ## renew the lock files from pyproject.toml (needs uv)
 	@$(COMPILE) --upgrade --output-file requirements.lock pyproject.toml
 	@$(COMPILE) --upgrade --extra dev --constraint requirements.lock --output-file requirements-dev.lock pyproject.toml
 	@$(COMPILE) --upgrade --extra fuzz --constraint requirements-dev.lock --output-file requirements-fuzz.lock pyproject.toml
+	@$(COMPILE) --upgrade --extra pictures --constraint requirements-dev.lock --output-file requirements-pictures.lock pyproject.toml

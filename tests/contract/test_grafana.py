@@ -96,6 +96,16 @@ def test_a_dashboard_has_a_title_and_an_address_of_its_own() -> None:
     assert all(re.fullmatch(r"[a-z-]{1,40}", model["uid"]) for model in models)
 
 
+def test_each_dashboard_has_a_picture_in_the_readme() -> None:
+    pictures = {path.name: path for path in (FOLDER.parent / "pictures").iterdir()}
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+
+    assert set(pictures) == {f"{board.name}.png" for board in BOARDS}, "run: make pictures"
+    for name, path in pictures.items():
+        assert f"(deploy/grafana/pictures/{name})" in readme
+        assert path.stat().st_size < 150_000
+
+
 def test_grafana_reads_the_dashboards_and_opens_the_first() -> None:
     [provider] = provisioned("dashboards")["providers"]
     folder = provider["options"]["path"]

@@ -64,6 +64,14 @@ class PrometheusServer:
         result: list[dict[str, Any]] = answer["data"]["result"]
         return result
 
+    async def query_range(self, expr: str, start: float, end: float, step_s: float) -> list[dict[str, Any]]:
+        """What it gave from `start` to `end`, epoch seconds: labels and values of each series."""
+        asked = {"query": expr, "start": start, "end": end, "step": step_s}
+        status, answer = await get(self._url, f"/api/v1/query_range?{urlencode(asked)}")
+        assert status == HTTPStatus.OK, answer
+        result: list[dict[str, Any]] = answer["data"]["result"]
+        return result
+
     async def until_firing(self, *alerts: str) -> None:
         """Wait until these fire, and no other."""
 

@@ -69,7 +69,7 @@ class Watched:
     async def converse(self, customers: int) -> None:
         """From each of these customers a message, and to each a reply; statuses and correlations of them."""
         await self.publish(
-            *(message for _ in range(customers) for message in _conversation(next(self._customers)))
+            *(message for _ in range(customers) for message in conversation(next(self._customers)))
         )
 
     async def publish(self, *messages: Sent) -> None:
@@ -97,7 +97,8 @@ class Watched:
                 answer.raise_for_status()
 
 
-def _conversation(number: int) -> Iterator[Sent]:
+def conversation(number: int) -> Iterator[Sent]:
+    """What a customer writes, and what the agents' side then says of it: a status, a correlation, a reply."""
     customer, wamid, now = f"4917000000{number:03}", f"wamid.{number}", int(time.time())
     yield (
         "wa.inbound",
