@@ -32,6 +32,8 @@ _TRIP_S: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.
 _WORK_S: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 15, 30)
 #: Waiting in queues and for rates: 5 ms to 10 minutes.
 _WAIT_S: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 15, 60, 300, 600)
+#: From a message's sending to the customer: 1 s to a day; the platforms' times are whole seconds.
+_DELIVERY_S: Final = (1, 2, 5, 10, 30, 60, 300, 900, 3600, 86400)
 #: What `lane` says in the metrics that every worker has.
 _LANE: Final = "`lane` is empty where a worker has none."
 _BATCH: Final = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
@@ -69,6 +71,12 @@ class Metrics:
             "dependency_up",
             "1 where a server lets this worker work, else 0: database, redis and rabbitmq are asked at each"
             " scrape, of cloud_api (sender) the latest request tells.",
+            "dependency",
+        )
+        self.certificate_expiry = self._gauge(
+            "certificate_expiry_timestamp_seconds",
+            "When the certificate runs out that a server showed at the latest connection, Unix time; nothing"
+            " where it is not checked, or there is no TLS.",
             "dependency",
         )
 
@@ -162,6 +170,13 @@ class Metrics:
             "Status events: applied, implied, duplicate, late, rejected, unmatched, ignored.",
             "outcome",
         )
+        self.delivery = self._histogram(
+            "delivery_seconds",
+            "From a message's `sent` to its `delivered`, or `read` without one, by the platforms' times; once"
+            " for each message that arrives.",
+            _DELIVERY_S,
+            "lane",
+        )
         self.sends = self._counter(
             "sends_total",
             "Requests to the Cloud API by outcome, and the class of their error or none.",
@@ -177,6 +192,11 @@ class Metrics:
         )
         self.circuit_state = self._gauge("circuit_state", "0 closed, 1 half open, 2 open.", "phone_number_id")
         self.number_paused = self._gauge("number_paused", "Business numbers that are paused.")
+        self.number_paused_since = self._gauge(
+            "number_paused_since_timestamp_seconds",
+            "Since when a business number is paused, Unix time: of a hundred numbers at most.",
+            "phone_number_id",
+        )
 
     def _count_waiting(self) -> None:
         """What waits, and what died."""
@@ -189,8 +209,26 @@ class Metrics:
         self.rows_set_aside = self._gauge(
             "rows_set_aside", "Rows that a job of the scheduler cannot work and leaves alone.", "job"
         )
+        self.job_interval = self._gauge(
+            "job_interval_seconds", "Pause of the scheduler between two runs of a job.", "name"
+        )
+        self.job_last_success = self._gauge(
+            "job_last_success_timestamp_seconds",
+            "When a job of the scheduler last ended well, Unix time; before that, since when this replica"
+            " holds the lease.",
+            "name",
+        )
+        self.job_failures = self._counter(
+            "job_failures_total", "Runs of the scheduler's jobs that failed as a whole.", "name"
+        )
         self.scheduler_lease = self._gauge("scheduler_lease", "1 where this replica schedules, else 0.")
         self.queue_depth = self._gauge("queue_depth", "Messages ready in a queue.", "queue")
+        self.queue_oldest = self._gauge(
+            "queue_oldest_seconds",
+            "For how long the oldest message may have waited in a queue, or been in hand: as far as this"
+            " process knows, so that of several processes the smallest counts.",
+            "queue",
+        )
         self.outbox_oldest = self._gauge("outbox_oldest_seconds", "Age of the oldest unmarked publication.")
 
     def _counter(self, name: str, text: str, *labels: str) -> Counter:

@@ -1,7 +1,7 @@
 """What a sender looks at from time to time: scheduler, numbers, breakers, and how many senders there are."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 from shared.amqp.broker import QueueState
@@ -9,15 +9,15 @@ from shared.amqp.topology import LANES
 from shared.coordination.rate import RateLimiter
 from shared.durations import Durations
 from shared.errors import StoreError
+from shared.messaging.numbers.upkeep import TABLES
 from shared.observability.health import WorkerState
-from shared.observability.metrics import CIRCUIT_STATES, Metrics, replace_values
+from shared.observability.metrics import Metrics
 from shared.postgres.database import Database
+from shared.postgres.gauges import TableGauges
 from shared.postgres.lease import lapsed_s
 
 NO_SCHEDULER: Final = "no scheduler: what is deferred stays where it is"
 _SCHEDULER: Final = "scheduler"
-_PAUSED: Final = "select count(*) from business_numbers where state = 'paused'"
-_CIRCUITS: Final = "select service, state from circuit_breakers"
 
 
 class Watch:
@@ -36,7 +36,7 @@ class Watch:
         self._queue_state = queue_state
         self._limiter = limiter
         self._state = state
-        self._metrics = metrics
+        self._gauges = TableGauges(database, metrics, TABLES)
         self._durations = durations
         self._started = asyncio.get_running_loop().time()
 
@@ -45,7 +45,7 @@ class Watch:
         while True:
             try:
                 await self._look_for_scheduler()
-                await self._read_gauges()
+                await self._gauges.read()
             except StoreError:
                 pass  # the gate before the store says so already
             await self._count_consumers()
@@ -59,13 +59,6 @@ class Watch:
             self._state.degraded.add(NO_SCHEDULER)
         else:
             self._state.degraded.discard(NO_SCHEDULER)
-
-    async def _read_gauges(self) -> None:
-        self._metrics.number_paused.set(await self._database.fetchval(_PAUSED))
-        states: Mapping[str, float] = {
-            row["service"]: CIRCUIT_STATES[row["state"]] for row in await self._database.fetch(_CIRCUITS)
-        }
-        replace_values(self._metrics.circuit_state, states)
 
     async def _count_consumers(self) -> None:
         """Of the lane that most consume: a sender whose one lane stands still sends on the others."""

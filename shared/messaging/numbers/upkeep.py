@@ -14,7 +14,10 @@ TABLES: Final = (
         "business_numbers",
         _FEW,
         theirs=None,
-        counted=(Counted("number_paused", _QUERIES["count_paused_numbers"]),),
+        counted=(
+            Counted("number_paused", _QUERIES["count_paused_numbers"]),
+            Counted("number_paused_since", _QUERIES["read_paused_numbers"], labelled=True),
+        ),
     ),
     Table(
         "circuit_breakers",

@@ -112,6 +112,7 @@ PERIODIC: Final = (
     _measured(_DEFERRAL, "count_deferred", rows=1_000_000, pages=10_000),
     _measured(_NUMBERS_UPKEEP, "read_circuits", rows=10),
     _measured(_NUMBERS_UPKEEP, "count_paused_numbers", rows=10),
+    _measured(_NUMBERS_UPKEEP, "read_paused_numbers", rows=10),
     _measured(_OUTBOX, "oldest_unmarked_s", rows=1),
     # The hour in which idleness begins holds one in 24; a bitmap comes upon each twice.
     _measured(_MAPPINGS, "find_idle", _DAY, 1000, None, None, rows=90_000, pages=45_000),

@@ -318,6 +318,7 @@ async def test_the_watch_says_when_there_is_no_scheduler(database_url: str) -> N
         await insert(conn, "business_numbers", phone_number_id=NUMBER, state="paused")
         await insert(conn, "circuit_breakers", service=NUMBER, state="open")
         await until(lambda: b"wabus_number_paused 1.0" in metrics.expose())
+        await until(lambda: b'paused_since_timestamp_seconds{phone_number_id="1001"}' in metrics.expose())
         await until(lambda: b'wabus_circuit_state{phone_number_id="1001"} 2.0' in metrics.expose())
         assert NO_SCHEDULER not in state.degraded
         assert not looking.done()
