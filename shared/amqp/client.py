@@ -8,6 +8,7 @@ from shared.amqp.pika import short_lived
 from shared.amqp.pika.broker import PikaBroker
 from shared.amqp.session import Session
 from shared.amqp.topology import Topology
+from shared.certificates import ObserveExpiry, ignore_expiry
 from shared.durations import Durations
 from shared.settings.server_urls import UrlSource
 
@@ -18,12 +19,13 @@ def build_broker(
     topology: Topology,
     durations: Durations,
     observe_confirm: Callable[[float], None] = lambda _: None,
+    observe_expiry: ObserveExpiry = ignore_expiry,
 ) -> Broker:
     """A broker for a process; nothing is connected before `run`.
 
     `name`: what the server shows of us. `observe_confirm`: told how long each batch waited for its confirms.
     """
-    return PikaBroker(url, name, topology, durations, observe_confirm)
+    return PikaBroker(url, name, topology, durations, observe_confirm, observe_expiry)
 
 
 def open_session(url: str, name: str = "wabus") -> AbstractAsyncContextManager[Session]:

@@ -14,6 +14,7 @@ from pamqp.common import FieldTable
 from yarl import URL
 
 from shared.addresses import ServerAddress, Unreached, first_to_answer, open_socket
+from shared.certificates import read_expiry
 from shared.settings.server_urls import UrlSource, current_url, read_server_url, with_host
 
 #: All addresses together.
@@ -42,6 +43,11 @@ class _HeardReader(asyncio.StreamReader):
     def set_transport(self, transport: asyncio.BaseTransport) -> None:
         super().set_transport(transport)
         self._carrier = cast(asyncio.Transport, transport)  # uvloop's does not inherit from it
+
+    @property
+    def certificate_expires_at(self) -> float | None:
+        """See `shared.certificates.read_expiry`."""
+        return None if self._carrier is None else read_expiry(self._carrier)
 
     def abort(self) -> None:
         """Close it without a word, to whoever does not listen."""
@@ -84,6 +90,12 @@ class AmqpConnection(aio_pika.Connection):
         self._transport_factory = _TransportToAddress(address)
         self._heartbeat_s = int(url.query["heartbeat"])
         self.kwargs = {**self.kwargs, "transport_factory": self._transport_factory}
+
+    @property
+    def certificate_expires_at(self) -> float | None:
+        """When the server's certificate runs out, in seconds since 1970; None where that is not known."""
+        reader = self._transport_factory.reader
+        return None if reader is None else reader.certificate_expires_at
 
     def abort(self) -> None:
         """Close it without waiting for the server."""

@@ -25,6 +25,7 @@ from redis.exceptions import (
     TimeoutError,  # noqa: A004
 )
 
+from shared.certificates import ObserveExpiry, ignore_expiry
 from shared.coordination.reaching import Pool
 from shared.durations import DURATIONS, Durations
 from shared.errors import WabusError
@@ -75,11 +76,17 @@ class RedisClient:
     use in one event loop; `close` it at the end.
     """
 
-    def __init__(self, url: str | UrlSource, durations: Durations = DURATIONS) -> None:
+    def __init__(
+        self,
+        url: str | UrlSource,
+        durations: Durations = DURATIONS,
+        observe_expiry: ObserveExpiry = ignore_expiry,
+    ) -> None:
         """`url`: `redis://` or `rediss://` (TLS), or by way of Sentinel. Nothing is connected yet."""
         self._url = url
-        self._open(Pool(current_url(url), durations.redis_call_s))
         self._durations = durations
+        self._observe_expiry = observe_expiry
+        self._open(current_url(url))
         self._probing: asyncio.Task[None] | None = None
         self._probed_at = float("-inf")
         self._failure = ""
@@ -172,11 +179,12 @@ class RedisClient:
         """Each pooled connection may be dead without having said so, or lead to what is a replica by now."""
         await self._drop_connections()
         if (url := current_url(self._url)) != self._pool.url:
-            self._open(Pool(url, self._durations.redis_call_s))
+            self._open(url)
 
-    def _open(self, pool: Pool) -> None:
-        self._pool = pool
-        self._execute: Callable[..., Awaitable[Any]] = Redis(connection_pool=pool.connections).execute_command
+    def _open(self, url: str) -> None:
+        self._pool = Pool(url, self._durations.redis_call_s, self._observe_expiry)
+        client = Redis(connection_pool=self._pool.connections)
+        self._execute: Callable[..., Awaitable[Any]] = client.execute_command
 
     async def _drop_connections(self, *, in_use: bool = False) -> None:
         try:

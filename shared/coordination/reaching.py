@@ -18,6 +18,7 @@ from redis.exceptions import AuthenticationError, RedisError
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from shared.addresses import Host, ServerAddress, first_to_answer, open_socket
+from shared.certificates import ObserveExpiry, ignore_expiry, read_expiry
 from shared.settings.server_urls import ServerUrl, read_server_url, sentinel_service, with_host
 
 #: Connections of one process; calls beyond them wait within their own deadline.
@@ -32,9 +33,16 @@ _NO_LOGIN: Final[tuple[None, None]] = (None, None)
 class _Connection(Connection):
     """A connection whose socket `reach` opens, asked each time; a certificate is held against its host."""
 
-    def __init__(self, *, reach: Callable[[], Awaitable[_Reached]], **options: Any) -> None:
+    def __init__(
+        self,
+        *,
+        reach: Callable[[], Awaitable[_Reached]],
+        observe_expiry: ObserveExpiry = ignore_expiry,
+        **options: Any,
+    ) -> None:
         super().__init__(**options)
         self._reach = reach
+        self._observe_expiry = observe_expiry
 
     async def _connect(self) -> None:
         address, opened = await self._reach()
@@ -47,6 +55,8 @@ class _Connection(Connection):
         except BaseException:
             opened.close()
             raise
+        if (expires_at := read_expiry(self._writer.transport)) is not None:
+            self._observe_expiry(expires_at)
 
 
 class _TLSConnection(_Connection, SSLConnection):
@@ -119,7 +129,7 @@ class _SentinelRoute(_HostRoute):
 class Pool:
     """The connections that one URL gives."""
 
-    def __init__(self, url: str, within_s: float) -> None:
+    def __init__(self, url: str, within_s: float, observe_expiry: ObserveExpiry = ignore_expiry) -> None:
         """`within_s`: the time for finding the server and connecting to it."""
         self.url = url
         parts = read_server_url(url)
@@ -136,6 +146,7 @@ class Pool:
             **options,
             connection_class=_TLSConnection if scheme == "rediss" else _Connection,
             reach=self._route.reach,
+            observe_expiry=observe_expiry,
             max_connections=_MAX_CONNECTIONS,
             timeout=None,
             # The deadline of the call covers waiting, connecting, writing and reading, with one timer.

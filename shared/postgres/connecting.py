@@ -22,6 +22,7 @@ from shared.addresses import (
     first_to_answer,
     open_socket,
 )
+from shared.certificates import read_expiry
 from shared.errors import StoreUnavailable
 from shared.settings.server_urls import UrlSource, current_url, read_server_url
 
@@ -99,6 +100,11 @@ class PostgresConnection(asyncpg.Connection):
             raise asyncpg.InternalClientError("the connection was closed under a statement") from error
         self.asked_at = None
         return answer
+
+    @property
+    def certificate_expires_at(self) -> float | None:
+        """When the server's certificate runs out, in seconds since 1970; None where that is not known."""
+        return read_expiry(self._transport)
 
     def get_reset_query(self) -> str:
         """None: no statement of ours changes a session, and the usual one costs a round trip each time.

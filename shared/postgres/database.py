@@ -16,6 +16,7 @@ import orjson
 from asyncpg.pool import PoolConnectionProxy
 
 from shared.addresses import Unreached
+from shared.certificates import ObserveExpiry, ignore_expiry
 from shared.errors import (
     SettingsError,
     StoreConflict,
@@ -141,8 +142,16 @@ class Database:
     connection is one transaction. `lock_wait_s`: so long a statement waits for a lock, before StoreLocked.
     """
 
-    def __init__(self, url: str | UrlSource, *, size: int = 8, lock_wait_s: float = 5.0) -> None:
+    def __init__(
+        self,
+        url: str | UrlSource,
+        *,
+        size: int = 8,
+        lock_wait_s: float = 5.0,
+        observe_expiry: ObserveExpiry = ignore_expiry,
+    ) -> None:
         self._url = url
+        self._observe_expiry = observe_expiry
         self._size = size
         self._session = {**_SESSION, "lock_timeout": f"{lock_wait_s * 1000:.0f}"}
         self._pool: asyncpg.Pool[asyncpg.Record] | None = None
@@ -235,8 +244,15 @@ class Database:
         if self._pool is not None:
             return self._pool
         connector = Connector(self._url, self._session)
+
+        async def connect(*_: Any, **__: Any) -> PostgresConnection:
+            connection = await connector.open()
+            if (expires_at := connection.certificate_expires_at) is not None:
+                self._observe_expiry(expires_at)
+            return connection
+
         pool = asyncpg.create_pool(
-            connect=lambda *_, **__: connector.open(),
+            connect=connect,
             connection_class=PostgresConnection,
             min_size=0,
             max_size=self._size,

@@ -185,7 +185,7 @@ def test_only_an_implementation_of_the_seam_knows_an_amqp_client(path: Path) -> 
 
 @pytest.mark.parametrize("path", files("shared/amqp"), ids=name_of)
 def test_the_seam_knows_nothing_of_what_runs_on_it(path: Path) -> None:
-    below = ("addresses", "amqp", "durations", "errors", "ids", "masking", "reasons", "tasks")
+    below = ("addresses", "amqp", "certificates", "durations", "errors", "ids", "masking", "reasons", "tasks")
     parts = ("observability.spans", "observability.tracing", "settings.server_urls")
     known = tuple(f"shared.{name}." for name in (*below, *parts))
 

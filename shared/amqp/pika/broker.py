@@ -14,6 +14,7 @@ from shared.amqp.pika.inlet import PikaInlet
 from shared.amqp.pika.link import BROKER_ERRORS, Link, heed_cancellation
 from shared.amqp.pika.publisher import PikaPublisher
 from shared.amqp.topology import Topology
+from shared.certificates import ObserveExpiry, ignore_expiry
 from shared.durations import Durations
 from shared.settings.server_urls import UrlSource
 
@@ -30,12 +31,13 @@ class PikaBroker:
         topology: Topology,
         durations: Durations,
         observe_confirm: Callable[[float], None] = lambda _: None,
+        observe_expiry: ObserveExpiry = ignore_expiry,
     ) -> None:
         self._topology = topology
         self._durations = durations
         self._prepared = False
-        self._consuming = Link(url, f"{name}:consume", durations, self._prepare)
-        self._publishing = Link(url, f"{name}:publish", durations)
+        self._consuming = Link(url, f"{name}:consume", durations, self._prepare, observe_expiry)
+        self._publishing = Link(url, f"{name}:publish", durations, observe_expiry=observe_expiry)
         self.publisher = PikaPublisher(self._publishing, durations, observe_confirm)
         self._group: asyncio.TaskGroup | None = None
         self._tasks: list[asyncio.Task[None]] = []

@@ -16,6 +16,7 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wai
 
 from shared.amqp.decoding import read_short_text, read_table, read_time
 from shared.amqp.opening import AmqpConnection, open_connection
+from shared.certificates import ObserveExpiry, ignore_expiry
 from shared.durations import Durations
 from shared.masking import mask_url
 from shared.settings.server_urls import UrlSource, current_url
@@ -46,11 +47,13 @@ class Link:
         name: str,
         durations: Durations,
         prepare: Callable[[AbstractConnection], Awaitable[None]] | None = None,
+        observe_expiry: ObserveExpiry = ignore_expiry,
     ) -> None:
         self._url = url
         self._name = name
         self._durations = durations
         self._prepare = prepare
+        self._observe_expiry = observe_expiry
         self._connection: AbstractConnection | None = None
         self._up = asyncio.Event()
 
@@ -87,6 +90,8 @@ class Link:
         with closing_as_connection_error():
             connection = await open_connection(self._url, self._name)
             self._connection = connection
+            if (expires_at := connection.certificate_expires_at) is not None:
+                self._observe_expiry(expires_at)
             if self._prepare is not None:
                 await self._prepare(connection)
         return connection
