@@ -65,6 +65,7 @@ class Processing:
         self._tasks = tasks
         self._draining = draining
         self._inflight = bench.metrics.inflight.labels(bench.worker)
+        self._age = bench.ages.consume(inlet.queue)
         self._random = Random()  # noqa: S311 - it spreads tries, it guards nothing
         self._late = LateCopies(inlet, bench, self._put_back)
         waiting = Work(self._work_first_in_line, self._give_up, inlet.release)
@@ -87,9 +88,11 @@ class Processing:
         metrics.batch_size.labels(worker).observe(len(part))
         observe_wait(metrics, worker, self._lane, part)
         hops.begin(part, worker)
+        self._age.begin(part)
         try:
             await self._work_past_locks(part, is_try=is_try)
         finally:
+            self._age.end(part)
             self._inflight.dec(len(part))
             self.in_hand -= len(part)
             self._standing.end()

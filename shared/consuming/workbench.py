@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from shared.amqp.publisher_health import PublisherHealth
+from shared.consuming.ages import QueueAges
 from shared.consuming.settlement import Settlement
 from shared.consuming.store_gate import StoreGate
 from shared.durations import Durations
@@ -20,4 +21,5 @@ class Workbench:
     health: PublisherHealth
     state: WorkerState
     metrics: Metrics
+    ages: QueueAges
     durations: Durations

@@ -10,6 +10,8 @@ from typing import Any, Self, TypeAlias
 from shared.amqp.broker import Broker
 from shared.amqp.client import build_broker
 from shared.amqp.topology import build_topology
+from shared.certificates import ObserveExpiry
+from shared.consuming.ages import QueueAges
 from shared.consuming.route import AtOnce, ConsumerOptions, Route
 from shared.coordination.client import RedisClient
 from shared.coordination.locks import LockManager
@@ -52,29 +54,40 @@ class Kit:
     locks: LockManager
     deferrals: DeferralStore = field(init=False)
     outbox: Outbox = field(init=False)
+    ages: QueueAges = field(init=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "deferrals", DeferralStore(self.database, self.durations))
         object.__setattr__(self, "outbox", Outbox(self.database, self.broker.publisher, self.durations))
+        object.__setattr__(self, "ages", QueueAges(self.metrics.queue_oldest))
 
     @classmethod
     def build(cls, worker: str, settings: Settings, durations: Durations) -> Self:
         """Build all adapters; nothing is connected yet."""
         metrics = Metrics()
-        redis = RedisClient(settings.url_source("REDIS_URL"), durations)
+
+        def expiry_of(dependency: str) -> ObserveExpiry:
+            return lambda expires_at: metrics.certificate_expiry.labels(dependency).set(expires_at)
+
+        redis = RedisClient(settings.url_source("REDIS_URL"), durations, expiry_of("redis"))
         return cls(
             worker=worker,
             settings=settings,
             durations=durations,
             metrics=metrics,
             state=WorkerState(worker, metrics),
-            database=Database(settings.url_source("DATABASE_URL"), lock_wait_s=durations.lock_wait_s),
+            database=Database(
+                settings.url_source("DATABASE_URL"),
+                lock_wait_s=durations.lock_wait_s,
+                observe_expiry=expiry_of("database"),
+            ),
             broker=build_broker(
                 settings.url_source("RABBITMQ_URL"),
                 f"wabus {worker}",
                 build_topology(durations, enriched_queue=settings.enriched_queue),
                 durations,
                 metrics.publish_confirm.observe,
+                expiry_of("rabbitmq"),
             ),
             redis=redis,
             locks=LockManager(

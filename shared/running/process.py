@@ -160,7 +160,7 @@ class WorkerProcess:
         for name, worker in workers:
             settlement = Settlement(name, publisher, kit.deferrals, kit.metrics, self._durations)
             bench = Workbench(
-                name, settlement, gate, publisher.health, kit.state, kit.metrics, self._durations
+                name, settlement, gate, publisher.health, kit.state, kit.metrics, kit.ages, self._durations
             )
             for route in worker.routes:
                 prefetch = self._settings.prefetch or route.prefetch
@@ -185,6 +185,7 @@ class WorkerProcess:
             publishing.guard(consumer.standing)
         gates = (gate.run, publishing.run, publishing.watch)
         side_tasks += [group.create_task(run(), name="gate") for run in gates]
+        side_tasks.append(group.create_task(self._look_at_queues(kit), name="queue ages"))
         for name, worker in workers:
             side_tasks += [group.create_task(run(), name=f"{name} {task}") for task, run in worker.tasks]
         working = [
@@ -202,6 +203,12 @@ class WorkerProcess:
             group.create_task(consumer.drain(), name=f"cancel {consumer.queue}") for consumer in consumers
         ]
         await self._finish([*drains, *working])
+
+    async def _look_at_queues(self, kit: Kit) -> None:
+        """For the age of what waits in them."""
+        while True:
+            await kit.ages.look(kit.broker)
+            await asyncio.sleep(self._durations.gauges_s)
 
     async def _finish(self, tasks: Sequence[asyncio.Task[None]]) -> None:
         if not tasks:

@@ -23,7 +23,9 @@ from workers.scheduler.retention import RetentionJob
 
 def compose(kit: Kit) -> Worker:
     """Build the clock and its jobs."""
-    gauges = GaugesJob(kit.database, kit.broker, kit.metrics, enriched_queue=kit.settings.enriched_queue)
+    gauges = GaugesJob(
+        kit.database, kit.broker, kit.metrics, kit.ages, enriched_queue=kit.settings.enriched_queue
+    )
     rates = SharedRates(kit.redis, kit.durations)
     tracker = Tracker(kit.database, kit.outbox, kit.metrics, kit.durations, rates)
     ambiguity = AmbiguityJob(kit, tracker)

@@ -15,6 +15,7 @@ from shared.amqp.delivery import ATTEMPT, DEFERRED_ID, Delivery
 from shared.amqp.disposition import Ack, Dead, Defer, Disposition, Retry, Told
 from shared.amqp.publisher_health import PublisherHealth
 from shared.amqp.topology import build_topology
+from shared.consuming.ages import QueueAges
 from shared.consuming.handling import Handler
 from shared.consuming.processing import Processing
 from shared.consuming.route import ConsumerOptions, OneBatch, Route
@@ -53,12 +54,13 @@ class Worker:
     def begin(self, handler: Handler, durations: Durations, tasks: asyncio.TaskGroup) -> Processing:
         state, metrics = WorkerState("test", Metrics()), Metrics()
         gate, health = StoreGate(self.database, state, durations), PublisherHealth()
+        ages = QueueAges(metrics.queue_oldest)
         standing = Standing(self.inlet, state, durations, lambda: None)
         standing.take([self.delivery])
         return Processing(
             Route(_QUEUE, handler, ConsumerOptions(1, 0.0, OneBatch()), 10, lambda _: None),
             self.inlet,
-            Workbench("test", self.settlement, gate, health, state, metrics, durations),
+            Workbench("test", self.settlement, gate, health, state, metrics, ages, durations),
             standing,
             tasks,
             asyncio.Event(),
