@@ -42,10 +42,14 @@ class Clock:
         self._lease = lease
         self._state = state
         self._gauge = metrics.scheduler_lease
+        self._last_success = metrics.job_last_success
+        self._failures = metrics.job_failures
+        self._interval = metrics.job_interval
         self._renew_s = renew_s
         self._on_loss = on_loss
         self._held = asyncio.Event()
         self._refused: dict[str, str] = {}
+        self._jobs: list[Job] = []
 
     async def keep_lease(self) -> None:
         """Take the lease, or wait for it, and extend it, for ever."""
@@ -66,21 +70,35 @@ class Clock:
             logger.debug("the lease runs out by itself: %s", error)
 
     async def run(self, job: Job) -> None:
-        """Run one job for ever. What fails is logged and tried again at the next turn."""
+        """Run one job for ever. What fails is logged, counted, and tried again at the next turn."""
+        self._jobs.append(job)
         while True:
             await self._held.wait()
             self._judge(job.name, await _run_once(job))
             await asyncio.sleep(job.every_s)
 
-    def _judge(self, job: str, error: StoreError | None) -> None:
+    def _judge(self, job: str, error: Exception | None) -> None:
         """A job that the installation keeps from working makes the scheduler not ready, until it works.
 
         One that ends after the lease was lost says nothing of a replica that waits for it.
         """
         self._state.not_ready.discard(self._refused.pop(job, ""))
-        if isinstance(error, StoreMisconfigured) and self._held.is_set():
+        if not self._held.is_set():
+            return
+        if error is None:
+            self._last_success.labels(job).set_to_current_time()
+        else:
+            self._failures.labels(job).inc()
+        if isinstance(error, StoreMisconfigured):
             self._refused[job] = f"{job}: {error}"
             self._state.not_ready.add(self._refused[job])
+
+    def _show_jobs(self) -> None:
+        """Each counts as done now: of what was before this replica knows nothing."""
+        for job in self._jobs:
+            self._interval.labels(job.name).set(job.every_s)
+            self._last_success.labels(job.name).set_to_current_time()
+            self._failures.labels(job.name)
 
     async def _renew(self) -> None:
         try:
@@ -93,20 +111,24 @@ class Clock:
         self._gauge.set(held)
         if held and not self._held.is_set():
             logger.info("this replica schedules", extra=fields(operation=Operation.SCHEDULING))
+            self._show_jobs()
             self._held.set()
         elif not held and self._held.is_set():
             logger.info("this replica waits for the lease", extra=fields(operation=Operation.SCHEDULING))
             self._held.clear()
             self._state.not_ready.difference_update(self._refused.values())
+            self._interval.clear()
+            self._last_success.clear()
             self._on_loss()
 
 
-async def _run_once(job: Job) -> StoreError | None:
+async def _run_once(job: Job) -> Exception | None:
     try:
         await job.run()
     except StoreError as error:
         logger.warning("%s: %s", job.name, error, extra=fields(operation=Operation.SCHEDULING))
         return error
-    except Exception:
+    except Exception as error:
         logger.exception("%s failed", job.name, extra=fields(operation=Operation.SCHEDULING))
+        return error
     return None

@@ -16,7 +16,7 @@ from uuid import uuid4
 import asyncpg
 import pytest
 
-from shared.errors import StoreMisconfigured
+from shared.errors import StoreMisconfigured, StoreUnavailable
 from shared.observability.health import WorkerState
 from shared.observability.metrics import Metrics
 from shared.postgres.database import Database
@@ -192,6 +192,52 @@ async def test_a_job_that_ends_after_the_lease_was_lost_says_nothing_of_a_replic
 
         assert state.not_ready == {WorkerState.STARTING}
         assert b"wabus_scheduler_lease 0.0" in metrics.expose()
+        assert _jobs(metrics) == {"wabus_job_failures_total": 0.0}
     finally:
         await end_tasks(running)
         await database.close()
+
+
+@pytest.mark.parametrize("error", [StoreUnavailable("it is away"), ZeroDivisionError("a defect")])
+async def test_when_a_job_ended_well_and_how_often_it_failed(database_url: str, error: Exception) -> None:
+    database, metrics = Database(database_url), Metrics()
+    clock = Clock(
+        Lease(database, SCHEDULER, uuid4(), 60),
+        WorkerState("scheduler", metrics),
+        metrics,
+        renew_s=1,
+        on_loss=lambda: None,
+    )
+    fails, turns = True, 0
+
+    async def work() -> None:
+        nonlocal turns
+        turns += 1
+        if fails:
+            raise error
+
+    running = [asyncio.create_task(it) for it in (clock.keep_lease(), clock.run(Job("a job", 0.02, work)))]
+    try:
+        await until(lambda: turns > 2)
+        failing = _jobs(metrics)
+        fails = False
+        await until(lambda: _jobs(metrics)[_LAST] > failing[_LAST])
+    finally:
+        await end_tasks(running)
+        await database.close()
+
+    assert failing["wabus_job_failures_total"] >= 2
+    assert failing["wabus_job_interval_seconds"] == 0.02
+
+
+_LAST: Final = "wabus_job_last_success_timestamp_seconds"
+
+
+def _jobs(metrics: Metrics) -> dict[str, float]:
+    """What is shown of the only job."""
+    return {
+        sample.name: sample.value
+        for family in metrics.registry.collect()
+        for sample in family.samples
+        if sample.labels.get("name") == "a job"
+    }
