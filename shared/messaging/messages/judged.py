@@ -17,6 +17,8 @@ from shared.messaging.messages.states import Direction, MessageStatus
 
 #: States after which the body is not sent again.
 _DONE: Final = frozenset({MessageStatus.DELIVERED, MessageStatus.READ, MessageStatus.FAILED})
+#: States in which a message is with its customer.
+_ARRIVED: Final = frozenset({MessageStatus.DELIVERED, MessageStatus.READ})
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +50,17 @@ class JudgedMessage:
     def is_done(self) -> bool:
         """Whether it has just come to a state after which it is not sent again."""
         return bool(self.judgement.steps) and self.judgement.message.status in _DONE
+
+    @property
+    def arrived_after_s(self) -> float | None:
+        """From its `sent` to the customer, by the platforms' times; None unless it has just arrived."""
+        after = self.judgement.message
+        arrived_at = after.delivered_at or after.read_at
+        if self.before.status in _ARRIVED or after.status not in _ARRIVED or arrived_at is None:
+            return None
+        if after.sent_at is None:  # the platform was faster than its own answer
+            return 0.0
+        return max(0.0, (arrived_at - after.sent_at).total_seconds())
 
     @property
     def is_reconciled(self) -> bool:

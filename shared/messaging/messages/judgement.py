@@ -52,6 +52,7 @@ class Message:
     genesys_message_id: str | None = None
     client_message_id: str | None = None
     campaign_id: str | None = None
+    lane: str | None = None
     sent_at: datetime | None = None
     delivered_at: datetime | None = None
     read_at: datetime | None = None

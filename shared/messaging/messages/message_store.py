@@ -153,6 +153,7 @@ def _message(row: asyncpg.Record) -> Message:
         genesys_message_id=row["genesys_message_id"],
         client_message_id=row["client_message_id"],
         campaign_id=row["campaign_id"],
+        lane=row["lane"],
         sent_at=row["sent_at"],
         delivered_at=row["delivered_at"],
         read_at=row["read_at"],

@@ -101,7 +101,7 @@ with recursive chain as (
 select distinct on (asked) asked, id as message_id from chain order by asked, depth desc;
 
 -- name: lock_messages
-select id, direction, status, wamid, genesys_message_id, client_message_id, campaign_id, sent_at, delivered_at,
+select id, direction, status, lane, wamid, genesys_message_id, client_message_id, campaign_id, sent_at, delivered_at,
        read_at, failed_at, error_code, error_message, w3c_trace_id, now() as at,
        exists (select from broadcast_recipients where message_id = tracked.id)
            or exists (select from broadcast_recipients where wamid = tracked.wamid) as has_recipient

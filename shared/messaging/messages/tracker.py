@@ -103,6 +103,7 @@ class Tracker:
             consequences, new = await self._write(connection, cases, plan)
         self._count(new, consequences)
         tell_stored(consequences.dead, logging.WARNING)
+        self._observe_deliveries(cases)
         if self._rates is not None:
             await _slow(self._rates, consequences.slowed)
         tell_statuses(cases)
@@ -196,6 +197,11 @@ class Tracker:
             self._metrics.dlq_messages.labels(letter.reason.value).inc()
         if consequences.rejected:
             self._metrics.dlq_messages.labels(DeadReason.STATE_VIOLATION.value).inc(consequences.rejected)
+
+    def _observe_deliveries(self, cases: Iterable[JudgedMessage]) -> None:
+        for case in cases:
+            if (seconds := case.arrived_after_s) is not None:
+                self._metrics.delivery.labels(case.before.lane or "").observe(seconds)
 
 
 async def _slow(rates: SharedRates, slowed: Sequence[Slowed]) -> None:

@@ -6,7 +6,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from shared.messaging.messages import OwnEvent
+from shared.messaging.messages import OwnEvent, StatusEvent
 from shared.payloads import SendError
 from tests.support.rows import Connection, add_campaign, add_mapping, add_message, insert
 from tests.support.tracking import (
@@ -392,3 +392,38 @@ async def test_our_word_on_nothing_or_on_what_is_gone_is_nothing(tracked: Tracki
         assert (recorded.events, recorded.statuses) == ([], {})
 
     assert await outcomes(conn) == []
+
+
+@pytest.mark.parametrize(
+    ("events", "seconds"),
+    [
+        ([happened("delivered", 90), happened("read", 95)], 80.0),
+        ([happened("read", 95), happened("delivered", 90)], 85.0),  # where the read came first, it is known
+        ([happened("delivered", 9)], 0.0),  # the platforms' times are whole seconds
+        ([happened("failed", 20, FINAL)], None),
+    ],
+)
+async def test_how_long_a_message_was_on_its_way_is_measured_once(
+    tracked: Tracking, conn: Connection, events: list[StatusEvent], seconds: float | None
+) -> None:
+    await add_outbound(conn, sent_at=at(10))
+
+    for event in [*events, *events]:
+        await tracked.hear(event)
+
+    exposed = tracked.metrics.expose().decode()
+    if seconds is None:
+        assert "wabus_delivery_seconds_count" not in exposed
+    else:
+        assert 'wabus_delivery_seconds_count{lane="reply"} 1.0' in exposed
+        assert f'wabus_delivery_seconds_sum{{lane="reply"}} {seconds}' in exposed
+
+
+async def test_a_message_that_arrives_before_it_is_known_as_sent_was_on_its_way_for_no_time(
+    tracked: Tracking, conn: Connection
+) -> None:
+    await add_outbound(conn, lane="bulk")
+
+    await tracked.hear(happened("delivered", 9))
+
+    assert 'wabus_delivery_seconds_sum{lane="bulk"} 0.0' in tracked.metrics.expose().decode()
