@@ -6,6 +6,7 @@ Redis are the session's, behind a front that takes TLS and notes how each caller
 
 import asyncio
 import os
+import time
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ import pytest
 from schema.migrator import migrate
 from shared.errors import SettingsError
 from shared.settings.settings import Settings
+from tests.integration.observability.test_metrics_of_work import until_scraped, worker
 from tests.support.cluster import Cluster
 from tests.support.databases import new_database
 from tests.support.http import get
@@ -29,6 +31,7 @@ from tests.support.waiting import until
 from workers.registry import WORKER_NAMES
 
 HOST = "localhost"
+_EXPIRY = "certificate_expiry_timestamp_seconds"
 UNVERIFIED = "certificate verify failed"
 ON_SERVER = "copy (select unnest(string_to_array($${0}$$, E'\\n'))) to program 'cat > {1} && chmod 600 {1}'"
 
@@ -125,6 +128,19 @@ async def test_every_worker_works_over_tls(cluster: Cluster, fronts: Fronts, aut
             await conn.close()
     assert [row["ssl"] for row in encrypted] == [True]
     fronts.assert_no_clear_text()
+
+
+async def test_when_the_certificates_of_the_servers_run_out(
+    cluster: Cluster, fronts: Fronts, authority: Authority, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with worker(cluster, caplog, "scheduler", **fronts.urls(authority.certificate)) as url:
+        checked = await until_scraped(url, lambda seen: len(seen.values(_EXPIRY)) == 3)
+    async with worker(cluster, caplog, "scheduler") as url:
+        unknown = await until_scraped(url, lambda seen: bool(seen.value("scheduler_lease")))
+
+    in_two_days = pytest.approx(time.time() + 2 * 86400, abs=3600)
+    assert checked.values(_EXPIRY) == dict.fromkeys(("database", "redis", "rabbitmq"), in_two_days)
+    assert unknown.values(_EXPIRY) == {}
 
 
 async def test_the_command_line_works_over_tls(fronts: Fronts, authority: Authority) -> None:

@@ -17,6 +17,7 @@ from redis.asyncio import Redis
 from tests.support.campaigns import campaign, customers, launch
 from tests.support.cluster import Cluster
 from tests.support.http import get
+from tests.support.paces import FAST
 from tests.support.rows import add_mapping, insert
 from tests.support.sending import CUSTOMER, NUMBER, Sender, text
 from tests.support.tracking import add_outbound, at
@@ -267,6 +268,7 @@ async def test_status_events_by_outcome(cluster: Cluster, caplog: pytest.LogCapt
     }
     assert seen.values("messages_processed_total") == {"ack/status-updater": 5, "dead/status-updater": 1}
     assert seen.value("duplicate_messages_total", worker="status-updater") == 1
+    assert seen.values("delivery_seconds_count") == {"reply": 1}
 
 
 async def test_dead_letters_by_reason(cluster: Cluster, caplog: pytest.LogCaptureFixture) -> None:
@@ -306,7 +308,8 @@ async def test_gauges_of_the_whole_cluster(cluster: Cluster, caplog: pytest.LogC
         letter = {"source_queue": "status-updater", "reason": "expired", "status": status}
         await insert(conn, "dead_letter_queue", **letter)
     for number, state in (("1001", "paused"), ("1002", "paused"), ("1003", "active")):
-        await insert(conn, "business_numbers", phone_number_id=number, state=state)
+        since = datetime.now(UTC) - timedelta(seconds=60)
+        await insert(conn, "business_numbers", phone_number_id=number, state=state, since=since)
     for number, state in (("1001", "open"), ("1002", "half_open"), ("1003", "closed")):
         await insert(conn, "circuit_breakers", service=number, state=state)
     await insert(conn, "outbox_events", event_type="x", claimed_until=later)
@@ -322,19 +325,61 @@ async def test_gauges_of_the_whole_cluster(cluster: Cluster, caplog: pytest.LogC
                 scraped.value("conversations_expired_total") == 1
                 and scraped.value("active_conversations") == 2
                 and len(scraped.values("circuit_state")) == 3
+                and scraped.value("dlq_pending") == 2
             ),
         )
 
     assert seen.values("deferred_messages") == {"rate_limit": 2, "number_paused": 1}
-    assert seen.value("dlq_pending") == 2
     assert seen.value("number_paused") == 2
+    assert seen.values("number_paused_since_timestamp_seconds") == {
+        "1001": pytest.approx(time.time() - 60, abs=30),
+        "1002": pytest.approx(time.time() - 60, abs=30),
+    }
     assert seen.values("circuit_state") == {"1001": 2, "1002": 1, "1003": 0}
     assert 3600 <= (seen.value("outbox_oldest_seconds") or 0) < 7200
+    assert seen.values("job_interval_seconds").items() >= {"expiry": 300, "gauges": FAST.gauges_s}.items()
+    assert seen.values("job_last_success_timestamp_seconds") == dict.fromkeys(
+        seen.values("job_interval_seconds"), pytest.approx(time.time(), abs=30)
+    )
+    assert set(seen.values("job_failures_total").values()) == {0}
+    ages = seen.values("queue_oldest_seconds")
+
+    assert ages.pop("status-updater") > 0
+    assert set(ages.values()) == {0}
     depths = seen.values("queue_depth")
 
     assert depths.pop("status-updater") == 2
     assert set(depths.values()) == {0}
     assert {"inbound-resolver", "outbound-sender.bulk", "dlq-handler", "inbound.enriched"} <= depths.keys()
+    assert depths.keys() == ages.keys()
+
+
+async def test_the_age_of_a_queue_whose_consumer_does_not_get_on(
+    cluster: Cluster, caplog: pytest.LogCaptureFixture
+) -> None:
+    exchange = await cluster.channel.get_exchange("wa.status", ensure=False)
+    published = datetime.now(UTC) - timedelta(seconds=100)
+    for place in range(3):
+        event = {"wamid": f"w{place}", "status": "sent", "timestamp": at(1).isoformat()}
+        await exchange.publish(aio_pika.Message(orjson.dumps(event), timestamp=published), "whatsapp")
+    async with (
+        cluster.conn.transaction(),
+        worker(cluster, caplog, "status-updater", PREFETCH="1") as url,
+    ):
+        await cluster.conn.execute("lock table status_events in access exclusive mode")
+        hanging = await until_scraped(url, lambda seen: _oldest(seen, "status-updater") > 90)
+        await cluster.conn.execute("rollback and chain")
+        done = await until_scraped(
+            url, lambda seen: processed(seen) == 3 and not _oldest(seen, "status-updater")
+        )
+
+    assert hanging.values("queue_oldest_seconds").keys() == {"status-updater"}
+    assert _oldest(hanging, "status-updater") < 200
+    assert done.values("queue_oldest_seconds") == {"status-updater": 0}
+
+
+def _oldest(scraped: Scrape, queue: str) -> float:
+    return scraped.value("queue_oldest_seconds", queue=queue) or 0
 
 
 async def _is_deep(cluster: Cluster, queue: str, depth: int) -> bool:

@@ -11,6 +11,7 @@ _GAUGES: Final = f"{_WORK}::test_gauges_of_the_whole_cluster"
 _STATUSES: Final = f"{_WORK}::test_status_events_by_outcome"
 _LOCKS: Final = f"{_WORK}::test_locks_that_are_taken_and_locks_without_redis"
 _COUNTS: Final = "INTERFACE 8 each metric counts what it says"
+_AGES: Final = ("tests/unit/test_queue_ages.py",)
 _HEALTH: Final = ("tests/unit/test_health.py",)
 _LEASE_LOST: Final = (
     "tests/integration/scheduler/test_scheduler_meetings.py"
@@ -163,6 +164,76 @@ MUTATIONS: Final = (
         (_GAUGES,),
     ),
     Mutation(
+        "what waits in a queue has no age",
+        "shared/consuming/ages.py",
+        "self._waits = messages > 0",
+        "self._waits = False",
+        _COUNTS,
+        (f"{_WORK}::test_the_age_of_a_queue_whose_consumer_does_not_get_on",),
+    ),
+    Mutation(
+        "a queue stays old when it is empty",
+        "shared/consuming/ages.py",
+        "self._waits = messages > 0",
+        "self._waits = True",
+        _COUNTS,
+        (f"{_WORK}::test_the_age_of_a_queue_whose_consumer_does_not_get_on",),
+    ),
+    Mutation(
+        "a copy makes the queue as old as it has waited elsewhere",
+        "shared/consuming/ages.py",
+        "item.published_at is not None and item.attempt == 1 and",
+        "item.published_at is not None and",
+        _COUNTS,
+        _AGES,
+    ),
+    Mutation(
+        "what hangs in hand has no age",
+        "shared/consuming/ages.py",
+        "self._begun[id(part)] = now",
+        "pass",
+        _COUNTS,
+        _AGES,
+    ),
+    Mutation(
+        "who only looks at a queue tells of what workers take from",
+        "shared/consuming/ages.py",
+        "is_taken_from = state.consumers > 0 and queue != ENRICHED",
+        "is_taken_from = False",
+        _COUNTS,
+        _AGES,
+    ),
+    Mutation(
+        "a message that is read arrives again",
+        "shared/messaging/messages/judged.py",
+        "if self.before.status in _ARRIVED or after.status",
+        "if after.status",
+        _COUNTS,
+        (
+            "tests/integration/messaging/messages/test_tracking.py"
+            "::test_how_long_a_message_was_on_its_way_is_measured_once",
+        ),
+    ),
+    Mutation(
+        "a job that fails has ended well",
+        "workers/scheduler/clock.py",
+        "        if error is None:\n",
+        "        if True:\n",
+        _COUNTS,
+        (
+            "tests/integration/scheduler/test_scheduler_meetings.py"
+            "::test_when_a_job_ended_well_and_how_often_it_failed",
+        ),
+    ),
+    Mutation(
+        "nobody reads when a certificate runs out",
+        "shared/certificates.py",
+        'ssl.cert_time_to_seconds(certificate["notAfter"]) if certificate else None',
+        "None",
+        _COUNTS,
+        ("tests/security/test_tls.py::test_when_the_certificates_of_the_servers_run_out",),
+    ),
+    Mutation(
         "a worker that stalls is live",
         "shared/observability/health.py",
         "return bool(self.stall_reasons) or not stalled",
@@ -189,8 +260,8 @@ MUTATIONS: Final = (
     Mutation(
         "a job that ends after the lease was lost makes a waiting replica not ready",
         "workers/scheduler/clock.py",
-        "isinstance(error, StoreMisconfigured) and self._held.is_set()",
-        "isinstance(error, StoreMisconfigured)",
+        "        if not self._held.is_set():\n            return\n        if error is None:\n",
+        "        if error is None:\n",
         "INTERFACE 7 ready is what concerns this replica",
         (_LEASE_LOST,),
     ),
