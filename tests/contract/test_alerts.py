@@ -163,7 +163,7 @@ def test_alertmanager_knows_every_severity_and_silences_only_alerts_that_exist()
     assert [route.get("matchers") for route in routes] == [None, ['severity="page"']]
     for matcher in matchers:
         label, value = matcher.split("=~")
-        known = names if label == "alertname" else {"inbound", "outbound", "statuses", "sends"}
+        known = names if label == "alertname" else {"inbound", "outbound", "statuses", "delivered", "sends"}
         assert set(value.strip('"').split("|")) <= known
 
 

@@ -15,7 +15,7 @@ from tests.pictures.series import Series, read_series
 from tests.support.prometheus_server import PrometheusServer
 from tests.support.promql import RULE_FILES
 from tests.support.watched_cluster import Watched, watched_cluster
-from tests.support.watched_traffic import SET_ASIDE, launch
+from tests.support.watched_traffic import PAUSE, SET_ASIDE, launch
 
 FOLDER: Final = Path(__file__).resolve().parents[2] / "deploy" / "grafana" / "pictures"
 _LENGTH_S: Final = 240
@@ -39,6 +39,7 @@ def main() -> None:
 async def _watch(watched: Watched) -> Drawn:
     began = time.time()
     await watched.execute(SET_ASIDE)
+    await watched.execute(PAUSE)
     async with opened(watched):
         await asyncio.sleep(_CAMPAIGN_AT)
         phones = [f"49173{place:05}000" for place in range(_RECIPIENTS)]

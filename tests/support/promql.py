@@ -57,8 +57,9 @@ _WORDS: Final = {"and", "or", "unless"}
 
 def _recorded() -> dict[str, set[str]]:
     """Each metric that a rule records, with the labels that it has."""
+    by = {"slo_": "slo", "dependency_": "dependency", "send_errors": "error_class"}
     return {
-        rule["record"]: {"slo"} if rule["record"].startswith("wabus:slo") else {"dependency"}
+        rule["record"]: {label for name, label in by.items() if rule["record"].startswith(f"wabus:{name}")}
         for file in RULE_FILES
         for group in yaml.safe_load((PROMETHEUS / file).read_text())["groups"]
         for rule in group["rules"]

@@ -9,7 +9,8 @@ from typing import Any, Final
 
 from tests.support.watched_cluster import NUMBER, Sent, Watched
 
-#: What no worker does to a row that is sound.
+#: What no worker does to a row that is sound, and a number that nobody uses.
+PAUSE: Final = "insert into business_numbers (phone_number_id, state) values ('9009', 'paused')"
 SET_ASIDE: Final = "insert into rows_set_aside (job, row_key, reason) values ('retention', '1', 'a test')"
 _ROUND_S: Final = 1.0
 #: Endings of phones to which the Cloud API answers well, refuses each time, and closes the connection.
@@ -51,18 +52,21 @@ def launch(campaign_id: str, phones: list[str], batch_size: int = 50) -> Sent:
 def trouble(second: int) -> Iterator[Sent]:
     """What a day has beside conversations: repetitions, faults of publishers, refusals, a campaign."""
     phones = {ending: f"491710{second:03}{ending}" for ending in (_WELL, _REFUSED, _CLOSED)}
+    now = int(time.time())
     inbound = {
         "wamid": f"wamid.repeated.{second}",
         "wa_id": phones[_WELL],
-        "timestamp": int(time.time()),
+        "timestamp": now,
         "phone_number_id": NUMBER,
         "message_text": "a character that no text may have: \x00",
     }
     yield "wa.inbound", phones[_WELL], inbound
     yield "wa.inbound", phones[_WELL], inbound
     yield "wa.inbound", phones[_WELL], {"message_text": "nobody knows from whom"}
-    for ending in (_REFUSED, _CLOSED):
+    for ending in (_WELL, _REFUSED, _CLOSED):
         yield "wa.outbound", f"reply.{phones[ending]}", _reply(phones[ending])
+    arrived = {"genesys_message_id": f"reply to {phones[_WELL]}", "status": "delivered", "timestamp": now}
+    yield "wa.status", "genesys", arrived
     yield launch(f"campaign {second}", [f"491720{second:03}{ending}" for ending in (_WELL, _REFUSED)])
 
 
@@ -70,6 +74,6 @@ def _reply(phone: str) -> dict[str, Any]:
     return {
         "wa_id": phone,
         "phone_number_id": NUMBER,
-        "client_message_id": f"reply to {phone}",
+        "genesys_message_id": f"reply to {phone}",
         "message_text": "hi",
     }

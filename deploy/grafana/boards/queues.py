@@ -19,6 +19,12 @@ QUEUES: Final = Board(
             {"{{queue}}": "max by (queue) (wabus_queue_depth)"},
         ),
         Panel(
+            "Oldest message",
+            "For how long the oldest has waited, or is at work. Normal: below 15 s; 120 s is an alert.",
+            "s",
+            {"{{queue}}": "min by (queue) (wabus_queue_oldest_seconds)"},
+        ),
+        Panel(
             "Messages taken, not finished",
             "Messages that RabbitMQ has handed to workers. Normal: follows the traffic, never stands still.",
             "short",

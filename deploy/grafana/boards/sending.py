@@ -31,6 +31,12 @@ SENDING: Final = Board(
             {"{{error_class}}": rate(_FAILED, "error_class")},
         ),
         Panel(
+            "Requests that end in an error, by class",
+            "Share of all requests of five minutes. Normal: below 2 % in all, most of the recipient.",
+            "percentunit",
+            {"{{error_class}}": "wabus:send_errors:ratio5m"},
+        ),
+        Panel(
             "Answer time of the Cloud API",
             "Of one request; half, and 95 of 100, are faster. Normal: below 1 s.",
             "s",
@@ -77,9 +83,21 @@ SENDING: Final = Board(
         ),
         Panel(
             "Numbers paused",
-            "Business numbers that send nothing. Normal: 0; wabus number list says why.",
-            "none",
-            {"paused": "max(wabus_number_paused)"},
+            "Business numbers that send nothing, and for how long. Normal: none; wabus number list says why.",
+            "s",
+            {
+                "{{phone_number_id}}": "time()"
+                " - max by (phone_number_id) (wabus_number_paused_since_timestamp_seconds)"
+            },
+        ),
+        Panel(
+            "Time until a message is with its customer",
+            "From sent to delivered, of what arrives; half, and 95 of 100, are faster. Normal: below 1 min.",
+            "s",
+            {
+                "half, {{lane}}": quantile(0.5, "wabus_delivery_seconds", "lane"),
+                "95 of 100, {{lane}}": quantile(0.95, "wabus_delivery_seconds", "lane"),
+            },
         ),
         Panel(
             "Status events each second",

@@ -47,6 +47,21 @@ SERVERS: Final = Board(
             ((None, "green"), (2, "orange")),
         ),
         Panel(
+            "Jobs of the scheduler that are late",
+            "For how long a due job has not ended well: it fails, or hangs. Normal: 0; 300 s is an alert.",
+            "s",
+            {
+                "{{name}}": "clamp_min(time() - max by (name) (wabus_job_last_success_timestamp_seconds)"
+                " - max by (name) (wabus_job_interval_seconds), 0)"
+            },
+        ),
+        Panel(
+            "Failures of the scheduler's jobs each second",
+            "Runs that ended with an error; the log says which. Normal: 0.",
+            "cps",
+            {"{{name}}": rate("wabus_job_failures_total", "name")},
+        ),
+        Panel(
             "Processes of each worker",
             "Those that answer Prometheus. Normal: as many as were started.",
             "none",

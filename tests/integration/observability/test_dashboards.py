@@ -11,7 +11,7 @@ from tests.support.prometheus_server import PrometheusServer
 from tests.support.promql import RULE_FILES
 from tests.support.waiting import until
 from tests.support.watched_cluster import Watched, watched_cluster
-from tests.support.watched_traffic import SET_ASIDE, traffic
+from tests.support.watched_traffic import PAUSE, SET_ASIDE, traffic
 
 #: Grafana would fill in four of its scrapes' intervals; here a few of the faster ones.
 _INTERVAL: Final = "20s"
@@ -32,6 +32,7 @@ async def test_every_query_of_every_panel_gives_data(watched: Watched) -> None:
         for legend, expr in panel.queries.items()
     }
     await watched.execute(SET_ASIDE)
+    await watched.execute(PAUSE)
 
     async def all_have_given_data() -> bool:
         for query in sorted(empty):
