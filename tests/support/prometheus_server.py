@@ -72,6 +72,14 @@ class PrometheusServer:
         result: list[dict[str, Any]] = answer["data"]["result"]
         return result
 
+    async def until_holds(self, condition: str) -> None:
+        """Wait until an expression that compares gives something."""
+
+        async def holds() -> bool:
+            return bool(await self.query(condition))
+
+        await until(holds)
+
     async def until_firing(self, *alerts: str) -> None:
         """Wait until these fire, and no other."""
 

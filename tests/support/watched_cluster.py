@@ -50,13 +50,13 @@ class Watched:
     _customers: Iterator[int] = field(default_factory=lambda: iter(range(800)))
 
     @asynccontextmanager
-    async def alerting(self, alert: str) -> AsyncIterator[None]:
-        """What is broken in the block brings this alert and no other, until it is healed."""
+    async def alerting(self, *alerts: str) -> AsyncIterator[None]:
+        """What is broken in the block brings these alerts and no other, until it is healed."""
         await self.prometheus.until_firing()
         began = time.monotonic()
         yield
         await self.prometheus.until_firing()
-        assert await self.prometheus.fired(time.monotonic() - began) == {alert}
+        assert await self.prometheus.fired(time.monotonic() - began) == set(alerts)
 
     async def end(self, kind: Kind, how: signal.Signals) -> None:
         """End one of the servers."""
@@ -172,11 +172,11 @@ async def _begin(urls: dict[str, str], programs: _Programs) -> tuple[str, dict[s
     """The Cloud API's URL, and where each worker shows its metrics, once all of them work."""
     await migrate(urls["DATABASE_URL"])
     async with open_session(urls["RABBITMQ_URL"]) as session:
-        await session.declare(build_topology(WATCHED))
+        await session.declare(build_topology(WATCHED, enriched_queue=False))
     sandbox = programs.start("workers.__main__", "sandbox", "--json")
     await until(lambda: bool(sandbox.lines()))
     api = str(sandbox.lines()[0]["url"])
-    programs.environ |= {"WHATSAPP_API_URL": api, "METRICS_PORT": "0"}
+    programs.environ |= {"WHATSAPP_API_URL": api, "METRICS_PORT": "0", "ENRICHED_QUEUE": "off"}
     workers = {
         name: programs.start("tests.support.crashing", name, "--pace", "watched") for name in WORKER_NAMES
     }
