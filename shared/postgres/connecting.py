@@ -66,6 +66,8 @@ class PostgresConnection(asyncpg.Connection):
     set for the session, and all that is done is done in transactions.
     """
 
+    #: asyncpg's own, of which its types do not tell.
+    _transport: asyncio.BaseTransport
     behind_pooler = False
     #: Monotonic; None while nothing was asked. One that is given up is asked to stop, and has yet to say so.
     asked_at: float | None = None
