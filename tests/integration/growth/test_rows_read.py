@@ -29,7 +29,6 @@ IN_MODULES: Final = {
     "shared/running/probes.py": 1,
     "shared/running/process.py": 1,
     "shared/running/timekeeping.py": 1,
-    "workers/outbound_sender/watch.py": 2,
 }
 #: Tables with fewer rows than a million in the big database, each with why it never has as many.
 SMALL_BY_NATURE: Final = {
