@@ -4,9 +4,13 @@ No engine is needed. `make test` installs `docker-compose`; where it may not, wh
 reported as not run.
 """
 
+import json
 import re
+import shlex
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -26,6 +30,19 @@ SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 WORKERS = sorted(WORKER_NAMES)
 OURS = [name for name, service in SERVICES.items() if "build" in service]
 SETTING_NAMES = {field.upper() for field in Settings.model_fields} | {f"{name}_FILE" for name in SECRETS}
+MOUNTED = "/run/secrets/"
+DEFINITIONS = "rabbitmq_definitions.json"
+#: Passwords of those who connect from outside: no service reads these files.
+HANDED_OUT = {"gateway_password", "agents_password"}
+
+
+@pytest.fixture(scope="module")
+def secrets() -> Iterator[Path]:
+    """What `deploy/secrets.sh` writes."""
+    with TemporaryDirectory() as folder:
+        written = Path(folder) / "secrets"
+        subprocess.run(["sh", "deploy/secrets.sh", written], check=True, cwd=ROOT, capture_output=True)
+        yield written
 
 
 def interpolate(value: str) -> str:
@@ -36,6 +53,23 @@ def interpolate(value: str) -> str:
 def environment_of(name: str) -> dict[str, str]:
     """The environment of a service when nothing is set outside."""
     return {key: interpolate(value) for key, value in SERVICES[name]["environment"].items()}
+
+
+def settings_of(name: str, secrets: Path) -> Settings:
+    """The settings of a service of ours, its secrets read from files that are mounted into it."""
+    environment = environment_of(name)
+    for key, value in environment.items():
+        if value.startswith(MOUNTED):
+            secret = value.removeprefix(MOUNTED)
+            assert secret in SERVICES[name]["secrets"], key
+            environment[key] = str(secrets / secret)
+    return Settings.from_env(environment)
+
+
+def definitions(secrets: Path) -> dict[str, Any]:
+    """What the broker is told at its start."""
+    told: dict[str, Any] = json.loads((secrets / DEFINITIONS).read_text())
+    return told
 
 
 def complaints_of(*command: str) -> str:
@@ -53,21 +87,20 @@ def test_every_worker_has_a_service_and_no_other_worker_does() -> None:
 
 
 @pytest.mark.parametrize("name", OURS)
-def test_a_service_sets_only_settings_that_exist_and_hold(name: str) -> None:
-    environment = environment_of(name)
-    assert set(environment) <= SETTING_NAMES
-    settings = Settings.from_env(environment)
+def test_a_service_sets_only_settings_that_exist_and_hold(name: str, secrets: Path) -> None:
+    assert set(environment_of(name)) <= SETTING_NAMES
+    settings = settings_of(name, secrets)
 
     assert settings.metrics_host == "0.0.0.0", "Prometheus scrapes from another container"
 
 
 @pytest.mark.parametrize("name", WORKERS)
-def test_a_worker_can_be_scaled_drained_and_restarted(name: str) -> None:
+def test_a_worker_can_be_scaled_drained_and_restarted(name: str, secrets: Path) -> None:
     service = SERVICES[name]
     assert "container_name" not in service
     assert "ports" not in service
     assert service["restart"] == "unless-stopped"
-    drain_s = Settings.from_env(environment_of(name)).drain_seconds
+    drain_s = settings_of(name, secrets).drain_seconds
 
     assert int(service["stop_grace_period"].removesuffix("s")) > drain_s
     assert service["depends_on"]["roles"]["condition"] == "service_completed_successfully"
@@ -90,9 +123,9 @@ def test_migrations_wait_for_servers_that_answer() -> None:
     assert conditions == dict.fromkeys(["rabbitmq", "postgres", "redis"], "service_healthy")
 
 
-def test_only_migrations_hold_the_login_that_may_change_the_schema() -> None:
+def test_only_migrations_hold_the_login_that_may_change_the_schema(secrets: Path) -> None:
     for name in OURS:
-        settings = Settings.from_env(environment_of(name))
+        settings = settings_of(name, secrets)
         worker, migrator = settings.database_url, settings.migration_database_url
         assert "//wabus_app:" in worker.get_secret_value()
         assert ("//postgres:" in migrator.get_secret_value()) == (name == "migrate")
@@ -105,7 +138,37 @@ def test_the_workers_login_is_made_after_the_schema_of_files_that_are_there() ->
 
     assert all((ROOT / source).is_file() for source in mounted)
     assert [word for word in roles["command"] if word.endswith(".sql")] == list(mounted.values())
-    assert interpolate(roles["environment"]["WABUS_WORKER_PASSWORD"]) == "wabus"
+
+
+def test_passwords_are_in_files_that_are_written_once_and_mounted_where_they_are_read(secrets: Path) -> None:
+    files = {name: entry["file"] for name, entry in COMPOSE["secrets"].items()}
+    before = {path.name: path.read_text() for path in secrets.iterdir()}
+    again = subprocess.run(
+        ["sh", "deploy/secrets.sh", secrets], check=True, cwd=ROOT, capture_output=True, text=True
+    )
+
+    assert files == {name: f"./.secrets/{name}" for name in before.keys() - HANDED_OUT}
+    assert "stays as it is" in again.stdout
+    assert {path.name: path.read_text() for path in secrets.iterdir()} == before
+    assert secrets.stat().st_mode & 0o777 == 0o700
+    for name, service in SERVICES.items():
+        words = [*service.get("entrypoint", []), *service.get("environment", {}).values()]
+        read = set(re.findall(rf"{MOUNTED}([\w.]+)", " ".join(words)))
+        assert set(service.get("secrets", [])) - {DEFINITIONS} == read, name
+
+
+def test_both_ends_of_a_connection_hold_the_same_password(secrets: Path) -> None:
+    passwords = {user["name"]: user["password"] for user in definitions(secrets)["users"]}
+    urls = {name: (secrets / name).read_text() for name in ("RABBITMQ_URL", "DATABASE_URL")}
+
+    assert f"//wabus:{passwords['wabus']}@" in urls["RABBITMQ_URL"]
+    assert f"//wabus_app:{(secrets / 'worker_password').read_text()}@" in urls["DATABASE_URL"]
+    migrating = (secrets / "MIGRATION_DATABASE_URL").read_text()
+    assert f"//postgres:{(secrets / 'postgres_password').read_text()}@" in migrating
+    for user in ("gateway", "agents"):
+        assert passwords[user] == (secrets / f"{user}_password").read_text()
+    assert len({*passwords.values()}) == 3
+    assert all(len(password) == 48 for password in passwords.values())
 
 
 def test_images_are_pinned_by_minor_and_the_same_as_the_stacks() -> None:
@@ -124,12 +187,29 @@ def test_no_service_fills_the_disk_with_logs_or_takes_all_memory() -> None:
         assert re.fullmatch(r"\d+[mg]", service["mem_limit"]), name
 
 
-def test_a_gateways_user_is_made_as_its_page_says() -> None:
-    text = (ROOT / "docker-compose.yml").read_text()
-    run = re.findall(r"^#   docker compose exec rabbitmq (rabbitmqctl .*)$", text, re.MULTILINE)
+def test_the_brokers_users_are_those_of_the_page_with_the_permissions_that_it_names(secrets: Path) -> None:
+    told = definitions(secrets)
+    permissions = {entry.pop("user"): entry for entry in told["permissions"]}
+    page = [shlex.split(line)[2:] for line in commands("rabbitmqctl") if " set_permissions " in line]
 
-    assert len(run) == 2
-    assert run == [line for line in commands("rabbitmqctl") if " gateway " in line]
+    assert {user["name"]: user["tags"] for user in told["users"]} == {
+        "wabus": ["administrator"],
+        "gateway": [],
+        "agents": [],
+    }
+    assert permissions.pop("wabus") == {"vhost": "/", "configure": ".*", "write": ".*", "read": ".*"}
+    assert permissions == {
+        user: {"vhost": host, "configure": configure, "write": write, "read": read}
+        for _, host, user, configure, write, read in page
+    }
+
+
+def test_the_broker_reads_its_users_from_the_file_that_is_mounted() -> None:
+    broker = SERVICES["rabbitmq"]
+    [source] = [volume.split(":")[0] for volume in broker["volumes"] if "conf.d" in volume]
+
+    assert broker["secrets"] == [DEFINITIONS]
+    assert f"load_definitions = {MOUNTED}{DEFINITIONS}\n" in (ROOT / source).read_text()
 
 
 def test_published_ports_are_on_loopback_only() -> None:
