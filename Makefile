@@ -2,7 +2,7 @@
 # Every target but `lock` works with an empty environment save HOME and PATH.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up down test check bench overload faults mutants fuzz pictures lock
+.PHONY: help setup demo up down test check bench overload faults rehearsal mutants fuzz pictures lock
 .NOTPARALLEL:
 
 VENV := .venv
@@ -53,6 +53,9 @@ overload: setup ## a backlog of 50,000 and a slow Cloud API: what agents' replie
 
 faults: setup ## kill, cut and starve what runs, under load: 20 seeds, or one (SEED=7)
 	@$(BIN)/python -m tests.faults $(if $(SEED),--seed $(SEED))
+
+rehearsal: setup ## upgrade from the last release and roll back, under load: what is lost, sent twice, waits
+	@$(BIN)/python -m tests.faults.upgrade
 
 mutants: setup ## break every promise once, in a copy, and see that a test notices (ONLY=text)
 	@$(BIN)/python -m tests.mutants $(if $(ONLY),--only "$(ONLY)")

@@ -173,11 +173,15 @@ class Keeper:
 
 
 class Fleet:
-    """All programs of one demo. Made by `running`."""
+    """All programs of one demo. Made by `running`. `retired`: exit codes of those stopped for good."""
 
-    def __init__(self, keepers: Mapping[str, Keeper], client: aiohttp.ClientSession) -> None:
+    def __init__(
+        self, keepers: dict[str, Keeper], client: aiohttp.ClientSession, start: Callable[[Program], None]
+    ) -> None:
         self.keepers = keepers
+        self.retired: dict[str, int] = {}
         self._client = client
+        self._start = start
 
     @classmethod
     @asynccontextmanager
@@ -195,11 +199,14 @@ class Fleet:
         timeout = aiohttp.ClientTimeout(total=5)
         async with aiohttp.ClientSession(timeout=timeout) as client, asyncio.TaskGroup() as group:
             keepers: dict[str, Keeper] = {}
-            fleet = cls(keepers, client)
-            for program in programs:
+
+            def start(program: Program) -> None:
                 keepers[program.name] = Keeper(program, cwd, lambda: on_change(fleet), pauses)
-            for keeper in keepers.values():
-                group.create_task(keeper.run(), name=keeper.program.name)
+                group.create_task(keepers[program.name].run(), name=program.name)
+
+            fleet = cls(keepers, client, start)
+            for program in programs:
+                start(program)
             try:
                 async with asyncio.TaskGroup() as starting:
                     for keeper in keepers.values():
@@ -215,6 +222,16 @@ class Fleet:
     def urls(self) -> dict[str, str]:
         """Where each answers, of those that have said so."""
         return {name: url for name, keeper in self.keepers.items() if (url := keeper.url) is not None}
+
+    async def add(self, program: Program) -> None:
+        """Start one more beside the others; returns once it works. Raises StackError where it does not."""
+        self._start(program)
+        await self.wait_ready(program.name)
+
+    async def retire(self, name: str, grace_s: float) -> None:
+        """Stop one for good; its exit code is kept in `retired`."""
+        self.retired[name] = await self.keepers[name].stop(grace_s)
+        del self.keepers[name]
 
     async def kill(self, name: str) -> Outage:
         """Kill one and wait until it is ready again."""

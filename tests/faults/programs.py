@@ -36,8 +36,12 @@ def make_programs(
     logs: Path,
     schedule: Schedule,
     pace: str,
+    code: Mapping[str, str],
 ) -> list[Program]:
-    """The programs: `sandbox` and `<worker>.<n>`, n from 1. `pace`: of `tests.support.paces`."""
+    """The programs: `sandbox` and `<worker>.<n>`, n from 1.
+
+    `pace`: of `tests.support.paces`. `code`: variables by which workers run another tree than this one.
+    """
     logs.mkdir(parents=True, exist_ok=True)
     token = secrets.token_hex(16)
     kept = {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR") if name in os.environ}
@@ -60,7 +64,7 @@ def make_programs(
             Program(
                 f"{name}.{n}",
                 make_argv(name, pace),
-                proxied,
+                {**proxied, **code},
                 logs / f"{name}.{n}.log",
                 "/health/ready",
             )

@@ -60,10 +60,13 @@ _SERVER_VARIABLES: Final = ("RABBITMQ_URL", "RABBITMQ_MANAGEMENT_URL", "DATABASE
 _NO_ENGINE: Final = {"DOCKER_HOST": "unix:///dev/null"}
 
 
-def run_seed(schedule: Schedule, say: Say, pace: str = "shipped") -> Outcome:
+def run_seed(
+    schedule: Schedule, say: Say, pace: str = "shipped", code: Mapping[str, str] | None = None
+) -> Outcome:
     """Run one schedule at a pace of `tests.support.paces`.
 
-    Raises StackError where servers or processes cannot be had.
+    `code`: variables by which workers run another tree than this one. Raises StackError where servers or
+    processes cannot be had.
     """
     environ = {name: value for name, value in os.environ.items() if name not in _SERVER_VARIABLES}
     watch = Stopwatch()
@@ -71,7 +74,7 @@ def run_seed(schedule: Schedule, say: Say, pace: str = "shipped") -> Outcome:
         urls = stack.up(root, environ | _NO_ENGINE, progress=lambda _: None).urls()
         watch.lap("servers")
         try:
-            outcome = run_interruptibly(_perform(root, urls, schedule, pace, watch, say))
+            outcome = run_interruptibly(_perform(root, urls, schedule, pace, code or {}, watch, say))
         except Exception:
             say(f"the rig failed; logs: {_keep_logs(root, schedule.seed)}")
             raise
@@ -165,7 +168,7 @@ class Run:
         self, injected: list[Injected], came_to_rest: bool, before: Footprint, after: Footprint
     ) -> Outcome:
         workers = [name for worker in WORKER_NAMES for name in self.place.replicas(worker)]
-        exit_codes = await self.place.workers.stop(workers, _DRAIN_S)
+        exit_codes = self.place.workers.retired | await self.place.workers.stop(workers, _DRAIN_S)
         self.watch.lap("drain")
         repeated = self.wire.repeated | self.untouched.repeated
         proof = await read_proof(self.place, self.record, self.ear, repeated, exit_codes)
@@ -205,7 +208,13 @@ class Run:
 
 
 async def _perform(
-    root: Path, urls: Mapping[str, str], schedule: Schedule, pace: str, watch: Stopwatch, say: Say
+    root: Path,
+    urls: Mapping[str, str],
+    schedule: Schedule,
+    pace: str,
+    code: Mapping[str, str],
+    watch: Stopwatch,
+    say: Say,
 ) -> Outcome:
     await prepare(urls, PACES[pace])
     servers = servers_of(urls)
@@ -216,7 +225,7 @@ async def _perform(
         ear = EventLog(echo)
         await ear.prepare(wire)
         untouched = await cleanup.enter_async_context(Untouched.connected(servers.rabbitmq_url, record))
-        place = await cleanup.enter_async_context(_raise_place(root, servers, schedule, pace, record))
+        place = await cleanup.enter_async_context(_raise_place(root, servers, schedule, pace, code, record))
         reference = Reference(servers, place.proxies)
         run = Run(schedule, place, record, wire, echo, ear, untouched, reference, watch, say)
         return await run.perform()
@@ -224,7 +233,7 @@ async def _perform(
 
 @asynccontextmanager
 async def _raise_place(
-    root: Path, servers: Servers, schedule: Schedule, pace: str, record: Record
+    root: Path, servers: Servers, schedule: Schedule, pace: str, code: Mapping[str, str], record: Record
 ) -> AsyncIterator[Place]:
     """Proxies and processes before servers that are up."""
     (port,) = ports.choose(1)
@@ -236,7 +245,7 @@ async def _raise_place(
             "redis": await cleanup.enter_async_context(Proxy.before(servers.redis_url)),
             "cloud_api": await cleanup.enter_async_context(Proxy.before(sandbox_url)),
         }
-        programs = make_programs(servers, proxies, sandbox_url, root / "logs", schedule, pace)
+        programs = make_programs(servers, proxies, sandbox_url, root / "logs", schedule, pace, code)
         fleet = await cleanup.enter_async_context(Fleet.running(programs, _ROOT, lambda _: None, PAUSES))
         yield Place(servers, root, proxies, sandbox_url, fleet, record, pace)
 

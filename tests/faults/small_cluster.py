@@ -102,7 +102,7 @@ class SmallCluster:
                 name: await stack.enter_async_context(Proxy.before(url)) for name, url in urls.items()
             }
             client = await stack.enter_async_context(aiohttp.ClientSession())
-            place = Place(servers, root, proxies, sandbox.url, Fleet({}, client))
+            place = Place(servers, root, proxies, sandbox.url, Fleet({}, client, lambda _: None))
             scene = cls(place, caplog, client, choose(len(WORKERS)))
             for name, port in zip(WORKERS, scene.ports, strict=True):
                 settings = Settings.from_env(scene._environment(urls) | {"METRICS_PORT": str(port)})

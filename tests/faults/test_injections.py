@@ -156,7 +156,7 @@ async def test_every_queue_in_turn_refuses_and_takes_again(ground: Ground) -> No
     await prepare(url)
 
     async with aiohttp.ClientSession() as client:
-        place = Place(ground.servers, ground.root, {}, "", Fleet({}, client))
+        place = Place(ground.servers, ground.root, {}, "", Fleet({}, client, lambda _: None))
         for fault in full:
             struck = {queue for queue in queues if re.search(fault.pattern, queue)}
             await fault.strike(place)

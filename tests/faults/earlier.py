@@ -1,0 +1,81 @@
+"""The release before this one, from this clone's own history, to be run beside what stands here.
+
+Owns where its tree lies and by which environment it is run. Which release that is, `deploy/upgrade.md` says.
+"""
+
+import io
+import subprocess
+import tarfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Final
+
+from schema.migrator import Migration, MigrationError, load_migrations
+from tests.support.upgrade_page import releases
+
+ROOT: Final = Path(__file__).resolve().parents[2]
+#: What a worker's process imports, at a test's pace too.
+_FOLDERS: Final = ("deploy", "schema", "shared", "tests", "workers")
+
+
+@dataclass(frozen=True, slots=True)
+class Earlier:
+    """What plays the old release. `missing`: why it is this tree itself; None where it is the release."""
+
+    name: str
+    tree: Path
+    missing: str | None = None
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """Variables by which `python -m` runs it, wherever it is started."""
+        return {"PYTHONSAFEPATH": "1", "PYTHONPATH": str(self.tree)}
+
+
+@contextmanager
+def earlier_release() -> Iterator[Earlier]:
+    """The newest release of the changelog that is out, on the schema of this tree.
+
+    Where it cannot be had, or has another schema, this very tree takes its place: what is rehearsed then is
+    the way from the old workers to the new ones and back, not that two versions get on with each other.
+    """
+    version, commit, _ = next(release for release in releases() if release.commit)
+    assert commit is not None
+    with TemporaryDirectory(prefix="wabus-earlier-") as folder:
+        tree = Path(folder)
+        missing = _unpack(commit, tree) or _differs(tree)
+        if missing is None:
+            yield Earlier(f"{version} ({commit})", tree)
+        else:
+            yield Earlier("this tree", ROOT, f"{version} ({commit}): {missing}")
+
+
+def _unpack(commit: str, folder: Path) -> str | None:
+    """Put the commit's tree there; why it cannot be had."""
+    try:
+        done = subprocess.run(
+            ["git", "archive", commit, *_FOLDERS], check=False, cwd=ROOT, capture_output=True, timeout=60
+        )
+    except OSError as error:
+        return f"no git: {error}"
+    if done.returncode:
+        return f"not in this checkout's history: {done.stderr.decode(errors='replace').strip()}"
+    with tarfile.open(fileobj=io.BytesIO(done.stdout)) as archive:
+        archive.extractall(folder, filter="data")
+    return None
+
+
+def _differs(tree: Path) -> str | None:
+    """Why its workers cannot work on the schema of this tree."""
+    try:
+        theirs = load_migrations(tree / "schema" / "migrations")
+    except MigrationError as error:
+        return str(error)
+    return None if _content(theirs) == _content(load_migrations()) else "another schema"
+
+
+def _content(migrations: Sequence[Migration]) -> list[str]:
+    return [migration.checksum for migration in migrations]
