@@ -9,7 +9,7 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -70,6 +70,36 @@ def primary_and_standby() -> Iterator[tuple[PostgresServer, PostgresServer]]:
                 standby.stop()
         finally:
             primary.stop()
+
+
+@contextmanager
+def installed_server() -> Iterator[PostgresServer]:
+    """One whose settings stand in its own files, as an installation's do: a bare `pg_ctl` starts it anew.
+
+    Its folder holds what else its account should be able to write.
+    """
+    with _folder() as folder:
+        server = PostgresServer(folder / "data")
+        _run("initdb", "-D", server.data, "-U", "postgres", "-A", "trust", "--no-sync", "--locale=C.UTF-8")
+        with (server.data / "postgresql.conf").open("a") as settings:
+            settings.writelines(
+                f"{name} = '{value}'\n"
+                for name, _, value in (setting.partition("=") for setting in _SETTINGS)
+            )
+            settings.write(f"port = {server.port}\n")
+        _run("pg_ctl", "start", "-w", "-D", server.data, "-l", folder / "log")
+        try:
+            yield server
+        finally:
+            if (server.data / "postmaster.pid").exists():
+                server.stop()
+
+
+def run_as_server(script: str, environ: Mapping[str, str]) -> None:
+    """Run a shell's script as the account that servers run as, in an environment. Raises where it fails."""
+    subprocess.run(
+        ["sh", "-e"], input=script, text=True, cwd="/", env=dict(environ), check=True, timeout=60, **_ACCOUNT
+    )
 
 
 @contextmanager
