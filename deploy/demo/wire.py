@@ -71,5 +71,5 @@ class Wire:
 
     async def depths(self, queues: Iterable[str]) -> dict[str, int]:
         """Messages ready in each of these queues."""
-        states = {name: await self._session.queue_state(name) for name in queues}
-        return {name: state.messages for name, state in states.items() if state is not None}
+        states = await self._session.queue_states(tuple(queues))
+        return {name: state.messages for name, state in states.items()}

@@ -70,8 +70,8 @@ class Session(Protocol):
         """Look at each exchange and queue; nothing is changed. Bindings are not looked at."""
         ...
 
-    async def queue_state(self, queue: str) -> QueueState | None:
-        """Depth and consumers; None where the queue does not exist."""
+    async def queue_states(self, queues: Sequence[str]) -> dict[str, QueueState]:
+        """Depth and consumers of those that exist."""
         ...
 
     async def has_exchange(self, exchange: str) -> bool:

@@ -7,8 +7,9 @@ anew, which is harmless where they are there.
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections import deque
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from typing import Final, cast
 
@@ -116,22 +117,35 @@ async def check_topology(connection: AbstractConnection, topology: Topology) -> 
 
 
 async def read_queue_state(connection: AbstractConnection, queue: str) -> QueueState | None:
-    """Depth and consumers of `queue`; None where it does not exist.
+    """Depth and consumers of `queue`; None where it does not exist."""
+    return (await read_queue_states(connection, (queue,))).get(queue)
 
-    A quorum queue that does not answer RabbitMQ within 0.25 s is told as empty, without consumers, and is
-    asked again. Source: `rabbit_quorum_queue:stat` of RabbitMQ 3.10.
+
+async def read_queue_states(connection: AbstractConnection, queues: Sequence[str]) -> dict[str, QueueState]:
+    """Depth and consumers of those that exist, one after the other on one channel."""
+    states: dict[str, QueueState] = {}
+    left = deque(queues)
+    while left:
+        with suppress(ChannelNotFoundEntity):  # what is missing closes the channel
+            async with await open_channel(connection, confirms=False) as channel:
+                while left:
+                    queue = left.popleft()
+                    states[queue] = await _ask_state(channel, queue)
+    return states
+
+
+async def _ask_state(channel: AbstractChannel, queue: str) -> QueueState:
+    """A quorum queue that does not answer RabbitMQ within 0.25 s is told as empty, without consumers.
+
+    It is asked again. Source: `rabbit_quorum_queue:stat` of RabbitMQ 3.10.
     """
     clock = asyncio.get_running_loop().time
-    try:
-        async with await open_channel(connection, confirms=False) as channel:
-            while True:
-                asked_at = clock()
-                found = (await channel.declare_queue(queue, passive=True)).declaration_result
-                state = QueueState(found.message_count or 0, found.consumer_count or 0)
-                if state != _SILENT or clock() - asked_at < _STAT_S:
-                    return state
-    except ChannelNotFoundEntity:
-        return None
+    while True:
+        asked_at = clock()
+        found = (await channel.declare_queue(queue, passive=True)).declaration_result
+        state = QueueState(found.message_count or 0, found.consumer_count or 0)
+        if state != _SILENT or clock() - asked_at < _STAT_S:
+            return state
 
 
 async def _with_its_delay(connection: AbstractConnection, queue: Queue) -> Queue:

@@ -17,7 +17,7 @@ from pamqp.commands import Basic
 from shared.amqp.broker import LentPublisher, QueueState
 from shared.amqp.delivery import Publication
 from shared.amqp.opening import AmqpConnection, open_connection
-from shared.amqp.pika.declare import compare_topology, declare_topology, read_queue_state
+from shared.amqp.pika.declare import compare_topology, declare_topology, read_queue_states
 from shared.amqp.pika.link import (
     BROKER_ERRORS,
     Link,
@@ -73,10 +73,10 @@ class PikaSession:
         with _translated():
             return await compare_topology(self._connection, topology)
 
-    async def queue_state(self, queue: str) -> QueueState | None:
-        """Depth and consumers; see `shared.amqp.session.Session`."""
+    async def queue_states(self, queues: Sequence[str]) -> dict[str, QueueState]:
+        """Depths and consumers; see `shared.amqp.session.Session`."""
         with _translated():
-            return await read_queue_state(self._connection, queue)
+            return await read_queue_states(self._connection, queues)
 
     async def has_exchange(self, exchange: str) -> bool:
         """Look for it; see `shared.amqp.session.Session`."""

@@ -88,8 +88,8 @@ async def _look_at_queues(session: Session, settings: Settings, found: list[Find
 
 async def _queues_without_consumer(session: Session, names: Sequence[str]) -> list[tuple[str, int]]:
     """Names and depths."""
-    states = [(name, await session.queue_state(name)) for name in names]
-    return [(name, state.messages) for name, state in states if state is not None and not state.consumers]
+    states = await session.queue_states(names)
+    return [(name, state.messages) for name, state in states.items() if not state.consumers]
 
 
 def _lonely(name: str, depth: int) -> Finding:
