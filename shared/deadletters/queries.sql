@@ -30,6 +30,17 @@ where (($1 and status in ('pending', 'replaying')) or (not $1 and status in ('re
 group by reason
 order by letters desc, reason;
 
+-- name: glance_at_pending
+-- Of these reasons, each counted up to $2, by the index alone.
+select asked.reason, known.letters
+from unnest($1::text[]) as asked (reason)
+cross join lateral (
+    select count(*) as letters
+    from (select from dead_letter_queue where status = 'pending' and reason = asked.reason limit $2) as first_ones
+) as known
+where known.letters > 0
+order by known.letters desc, asked.reason;
+
 -- name: choose
 -- What may be replayed or dismissed: pending, or claimed by a replay that ended before it was marked.
 select id, reason

@@ -8,6 +8,7 @@ from shared.deadletters.letters import Letter, LetterLine, Selection, body_of, r
 from shared.postgres.audit import record_audit_of_each
 from shared.postgres.database import Database
 from shared.postgres.queries import Queries
+from shared.reasons import DeadReason
 
 QUERIES = Queries("shared.deadletters")
 
@@ -31,6 +32,11 @@ class DeadLetterStore:
     async def count_by_reason(self, selection: Selection, *, settled: bool = False) -> dict[str, int]:
         """How many of each reason, most first."""
         rows = await self._database.fetch(QUERIES["count_by_reason"], not settled, *selection.arguments())
+        return {row["reason"]: row["letters"] for row in rows}
+
+    async def glance_at_pending(self, most: int) -> dict[str, int]:
+        """How many of each reason wait, most first, each counted up to `most`."""
+        rows = await self._database.fetch(QUERIES["glance_at_pending"], list(DeadReason), most)
         return {row["reason"]: row["letters"] for row in rows}
 
     async def choose(self, selection: Selection, limit: int | None) -> list[tuple[UUID, str]]:

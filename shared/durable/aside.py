@@ -58,6 +58,10 @@ class RowsAside:
             "%s: row %s is set aside: %s", job, row_key, reason, extra=fields(operation=Operation.SCHEDULING)
         )
 
+    async def count(self) -> dict[str, int]:
+        """How many rows are set aside, by job."""
+        return {row["job"]: row["rows"] for row in await self._database.fetch(_QUERIES["count"])}
+
     async def forgive(self) -> int:
         """Let go what was set aside for long enough; returns how many."""
         return await self._database.execute(_QUERIES["forgive"], timedelta(seconds=ASIDE_S))

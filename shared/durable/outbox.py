@@ -177,3 +177,8 @@ def _event_of(row: asyncpg.Record) -> OutboxEvent:
         row["exchange"],
         row["routing_key"],
     )
+
+
+async def oldest_unmarked_s(database: Database) -> float:
+    """The age of the oldest event that is not published; 0 where all are."""
+    return float(await database.fetchval(_QUERIES["oldest_unmarked_s"]))

@@ -51,10 +51,15 @@ class CampaignStatus:
 
 
 async def read_statuses(
-    database: Database, campaign_id: str | None, limit: int, default_number: str | None
+    database: Database,
+    campaign_id: str | None,
+    limit: int,
+    default_number: str | None,
+    *,
+    only_open: bool = False,
 ) -> list[CampaignStatus]:
-    """One campaign, or the latest; those that are not over first."""
-    rows = await database.fetch(_QUERIES["list"], campaign_id, limit, default_number)
+    """One campaign, or the latest; those that are not over first, or alone."""
+    rows = await database.fetch(_QUERIES["list"], campaign_id, limit, default_number, only_open)
     counts = await database.fetch(_QUERIES["count"], [row["id"] for row in rows])
     statuses = []
     for row in rows:

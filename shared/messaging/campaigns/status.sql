@@ -1,5 +1,5 @@
 -- name: list
--- What is not over comes first; with what may hold it: its number ($3 where it names none), the scheduler.
+-- What is not over comes first ($4: alone); with what may hold it: its number ($3 where it names none), the scheduler.
 select campaign.id, campaign.name, campaign.status, campaign.status_reason, campaign.phone_number_id,
        campaign.category, campaign.batch_size, campaign.batch_delay_ms, campaign.scheduled_at,
        campaign.on_ambiguous, campaign.next_batch_at, campaign.started_at, campaign.finished_at,
@@ -12,7 +12,7 @@ left join business_numbers as number
     on number.phone_number_id = coalesce(campaign.phone_number_id, $3) and number.state = 'paused'
 left join circuit_breakers as breaker
     on breaker.service = coalesce(campaign.phone_number_id, $3) and breaker.state <> 'closed'
-where $1::text is null or campaign.id = $1
+where ($1::text is null or campaign.id = $1) and not ($4 and campaign.status in ('cancelled', 'done'))
 order by campaign.status in ('cancelled', 'done'), campaign.created_at desc, campaign.id
 limit $2;
 

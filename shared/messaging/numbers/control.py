@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, Literal, TypeAlias
 
+import asyncpg
+
 from shared.postgres.audit import record_audit
 from shared.postgres.database import Database
 from shared.postgres.queries import Queries
@@ -57,7 +59,18 @@ async def read_numbers(database: Database, named: Iterable[str]) -> list[Number]
     Raises StoreError.
     """
     rows = await database.fetch(_QUERIES["list"], sorted(set(named)))
-    return [Number(**dict(row)) for row in rows]
+    counted = await database.fetch(_QUERIES["count_waiting"], [row["phone_number_id"] for row in rows])
+    return _with_waiting(rows, counted)
+
+
+async def glance_at_numbers(database: Database, named: Iterable[str], most: int) -> list[Number]:
+    """As `read_numbers`, however much waits: `waiting` is all that is deferred, counted up to `most`.
+
+    Raises StoreError.
+    """
+    rows = await database.fetch(_QUERIES["list"], sorted(set(named)))
+    numbers = [row["phone_number_id"] for row in rows]
+    return _with_waiting(rows, await database.fetch(_QUERIES["count_deferred_of"], numbers, most))
 
 
 async def change_numbers(
@@ -79,6 +92,11 @@ async def change_numbers(
     chosen = others if numbers is None else sorted(set(numbers))
     changes = await _set_state(database, chosen, state, reason, by)
     return NumberChanges(changes, unseen=[name for name in chosen if name not in known])
+
+
+def _with_waiting(rows: Sequence[asyncpg.Record], counted: Sequence[asyncpg.Record]) -> list[Number]:
+    waiting = {row["phone_number_id"]: row["messages"] for row in counted}
+    return [Number(**dict(row), waiting=waiting.get(row["phone_number_id"], 0)) for row in rows]
 
 
 async def _set_state(

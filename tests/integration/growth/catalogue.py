@@ -9,6 +9,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
+from shared.reasons import DeadReason
+
 _PREFIX: Final = UUID("00000000-0000-7000-8000-000000000000").int
 _LONG_AGO: Final = datetime(2020, 1, 1, tzinfo=UTC)
 _LATER: Final = datetime(2100, 1, 1, tzinfo=UTC)
@@ -102,9 +104,12 @@ _ATTEMPTS: Final = "shared/messaging/messages/attempts.sql"
 _CONSENT: Final = "shared/messaging/customers/consent.sql"
 _STORED_BODIES: Final = "shared/durable/stored_bodies.sql"
 _AMBIGUOUS: Final = "shared/durable/ambiguous.sql"
+_PACE: Final = "shared/messaging/messages/pace.sql"
+_BACKLOG: Final = "shared/durable/backlog.sql"
+_NUMBERS: Final = "shared/messaging/numbers/control.sql"
 _UNTOLD: Final = "shared/deadletters/untold.sql"
 
-#: By the clock: of the scheduler, and of whoever watches `wabus doctor`.
+#: By the clock: of the scheduler, and of whoever watches `wabus doctor` or `wabus top`.
 PERIODIC: Final = (
     _measured(_CONVERSATIONS_UPKEEP, "count_active", 10_000, rows=10_002, pages=2_000),
     _measured(_LETTERS, "count_pending_dead_letters", 10_000, rows=10_002, pages=2_000),
@@ -172,6 +177,14 @@ PERIODIC: Final = (
     _measured(_DOCTOR, "paused_numbers", rows=10),
     _measured(_DOCTOR, "open_breakers", rows=10),
     _measured(_DOCTOR, "unmarked_outbox", _MINUTE, rows=2000),
+    _measured(_PACE, "read_pace", 10 * _SECOND, 40_000, rows=120_000, pages=60_000),
+    # Of each of four reasons and of each number so many, by an index alone.
+    _measured(_BACKLOG, "glance_at_deferred", 10_000, rows=40_100, pages=2_000),
+    _measured(_LETTERS, "glance_at_pending", list(DeadReason), 10_000, rows=20_100, pages=2_000),
+    _measured(_NUMBERS, "list", ["1001"], rows=100),
+    _measured(
+        _NUMBERS, "count_deferred_of", [str(1000 + n) for n in range(10)], 10_000, rows=100_100, pages=5_000
+    ),
 )
 
 #: For a message, or for a batch of ten.

@@ -7,6 +7,7 @@ _PERSON: Final = "a person asks for one thing, and it is looked up in an index"
 _LIST: Final = "a person asks for a page of dead letters, whichever they choose"
 _ERASURE: Final = "an erasure searches whatever may name a person; it runs by itself, and rarely"
 _COUNTED: Final = "a person asks what waits: it is counted, by an index alone"
+_WATCHED: Final = "a person asks; a page that goes on asking does so the more rarely the longer it takes"
 _OWN_CAMPAIGN: Final = "a person or an end, once: the rows of one campaign"
 
 #: By file and name.
@@ -34,9 +35,10 @@ EXCEPTIONS: Final[Mapping[str, str]] = {
         for place in (
             *("launch.sql:open_draft", "launch.sql:lock", "launch.sql:clear_draft"),
             *("launch.sql:count_recipients", "launch.sql:count_known"),
-            *("control.sql:find", "control.sql:is_carried_out", "status.sql:list", "status.sql:count"),
+            *("control.sql:find", "control.sql:is_carried_out"),
         )
     },
+    **{f"shared/messaging/campaigns/status.sql:{name}": _WATCHED for name in ("list", "count")},
     **{
         f"shared/messaging/customers/erasure.sql:{name}": _ERASURE
         for name in (
@@ -66,7 +68,7 @@ EXCEPTIONS: Final[Mapping[str, str]] = {
     },
     **{
         f"shared/messaging/numbers/control.sql:{name}": "a person looks at, pauses or resumes numbers"
-        for name in ("list", "set_state", "count_waiting")
+        for name in ("set_state", "count_waiting")
     },
     **{f"shared/messaging/customers/profile.sql:{name}": _PERSON for name in ("profile", "conversations")},
     "shared/messaging/customers/consent.sql:set_consent": _PERSON,
