@@ -167,7 +167,8 @@ class Settings(BaseModel):
     _url_files: dict[str, str] = PrivateAttr(default_factory=dict)
 
     rabbitmq_url: AmqpUrl = SecretStr("amqp://guest:guest@127.0.0.1:5672/")
-    #: Where RabbitMQ's management plugin answers; `wabus doctor` and `topology check` see bindings there.
+    #: Where RabbitMQ's management plugin answers; `wabus doctor` and `topology check` see bindings there,
+    #: `wabus top` rates.
     rabbitmq_management_url: ManagementUrl | None = None
     database_url: PostgresUrl = SecretStr("postgresql://postgres@127.0.0.1:5432/wabus")
     #: Has the right to change the schema; the value of DATABASE_URL where it is not set.
