@@ -31,6 +31,7 @@ _COMMANDS: Final = {
     "topology": "workers.cli.topology:topology",
     "settings": "workers.cli.settings:settings",
     "doctor": "workers.cli.doctor:doctor",
+    "top": "workers.cli.top:top",
     "stack": "deploy.commands.stack:stack",
     "demo": "deploy.commands.demo:demo",
     "sandbox": "deploy.commands.sandbox:sandbox",

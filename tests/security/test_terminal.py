@@ -107,6 +107,7 @@ async def test_commands_show_what_others_wrote_and_obey_none_of_it(
         ("profile", "show", CUSTOMER),
         ("profile", "erase", CUSTOMER, "--dry-run"),
         ("doctor",),
+        ("top", "--once"),
         (*launch, str(path)),
         (*launch, f"/nowhere/{HOSTILE}"),
         (HOSTILE,),

@@ -1,5 +1,7 @@
 """Ages on the command line."""
 
+from math import inf
+
 import click
 import pytest
 
@@ -24,7 +26,8 @@ def test_what_is_no_age_is_refused(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("seconds", "text"), [(-3, "0s"), (59.9, "59s"), (60, "1m"), (7199, "1h"), (86_400 * 40, "40d")]
+    ("seconds", "text"),
+    [(-3, "0s"), (59.9, "59s"), (60, "1m"), (7199, "1h"), (86_400 * 40, "40d"), (inf, "∞")],
 )
 def test_an_age_is_described_in_its_largest_whole_unit(seconds: float, text: str) -> None:
     assert describe_age(seconds) == text

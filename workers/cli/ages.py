@@ -3,6 +3,7 @@
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from math import isinf
 from typing import Final
 
 import click
@@ -43,7 +44,9 @@ def read_age(_ctx: click.Context, _param: click.Parameter, value: str | None) ->
 
 
 def describe_age(seconds: float) -> str:
-    """The age in its largest whole unit."""
+    """The age in its largest whole unit; a time may be `-infinity`."""
+    if isinf(seconds):
+        return "∞"
     whole = max(0, int(seconds))
     for unit in ("d", "h", "m"):
         if whole >= _UNITS_S[unit]:

@@ -41,10 +41,9 @@ from workers.cli.campaign_telling import (
 from workers.cli.campaign_view import print_for_programs, print_status, print_statuses
 from workers.cli.confirmation import demand_consent, yes_option
 from workers.cli.operation import by_option, json_option, read_settings, run_on_database, silence_logs
-from workers.cli.printing import print_json
+from workers.cli.printing import WATCH_S, print_json
 from workers.cli.publishing import PROGRAM, open_publisher
 
-_WATCH_S: Final = 2.0
 #: What helps who named a campaign that is not there.
 _LISTED: Final = "; `wabus campaign status` lists them"
 _LAUNCH_EXAMPLES: Final = """\b
@@ -193,7 +192,7 @@ def status(campaign_id: str | None, limit: int, watch: bool, as_json: bool) -> N
             statuses = _show_statuses(settings, campaign_id, limit, as_json)
             if not watch or all(item.status in ("done", "cancelled") for item in statuses):
                 return
-            time.sleep(_WATCH_S)
+            time.sleep(WATCH_S)
             if sys.stdout.isatty():
                 click.clear()
 

@@ -17,7 +17,12 @@ from workers.cli.printing import format_time, print_facts, print_json, print_tab
 
 def print_for_programs(statuses: Sequence[CampaignStatus]) -> None:
     """One JSON object; what holds a campaign is told in words, as people read them."""
-    print_json({"campaigns": [asdict(item) | {"holds": describe_holds(item)} for item in statuses]})
+    print_json({"campaigns": [describe_campaign(item) for item in statuses]})
+
+
+def describe_campaign(item: CampaignStatus) -> dict[str, Any]:
+    """A campaign for programs."""
+    return asdict(item) | {"holds": describe_holds(item)}
 
 
 def print_statuses(statuses: Sequence[CampaignStatus]) -> None:

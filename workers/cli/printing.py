@@ -18,6 +18,8 @@ from shared.masking import escape_controls
 
 #: Where nobody looks, lines are not folded at a terminal's width.
 _FILE_COLUMNS: Final = 240
+#: How often what is watched is shown anew.
+WATCH_S: Final = 2.0
 #: So much room is enough for text that may be folded.
 _PROSE_COLUMNS: Final = 30
 
