@@ -23,7 +23,7 @@ EXCEPTIONS: Final = {
         "schema/migrator.py",
         "f\"set local lock_timeout = '{_LOCK_TIMEOUT}'\"",
     ): "a constant of the module: SET takes no parameters",
-    ("workers/scheduler/gauges.py", "counted.statement"): _UPKEEP,
+    ("shared/postgres/gauges.py", "counted.statement"): _UPKEEP,
     ("workers/scheduler/retention.py", "old.find"): _UPKEEP,
     ("workers/scheduler/retention.py", "old.prune"): _UPKEEP,
     ("workers/scheduler/retention.py", "prune"): _UPKEEP,
