@@ -1,31 +1,27 @@
 """How a worker is: the state it keeps of itself, the checks of its servers, and the verdict.
 
 Owns the rules: what makes a worker unhealthy, degraded, stalled, not ready. Does not serve them over HTTP
-(`shared.observability.server`) nor know how a server is checked (each adapter brings its probe).
+(`shared.observability.server`), nor know when a server is asked (`shared.observability.checks`) and how (each
+adapter brings its probe).
 """
 
-import asyncio
 import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Final, Literal, Protocol
 
-from shared.masking import mask_secrets
-from shared.observability.errors import describe_error
 from shared.observability.metrics import Metrics
 
-#: A check that has not answered by then has failed.
-CHECK_TIMEOUT_S: Final = 1.0
 #: A consuming loop that has not turned for this long, without a known reason, has stalled.
 STALL_AFTER_S: Final = 60.0
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """The answer of one server. The verdict measures `latency_ms` where a probe gives none."""
+    """The answer of one server. `latency_ms` is measured by whoever asks where a probe gives none."""
 
     status: Literal["ok", "error"]
     latency_ms: float | None = None
@@ -45,7 +41,7 @@ class Probe(Protocol):
         """Whether the worker is unhealthy without it; else it is degraded."""
 
     async def check(self) -> Check:
-        """Asks the server. May raise or hang: the verdict takes either for an error."""
+        """Asks the server. May raise or hang: whoever asks takes either for an error."""
 
 
 class Health(StrEnum):
@@ -129,10 +125,9 @@ class Verdict:
         }
 
 
-async def judge(state: WorkerState, probes: Sequence[Probe]) -> Verdict:
-    """Checks all servers at once, each within CHECK_TIMEOUT_S, and decides. Never fails."""
-    answers = await asyncio.gather(*(_run(probe) for probe in probes))
-    failed = {probe.name for probe, check in zip(probes, answers, strict=True) if check.status == "error"}
+def judge(state: WorkerState, probes: Sequence[Probe], checks: Mapping[str, Check]) -> Verdict:
+    """Decide by what each probe's server answered last."""
+    failed = {name for name, check in checks.items() if check.status == "error"}
     fatal = failed & {probe.name for probe in probes if probe.essential}
     stalled = () if state.live else ("consuming has stalled",)
     reasons = [*stalled, *(f"{name} check failed" for name in sorted(failed))]
@@ -142,30 +137,6 @@ async def judge(state: WorkerState, probes: Sequence[Probe]) -> Verdict:
         health=Health.UNHEALTHY if fatal or stalled else health,
         ready=not (state.not_ready or fatal),
         reasons=reasons,
-        checks={probe.name: check for probe, check in zip(probes, answers, strict=True)},
+        checks=checks,
         uptime_s=state.uptime_s,
     )
-
-
-async def _run(probe: Probe) -> Check:
-    """A probe that hangs is cancelled and not waited for: ending may take a client longer than the check."""
-    started = time.perf_counter()
-    asking = asyncio.create_task(_ask(probe), name=f"check {probe.name}")
-    try:
-        await asyncio.wait({asking}, timeout=CHECK_TIMEOUT_S)
-    finally:
-        asking.cancel()
-    if asking.done() and not asking.cancelled():
-        check = asking.result()
-    else:
-        check = Check("error", error=f"no answer within {CHECK_TIMEOUT_S:g} s")
-    if check.latency_ms is not None:
-        return check
-    return replace(check, latency_ms=round((time.perf_counter() - started) * 1000, 3))
-
-
-async def _ask(probe: Probe) -> Check:
-    try:
-        return await probe.check()
-    except Exception as error:
-        return Check("error", error=mask_secrets(describe_error(error)))

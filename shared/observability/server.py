@@ -1,8 +1,10 @@
 """The HTTP side of a worker: `/metrics`, `/health`, `/health/live`, `/health/ready`.
 
-Owns the listening socket and the answers' codes. What is healthy is decided in `shared.observability.health`.
+Owns the listening socket and the answers' codes, and keeps the servers asked. What is healthy is decided in
+`shared.observability.health`.
 """
 
+import asyncio
 import socket
 from collections.abc import Sequence
 from types import TracebackType
@@ -12,9 +14,11 @@ import orjson
 from aiohttp import web
 
 from shared.errors import SettingsError
-from shared.observability.health import Health, Probe, WorkerState, judge
+from shared.observability.checks import HealthChecks
+from shared.observability.health import Health, Probe, Verdict, WorkerState, judge
 from shared.observability.logs import Operation, fields, get_logger
 from shared.observability.metrics import CONTENT_TYPE, Metrics
+from shared.tasks import end_tasks
 
 logger = get_logger(__name__)
 #: Checks that tell of `wabus_dependency_up`.
@@ -30,7 +34,8 @@ class HealthServer:
         self.host = host
         self.port = port
         self._metrics = metrics
-        self._probes = probes
+        self._checks = HealthChecks(probes)
+        self._checking: list[asyncio.Task[None]] = []
         self._state = state
         app = web.Application()
         app.router.add_get("/metrics", self._show_metrics)
@@ -52,12 +57,14 @@ class HealthServer:
         self.port = listener.getsockname()[1]
         await self._runner.setup()
         await web.SockSite(self._runner, listener).start()
+        self._checking.append(asyncio.create_task(self._checks.run(), name="health checks"))
         logger.info("metrics and health on port %d", self.port, extra=fields(operation=Operation.HEALTH))
         return self.port
 
     async def close(self) -> None:
-        """Stops listening; requests in hand are cut after a second. May be called twice."""
+        """Stops listening and asking; requests in hand are cut after a second. May be called twice."""
         await self._runner.cleanup()
+        await end_tasks(self._checking)
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -68,14 +75,17 @@ class HealthServer:
     ) -> None:
         await self.close()
 
+    async def _judge(self) -> Verdict:
+        return judge(self._state, self._checks.probes, await self._checks.answers())
+
     async def _show_metrics(self, _: web.Request) -> web.Response:
-        verdict = await judge(self._state, self._probes)
+        verdict = await self._judge()
         for name in _SERVERS & verdict.checks.keys():
             self._metrics.dependency_up.labels(name).set(verdict.checks[name].status == "ok")
         return web.Response(body=self._metrics.expose(), headers={"Content-Type": CONTENT_TYPE})
 
     async def _show_health(self, _: web.Request) -> web.Response:
-        verdict = await judge(self._state, self._probes)
+        verdict = await self._judge()
         return _answer(verdict.as_json(), well=verdict.health is not Health.UNHEALTHY)
 
     async def _show_live(self, _: web.Request) -> web.Response:
@@ -83,7 +93,7 @@ class HealthServer:
         return _answer({"status": "live" if live else "stalled"}, well=live)
 
     async def _show_ready(self, _: web.Request) -> web.Response:
-        verdict = await judge(self._state, self._probes)
+        verdict = await self._judge()
         reasons = [] if verdict.ready else verdict.reasons
         return _answer(
             {"status": "ready" if verdict.ready else "not ready", "reasons": reasons}, well=verdict.ready

@@ -1,5 +1,6 @@
 """The checks behind `/health`: each server asked, and the breakers counted."""
 
+import asyncio
 import time
 from collections.abc import Sequence
 
@@ -55,10 +56,12 @@ class BrokerProbe:
         """Ask the server for the depths."""
         if not self._broker.is_up:
             return Check("error", error="the connection is down")
-        states = [await self._broker.queue_state(queue) for queue in self._queues]
+        states = await asyncio.gather(*(self._broker.queue_state(queue) for queue in self._queues))
         depth = sum(state.messages for state in states if state is not None)
         if self._broker.lacks_consumer:
             return Check("error", queue_depth=depth, error="a consumer is not there")
+        if silent := [queue for queue, state in zip(self._queues, states, strict=True) if state is None]:
+            return Check("error", queue_depth=depth, error=f"no depth is told of {', '.join(silent)}")
         return Check("ok", queue_depth=depth)
 
 

@@ -82,10 +82,11 @@ def _message(body: bytes) -> aio_pika.Message:
 
 
 @asynccontextmanager
-async def worker(place: Ground, name: str) -> AsyncIterator[Process]:
-    """One worker process, drained at the end."""
+async def worker(place: Ground, name: str, **environ: str) -> AsyncIterator[Process]:
+    """One worker process, drained at the end; `environ` adds settings."""
     command = (sys.executable, "-m", "workers", "worker", name)
-    process = await asyncio.create_subprocess_exec(*command, env=place.environ | {"LOG_LEVEL": "ERROR"})
+    settings = place.environ | {"LOG_LEVEL": "ERROR"} | environ
+    process = await asyncio.create_subprocess_exec(*command, env=settings)
     try:
         yield process
     finally:

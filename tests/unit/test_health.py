@@ -1,12 +1,19 @@
-"""The verdict on a worker: healthy, degraded, unhealthy; live; ready."""
+"""The verdict on a worker: healthy, degraded, unhealthy; live; ready. Which answer of a server counts."""
 
 import asyncio
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 
+import pytest
+
+from shared.observability import checks
+from shared.observability.checks import HealthChecks, ask
 from shared.observability.health import Check, Health, Probe, Verdict, WorkerState, judge
 from shared.observability.metrics import Metrics
+from shared.tasks import end_tasks
+from tests.support.waiting import until
 
 
 @dataclass
@@ -59,6 +66,25 @@ class Lingering:
         raise AssertionError("unreachable")
 
 
+@dataclass
+class Falling:
+    """A probe whose server falls silent, or answers badly so many times, and comes back. `begun`: checks."""
+
+    name: str
+    speaking: asyncio.Event = field(default_factory=asyncio.Event)
+    bad_answers: int = 0
+    begun: int = 0
+    essential: bool = True
+
+    async def check(self) -> Check:
+        self.begun += 1
+        await self.speaking.wait()
+        if self.bad_answers:
+            self.bad_answers -= 1
+            return Check("error", error="a consumer is not there")
+        return Check("ok")
+
+
 def well(name: str, *, essential: bool = True) -> Answer:
     return Answer(name, Check("ok", latency_ms=1.0), essential)
 
@@ -74,7 +100,38 @@ def started(clock: Callable[[], float] | None = None) -> WorkerState:
 
 
 async def judged(*probes: Probe, state: WorkerState | None = None) -> Verdict:
-    return await judge(state or started(), probes)
+    return judge(state or started(), probes, {probe.name: await ask(probe) for probe in probes})
+
+
+@asynccontextmanager
+async def asked(probe: Probe) -> AsyncIterator[HealthChecks]:
+    """A server that is asked in the background."""
+    health = HealthChecks([probe])
+    asking = asyncio.create_task(health.run())
+    try:
+        yield health
+    finally:
+        await end_tasks([asking])
+
+
+async def status_of(health: HealthChecks, name: str) -> str:
+    return (await health.answers())[name].status
+
+
+async def until_status(health: HealthChecks, name: str, status: str) -> None:
+    async def is_so() -> bool:
+        return await status_of(health, name) == status
+
+    await until(is_so)
+
+
+@pytest.fixture
+def fast(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A test's pace for what is asked again and again."""
+    monkeypatch.setattr(checks, "EVERY_S", 0.02)
+    monkeypatch.setattr(checks, "FRESH_S", 0.01)
+    monkeypatch.setattr(checks, "AGAIN_S", 0.02)
+    monkeypatch.setattr(checks, "CHECK_TIMEOUT_S", 0.1)
 
 
 async def test_all_well_is_healthy_and_ready() -> None:
@@ -103,23 +160,80 @@ async def test_a_check_that_fails_is_an_error_without_credentials() -> None:
     assert verdict.checks["redis"].error == "OSError: no route to redis://***@host/0"
 
 
-async def test_checks_that_never_answer_are_errors_and_run_at_once() -> None:
-    probes = [Silence(f"server{number}") for number in range(20)]
-
-    async with asyncio.timeout(10):  # one after the other they would take 20 s
-        verdict = await judged(*probes)
-
-    assert {check.error for check in verdict.checks.values()} == {"no answer within 1 s"}
-
-
-async def test_a_check_that_is_slow_to_give_up_holds_up_no_verdict() -> None:
+@pytest.mark.usefixtures("fast")
+async def test_a_check_that_is_slow_to_give_up_holds_up_nobody() -> None:
     """As asyncpg is, on a connection that answers nothing: it asks the server to cancel, and waits."""
     may_end = asyncio.Event()
 
-    verdict = await judged(Lingering("database", may_end))
+    check = await ask(Lingering("database", may_end))
 
-    assert verdict.checks["database"].error == "no answer within 1 s"
+    assert check.error == "no answer within 0.1 s"
     may_end.set()
+
+
+@pytest.mark.usefixtures("fast")
+async def test_a_server_that_was_never_heard_of_is_an_error_from_the_first_moment() -> None:
+    async with asked(Silence("database")) as health:
+        first = await health.answers()
+        await until_status(health, "database", "error")
+
+    assert first["database"].error == "not answered yet"
+
+
+@pytest.mark.usefixtures("fast")
+async def test_a_late_answer_changes_nothing_and_one_that_never_comes_does() -> None:
+    server = Falling("database")
+    server.speaking.set()
+    async with asked(server) as health:
+        await until_status(health, "database", "ok")
+        server.speaking.clear()
+        begun = server.begun
+        await until(lambda: server.begun > begun)
+        while_it_waits = await status_of(health, "database")
+        await until_status(health, "database", "error")
+        told = await health.answers()
+        server.speaking.set()
+        await until_status(health, "database", "ok")
+
+    assert while_it_waits == "ok"
+    assert told["database"].error == "no answer within 0.1 s"
+
+
+@pytest.mark.usefixtures("fast")
+async def test_one_bad_answer_is_no_outage_and_another_one_after_it_is() -> None:
+    server = Falling("rabbitmq")
+    server.speaking.set()
+    async with asked(server) as health:
+        await until_status(health, "rabbitmq", "ok")
+        server.bad_answers, begun, heard = 1, server.begun, set()
+
+        async def was_asked_again() -> bool:
+            heard.add(await status_of(health, "rabbitmq"))
+            return server.begun > begun + 4
+
+        await until(was_asked_again)
+        server.bad_answers = 1_000_000
+        await until_status(health, "rabbitmq", "error")
+        server.bad_answers = 0
+        await until_status(health, "rabbitmq", "ok")
+
+    assert heard == {"ok"}
+
+
+@pytest.mark.usefixtures("fast")
+async def test_a_server_is_asked_though_nobody_wants_to_know() -> None:
+    server = Falling("redis")
+    server.speaking.set()
+    async with asked(server):
+        await until(lambda: server.begun > 2)
+
+
+async def test_however_many_want_to_know_a_server_is_asked_once() -> None:
+    server = Falling("redis")
+    async with asked(server) as health:
+        await asyncio.gather(*(health.answers() for _ in range(20)))
+
+    assert server.begun == 1
 
 
 async def test_the_verdict_measures_a_check_that_does_not_measure_itself() -> None:

@@ -8,6 +8,7 @@ import pytest
 from redis.asyncio import Redis
 
 from shared.coordination.client import RedisClient
+from shared.observability.checks import ask
 from shared.observability.health import Health, WorkerState, judge
 from shared.observability.metrics import Metrics
 from shared.running.probes import RedisProbe
@@ -169,7 +170,8 @@ async def test_a_redis_that_refuses_what_workers_run_is_told_by_doctor_and_by_th
             )
         findings = await find(environ | {"REDIS_URL": url})
         client = RedisClient(url, cluster.durations)
-        verdict = await judge(WorkerState("test", Metrics()), [RedisProbe(client)])
+        probe = RedisProbe(client)
+        verdict = judge(WorkerState("test", Metrics()), [probe], {probe.name: await ask(probe)})
         await client.close()
     finally:
         server.kill()

@@ -282,6 +282,22 @@ MUTATIONS: Final = (
         _HEALTH,
     ),
     Mutation(
+        "one bad answer of a server makes a worker not ready",
+        "shared/observability/checks.py",
+        'if check.status == "error" and self._answers[probe.name].status == "ok":',
+        "if False:",
+        "INTERFACE 7 ready is steady under load",
+        _HEALTH,
+    ),
+    Mutation(
+        "whoever asks for health waits for the slowest server",
+        "shared/observability/checks.py",
+        "timeout=FRESH_S",
+        "timeout=None",
+        "INTERFACE 7 ready is steady under load",
+        _HEALTH,
+    ),
+    Mutation(
         "a server that is away is up",
         "shared/observability/server.py",
         '.set(verdict.checks[name].status == "ok")',
