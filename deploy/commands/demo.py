@@ -15,12 +15,14 @@ import click
 from rich.console import Console
 
 from deploy.commands.stack import default_root
+from deploy.commands.watching import describe_watching, reach
 from deploy.demo import running
 from deploy.demo.day import Day
 from deploy.demo.judging import NotJudgedError
 from deploy.demo.progress import open_progress
 from deploy.demo.report import DemoResult, print_report
 from deploy.demo.state import DemoState, env_of, logs_of, settings_of
+from deploy.demo.watching import config_of
 from shared.errors import StackError
 from workers.cli.printing import open_console, print_json
 
@@ -106,7 +108,8 @@ def _bring_up(root: Path, *, as_json: bool) -> None:
     with open_progress(_error_console()) as progress:
         state = running.bring_up(root, os.environ, progress)
     if as_json:
-        print_json({"state": "up", "urls": dict(state.urls), "env_file": str(env_of(root))})
+        files = {"env_file": str(env_of(root)), "prometheus_config": str(config_of(root))}
+        print_json({"state": "up", "urls": dict(state.urls), **files})
     else:
         _explain(root, state)
 
@@ -116,6 +119,9 @@ def _explain(root: Path, state: DemoState) -> None:
     for name, url in state.urls.items():
         path = "/_sandbox/stats" if name == "sandbox" else "/metrics"
         click.echo(f"{name:<18} {url}{path}")
+    click.echo()
+    for line in describe_watching(root):
+        click.echo(line)
     click.echo(
         f"\nlogs               {logs_of(root)}\n"
         f"settings           {env_of(root)} and {settings_of(root)}\n\n"
@@ -128,20 +134,13 @@ def _explain(root: Path, state: DemoState) -> None:
 def next_steps(root: Path, program: str) -> list[str]:
     """Commands to try that work as they are, in this shell and directory. `program`: how we were called."""
     if Path(program).name == "wabus":
-        wabus = "wabus" if shutil.which("wabus") == program else _reach(Path(program))
+        wabus = "wabus" if shutil.which("wabus") == program else reach(Path(program))
     else:
         wabus = f"{shlex.quote(sys.executable)} -m workers"
     return [
-        f"set -a; . {_reach(env_of(root))}; . {_reach(settings_of(root))}; set +a",
+        f"set -a; . {reach(env_of(root))}; . {reach(settings_of(root))}; set +a",
         f"{wabus} doctor",
         _PUBLISH,
         f"{wabus} message show 491700000001",
         f"{wabus} demo --down",
     ]
-
-
-def _reach(path: Path) -> str:
-    """A path as a shell takes it here: short below the working directory, and never looked up in PATH."""
-    here = Path.cwd()
-    below = path.absolute().is_relative_to(here)
-    return shlex.quote(f"./{path.absolute().relative_to(here)}" if below else str(path.absolute()))

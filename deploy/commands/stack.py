@@ -13,6 +13,8 @@ import orjson
 from rich.table import Column, Table
 
 from deploy import stack as servers
+from deploy.commands.watching import describe_watching
+from deploy.demo.watching import config_of, write_config
 from deploy.stack import StackState, StatusRow
 from shared.errors import StackError
 from shared.masking import mask_url
@@ -55,18 +57,21 @@ def stack() -> None:
 @_root
 @_json
 def up(root: Path, as_json: bool) -> None:
-    """Start what does not run yet, wait until it answers, write .stack/env.
+    """Start what does not run yet, wait until it answers, write .stack/env and .stack/prometheus.yml.
 
     Safe to repeat. Missing packages are installed where this may be done without a password.
     """
     try:
         state = servers.up(root, os.environ, progress=_tell)
+        write_config(root)
     except StackError as error:
         raise click.ClickException(str(error)) from error
     if as_json:
         click.echo(orjson.dumps(_summary(state)))
     else:
         click.echo(f"URLs are in {state.env_file}")
+        for line in describe_watching(root):
+            click.echo(line)
 
 
 @stack.command(epilog="\b\nExample:\n  wabus stack down")
@@ -109,7 +114,11 @@ def _summary(state: StackState) -> dict[str, object]:
         kind.value: {"source": server.source, "url": mask_url(server.url)}
         for kind, server in state.servers.items()
     }
-    return {"env_file": str(state.env_file), "servers": servers_by_kind}
+    return {
+        "env_file": str(state.env_file),
+        "prometheus_config": str(config_of(state.root)),
+        "servers": servers_by_kind,
+    }
 
 
 def _print(rows: Sequence[StatusRow]) -> None:

@@ -32,7 +32,7 @@ from deploy.demo.record import Record, now_s
 from deploy.demo.report import Report
 from deploy.demo.rest import Rest, wait_for_rest
 from deploy.demo.resuming import Operator
-from deploy.demo.state import logs_of, write_state
+from deploy.demo.state import write_state
 from deploy.demo.stopwatch import Stopwatch
 from deploy.demo.timetable import Timetable
 from deploy.demo.wire import Wire
@@ -205,7 +205,7 @@ async def _prepared(
 ) -> AsyncIterator[DemoRun]:
     """All connections and processes of a run."""
     record = Record()
-    programs = make_programs(urls, environ, logs_of(root), day.seed)
+    programs = make_programs(urls, environ, root, day.seed)
     async with AsyncExitStack() as stack:
         client = await stack.enter_async_context(aiohttp.ClientSession())
         database = await asyncpg.connect(urls["DATABASE_URL"])

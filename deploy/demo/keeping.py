@@ -15,7 +15,7 @@ import uvloop
 
 from deploy.demo.processes import Fleet
 from deploy.demo.programs import make_programs
-from deploy.demo.state import logs_of, write_settings, write_state
+from deploy.demo.state import write_settings, write_state
 from workers.registry import WORKER_NAMES
 
 _DRAIN_S: Final = 30.0
@@ -28,7 +28,7 @@ async def keep(root: Path) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    programs = make_programs(os.environ, os.environ, logs_of(root), _SEED)
+    programs = make_programs(os.environ, os.environ, root, _SEED)
     write_settings(root, programs[0].env)
     async with Fleet.running(programs, root, lambda fleet: write_state(root, fleet.refs(), {})) as fleet:
         while not stop.is_set():

@@ -1,6 +1,7 @@
 """Which processes a demo consists of, and what each is told: the sandbox and all six workers.
 
-Owns command lines and environments. Nothing of the caller's environment reaches them but where programs are.
+Owns command lines, environments and ports, which are the same each time in one checkout. Nothing of the
+caller's environment reaches them but where programs are.
 """
 
 import secrets
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from deploy.demo.processes import Program
+from deploy.demo.state import logs_of
 from deploy.stack import ports
 from workers.registry import WORKER_NAMES
 
@@ -17,16 +19,25 @@ SANDBOX: Final = "sandbox"
 #: A business number after its automatic upgrade may send 1,000 a second; new ones 80.
 _NUMBER_MPS: Final = 500
 _LATENCY_MS: Final = 20
+_WABUS: Final = (sys.executable, "-m", "workers")
 _KEPT: Final = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR")
 
 
+def wanted_ports(root: Path) -> dict[str, int]:
+    """Where each program answers in this checkout, unless somebody else has its port."""
+    names = (SANDBOX, *WORKER_NAMES)
+    return dict(zip(names, ports.wanted(root.resolve(), "demo", len(names)), strict=True))
+
+
 def make_programs(
-    urls: Mapping[str, str], environ: Mapping[str, str], logs: Path, seed: int
+    urls: Mapping[str, str], environ: Mapping[str, str], root: Path, seed: int
 ) -> list[Program]:
-    """The programs; `urls` name the servers. Each call chooses another token and another port."""
+    """The programs; `urls` name the servers. Each call chooses another token, and the ports that are free."""
+    logs = logs_of(root)
     logs.mkdir(parents=True, exist_ok=True)
-    (port,) = ports.choose(1)
-    url = f"http://127.0.0.1:{port}"
+    wanted = wanted_ports(root)
+    port_of = dict(zip(wanted, ports.choose(len(wanted), tuple(wanted.values())), strict=True))
+    url = f"http://127.0.0.1:{port_of[SANDBOX]}"
     env = {name: environ[name] for name in _KEPT if name in environ} | {
         "RABBITMQ_URL": urls["RABBITMQ_URL"],
         "DATABASE_URL": urls["DATABASE_URL"],
@@ -37,10 +48,9 @@ def make_programs(
         "METRICS_PORT": "0",
         "LOG_FORMAT": "json",
     }
-    wabus = (sys.executable, "-m", "workers")
     options = (
         "--port",
-        str(port),
+        str(port_of[SANDBOX]),
         "--statuses",
         "amqp",
         "--latency-ms",
@@ -49,12 +59,11 @@ def make_programs(
         str(seed),
     )
     sandbox = Program(
-        SANDBOX, (*wabus, "sandbox", *options), env, logs / "sandbox.log", "/_sandbox/stats", url
+        SANDBOX, (*_WABUS, "sandbox", *options), env, logs / "sandbox.log", "/_sandbox/stats", url
     )
-    return [
-        sandbox,
-        *(
-            Program(name, (*wabus, "worker", name), env, logs / f"{name}.log", "/health/ready")
-            for name in WORKER_NAMES
-        ),
-    ]
+    return [sandbox, *(_worker(name, port_of[name], env, logs) for name in WORKER_NAMES)]
+
+
+def _worker(name: str, port: int, env: Mapping[str, str], logs: Path) -> Program:
+    argv = (*_WABUS, "worker", name)
+    return Program(name, argv, {**env, "METRICS_PORT": str(port)}, logs / f"{name}.log", "/health/ready")

@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
+from urllib.parse import urlsplit
 
 from deploy import stack
 from deploy.demo.day import Day
@@ -23,10 +24,12 @@ from deploy.demo.demo_run import play_day
 from deploy.demo.interruption import run_interruptibly, sigterm_as_interrupt, undisturbed
 from deploy.demo.judging import NotJudgedError, describe
 from deploy.demo.preparation import prepare
+from deploy.demo.programs import wanted_ports
 from deploy.demo.progress import Look, Progress
 from deploy.demo.report import DemoResult, Report
 from deploy.demo.state import DemoState, logs_of, read_state
-from deploy.stack import processes
+from deploy.demo.watching import write_config
+from deploy.stack import ports, processes
 from deploy.stack.lock import locked
 from deploy.stack.processes import Command
 from deploy.stack.tail import last_lines
@@ -71,7 +74,13 @@ def bring_up(root: Path, environ: Mapping[str, str], progress: Progress) -> Demo
         if state is None or not state.is_kept:
             _end_orphans(state)
             _spawn_keeper(root, urls, environ)
-        return _wait_ready(root)
+        state = _wait_ready(root)
+        write_config(root)
+    wanted = wanted_ports(root)
+    for name, url in state.urls.items():
+        for line in ports.describe_moves(name, [wanted[name]], [urlsplit(url).port or 0]):
+            progress.say(line)
+    return state
 
 
 def bring_down(root: Path, progress: Progress) -> None:

@@ -1,6 +1,6 @@
 """Servers in Docker containers, through the `docker` command line.
 
-Owns one container per server, published on a free loopback port. Which images: `images`.
+Owns one container per server, published on loopback ports that stay the same. Which images: `images`.
 """
 
 import shutil
@@ -8,10 +8,10 @@ import subprocess
 import threading
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from deploy.stack import probes
+from deploy.stack import ports, probes
 from deploy.stack.images import IMAGES
 from deploy.stack.records import Kind, ServerRecord, Source, StackState
 from shared.errors import StackError
@@ -20,12 +20,12 @@ _PROBE_TIMEOUT_S = 10
 _PULL_TIMEOUT_S = 600
 _START_TIMEOUT_S = 90.0
 _POLL_S = 0.3
-_MANAGEMENT_PORT = 15672
 
 
 @dataclass(frozen=True, slots=True)
 class _Recipe:
-    port: int
+    #: Of the container; of RabbitMQ AMQP's, the management's and Prometheus'.
+    ports: Sequence[int]
     settings: Mapping[str, str]
     arguments: Sequence[str] = ()
 
@@ -33,12 +33,13 @@ class _Recipe:
 def _recipe(kind: Kind, password: str) -> _Recipe:
     match kind:
         case Kind.RABBITMQ:
-            return _Recipe(5672, {"RABBITMQ_DEFAULT_USER": "wabus", "RABBITMQ_DEFAULT_PASS": password})
+            settings = {"RABBITMQ_DEFAULT_USER": "wabus", "RABBITMQ_DEFAULT_PASS": password}
+            return _Recipe((5672, 15672, 15692), settings)
         case Kind.POSTGRES:
             settings = {"POSTGRES_PASSWORD": password, "POSTGRES_DB": "wabus"}
-            return _Recipe(5432, settings, ("-c", "max_connections=300"))
+            return _Recipe((5432,), settings, ("-c", "max_connections=300"))
         case Kind.REDIS:
-            return _Recipe(6379, {}, ("--requirepass", password, "--save", "", "--appendonly", "no"))
+            return _Recipe((6379,), {}, ("--requirepass", password, "--save", "", "--appendonly", "no"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,14 +55,17 @@ class DockerEngine:
         Raises StackError with the container's log when it does not; the container is then removed.
         """
         recipe = _recipe(kind, state.password)
-        container = self._run(kind, recipe)
-        server = ServerRecord(kind, Source.DOCKER, url="", container=container)
-        state.record(server)
-        port = self._published(container, recipe.port)
-        management = self._management_url(kind, container, state.password)
-        server = ServerRecord(
-            kind, Source.DOCKER, _url(kind, port, state.password), management, (port,), container=container
-        )
+        earlier = state.servers.get(kind)
+        count = len(recipe.ports)
+        wanted = ports.wanted(state.root, kind, count, earlier.ports if earlier else ())
+        chosen = ports.choose(count, wanted)
+        url = _url(kind, chosen[0], state.password)
+        container = self._run(kind, recipe, chosen)
+        server = ServerRecord(kind, Source.DOCKER, url, ports=chosen, container=container)
+        if kind is Kind.RABBITMQ:
+            _, management, prometheus = chosen
+            management_url = f"http://wabus:{state.password}@127.0.0.1:{management}"
+            server = replace(server, management_url=management_url, metrics=f"127.0.0.1:{prometheus}")
         state.record(server)
         self._wait_for(server, abandon)
         return server
@@ -76,24 +80,18 @@ class DockerEngine:
         """Whether the container runs."""
         return self._docker("inspect", "--format", "{{.State.Running}}", container).stdout.strip() == "true"
 
-    def _run(self, kind: Kind, recipe: _Recipe) -> str:
-        published = [recipe.port, *([_MANAGEMENT_PORT] if kind is Kind.RABBITMQ else [])]
-        options = [word for port in published for word in ("--publish", f"127.0.0.1::{port}")]
+    def _run(self, kind: Kind, recipe: _Recipe, chosen: Sequence[int]) -> str:
+        pairs = zip(chosen, recipe.ports, strict=True)
+        options = [word for ours, its in pairs for word in ("--publish", f"127.0.0.1:{ours}:{its}")]
         options += [word for name in recipe.settings for word in ("--env", name)]
         done = self._docker(
             "run", "--detach", *options, IMAGES[kind], *recipe.arguments, settings=recipe.settings
         )
         if done.returncode:
+            for container in done.stdout.split():  # made, and not started
+                self.remove(container)
             raise StackError(f"docker cannot run {IMAGES[kind]}: {done.stderr.strip()}")
         return done.stdout.split()[-1]
-
-    def _published(self, container: str, port: int) -> int:
-        return int(self._docker("port", container, f"{port}/tcp").stdout.split()[0].rpartition(":")[2])
-
-    def _management_url(self, kind: Kind, container: str, password: str) -> str | None:
-        if kind is not Kind.RABBITMQ:
-            return None
-        return f"http://wabus:{password}@127.0.0.1:{self._published(container, _MANAGEMENT_PORT)}"
 
     def _wait_for(self, server: ServerRecord, abandon: threading.Event) -> None:
         container = server.container or ""

@@ -49,17 +49,19 @@ def is_installed(kind: Kind, machine: Machine) -> bool:
 
 
 def start(kind: Kind, state: StackState, machine: Machine, abandon: threading.Event) -> ServerRecord:
-    """Start one server and wait until it answers, on its earlier ports and data where there are any.
+    """Start one server and wait until it answers: on its earlier ports and data, where it had any.
 
     A failure is tried again: on the earlier ports for a while (children of a server that was killed may take
     their time to go), then on others (somebody may have taken one). Raises StackError with the end of the
     server's log when it does not come up; then none of its processes is left.
     """
     earlier = state.servers.get(kind)
+    count = _RECIPES[kind].port_count
+    wanted = ports.wanted(state.root, kind, count, earlier.ports if earlier else ())
     until = time.monotonic() + (_AGAIN_FOR_S if earlier else 0)
     while True:
         try:
-            return _attempt(kind, state, machine, abandon, earlier.ports if earlier else ())
+            return _attempt(kind, state, machine, abandon, wanted)
         except StackError:
             if abandon.wait(_AGAIN_S):
                 raise
@@ -95,7 +97,13 @@ def _attempt(
     chosen = ports.choose(recipe.port_count, wanted_ports)
     plan = recipe.prepare(home, chosen, state.password, machine)
     server = ServerRecord(
-        kind, Source.NATIVE, plan.url, plan.management_url, ports=chosen, data=str(plan.data)
+        kind,
+        Source.NATIVE,
+        plan.url,
+        plan.management_url,
+        ports=chosen,
+        data=str(plan.data),
+        metrics=plan.metrics,
     )
     for command in plan.commands:
         server = replace(server, processes=(*server.processes, processes.spawn(command)))

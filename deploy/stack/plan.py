@@ -9,10 +9,14 @@ from deploy.stack.processes import Command
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Commands to run, in this order; where the server then answers; its log; where its data lie."""
+    """Commands to run, in this order; where the server then answers; its log; where its data lie.
+
+    `metrics`: host and port of what it shows to Prometheus, where it does.
+    """
 
     commands: Sequence[Command]
     url: str
     log: Path
     data: Path
     management_url: str | None = None
+    metrics: str | None = None

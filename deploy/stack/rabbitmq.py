@@ -49,6 +49,7 @@ def prepare(home: Path, ports: Sequence[int], password: str, machine: Machine) -
         ],
         url=f"amqp://{_USER}:{password}@127.0.0.1:{amqp}/",
         management_url=f"http://{_USER}:{password}@127.0.0.1:{management}",
+        metrics=f"127.0.0.1:{prometheus}",
         log=log,
         data=home,
     )

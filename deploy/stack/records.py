@@ -47,7 +47,10 @@ class Source(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ServerRecord:
-    """One server: `url` reaches it; `processes` or `container` say what to end when it is ours."""
+    """One server: `url` reaches it; `processes` or `container` say what to end when it is ours.
+
+    `metrics`: host and port of what it shows to Prometheus at `/metrics`, where it does.
+    """
 
     kind: Kind
     source: Source
@@ -57,6 +60,7 @@ class ServerRecord:
     processes: tuple[ProcessRef, ...] = ()
     container: str | None = None
     data: str | None = None
+    metrics: str | None = None
 
     @property
     def is_ours(self) -> bool:
@@ -140,6 +144,7 @@ def _server(row: Mapping[str, Any]) -> ServerRecord:
         ),
         container=row["container"],
         data=row["data"],
+        metrics=row.get("metrics"),
     )
 
 

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from deploy.stack import docker, native, probes
+from deploy.stack import docker, native, ports, probes
 from deploy.stack.docker import DockerEngine
 from deploy.stack.machine import Machine
 from deploy.stack.parallel import act_on_all
@@ -79,8 +79,11 @@ class Starter:
         known = self.state.servers.get(kind)
         if known is not None:
             self._clear_leftovers(known)
-        source = self._start_in_docker(kind) or self._start_native(kind)
-        self.progress(f"{kind}: started ({source}, {time.monotonic() - started_at:.1f} s)")
+        started = self._start_in_docker(kind) or self._start_native(kind)
+        self.progress(f"{kind}: started ({started.source}, {time.monotonic() - started_at:.1f} s)")
+        wanted = ports.wanted(self.state.root, kind, len(started.ports), known.ports if known else ())
+        for line in ports.describe_moves(kind, wanted, started.ports):
+            self.progress(line)
 
     def _clear_leftovers(self, known: ServerRecord) -> None:
         """What a crash left of a server: half its processes, or a container that no longer answers."""
@@ -88,20 +91,20 @@ class Starter:
         if known.container is not None and self.engine is not None:
             self.engine.remove(known.container)
 
-    def _start_in_docker(self, kind: Kind) -> Source | None:
+    def _start_in_docker(self, kind: Kind) -> ServerRecord | None:
         if self.engine is None:
             return None
         self.progress(f"{kind}: starting in Docker")
         try:
-            return self.engine.start(kind, self.state, self.abandon).source
+            return self.engine.start(kind, self.state, self.abandon)
         except StackError as error:
             if self.abandon.is_set() or not native.is_installed(kind, self.machine):
                 raise
             self.progress(f"{kind}: {error}; using the machine's own")
             return None
 
-    def _start_native(self, kind: Kind) -> Source:
-        return native.start(kind, self.state, self.machine, self.abandon).source
+    def _start_native(self, kind: Kind) -> ServerRecord:
+        return native.start(kind, self.state, self.machine, self.abandon)
 
 
 def stop(server: ServerRecord, state: StackState, environ: Mapping[str, str], progress: Progress) -> None:

@@ -5,7 +5,8 @@ import os
 import shutil
 import signal
 import sys
-from collections.abc import AsyncIterator
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,12 @@ import pytest
 
 from deploy.commands.demo import next_steps
 from deploy.demo.state import read_state
+from deploy.demo.watching import config_of
 from deploy.stack.processes import is_alive
+from tests.contract.test_compose import complaints_of
+from tests.support.prometheus_server import prometheus_with
 from tests.support.waiting import until
+from workers.registry import WORKER_NAMES
 
 #: A small day, played by the very functions behind the command.
 PLAY = """
@@ -40,6 +45,17 @@ if sys.argv[2] == "up":
 else:
     running.bring_down(root, progress)
 """
+
+
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A root whose demo was left running, until its last test ends it."""
+    root = tmp_path_factory.mktemp("kept")
+    try:
+        asyncio.run(control(root, "up"))
+        yield root
+    finally:
+        asyncio.run(control(root, "down"))
 
 
 @pytest.fixture
@@ -134,8 +150,24 @@ async def test_a_day_without_its_witness_is_not_judged_and_leaves_nothing_runnin
     assert left_running(root) == []
 
 
-async def test_what_is_left_running_restarts_what_dies_and_ends_when_told_to(root: Path) -> None:
-    await control(root, "up")
+async def test_a_prometheus_sees_all_of_what_is_left_running(kept: Path, tmp_path: Path) -> None:
+    config = config_of(kept)
+    with prometheus_with(config, tmp_path) as prometheus:
+        await until(prometheus.is_ready)
+        seen = await prometheus.query("up")
+
+    assert {series["value"][1] for series in seen} == {"1"}
+    assert Counter(series["metric"]["job"] for series in seen) == {
+        "wabus": len(WORKER_NAMES),
+        "rabbitmq": 1,
+        "rabbitmq-queues": 1,
+    }
+    assert {series["metric"].get("service") for series in seen} == {None, *WORKER_NAMES}
+    assert complaints_of("promtool", "check", "config", str(config)) == ""
+
+
+async def test_what_is_left_running_restarts_what_dies_and_ends_when_told_to(kept: Path) -> None:
+    root = kept
     first = read_state(root)
     assert first is not None
     await control(root, "up")
@@ -150,7 +182,7 @@ async def test_what_is_left_running_restarts_what_dies_and_ends_when_told_to(roo
         state = read_state(root)
         if state is None or state.programs["dlq-handler"] == victim or "dlq-handler" not in state.urls:
             return False
-        return await answers(state.urls["dlq-handler"] + "/health/ready")
+        return await answers(first.urls["dlq-handler"] + "/health/ready")
 
     await until(is_restarted, timeout_s=30)
     await try_what_is_printed(root)
@@ -161,6 +193,7 @@ async def test_what_is_left_running_restarts_what_dies_and_ends_when_told_to(roo
     assert (second.returncode, b"make down" in errors) == (1, True)
     assert not any(is_alive(ref) for ref in (first.keeper, *first.programs.values()))
     assert left_running(root) == []
+    assert not (root / ".stack").exists()
 
 
 async def try_what_is_printed(root: Path) -> None:

@@ -1,6 +1,6 @@
-"""A Prometheus of one test's own, with the shipped configuration and rules.
+"""A Prometheus of one test's own: with a configuration as it is, or with the shipped one hastened.
 
-Places are a test's. Durations are a tenth of what is shipped: how often rules are evaluated, how long an
+Then places are a test's. Durations are a tenth of what is shipped: how often rules are evaluated, how long an
 alert must hold, how far a rule looks back. Scrapes are a fifth: a worker that a busy machine keeps waiting
 must not pass for unreachable. Thresholds are as shipped, those in seconds, too.
 """
@@ -97,11 +97,18 @@ def running_prometheus(
     (folder / "prometheus.yml").write_text(yaml.safe_dump(_configure(workers, rabbitmq, rule_files)))
     for name in rule_files:
         (folder / name).write_text(yaml.safe_dump(_hasten((_SHIPPED / name).read_text())))
+    with prometheus_with(folder / "prometheus.yml", folder) as server:
+        yield server
+
+
+@contextmanager
+def prometheus_with(config: Path, folder: Path) -> Iterator[PrometheusServer]:
+    """One with this configuration as it is; its data and its log are in `folder`."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{probe.getsockname()[1]}"
     options = {
-        "config.file": folder / "prometheus.yml",
+        "config.file": config,
         "storage.tsdb.path": folder / "data",
         "web.listen-address": address,
     }

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 _PROGRAM = r"""#!{python}
-import os, pathlib, signal, socket, subprocess, sys
+import os, pathlib, signal, subprocess, sys
 
 here = pathlib.Path(__file__).parent
 words = sys.argv[1:]
@@ -21,17 +21,13 @@ def pid_and_port(name):
 match words:
     case ["version", *_]:
         print("99.0")
-    case ["run", "--detach", "--publish", "127.0.0.1::6379", "redis:7.4", *arguments]:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
+    case ["run", "--detach", "--publish", published, "redis:7.4", *arguments] if published.endswith(":6379"):
+        _, port, _ = published.split(":")
         quiet = dict(stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        command = ["redis-server", "--port", str(port), "--bind", "127.0.0.1", *arguments]
+        command = ["redis-server", "--port", port, "--bind", "127.0.0.1", *arguments]
         pid = subprocess.Popen(command, start_new_session=True, cwd=here, **quiet).pid
         (containers / "c0ffee").write_text(f"{{pid}} {{port}}")
         print("c0ffee")
-    case ["port", name, "6379/tcp"]:
-        print(f"127.0.0.1:{{pid_and_port(name)[1]}}")
     case ["inspect", "--format", _, name]:
         print("true")
     case ["rm", "--force", "--volumes", name]:

@@ -33,8 +33,6 @@ from tests.support.waiting import until
 from workers.registry import WORKER_NAMES
 
 NUMBER: Final = "1001"
-#: Of RabbitMQ's ports in the stack, that of its Prometheus plugin.
-_PLUGIN: Final = 2
 #: Exchange, routing key and body.
 Sent = tuple[str, str, dict[str, Any]]
 
@@ -142,10 +140,9 @@ def watched_cluster(folder: Path, rule_files: Sequence[str]) -> Iterator[Watched
         programs = _Programs(folder, environ)
         cleanup.callback(programs.end)
         api, workers = asyncio.run(_begin(state.urls(), programs))
-        plugin = state.servers[Kind.RABBITMQ].ports[_PLUGIN]
-        prometheus = cleanup.enter_context(
-            running_prometheus(folder, workers, f"127.0.0.1:{plugin}", rule_files)
-        )
+        plugin = state.servers[Kind.RABBITMQ].metrics
+        assert plugin is not None
+        prometheus = cleanup.enter_context(running_prometheus(folder, workers, plugin, rule_files))
         asyncio.run(until(prometheus.is_ready))
         yield Watched(root, state.servers, api, prometheus)
 

@@ -8,6 +8,7 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -257,6 +258,26 @@ def test_two_at_once_start_each_server_once(root: Path, only_redis: dict[str, st
         first, second = (up.result() for up in ups)
     assert first.servers == second.servers
     assert len(living_processes_of(root)) == 1
+
+
+def test_a_server_has_the_same_port_each_time_and_another_one_where_that_is_taken(
+    root: Path, only_redis: dict[str, str]
+) -> None:
+    said: list[str] = []
+
+    first = stack.up(root, only_redis, said.append).servers[Kind.REDIS]
+    stack.down(root, silent)
+    second = stack.up(root, only_redis, said.append).servers[Kind.REDIS]
+    stack.down(root, silent)
+
+    assert second.ports == first.ports
+    assert not [line for line in said if "taken" in line]
+
+    with socket.create_server(("127.0.0.1", first.ports[0])):
+        third = stack.up(root, only_redis, said.append).servers[Kind.REDIS]
+
+    assert third.ports != first.ports
+    assert f"redis: port {first.ports[0]} is taken, it has {third.ports[0]} now" in said
 
 
 def test_leftovers_of_a_crash_are_overcome(root: Path, only_redis: dict[str, str]) -> None:
