@@ -53,7 +53,7 @@ async def test_a_server_that_is_slow_leaves_a_worker_ready_and_one_that_is_away_
             codes.append((await get(url, "/health/ready"))[0])
             return float((await get(url, "/health"))[1]["checks"]["database"]["latency_ms"]) > _SLOW_MS
 
-        proxy.slow(latency_s=0.15)
+        proxy.slow(latency_s=0.3)  # two round trips
         await until(has_answered_slowly)
         proxy.heal()
         assert set(codes) == {200}
