@@ -20,7 +20,7 @@ CLIENTS: Final = frozenset(
 SPEAKERS: Final = {
     "shared/observability/server.py": "serves health and metrics",
     "shared/http_client.py": "how the Cloud API is asked, by the sender and by doctor",
-    "workers/cli/diagnosis/bindings.py": "doctor's look at RabbitMQ's management, as the settings say",
+    "shared/amqp/management.py": "doctor's look at RabbitMQ's management, as the settings say",
     "workers/outbound_sender/calling/cloud_api.py": "the Cloud API, as the settings say, without redirects",
     "workers/cli/diagnosis/cloud_api.py": "doctor's look at the same address",
 }

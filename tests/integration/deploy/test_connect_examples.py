@@ -143,9 +143,12 @@ def body_of(row: Row, wamid: str) -> dict[str, Any]:
         case "wa.outbound", key:
             lane = key.partition(".")[0]
             told = {"client_message_id": f"{lane}-1", "message_text": "hello", "phone_number_id": NUMBER}
-            return told | (
-                {"conversation_id": "c-1"} if lane == "reply" else {"wa_id": f"{CUSTOMER[:-3]}907"}
-            )
+            to = {
+                "reply": {"conversation_id": "c-1"},
+                "utility": {"wa_id": f"{CUSTOMER[:-3]}907"},
+                "bulk": {"conversation_id": "unknown yet"},
+            }
+            return told | to[lane]
         case "wa.status", "whatsapp":
             return {"wamid": wamid, "status": "delivered", "timestamp": "1714979299"}
         case "wa.status", _:
