@@ -12,7 +12,7 @@ from typing import Final
 from deploy.demo.invariants import Verdict, cluster, inbound, outbound
 from deploy.demo.invariants.evidence import Outage
 from deploy.demo.invariants.verdict import judge
-from tests.faults.proof import Proof
+from tests.faults.proof import Footprint, Proof
 from tests.faults.waiting import untouched_wait_for_nobody
 
 Promise = Callable[[Proof], Verdict]
@@ -153,9 +153,15 @@ def connections_are_returned(proof: Proof) -> Verdict:
 
 def nothing_is_leaked(proof: Proof) -> Verdict:
     """Rest after a run holds little more than the rest before it, in memory, open files and tasks."""
+    breaches = find_growth(proof.before, proof.after)
+    return judge("no worker's memory, open files or tasks grow", len(proof.after.processes), breaches)
+
+
+def find_growth(earlier: Footprint, later: Footprint) -> list[str]:
+    """What each process holds that it did not hold earlier, as far as it is more than little."""
     breaches = []
-    for name, after in proof.after.processes.items():
-        before = proof.before.processes.get(name)
+    for name, after in later.processes.items():
+        before = earlier.processes.get(name)
         if before is None:
             continue
         if after.rss_bytes > before.rss_bytes * _GROWTH + _GROWTH_BYTES:
@@ -166,7 +172,7 @@ def nothing_is_leaked(proof: Proof) -> Verdict:
             breaches.append(f"{name}: {before.files} open files before, {after.files} after")
         if after.tasks > before.tasks + _TASKS:
             breaches.append(f"{name}: {before.tasks} tasks before, {after.tasks} after")
-    return judge("no worker's memory, open files or tasks grow", len(proof.after.processes), breaches)
+    return breaches
 
 
 def _demo(invariant: Callable[..., Verdict]) -> Promise:
