@@ -26,7 +26,8 @@ async def opened(watched: Watched) -> AsyncIterator[None]:
     connection = await aio_pika.connect(watched.servers[Kind.RABBITMQ].url)
     async with connection, asyncio.TaskGroup() as group:
         channel = await connection.channel()
-        queue = await channel.get_queue(ENRICHED, ensure=False)
+        queue = await channel.declare_queue(exclusive=True)
+        await queue.bind("wa.events", ENRICHED)
         await queue.consume(_take, no_ack=True)
         serving = group.create_task(_serve(watched))
         yield
