@@ -101,6 +101,9 @@ async def test_a_copy_is_not_acknowledged_while_another_replica_publishes_its_me
     await processes.crash("inbound-resolver", before(f"{_STORE}.resolve", nth=2))  # it looks again
     await until(lambda: _is_deep(cluster, "inbound-resolver", 1))
 
+    assert len(cluster.told("inbound.enriched")) == 1
+    assert await count(cluster, "message_tracking where published_at is null") == 1
+
 
 def _untraced(told: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
     """Without the trace: a gateway that gives none gets another one with each delivery."""

@@ -64,8 +64,11 @@ async def test_a_scheduler_whose_job_may_not_work_is_not_ready_until_it_may(
     await until(lambda: is_ready(url))
     await cluster.conn.execute("alter table outbox_events rename column published_at to let_out_at")
     await until(lambda: is_unready_for(url, "unmarked publications"))
+    live, _ = await get(url, "/health/live")
     await cluster.conn.execute("alter table outbox_events rename column let_out_at to published_at")
     await until(lambda: is_ready(url))
+
+    assert live == 200, "a restart would mend nothing"
 
 
 async def is_ready(url: str) -> bool:

@@ -66,6 +66,9 @@ async def test_a_retried_message_with_large_headers_comes_again(cluster: Cluster
         await cluster.publish("wa.inbound", WA_ID, message("wamid.late"))
         await until(lambda: bool(cluster.told("conversation.correlated")))
 
+    assert [told["conversation_id"] for told in cluster.told("conversation.correlated")] == ["c-1"]
+    assert await cluster.depth("dlq-handler") == 0
+
 
 async def _is_retried(cluster: Cluster) -> bool:
     tiers = [await cluster.depth(f"inbound-resolver.correlation.retry.{tier}") for tier in ("5s", "30s")]
@@ -84,3 +87,10 @@ async def test_a_deferred_message_with_large_headers_is_published_when_it_is_due
     )
     async with cluster.running("inbound-resolver", "scheduler"):
         await until(lambda: is_known(cluster, "wamid.due"))
+        await until(lambda: nothing_is_deferred(cluster))
+
+    assert [told["wamid"] for told in cluster.told("inbound.enriched")] == ["wamid.due"]
+
+
+async def nothing_is_deferred(cluster: Cluster) -> bool:
+    return not await cluster.conn.fetchval("select count(*) from deferred_messages")

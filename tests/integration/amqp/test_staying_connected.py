@@ -45,6 +45,7 @@ async def test_a_cut_connection_loses_no_delivery(bench: Bench, proxy: FrameProx
                 await inlet.acknowledge(batch)
 
     await until(lambda: bench.is_deep(0))
+    assert seen == {b"%d" % number for number in range(100)}
 
 
 async def test_ended_tasks_leave_no_consumer_and_give_all_back(bench: Bench) -> None:

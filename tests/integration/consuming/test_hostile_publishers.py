@@ -47,7 +47,7 @@ async def test_headers_of_any_form_reach_the_dead_letters(
         patched.setitem(pamqp.encode.METHODS, "table", lambda _: written)
         await publish_raw(cluster, exchange, "no.such.key", b"hostile", {"any": "header"})
 
-    await until_dead(cluster)
+    await assert_it_is_stored(cluster)
 
 
 @pytest.mark.parametrize("name", ["message_id", "correlation_id", "timestamp", "type"])
@@ -67,10 +67,10 @@ async def test_properties_of_any_form_reach_the_dead_letters(
         )
         await target.publish(message, routing_key="491700000001")
 
-    await until_dead(cluster)
+    await assert_it_is_stored(cluster)
 
 
-async def until_dead(cluster: Cluster) -> None:
+async def assert_it_is_stored(cluster: Cluster) -> None:
     """It and what was published after it are stored, and the workers are well."""
     async with cluster.running("inbound-resolver", "dlq-handler"):
         await publish_raw(cluster, "wa.inbound", "491700000001", b"next")

@@ -127,7 +127,10 @@ async def test_an_updater_without_its_database_hands_over_the_proofs_it_holds(cl
             await until(lambda: _is_deep(cluster, "status-updater", 3 * MESSAGES - HANDS))
             proxy.refuse()
         async with cluster.running("status-updater"):
-            await until(lambda: _count(cluster, "status_events", 3 * MESSAGES))
+            await until(lambda: _count(cluster, "status_events where outcome is not null", 3 * MESSAGES))
+
+    assert await _count(cluster, "message_tracking where status = 'read'", MESSAGES)
+    assert await cluster.depth("dlq-handler") == 0
 
 
 async def test_a_sender_without_its_database_leaves_all_lanes_to_another(sender: Sender) -> None:
@@ -266,8 +269,11 @@ async def test_an_updater_whose_publishing_connection_is_gone_leaves_all_to_anot
         await report_all(cluster)
         await until(lambda: "publishing to RabbitMQ is away" in caplog.text)
         async with cluster.running("status-updater"):
-            await until(lambda: _count(cluster, "status_events", 3 * MESSAGES))
+            await until(lambda: _count(cluster, "status_events where outcome is not null", 3 * MESSAGES))
         await proxy.open_port()
+
+    assert await _count(cluster, "message_tracking where status = 'read'", MESSAGES)
+    assert await cluster.depth("dlq-handler") == 0
 
 
 async def test_a_full_queue_of_enriched_messages_kills_none_however_long_it_lasts(

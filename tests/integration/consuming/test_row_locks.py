@@ -255,6 +255,10 @@ async def test_replies_to_others_pass_a_locked_customer(sender: Sender, table: s
                 await sender.until_status("sent", f"o{number}")
         await sender.until_status("sent", "c2")
 
+    accepted = [item["to"] for item in await sender.sandbox.messages()]
+    assert sorted(accepted) == sorted([LOCKED, LOCKED, *OTHERS])
+    assert await sender.cluster.depth("dlq-handler") == 0
+
 
 async def test_replies_to_others_pass_a_customer_whose_tries_last_for_ever(sender: Sender) -> None:
     """One reply of it is in a try, and more come: none of these holds up the intake of the others."""
