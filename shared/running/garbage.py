@@ -1,7 +1,8 @@
 """How often a worker looks for garbage in cycles, and where it does not look.
 
-Owns both. Most of what a worker makes is freed by its reference count. As Python does it by itself, the search took a
-fifth of an outbound-sender's CPU, in pauses of up to 70 ms: what was loaded at the start was searched each time.
+Owns both. Most of what a worker makes is freed by its reference count. As Python does it by itself, the
+search took a fifth of an outbound-sender's CPU, in pauses of up to 70 ms: what was loaded at the start was
+searched each time.
 """
 
 import gc
