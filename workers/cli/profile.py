@@ -1,4 +1,4 @@
-"""`wabus profile show|opt-in|opt-out|link|unlink|erase`: what is stored of a person, who they are, their consent.
+"""`wabus profile show|opt-in|opt-out|link|unlink|erase`: what is stored of a person, and their consent.
 
 Owns the question, the options and the tables; what is done is `shared.messaging.customers`'.
 """

@@ -40,8 +40,8 @@ from workers.cli.publishing import PROGRAM, open_publisher
 def link(first: str, second: str, yes: bool, by: str, as_json: bool) -> None:
     """Make one person of A and B, because you know that they are.
 
-    Their conversations at one number become one, the later one; a refusal of either holds. The person is named
-    by their phone, of two phones by A. What both wrote before cannot be parted again.
+    Their conversations at one number become one, the later one; a refusal of either holds. The person is
+    named by their phone, of two phones by A. What both wrote before cannot be parted again.
     """
     settings = read_settings()
     run_on_database(settings, lambda database: check_linkable(database, first, second))

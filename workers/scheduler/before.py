@@ -1,7 +1,7 @@
-"""Rows of before name their customer: a page at a time, by an index that holds none but them and grows empty.
+"""Rows of before name their customer: a page at a time, by an index of none but them, which grows empty.
 
-The place is kept in memory alone, so that what is done already is passed over; a replica that begins anew begins
-at what is left. Old workers write such rows still, as long as any runs: so it looks again, which costs nothing.
+The place is kept in memory alone, to pass over what is done; who begins anew begins at what is left. Old
+workers write such rows as long as any runs: so it looks again, which costs nothing.
 """
 
 from typing import Any, Final
@@ -31,7 +31,7 @@ class BeforeJob:
         self._named = 0
 
     async def run(self) -> int:
-        """Name what is found in so many pages; returns how many rows. Says once when there is nothing left."""
+        """Name what is found in so many pages; returns how many rows. Says once that nothing is left."""
         named, pages, left = 0, 0, False
         for number, kind in enumerate(KINDS):
             while pages < _PAGES:

@@ -117,15 +117,14 @@ OVERVIEW: Final = Board(
         ),
         Panel(
             "What tells who a customer is, each second",
-            "Phones and ids that are named together. Normal: nearly all known; wabus profile show tells why one"
-            " was doubted.",
+            "Phones and ids named together. Normal: nearly all known; wabus profile show tells of a doubt.",
             "ops",
             {"{{outcome}}": rate("wabus_identity_evidence_total", "outcome")},
             width=12,
         ),
         Panel(
             "Rows of before whose customer is not read yet",
-            "The scheduler reads them after an upgrade from schema 1. Normal: falling to 0, and 0 from then on.",
+            "Read by the scheduler after an upgrade from schema 1. Normal: falling, and 0 from then on.",
             "short",
             {"{{table}}": "max by (table) (wabus_identity_unnamed_rows)"},
             width=12,

@@ -1,8 +1,8 @@
 """Rows of before, which do not name their customer: profiles in another notation, conversations, recipients.
 
-Owns finding them, a page at a time, and naming them. What a conversation says is evidence like any other: an id
-beside a phone is the same person, and a phone in two notations is one customer. Done twice, or by two at once, it
-ends the same.
+Owns finding them, a page at a time, and naming them. What a conversation says is evidence like any other: an
+id beside a phone is the same person, and a phone in two notations is one customer. Done twice, or by two at
+once, it ends the same.
 """
 
 from collections.abc import Sequence
@@ -24,12 +24,11 @@ from shared.postgres.database import Connection, Database
 from shared.postgres.queries import Queries
 
 _QUERIES: Final = Queries("shared.messaging.customers", "before.sql")
-_ADDRESSES: Final = Queries("shared.messaging.customers", "addresses.sql")
 
 
 @dataclass(frozen=True, slots=True)
 class Unnamed:
-    """One kind of such rows: what finds them after a place, where a row's place stands, what names the rest."""
+    """One kind of such rows: what finds them after a place, where that stands in a row, what names most."""
 
     find: str
     place: str
@@ -55,35 +54,35 @@ class RowsOfBefore:
         self._identities = Identities(database, outbox, cache, metrics)
 
     async def find(self, kind: Unnamed, after: Any, limit: int) -> Sequence[asyncpg.Record]:
-        """The next so many after a place, in order; by `key` one is set aside, without a number of a person."""
+        """The next so many after a place, in order; `key` is what one is set aside by, and no number."""
         return await self._database.fetch(_QUERIES[kind.find], after, limit)
 
     async def name(self, kind: Unnamed, rows: Sequence[asyncpg.Record]) -> int:
         """Name them, and join who turns out to be one; returns how many were named. Raises StoreError.
 
-        What somebody holds at this moment is passed over.
+        What a row tells is followed before the row is named: whoever ends half way is told it once more. What
+        somebody holds at this moment is passed over.
         """
         whose = await customers_of(self._database, [row["address"] for row in rows])
         own = [row for row in rows if whose[row["address"]] == row["address"]]
-        named = await self._fill(kind, own) if kind.fill else 0
-        for address in sorted({row["address"] for row in rows} - {row["address"] for row in own}):
+        await self._remember([row for row in own if row.get("has_written")])
+        for address in sorted(whose.keys() - {row["address"] for row in own}):
             await self._join(address)
-        pairs = [_evidence(row) for row in rows if _is_pair(row)]
-        await self._identities.learn(pairs)
-        return named + len(rows) - len(own)
+        await self._identities.learn([_evidence(row) for row in rows if _is_pair(row)])
+        named = len(rows) - len(own)
+        if kind.fill is not None:
+            named += await self._database.execute(_QUERIES[kind.fill], [row["id"] for row in own])
+        return named
 
-    async def _fill(self, kind: Unnamed, rows: Sequence[asyncpg.Record]) -> int:
-        wrote = [row for row in rows if row.get("has_written")]
-        if wrote:
+    async def _remember(self, rows: Sequence[asyncpg.Record]) -> None:
+        if rows:
             await self._database.execute(
                 _QUERIES["remember_writers"],
-                [row["address"] for row in wrote],
-                [kind_of(row["address"]) for row in wrote],
-                [row["created_at"] for row in wrote],
-                [row["last_activity_at"] for row in wrote],
+                [row["address"] for row in rows],
+                [kind_of(row["address"]) for row in rows],
+                [row["created_at"] for row in rows],
+                [row["last_activity_at"] for row in rows],
             )
-        assert kind.fill is not None
-        return await self._database.execute(_QUERIES[kind.fill], [row["id"] for row in rows])
 
     async def _join(self, address: str) -> None:
         """What stands under an address goes to its customer, in a transaction of its own."""
@@ -95,11 +94,10 @@ class RowsOfBefore:
 
     async def _join_locked(self, connection: Connection, address: str) -> Joined:
         key = platform_notation(address)
-        rows = await connection.fetch(_ADDRESSES["lock_addresses"], [key], [key])
-        owners = {row["phone"] for row in rows if row["address"] == key and row["released_at"] is None}
-        stays = next(iter(owners), key)
-        if stays != key:
-            await connection.fetch(_ADDRESSES["lock_addresses"], [stays], [stays])
+        await connection.execute(_QUERIES["claim_key"], key, kind_of(key))
+        stays = await connection.fetchval(_QUERIES["lock_customer"], key)
+        if not await connection.fetchval(_QUERIES["is_left"], address):
+            return Joined()  # another replica was faster
         return await join(connection, gone=address, stays=stays, evidence="rule", trace_id=uuid4().hex)
 
 

@@ -32,6 +32,25 @@ group by seen.address, seen.kind
 order by seen.address
 on conflict (address) do nothing;
 
+-- name: claim_key
+-- A row for the customer, so that there is something to lock.
+insert into customer_addresses (address, phone, kind, source) values ($1, $1, $2, 'rule') on conflict (address) do nothing;
+
+-- name: lock_customer
+-- All of a customer's addresses, in the order in which a join locks them; gives the customer.
+with owner as materialized (
+    select coalesce((select phone from customer_addresses where address = $1 and released_at is null), $1) as customer
+), locked as (
+    select address from customer_addresses, owner where phone = customer order by address for update of customer_addresses
+)
+select customer, (select count(*) from locked) from owner;
+
+-- name: is_left
+-- Whether anything stands under an address still.
+select exists (select from conversation_mappings where coalesce(customer, wa_id) = $1)
+       or exists (select from broadcast_recipients where coalesce(customer, wa_id) = $1)
+       or exists (select from customer_profiles where phone = $1);
+
 -- name: fill_mappings
 -- Of customers who are called by the address itself. What somebody holds is read at the next turn.
 update conversation_mappings

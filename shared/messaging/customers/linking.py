@@ -1,4 +1,4 @@
-"""Two addresses made one person's by an operator: evidence like any other, save that it decides between two phones.
+"""Two addresses made one person's by an operator: evidence like any other, that decides between two phones.
 
 Owns what an operator is refused. What a join moves is `joining`'s; the way back, as far as there is one,
 `unlinking`'s.
@@ -15,15 +15,17 @@ from shared.durations import DURATIONS
 from shared.errors import WabusError
 from shared.messaging.customers.addresses import audit_subject
 from shared.messaging.customers.evidence import Doubt, Evidence, follow
-from shared.messaging.customers.notation import platform_notation
+from shared.messaging.customers.notation import notations, platform_notation
 from shared.messaging.customers.people import read_known
 from shared.payloads.clock import CLOCK
 from shared.postgres.audit import record_audit_of_each
 from shared.postgres.database import Database
+from shared.postgres.queries import Queries
 
+_QUERIES: Final = Queries("shared.messaging.customers", "unlinking.sql")
 _REFUSALS: Final = {
     Doubt.SHARED_DEVICE: "the two have more than 20 ids together, so it may be a device that many share",
-    Doubt.TWO_PHONES: "they belong to people with two different phones: link the phones, or unlink one of them first",
+    Doubt.TWO_PHONES: "they are of people with two phones: link the phones, or unlink one first",
 }
 
 
@@ -62,9 +64,10 @@ async def link(database: Database, publisher: Publisher, first: str, second: str
     outbox = Outbox(database, publisher, DURATIONS)
     evidence = Evidence(second, first, "operator", CLOCK.now(), uuid4().hex)
     async with database.transaction() as connection:
-        verdict, joined = await follow(connection, evidence)
+        verdict, joined = await follow(connection, evidence, first)
         if verdict.doubt is not None:
             raise NotLinkable(f"{first} and {second}: {_REFUSALS.get(verdict.doubt, verdict.doubt)}")
+        await connection.execute(_QUERIES["forgive"], [*notations(first), *notations(second)])
         await outbox.record(connection, joined.events)
         subjects = [audit_subject(name) for name in (verdict.stays, verdict.gone) if name is not None]
         await record_audit_of_each(

@@ -31,7 +31,7 @@ class KnownCustomer:
         return list(dict.fromkeys(name for address in told for name in notations(address)))
 
 
-async def read_known(store: Database | Connection, address: str) -> KnownCustomer:
+async def read_known(store: "Database | Connection", address: str) -> KnownCustomer:
     """The person whose this address is, or whose it was last. Raises StoreError.
 
     What rows of before say counts where no row of `customer_addresses` does: an id beside a phone.

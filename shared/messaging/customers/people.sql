@@ -21,4 +21,5 @@ union
 select mapping.wa_id
 from conversation_mappings as mapping
 where coalesce(mapping.customer, mapping.wa_id) = any($1::text[]) and mapping.customer is null
-  and not exists (select from customer_addresses as known where known.address = mapping.wa_id);
+  and not exists (select from customer_addresses as known where known.address = mapping.wa_id)
+order by address;

@@ -1,8 +1,8 @@
 """Giving an address back to itself, where an operator says that it is another person's.
 
 What goes with it is what can be told to be its own: its row in every notation; the conversations last used
-under it in whose time no other address of the person was seen, with their messages; its places in campaigns. A
-conversation in which both may have written stays with the person it is taken from, for nobody may read what
+under it in whose time no other address of the person was seen, with their messages; its places in campaigns.
+A conversation in which both may have written stays with the person it is taken from, for nobody may read what
 another wrote. A refusal of marketing holds for both.
 """
 
@@ -76,7 +76,11 @@ def _judge(known: KnownCustomer, address: str) -> None:
         if row is None:
             raise NotLinked(f"{address} is known by conversations of before alone: wait until they are read")
         return
-    others = sorted(name for name in rows if platform_notation(name) != own)
+    others = [
+        row.address
+        for row in known.addresses
+        if row.released_at is None and platform_notation(row.address) != own
+    ]
     if not others:
         raise NotLinked(f"{address} is linked to no other address")
     raise NotLinked(

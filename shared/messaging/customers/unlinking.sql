@@ -8,6 +8,10 @@ update customer_addresses
 set phone = $3, doubt = 'unlinked', doubted_at = now()
 where phone = $1 and address = any($2::text[]);
 
+-- name: forgive
+-- An operator has linked them after all.
+update customer_addresses set doubt = null, doubted_at = null where address = any($1::text[]) and doubt = 'unlinked';
+
 -- name: find_own_mappings
 -- Of the person's ($1), those last used under the address ($2) in whose time no other of theirs was seen. When one
 -- was seen last is known to the day.

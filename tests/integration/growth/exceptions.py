@@ -88,7 +88,7 @@ EXCEPTIONS: Final[Mapping[str, str]] = {
     **{
         f"shared/messaging/customers/unlinking.sql:{name}": _PERSON
         for name in (
-            *("lock_addresses", "free_addresses", "find_own_mappings", "move_mappings"),
+            *("lock_addresses", "free_addresses", "find_own_mappings", "move_mappings", "forgive"),
             *("move_deferred", "move_recipients", "keep_refusal", "numbers"),
         )
     },

@@ -65,7 +65,6 @@ async def test_a_person_is_shown_by_each_of_their_addresses(
     assert told["conversations"] == {"conversations": 2, "active": 1, "messages": 0}
     rows = {row["address"]: row for row in told["addresses"]}
     assert rows.keys() == {LONG, SHORT, USER_ID, OLD}
-    assert told["addresses"][0]["address"] == CUSTOMER
     assert (rows[OLD]["released_at"], rows[SHORT]["source"]) == ("2026-01-15T12:00:00Z", "answer")
     assert rows[LONG]["last_seen_at"] == "2026-01-24T12:00:00Z"
 
@@ -147,7 +146,7 @@ async def test_rows_of_before_are_known_by_what_stands_in_them(
 
         assert told["conversations"]["conversations"] == 2, address
         assert told["profile"]["opt_in_marketing"] is False
-        assert USER_ID in {row["address"] for row in told["addresses"]}
+        assert told["addresses_of_before"] == [SHORT, LONG, USER_ID]
 
 
 async def add_before(conn: Connection, **values: object) -> UUID:
