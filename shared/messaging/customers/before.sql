@@ -30,7 +30,9 @@ select seen.address, seen.address, seen.kind, 'inbound', min(seen.first_at), max
 from unnest($1::text[], $2::text[], $3::timestamptz[], $4::timestamptz[]) as seen (address, kind, first_at, last_at)
 group by seen.address, seen.kind
 order by seen.address
-on conflict (address) do nothing;
+on conflict (address) do update
+set source = excluded.source, first_seen_at = excluded.first_seen_at, last_seen_at = excluded.last_seen_at
+where customer_addresses.source = 'rule';
 
 -- name: claim_key
 -- A row for the customer, so that there is something to lock.
