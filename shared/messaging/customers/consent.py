@@ -7,8 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
+from uuid import UUID
 
 from shared.messaging.customers.addresses import audit_subject
+from shared.messaging.customers.whose import customers_of
 from shared.postgres.audit import record_audit
 from shared.postgres.database import Connection, Database
 from shared.postgres.queries import Queries
@@ -27,25 +29,29 @@ class Consent:
 
 
 async def record_consent(database: Database, phone: str, *, wanted: bool, by: str) -> Consent:
-    """Record whether they want marketing, a repeated answer with its time too; audited. Raises StoreError."""
+    """Record whether they want marketing, a repeated answer with its time too; audited. Raises StoreError.
+
+    `phone`: any address of theirs.
+    """
     async with database.transaction() as connection:
-        row = await connection.fetchrow(_QUERIES["set_consent"], phone, wanted)
+        customer = (await customers_of(connection, [phone]))[phone]
+        row = await connection.fetchrow(_QUERIES["set_consent"], customer, wanted)
         assert row is not None
         await record_audit(
             connection,
             actor=by,
             action="profile.opt_in" if wanted else "profile.opt_out",
-            subject=audit_subject(phone),
+            subject=audit_subject(row["phone"]),
             details={"before": row["before"]},
         )
     return Consent(**dict(row))
 
 
-async def record_opt_outs(connection: Connection, wa_ids: Sequence[str]) -> None:
-    """These customers want no marketing from now on (131050). In the caller's transaction.
+async def record_opt_outs(connection: Connection, message_ids: Sequence[UUID]) -> None:
+    """The customers of these messages want no marketing from now on (131050). In the caller's transaction.
 
     Told again it changes nothing: when they said it is kept. After an operator has recorded a yes it counts
     anew.
     """
-    if wa_ids:
-        await connection.execute(_QUERIES["record_opt_outs"], list(wa_ids))
+    if message_ids:
+        await connection.execute(_QUERIES["record_opt_outs"], list(message_ids))
