@@ -164,7 +164,7 @@ def test_a_phone_that_the_platform_does_not_take_for_one_is_asked_for_once() -> 
 
 
 def test_a_recipient_whose_person_was_reached_is_skipped_unless_it_was_tried_itself() -> None:
-    reached = {"campaign": "running", "recipient": "queued", "is_reached": True}
+    reached: dict[str, Any] = {"campaign": "running", "recipient": "queued", "is_reached": True}
     assert decision(**reached) == Withdraw("skipped", SkipReason.SAME_CUSTOMER)
     assert decision(**reached, attempts=1) == Claim(2)
     assert decision(Request(is_replay=True), **reached) == Claim(1)

@@ -18,8 +18,8 @@ PHONE_NEEDED: Final = "phone_needed"
 class Outgoing:
     """A tracked message and whose it is. `copies`: more deliveries of it, done when it is.
 
-    `customer` is the person, in whose name it is locked, kept in order and paced. Where it goes is read when it
-    is claimed: the platform may name another address of theirs until then.
+    `customer` is the person, in whose name it is locked, kept in order and paced. Where it goes is read when
+    it is claimed: the platform may name another address of theirs until then.
     """
 
     delivery: Delivery

@@ -14,12 +14,13 @@ from shared.amqp.disposition import Ack, Dead, Defer, Disposition, Retry
 from shared.amqp.hops import tie
 from shared.coordination.permits import LimitCause, TooLong
 from shared.durations import Durations
-from shared.messaging.customers.named import NamedCustomer, hear
+from shared.messaging.customers.named import NamedCustomer, Naming, hear
 from shared.messaging.messages import callback_data
 from shared.messaging.messages.graph_errors import ErrorClass
 from shared.messaging.messages.scopes import WaitsFor, wait_for
 from shared.observability.logs import Operation, fields, get_logger
 from shared.observability.metrics import Metrics
+from shared.payloads.clock import CLOCK
 from shared.reasons import DeadReason
 from workers.outbound_sender.calling.answer import (
     Accepted,
@@ -158,13 +159,14 @@ class Sending:
         return dispose(message, ending, reaction, written, self._durations)
 
     async def _follow(self, message: Outgoing, claimed: Claimed, answer: Answer) -> None:
-        """What the answer calls the customer, where that is new. Their next message waits for it, nobody else.
+        """What the answer calls the customer, where that is new. Only their own next message waits for it.
 
         All of the result is written: whatever is wrong here is no trouble of the message's.
         """
         if not isinstance(answer, Accepted):
             return
-        named = hear(message.id, claimed.to, "answer", answer.wa_id, answer.user_id)
+        naming = Naming(message.id, "answer", CLOCK.now(), message.trace_id)
+        named = hear(naming, claimed.to, answer.wa_id, answer.user_id)
         if named is None:
             return
         try:

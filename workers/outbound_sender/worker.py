@@ -13,6 +13,7 @@ from shared.coordination.rate_shared import SharedRates
 from shared.errors import SettingsError
 from shared.http_client import find_proxy
 from shared.messaging.conversations.cache import MappingCache
+from shared.messaging.customers.evidence import Identities
 from shared.messaging.customers.following import Follower
 from shared.messaging.messages import Tracker
 from shared.messaging.numbers.breaker_store import CircuitStore
@@ -62,11 +63,13 @@ class _Stores:
         configured = {settings.whatsapp_phone_number_id, *settings.whatsapp_numbers}
         circuits = CircuitStore(kit.metrics, durations, configured)
         rates = SharedRates(kit.redis, durations)
-        tracker = Tracker(kit.database, kit.outbox, kit.metrics, durations, rates)
+        cache = MappingCache(kit.redis, observe=kit.metrics.count_cache, durations=durations)
+        follower = Follower(kit.database, Identities(kit.database, kit.outbox, cache, kit.metrics))
+        tracker = Tracker(kit.database, kit.outbox, kit.metrics, durations, rates, follower)
         return cls(
             ClaimStore(kit.database, circuits, durations),
             ResultStore(kit.database, tracker, circuits, kit.outbox, durations),
-            Follower(kit.database),
+            follower,
         )
 
 

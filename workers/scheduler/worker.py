@@ -27,7 +27,9 @@ def compose(kit: Kit) -> Worker:
         kit.database, kit.broker, kit.metrics, kit.ages, enriched_queue=kit.settings.enriched_queue
     )
     rates = SharedRates(kit.redis, kit.durations)
-    tracker = Tracker(kit.database, kit.outbox, kit.metrics, kit.durations, rates)
+    cache = MappingCache(kit.redis, observe=kit.metrics.count_cache, durations=kit.durations)
+    follower = Follower(kit.database, Identities(kit.database, kit.outbox, cache, kit.metrics))
+    tracker = Tracker(kit.database, kit.outbox, kit.metrics, kit.durations, rates, follower)
     ambiguity = AmbiguityJob(kit, tracker)
 
     def forget() -> None:

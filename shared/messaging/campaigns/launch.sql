@@ -20,7 +20,7 @@ select count(*)::int from broadcast_recipients where campaign_id = $1;
 
 -- name: count_twins
 -- Recipients that are another address of somebody among them.
-select (count(*) - count(distinct customer))::int from broadcast_recipients where campaign_id = $1;
+select (count(*) - count(distinct coalesce(customer, wa_id)))::int from broadcast_recipients where campaign_id = $1;
 
 -- name: count_known
 select count(*)::int

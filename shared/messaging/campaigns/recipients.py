@@ -106,7 +106,7 @@ async def return_unsent(
 ) -> None:
     """Give recipients of messages that were never sent back to their campaign.
 
-    Each is the message, the address that it was asked for, the status to have, and why where that is `skipped`.
+    Each is the message, the address that it was asked for, the status to have, and why one is `skipped`.
     """
     if returned:
         await connection.execute(_QUERIES["return_unsent"], *_columns(returned))

@@ -25,7 +25,8 @@ with asked as (
 )
 select asked.wa_id, asked.customer,
        exists (select from broadcast_recipients as twin
-               where twin.customer = asked.customer and twin.campaign_id = $5 and twin.wa_id <> asked.wa_id
+               where coalesce(twin.customer, twin.wa_id) = asked.customer and twin.campaign_id = $5
+                 and twin.wa_id <> asked.wa_id
                  and twin.status in ('queued', 'sent', 'delivered', 'read', 'failed')) as is_reached,
        coalesce(not profile.opt_in_marketing, false) as refuses_marketing,
        coalesce(profile.notification_opt_out, false) as refuses_all,

@@ -10,7 +10,7 @@ from typing import Final
 from uuid import UUID
 
 from shared.messaging.customers.addresses import audit_subject
-from shared.messaging.customers.whose import customers_of
+from shared.messaging.customers.notation import platform_notation
 from shared.postgres.audit import record_audit
 from shared.postgres.database import Connection, Database
 from shared.postgres.queries import Queries
@@ -28,20 +28,21 @@ class Consent:
     before: bool | None
 
 
-async def record_consent(database: Database, phone: str, *, wanted: bool, by: str) -> Consent:
+async def record_consent(database: Database, address: str, *, wanted: bool, by: str) -> Consent:
     """Record whether they want marketing, a repeated answer with its time too; audited. Raises StoreError.
 
-    `phone`: any address of theirs.
+    It is the answer of whoever has the address now: of a number that was given up, not of who had it.
     """
+    notation = platform_notation(address)
     async with database.transaction() as connection:
-        customer = (await customers_of(connection, [phone]))[phone]
+        customer = await connection.fetchval(_QUERIES["hold_customer"], notation) or notation
         row = await connection.fetchrow(_QUERIES["set_consent"], customer, wanted)
         assert row is not None
         await record_audit(
             connection,
             actor=by,
             action="profile.opt_in" if wanted else "profile.opt_out",
-            subject=audit_subject(row["phone"]),
+            subject=audit_subject(customer),
             details={"before": row["before"]},
         )
     return Consent(**dict(row))

@@ -1,3 +1,7 @@
+-- name: hold_customer
+-- Whose the address is, not to be joined with anybody until the commit.
+select phone from customer_addresses where address = $1 and released_at is null for key share;
+
 -- name: set_consent
 -- Each answer counts with its time, a repeated one too.
 with before as (

@@ -1,9 +1,10 @@
-"""What the platform calls a customer: in the answer to a send, and in the statuses of a message. Pure.
+"""What the platform calls a customer: in the answer to a send, and in a message's statuses. Pure.
 
-Owns what is new in it beside what their mapping says. Following it is `shared.messaging.customers.following`'s.
+Owns what is new in it beside what their mapping says. Following it is `following`'s.
 """
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Final, Literal, TypeAlias
 from uuid import UUID
 
@@ -15,7 +16,7 @@ _INDIVIDUAL: Final = (None, "individual")
 
 @dataclass(frozen=True, slots=True)
 class MappedCustomer:
-    """Whom a message goes to, as its mapping says: the person, where the platform named them last, their id."""
+    """Whom a message goes to, as its mapping says: the person, the address named last, their id."""
 
     customer: str
     wa_id: str
@@ -28,23 +29,30 @@ class MappedCustomer:
 
 
 @dataclass(frozen=True, slots=True)
+class Naming:
+    """Where the customer of a message is named: in its answer or in a status, at a time."""
+
+    message_id: UUID
+    source: NamedBy
+    at: datetime
+    trace_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class NamedCustomer:
-    """What the platform said of the customer of a message and their mapping does not say: at least one address.
+    """What the platform said of a customer and their mapping does not say: at least one address.
 
     `wa_id`: where the next message goes, their phone or what stands in its place. `user_id`: the
     business-scoped id beside it.
     """
 
-    message_id: UUID
+    naming: Naming
     mapped: MappedCustomer
-    source: NamedBy
     wa_id: str | None
     user_id: str | None
 
 
-def hear(
-    message_id: UUID, mapped: MappedCustomer, source: NamedBy, wa_id: object, user_id: object
-) -> NamedCustomer | None:
+def hear(naming: Naming, mapped: MappedCustomer, wa_id: object, user_id: object) -> NamedCustomer | None:
     """What is new of what was said; None where nothing is. What is no address says nothing."""
     if wa_id in (None, mapped.wa_id) and user_id in (None, mapped.user_id, mapped.wa_id):
         return None
@@ -53,7 +61,7 @@ def hear(
         named_id = None
     if named in (None, mapped.wa_id) and named_id in (None, mapped.user_id, mapped.wa_id):
         return None
-    return NamedCustomer(message_id, mapped, source, named, named_id)
+    return NamedCustomer(naming, mapped, named, named_id)
 
 
 def is_individual(recipient_type: object) -> bool:

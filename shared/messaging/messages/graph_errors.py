@@ -35,8 +35,8 @@ class ErrorClass(StrEnum):
     WINDOW = "window"
     #: This customer cannot be reached with this message. Failed.
     UNDELIVERABLE = "undeliverable"
-    #: It goes to phones only, and went to a business-scoped id. Sent again to a phone of the customer's; failed
-    #: where none is known.
+    #: It goes to phones only, and went to a business-scoped id. Sent again to a phone of the customer's;
+    #: failed where none is known.
     PHONE_NEEDED = "phone_needed"
     #: The customer opted out of marketing. Failed, recorded; no marketing from then on.
     OPTED_OUT = "opted_out"

@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Final
 from uuid import UUID
 
-from shared.messaging.customers.named import MappedCustomer, NamedCustomer, hear, is_individual
+from shared.messaging.customers.named import MappedCustomer, NamedCustomer, Naming, hear, is_individual
 from shared.messaging.messages.event_store import match_events
 from shared.messaging.messages.judged import HeardMessage
 from shared.messaging.messages.judgement import Background, Message, locate
@@ -89,9 +89,10 @@ def _named_customers(
             is_theirs = event.wamid is not None or event.callback_data is not None
             if not is_theirs or not is_individual(said.get("recipient_type")):
                 continue
-            mapped = customers[message.message.id]
+            trace_id = event.trace_id or str(message.message.id)
+            naming = Naming(message.message.id, "status", event.occurred_at, trace_id)
             ids = said.get("recipient_id"), said.get("recipient_user_id")
-            if (named := hear(message.message.id, mapped, "status", *ids)) is not None:
+            if (named := hear(naming, customers[message.message.id], *ids)) is not None:
                 yield named
 
 

@@ -20,9 +20,9 @@ class SendFacts:
     `status` None: its row is gone. `unsettled`: an attempt that may have sent it, or has; of the open and the
     ambiguous ones, `unsettled_for_s`. `unanswered_s`: since the first attempt that something else answered in
     the platform's place. `campaign` and `recipient` are None outside of a campaign of ours.
-    `is_reached`: another recipient of the campaign is the same person, and was sent to. `marketing_held_s`: for
-    how long the number's marketing is held yet. `phone_wanted`: how often the platform refused it because it
-    goes to phones only; `has_phone`: one of the customer's is known.
+    `is_reached`: another recipient of the campaign is the same person, and was sent to. `marketing_held_s`:
+    for how long the number's marketing is held yet. `phone_wanted`: how often the platform refused it because
+    it goes to phones only; `has_phone`: one of the customer's is known.
     """
 
     status: str | None

@@ -13,8 +13,9 @@ select given.place, tracked.status, mapping.phone_number_id as number,
        campaign.status as campaign, recipient.status as recipient,
        recipient.id is not null and exists (
            select from broadcast_recipients as twin
-           where twin.customer = coalesce(mapping.customer, mapping.wa_id) and twin.campaign_id = tracked.campaign_id
-             and twin.id <> recipient.id and twin.status in ('sent', 'delivered', 'read', 'failed')
+           where coalesce(twin.customer, twin.wa_id) = coalesce(mapping.customer, mapping.wa_id)
+             and twin.campaign_id = tracked.campaign_id and twin.id <> recipient.id
+             and twin.status in ('sent', 'delivered', 'read', 'failed')
        ) as is_reached,
        coalesce(given.expires_at <= now(), false) as expired,
        coalesce(profile.opt_in_marketing is false or profile.notification_opt_out, false) as opted_out,

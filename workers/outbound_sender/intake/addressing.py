@@ -12,6 +12,7 @@ from shared.amqp.disposition import Dead, Retry
 from shared.amqp.headers import correlation_of
 from shared.coordination.keys import conversation_key
 from shared.messaging.conversations.cache import CachedMapping, MappingCache
+from shared.messaging.customers.notation import platform_notation
 from shared.observability.metrics import Metrics
 from shared.reasons import DeadReason
 from workers.outbound_sender.intake.candidates import Candidate
@@ -91,7 +92,7 @@ class AddressBook:
         missing = [name for name in keys.values() if name not in found]
         stored = await self._store.find_conversations(missing)
         await self._cache.set_many(
-            CachedMapping(address.mapping_id, address.wa_id, address.number, name, address.customer)
+            CachedMapping(address.mapping_id, address.wa_id, address.number, name)
             for name, address in stored.items()
             if address.status == "active" and address.conversation_id == name
         )
@@ -115,10 +116,11 @@ def judge_conversation(address: Address | None) -> Address | Dead | Retry:
 
 
 def _hint(mapping: CachedMapping) -> Address:
+    """Whose it is, the row says when the message is tracked; until then it is the address's."""
     return Address(
         mapping.mapping_id,
         mapping.phone_number_id,
-        mapping.customer,
+        platform_notation(mapping.wa_id),
         mapping.wa_id,
         mapping.conversation_id,
         hinted=True,
