@@ -13,7 +13,6 @@ from shared.coordination.rate_shared import SharedRates
 from shared.errors import SettingsError
 from shared.http_client import find_proxy
 from shared.messaging.conversations.cache import MappingCache
-from shared.messaging.customers.evidence import Identities
 from shared.messaging.customers.following import Follower
 from shared.messaging.messages import Tracker
 from shared.messaging.numbers.breaker_store import CircuitStore
@@ -64,7 +63,7 @@ class _Stores:
         circuits = CircuitStore(kit.metrics, durations, configured)
         rates = SharedRates(kit.redis, durations)
         cache = MappingCache(kit.redis, observe=kit.metrics.count_cache, durations=durations)
-        follower = Follower(kit.database, Identities(kit.database, kit.outbox, cache, kit.metrics))
+        follower = Follower(kit.database, kit.outbox, cache, kit.metrics)
         tracker = Tracker(kit.database, kit.outbox, kit.metrics, durations, rates, follower)
         return cls(
             ClaimStore(kit.database, circuits, durations),

@@ -4,7 +4,6 @@ from shared.amqp.topology import STATUS_UPDATER
 from shared.consuming.route import Overlapping, Route
 from shared.coordination.rate_shared import SharedRates
 from shared.messaging.conversations.cache import MappingCache
-from shared.messaging.customers.evidence import Identities
 from shared.messaging.customers.following import Follower
 from shared.messaging.messages import Tracker
 from shared.running.kit import Kit, Worker, WorkerSpec
@@ -17,7 +16,7 @@ def compose(kit: Kit) -> Worker:
     """Build the updater."""
     rates = SharedRates(kit.redis, kit.durations)
     cache = MappingCache(kit.redis, observe=kit.metrics.count_cache, durations=kit.durations)
-    follower = Follower(kit.database, Identities(kit.database, kit.outbox, cache, kit.metrics))
+    follower = Follower(kit.database, kit.outbox, cache, kit.metrics)
     tracker = Tracker(kit.database, kit.outbox, kit.metrics, kit.durations, rates, follower)
     return Worker(
         routes=(

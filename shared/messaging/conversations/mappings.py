@@ -33,7 +33,7 @@ async def open_mappings(
 async def name_customers(
     connection: Connection, named: Sequence[tuple[UUID, str | None, str | None]]
 ) -> None:
-    """What the platform calls customers: a message of theirs, the address to reply to, the business-scoped id.
+    """What the platform calls customers: a message of theirs, the address to reply to, their id.
 
     Of an address that is another person's by all that is known, nothing is written.
     """

@@ -6,11 +6,14 @@ message's result and a status stand. What was not followed is said again with th
 
 from collections.abc import Iterator, Sequence
 
+from shared.durable.outbox import Outbox
 from shared.errors import StoreConflict, StoreDataError
+from shared.messaging.conversations.cache import MappingCache
 from shared.messaging.conversations.mappings import name_customers
 from shared.messaging.customers.evidence import Evidence, Identities
 from shared.messaging.customers.named import NamedCustomer
 from shared.observability.logs import Operation, fields, get_logger
+from shared.observability.metrics import Metrics
 from shared.postgres.database import Database
 
 logger = get_logger(__name__)
@@ -19,9 +22,9 @@ logger = get_logger(__name__)
 class Follower:
     """Follows named customers, for the sender and whoever applies statuses. May be repeated."""
 
-    def __init__(self, database: Database, identities: Identities) -> None:
+    def __init__(self, database: Database, outbox: Outbox, cache: MappingCache, metrics: Metrics) -> None:
         self._database = database
-        self._identities = identities
+        self._identities = Identities(database, outbox, cache, metrics)
 
     async def follow(self, named: Sequence[NamedCustomer]) -> list[None]:
         """Follow all of them; each is done by itself where one of them raises StoreError."""

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from shared.durations import Durations
-from shared.reasons import DeadReason
 from shared.messaging.campaigns.messages import SkipReason
+from shared.reasons import DeadReason
 from workers.outbound_sender.message import CAMPAIGN_CANCELLED, EARLIER_MESSAGE, PHONE_NEEDED
 
 

@@ -203,8 +203,8 @@ class Admission:
     async def _insert(
         self, messages: Sequence[Fresh], admitted: dict[Candidate, Admitted], hands: Taking
     ) -> None:
-        """Make the rows, and put off who finds no hand. One that is not made is looked up again: its mapping may
-        not be active any more."""
+        """Make the rows, and put off who finds no hand. One that is not made is looked up again: its mapping
+        may not be active any more."""
         if not messages:
             return
         going = {message.id for message in messages if hands.take(message)}
