@@ -27,7 +27,9 @@ async def open_mappings(
 
     What another replica opened meanwhile is not returned.
     """
-    return await database.fetch(_QUERIES["open_mappings"], *map(list, zip(*asked, strict=True)))
+    numbers, customers, addresses = map(list, zip(*asked, strict=True))
+    notations = list(map(platform_notation, addresses))
+    return await database.fetch(_QUERIES["open_mappings"], numbers, customers, addresses, notations)
 
 
 async def name_customers(

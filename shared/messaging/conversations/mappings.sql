@@ -1,8 +1,15 @@
 -- name: open_mappings
--- In key order; what another replica opened meanwhile is not returned.
-insert into conversation_mappings (phone_number_id, customer, wa_id)
-select given.number, given.customer, given.wa_id
-from unnest($1::text[], $2::text[], $3::text[]) as given (number, customer, wa_id)
+-- In key order; what another replica opened meanwhile is not returned. The address in the notation in which the
+-- platform has named it before ($4), and with the id that the customer was seen with last.
+insert into conversation_mappings (phone_number_id, customer, wa_id, user_id)
+select given.number, given.customer, coalesce(named.address, given.wa_id),
+       (select owned.address from customer_addresses as owned
+        where owned.phone = given.customer and owned.kind = 'bsuid' and owned.released_at is null
+        order by owned.last_seen_at desc, owned.address
+        limit 1)
+from unnest($1::text[], $2::text[], $3::text[], $4::text[]) as given (number, customer, wa_id, notation)
+left join customer_addresses as named
+    on named.address = given.notation and named.source <> 'rule' and named.released_at is null
 order by 1, 2
 on conflict do nothing
 returning id as mapping_id, phone_number_id as number, customer as asked, customer, wa_id, conversation_id;

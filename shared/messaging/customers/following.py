@@ -5,6 +5,8 @@ message's result and a status stand. What was not followed is said again with th
 """
 
 from collections.abc import Iterator, Sequence
+from datetime import datetime
+from typing import Final
 
 from shared.durable.outbox import Outbox
 from shared.errors import StoreConflict, StoreDataError
@@ -12,11 +14,14 @@ from shared.messaging.conversations.cache import MappingCache
 from shared.messaging.conversations.mappings import name_customers
 from shared.messaging.customers.evidence import Evidence, Identities
 from shared.messaging.customers.named import NamedCustomer
+from shared.messaging.customers.notation import AddressKind, kind_of
 from shared.observability.logs import Operation, fields, get_logger
 from shared.observability.metrics import Metrics
 from shared.postgres.database import Database
+from shared.postgres.queries import Queries
 
 logger = get_logger(__name__)
+_QUERIES: Final = Queries("shared.messaging.customers", "following.sql")
 
 
 class Follower:
@@ -28,6 +33,8 @@ class Follower:
 
     async def follow(self, named: Sequence[NamedCustomer]) -> list[None]:
         """Follow all of them; each is done by itself where one of them raises StoreError."""
+        columns = zip(*map(_kept, named), strict=True)
+        await self._database.fetch(_QUERIES["keep_customers"], *map(list, columns))
         await self._identities.learn([evidence for item in named for evidence in _evidence(item)])
         async with self._database.transaction() as connection:
             rows = [(item.naming.message_id, item.wa_id, item.user_id) for item in named]
@@ -46,6 +53,12 @@ class Follower:
                     await self.follow_as_may_be([item])
         except Exception as error:
             _tell(named, error)
+
+
+def _kept(item: NamedCustomer) -> tuple[str, AddressKind, str, datetime]:
+    """The customer as an address: one that the platform named, or that follows from another notation."""
+    customer, naming = item.mapped.customer, item.naming
+    return customer, kind_of(customer), naming.source if item.wa_id == customer else "rule", naming.at
 
 
 def _evidence(item: NamedCustomer) -> Iterator[Evidence]:

@@ -83,6 +83,22 @@ async def test_the_answers_notation_is_where_the_next_message_goes(
     assert {row["address"] for row in rows} >= {platforms, named}
 
 
+async def test_a_later_conversation_begins_as_the_platform_named_its_customer(sender: Sender) -> None:
+    conn = sender.cluster.conn
+    async with sender.running():
+        await sender.ask(text("c1", DIALLED))
+        await until(lambda: _has_mapping(sender, PLATFORMS))
+        before = await mapping(sender)
+        await conn.execute("update conversation_mappings set status = 'expired'")
+        await sender.ask(text("c2", DIALLED))
+        await sender.until_status("sent", "c2")
+
+    assert await sent_to(sender) == [DIALLED, PLATFORMS]
+    now = await mapping(sender)
+    assert now["id"] != before["id"]
+    assert (now["wa_id"], now["user_id"]) == (PLATFORMS, before["user_id"])
+
+
 async def test_a_message_to_an_id_goes_to_its_person_where_they_were_named_last(sender: Sender) -> None:
     await add_mapping(sender.cluster.conn, wa_id=PLATFORMS, customer=PLATFORMS, user_id=USER_ID)
     await know(sender, USER_ID, PLATFORMS)
