@@ -6,12 +6,16 @@ from typing import Any, Final
 
 import pytest
 
+from shared.amqp.disposition import Defer
+from shared.durable.deferral import DeferralStore
 from shared.messaging.customers.evidence import Evidence, follow
 from shared.postgres.database import Database
+from tests.support.cluster import Cluster
 from tests.support.leftovers import has_in_hand
-from tests.support.rows import add_mapping, insert, only_row
+from tests.support.rows import add_mapping, add_message, insert, only_row
 from tests.support.sending import NUMBER, Sender, text
 from tests.support.waiting import until
+from tests.unit.test_consuming import delivery
 
 #: One phone in two notations; the first is WhatsApp's own.
 PHONES: Final = {
@@ -112,10 +116,22 @@ async def test_a_message_to_an_id_goes_to_its_person_where_they_were_named_last(
     assert (told["wa_id"], told["customer"]) == (PLATFORMS, PLATFORMS)
 
 
+async def test_a_reply_goes_where_its_customer_was_named_last(sender: Sender) -> None:
+    """They are known by their phone, and wrote under their id."""
+    row = {"wa_id": USER_ID, "customer": PLATFORMS, "user_id": USER_ID, "conversation_id": "talk"}
+    await add_mapping(sender.cluster.conn, **row)
+    await know(sender, USER_ID, PLATFORMS)
+    async with sender.running():
+        await sender.ask(reply("c1", "talk"))
+        await sender.until_status("sent")
+
+    assert await sent_to(sender) == [USER_ID]
+
+
 async def test_a_reply_goes_to_an_id_alone_as_a_recipient(sender: Sender) -> None:
     await add_mapping(sender.cluster.conn, wa_id=USER_ID, customer=USER_ID, conversation_id="talk")
     async with sender.running():
-        await sender.ask({"client_message_id": "c1", "conversation_id": "talk", "message_text": "hello"})
+        await sender.ask(reply("c1", "talk"))
         await sender.until_status("sent")
 
     [accepted] = await sender.sandbox.messages()
@@ -285,6 +301,21 @@ async def test_replies_that_wait_follow_their_person_through_a_join(sender: Send
     assert await sent_to(sender) == [PLATFORMS] * 3
     ids = [item["callback_data"].partition(":")[0] for item in await sender.sandbox.messages()]
     assert ids == [str((await sender.row(f"c{place}"))["id"]) for place in (1, 2, 3)]
+
+
+async def test_what_is_put_off_after_a_join_waits_under_the_persons_name(cluster: Cluster) -> None:
+    """It was in hand under the old name while the two became one."""
+    mapping_id = await add_mapping(cluster.conn, wa_id=USER_ID, customer=PLATFORMS)
+    message_id = await add_message(cluster.conn, mapping_id=mapping_id, lane="reply")
+    database = Database(cluster.database_url, size=1)
+    put_off = Defer("number_paused", 0.0, message_id, NUMBER, USER_ID, "reply")
+    try:
+        await DeferralStore(database, cluster.durations).store([(delivery(), put_off)])
+    finally:
+        await database.close()
+
+    row = await only_row(cluster.conn, "select customer, message_id from deferred_messages")
+    assert tuple(row) == (PLATFORMS, message_id)
 
 
 async def test_a_reply_that_is_tracked_while_its_conversation_is_joined_ends_in_the_one_that_stays(

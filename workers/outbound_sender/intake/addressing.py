@@ -16,10 +16,10 @@ from shared.messaging.customers.notation import platform_notation
 from shared.observability.metrics import Metrics
 from shared.reasons import DeadReason
 from workers.outbound_sender.intake.candidates import Candidate
-from workers.outbound_sender.intake.store import Address, Destination, Fresh, IntakeStore
+from workers.outbound_sender.intake.store import Address, Fresh, IntakeStore, PersonAtNumber
 from workers.outbound_sender.message import Unaddressed
 
-Target: TypeAlias = Address | Destination
+Target: TypeAlias = Address | PersonAtNumber
 #: What becomes of a candidate that cannot be addressed.
 Unaddressable: TypeAlias = Dead | Retry | Unaddressed
 
@@ -74,7 +74,7 @@ class AddressBook:
             assert payload.wa_id is not None
             assert customer is not None
             number = payload.phone_number_id or numbers.get(customer, self._default_number)
-            return Destination(number, customer, payload.wa_id)
+            return PersonAtNumber(number, customer, payload.wa_id)
         verdict = judge_conversation(conversations.get(payload.conversation_id))
         if isinstance(verdict, Retry) and candidate.first.attempt == 1:
             trace_id = correlation_of(candidate.first)

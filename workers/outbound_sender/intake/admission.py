@@ -25,10 +25,10 @@ from workers.outbound_sender.intake.left_behind import LeftBehind
 from workers.outbound_sender.intake.shares import Taking
 from workers.outbound_sender.intake.store import (
     Address,
-    Destination,
     Fresh,
     IntakeStore,
     KnownMessage,
+    PersonAtNumber,
     Replayed,
     new_message,
 )
@@ -138,7 +138,7 @@ class Admission:
         addressed: list[_Addressed] = []
         for item in wanted:
             target = found[item.candidate]
-            if isinstance(target, Address | Destination):
+            if isinstance(target, Address | PersonAtNumber):
                 addressed.append((item, target))
             else:
                 admitted[item.candidate] = target
@@ -188,13 +188,13 @@ class Admission:
         return set()
 
     async def _make(self, ready: Sequence[_Addressed]) -> list[Fresh]:
-        destinations = [target for _, target in ready if isinstance(target, Destination)]
+        destinations = [target for _, target in ready if isinstance(target, PersonAtNumber)]
         active, opened = await self._store.find_or_open(destinations)
         self._count_opened(opened)
         return [
             new_message(
                 item.candidate,
-                active[target.pair] if isinstance(target, Destination) else target,
+                active[target.pair] if isinstance(target, PersonAtNumber) else target,
                 item.replay_of.base_id if item.replay_of else None,
             )
             for item, target in ready

@@ -44,7 +44,7 @@ class Address:
 
 
 @dataclass(frozen=True, slots=True)
-class Destination:
+class PersonAtNumber:
     """A person at a number, where any active mapping will do; `wa_id`: how the publisher called them."""
 
     number: str
@@ -186,7 +186,7 @@ class IntakeStore:
         return {row["customer"]: row["number"] for row in rows}
 
     async def find_or_open(
-        self, destinations: Iterable[Destination]
+        self, destinations: Iterable[PersonAtNumber]
     ) -> tuple[dict[tuple[str, str], Address], int]:
         """Active mappings by (number, customer), opened where there are none; and how many were opened."""
         missing = {item.pair: item for item in destinations}
@@ -223,7 +223,7 @@ class IntakeStore:
             stored = await put_off(connection, waiting, EARLIER_MESSAGE) if waiting else set()
         return Tracked(new, stored)
 
-    async def _find_active(self, destinations: Sequence[Destination]) -> Sequence[asyncpg.Record]:
+    async def _find_active(self, destinations: Sequence[PersonAtNumber]) -> Sequence[asyncpg.Record]:
         rows = [(item.number, item.customer, item.wa_id) for item in destinations]
         return await self._database.fetch(_QUERIES["find_active"], *map(list, zip(*rows, strict=True)))
 
