@@ -15,7 +15,9 @@ from shared.messaging.customers.evidence import Evidence, Source, follow
 from shared.messaging.customers.joining import Joined
 from shared.messaging.customers.notation import platform_notation
 from shared.messaging.customers.whose import addresses_of, customers_of
+from tests.support.leftovers import lock_waiters
 from tests.support.rows import NOON, Connection, add_campaign, add_mapping, add_message, insert
+from tests.support.waiting import until
 
 PHONE: Final = "491700000001"
 OTHER: Final = "491700000002"
@@ -28,12 +30,12 @@ def told(
     return Evidence(address, other, source, NOON + timedelta(minutes=minutes), "trace-1", is_change=change)
 
 
-async def learn(conn: Connection, *evidences: Evidence) -> list[str]:
+async def learn(conn: Any, *evidences: Evidence) -> list[str]:
     """Follow them one by one; gives what came of each."""
     return [(await learn_one(conn, evidence))[0] for evidence in evidences]
 
 
-async def learn_one(conn: Connection, evidence: Evidence) -> tuple[str, Joined]:
+async def learn_one(conn: Any, evidence: Evidence) -> tuple[str, Joined]:
     assert evidence.other is not None
     while True:
         try:
@@ -44,7 +46,20 @@ async def learn_one(conn: Connection, evidence: Evidence) -> tuple[str, Joined]:
         return verdict.doubt or verdict.outcome, joined
 
 
-async def whose(conn: Connection, *addresses: str) -> list[str]:
+async def learn_in_transaction(conn: Any, evidence: Evidence) -> None:
+    await follow(conn, evidence, evidence.other or "")
+
+
+async def _is_waiting(conn: Connection) -> bool:
+    return await lock_waiters(conn) > 0
+
+
+async def history_of(conn: Any, customer: str) -> dict[str, bool]:
+    """Each of their addresses, and whether they gave it up."""
+    return {item.address: item.released_at is not None for item in await addresses_of(conn, customer)}
+
+
+async def whose(conn: Any, *addresses: str) -> list[str]:
     customers = await customers_of(conn, addresses)
     return [customers[address] for address in addresses]
 
@@ -142,15 +157,16 @@ async def test_a_conversation_opened_beside_a_join_cannot_keep_the_name_that_wen
     await add_two(conn)
     writer = await asyncpg.connect(database_url)
     opening = "insert into conversation_mappings (wa_id, phone_number_id, customer) values ($1, '1002', $1)"
-    async with conn.transaction():
-        await follow(conn, told(PHONE, ID), ID)
-        waiting = asyncio.create_task(writer.execute(opening, ID))
-        await asyncio.sleep(0.3)
-        assert not waiting.done()
+    try:
+        async with conn.transaction():
+            await learn_in_transaction(conn, told(PHONE, ID))
+            waiting = asyncio.create_task(writer.execute(opening, ID))
+            await until(lambda: _is_waiting(conn))
 
-    with pytest.raises(asyncpg.SerializationError):
-        await waiting
-    await writer.close()
+        with pytest.raises(asyncpg.SerializationError):
+            await waiting
+    finally:
+        await writer.close(timeout=5)
 
 
 async def test_a_refusal_wins_whoever_gave_it(conn: Connection) -> None:
@@ -191,8 +207,7 @@ async def test_a_changed_number_takes_the_person_along_and_frees_the_old_one(con
     row = await conn.fetchrow("select wa_id, customer from conversation_mappings where id = $1", mapping)
     assert row is not None
     assert tuple(row) == (OTHER, OTHER)
-    history = {item.address: item.released_at is not None for item in await addresses_of(conn, OTHER)}
-    assert history == {OTHER: False, ID: False, PHONE: True}
+    assert await history_of(conn, OTHER) == {OTHER: False, ID: False, PHONE: True}
 
 
 #: What was told, whichever way it comes, and who is who afterwards.
