@@ -34,9 +34,9 @@ Example:
 @click.option(
     "--statuses",
     type=click.Choice(["amqp"]),
-    help="Publish statuses to wa.status on the server of RABBITMQ_URL.",
+    help="Publish statuses, and changes of customers, on the server of RABBITMQ_URL.",
 )
-@click.option("--webhook", metavar="URL", help="Post statuses there, where they are not published.")
+@click.option("--webhook", metavar="URL", help="Post them there, where they are not published.")
 @click.option(
     "--latency-ms", default=0.0, show_default=True, type=click.FloatRange(0), help="Before each answer."
 )
@@ -54,7 +54,9 @@ def sandbox(
 ) -> None:
     """Run a simulated WhatsApp Cloud API; its URL is the first line printed.
 
-    The last three digits of a recipient choose its behaviour: 000 to 899 normal, 901 to 921 faults. What it
+    The last three digits of a recipient choose its behaviour: 000 to 899 normal, 901 to 921 faults. It names
+    customers by phone, in WhatsApp's notation, and by id; PUT /_sandbox/settings {"hide_phones": true} by id
+    alone. POST /_sandbox/customers/change {"from": A, "to": B} changes a number, and tells it. What it
     accepted is at GET /_sandbox/messages?to= and /_sandbox/stats, kept in memory (the newest 1,000,000).
     """
     warn_of_unknown()

@@ -1,6 +1,6 @@
-"""Publishes statuses to RabbitMQ as a gateway would: `StatusUpdate` bodies to `wa.status`, confirmed.
+"""Publishes to RabbitMQ as a gateway would: statuses to `wa.status`, system messages to `wa.inbound`.
 
-Owns its connection and the payload. The exchange is declared by `wabus topology declare`, not here.
+Owns its connection and the payloads. The exchanges are declared by `wabus topology declare`, not here.
 """
 
 import asyncio
@@ -10,12 +10,15 @@ from contextlib import AsyncExitStack
 
 import orjson
 
+from deploy.sandbox.customer_change import CustomerChange
+from deploy.sandbox.status_emitter import Telling
 from deploy.sandbox.status_plan import StatusEvent, describe_conversation, describe_pricing, error_title
 from shared.amqp.client import open_session
 from shared.amqp.session import Session
 from shared.errors import BrokerUnavailable
 
-EXCHANGE = "wa.status"
+STATUS = "wa.status"
+INBOUND = "wa.inbound"
 ROUTING_KEY = "whatsapp"
 CONNECTION_NAME = "wabus-sandbox"
 TIMEOUT_S = 5.0
@@ -30,9 +33,8 @@ def encode_update(event: StatusEvent) -> bytes:
         "wamid": message.wamid,
         "status": event.status,
         "timestamp": str(event.occurred_at),
-        "recipient_id" if message.to.isdigit() else "user_id": message.to,
         "phone_number_id": message.phone_number_id,
-    }
+    } | message.named.describe("recipient_id", "recipient_user_id")
     optional = {
         "callback_data": message.callback_data,
         "pricing": describe_pricing(event),
@@ -40,6 +42,26 @@ def encode_update(event: StatusEvent) -> bytes:
         "errors": None if event.error_code is None else [_describe_error(event.error_code)],
     }
     return orjson.dumps(update | {key: value for key, value in optional.items() if value is not None})
+
+
+def encode_inbound(change: CustomerChange) -> bytes:
+    """The system message as an `InboundMessage` body."""
+    message = change.message
+    inbound: dict[str, object] = {
+        "wamid": message["id"],
+        "timestamp": message["timestamp"],
+        "wa_id": address_of(change),
+        "user_id": message["from_user_id"],
+        "message_type": message["type"],
+        "content": message,
+    }
+    number = {} if change.phone_number_id is None else {"phone_number_id": change.phone_number_id}
+    return orjson.dumps(inbound | number)
+
+
+def address_of(change: CustomerChange) -> str:
+    """Whom the system message is from: the phone, else the id."""
+    return change.before.wa_id or change.before.user_id
 
 
 def _describe_error(code: int) -> dict[str, object]:
@@ -57,7 +79,7 @@ class AmqpStatuses:
         self._connecting = asyncio.Lock()
         self._warned = False
 
-    async def deliver(self, events: Sequence[StatusEvent]) -> Sequence[StatusEvent]:
+    async def deliver(self, events: Sequence[Telling]) -> Sequence[Telling]:
         try:
             session = await self._open_session()
         except (BrokerUnavailable, TimeoutError) as error:
@@ -79,7 +101,7 @@ class AmqpStatuses:
             self._warned = True
             _log.warning(
                 "statuses wait: RabbitMQ or its exchange %s is away (%s)",
-                EXCHANGE,
+                STATUS,
                 str(error) or type(error).__name__,
             )
 
@@ -88,15 +110,19 @@ class AmqpStatuses:
             if self._session is None:
                 async with asyncio.timeout(TIMEOUT_S), AsyncExitStack() as stack:
                     session = await stack.enter_async_context(open_session(self._url, CONNECTION_NAME))
-                    if not await session.has_exchange(EXCHANGE):
+                    if not await session.has_exchange(STATUS):
                         raise BrokerUnavailable("it is not declared")
                     self._session, self._cleanup = session, stack.pop_all()
             return self._session
 
 
-async def _publish(session: Session, event: StatusEvent) -> bool:
+async def _publish(session: Session, event: Telling) -> bool:
+    if isinstance(event, CustomerChange):
+        publication = INBOUND, address_of(event), encode_inbound(event)
+    else:
+        publication = STATUS, ROUTING_KEY, encode_update(event)
     try:
-        await session.publish(EXCHANGE, ROUTING_KEY, encode_update(event), timeout_s=TIMEOUT_S)
+        await session.publish(*publication, timeout_s=TIMEOUT_S)
     except BrokerUnavailable:
         return False
     return True

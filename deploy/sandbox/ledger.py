@@ -11,29 +11,42 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from deploy.sandbox.customers import Addressee
 from deploy.sandbox.send_request import SendRequest
 
-#: messages remembered; of more, the oldest are forgotten (the counts go on). About 400 bytes each.
+#: messages remembered; of more, the oldest are forgotten (the counts go on). About 600 bytes each.
 CAPACITY = 1_000_000
 
 
 @dataclass(slots=True)
 class AcceptedMessage:
-    """One accepted message. `received_at`: epoch seconds. `answered`: the connection took the answer."""
+    """One accepted message. `to`: digits or id as dialled. `received_at`: epoch seconds.
+
+    `phone_hidden`: answer and statuses name the id alone. `answered`: the connection took the answer.
+    """
 
     wamid: str
     to: str
+    recipient: Addressee
+    phone_hidden: bool
     phone_number_id: str
     type: str
     callback_data: str | None
     received_at: float
     answered: bool = False
 
+    @property
+    def named(self) -> Addressee:
+        """The recipient as answer and statuses name them."""
+        return Addressee(None, self.recipient.user_id) if self.phone_hidden else self.recipient
+
     def describe(self) -> dict[str, object]:
         """The message as `GET /_sandbox/messages` shows it."""
         return {
             "wamid": self.wamid,
             "to": self.to,
+            "wa_id": self.recipient.wa_id,
+            "user_id": self.recipient.user_id,
             "phone_number_id": self.phone_number_id,
             "type": self.type,
             "callback_data": self.callback_data,
@@ -56,11 +69,19 @@ class Ledger:
         self.accepted_by_number: Counter[str] = Counter()
         self.refused_by_code: Counter[str] = Counter()
 
-    def accept(self, request: SendRequest, phone_number_id: str) -> AcceptedMessage:
+    def accept(
+        self, request: SendRequest, phone_number_id: str, recipient: Addressee, phone_hidden: bool
+    ) -> AcceptedMessage:
         """Records a message under a fresh wamid."""
-        wamid = make_wamid(request.recipient)
         message = AcceptedMessage(
-            wamid, request.recipient, phone_number_id, request.type, request.callback_data, time.time()
+            wamid=make_wamid(request.recipient),
+            to=request.recipient,
+            recipient=recipient,
+            phone_hidden=phone_hidden,
+            phone_number_id=phone_number_id,
+            type=request.type,
+            callback_data=request.callback_data,
+            received_at=time.time(),
         )
         self._messages.append(message)
         self.accepted_by_number[phone_number_id] += 1
@@ -70,9 +91,9 @@ class Ledger:
         """`code` None: an answer without a Graph error."""
         self.refused_by_code["none" if code is None else str(code)] += 1
 
-    def messages(self, to: str | None = None) -> Iterator[AcceptedMessage]:
-        """What is remembered, in order of acceptance; `to` picks one recipient."""
-        return (message for message in self._messages if to is None or message.to == to)
+    def messages(self, to: Addressee | None = None) -> Iterator[AcceptedMessage]:
+        """What is remembered, in order of acceptance; `to` picks what went to this phone or this id."""
+        return (message for message in self._messages if to is None or to.shares(message.recipient))
 
     def __len__(self) -> int:
         return len(self._messages)

@@ -1,7 +1,7 @@
 """The simulated platform's decisions: which checked request it takes, and what it remembers of it.
 
-Owns settings, ledger, rates and the count of refusals per recipient; no I/O. Everything here runs between two
-awaits, so a message is wholly accepted or not at all.
+Owns settings, customers, ledger, rates and the count of refusals per customer; no I/O. Everything here runs
+between two awaits, so a message is wholly accepted or not at all.
 """
 
 import hmac
@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NoReturn
 
+from deploy.sandbox.customers import Addressee, Customers
 from deploy.sandbox.graph_errors import (
     ACCESS_TOKEN_INVALID,
     NUMBER_RATE_LIMIT,
@@ -63,8 +64,9 @@ class Platform:
         self._faults_left = None if settings.fault is None else settings.fault.times
 
     def forget(self) -> None:
-        """Forgets messages, counts and rates. Settings stay."""
+        """Forgets messages, counts, rates and what customers changed. Settings stay."""
         self.ledger = Ledger()
+        self.customers = Customers()
         self.windows: defaultdict[str, SecondWindow] = defaultdict(SecondWindow)
         self._pairs = PairLimit()
         self._refusals: Counter[str] = Counter()
@@ -84,14 +86,16 @@ class Platform:
         if fault is not None and fault.answer == "error" and not fault.accepted:
             raise_fault(fault)
         now_s = self._clock()
-        pair = (phone_number_id, request.recipient)
+        recipient = self.customers.find(request.recipient)
+        pair = (phone_number_id, recipient.user_id)
         self._check_rates(pair, now_s)
         behaviour = behaviour_of(request.recipient)
-        self._check_recipient(request.recipient, behaviour)
+        self._check_recipient(recipient, behaviour)
         self.windows[phone_number_id].add(now_s)
         if self.settings.pair_rate_limit:
             self._pairs.add(pair, now_s)
-        return Admission(self.ledger.accept(request, phone_number_id), behaviour, fault)
+        hidden = self.settings.hide_phones
+        return Admission(self.ledger.accept(request, phone_number_id, recipient, hidden), behaviour, fault)
 
     def _take_fault(self, phone_number_id: str) -> Fault | None:
         fault = self.settings.fault
@@ -112,15 +116,15 @@ class Platform:
         if self.settings.pair_rate_limit and not self._pairs.allows(pair, now_s):
             raise RequestRefused(make_error(PAIR_RATE_LIMIT, "Too many messages to this phone number."))
 
-    def _check_recipient(self, recipient: str, behaviour: Behaviour) -> None:
+    def _check_recipient(self, recipient: Addressee, behaviour: Behaviour) -> None:
         if behaviour.is_blocked:
             raise FaultAnswered(403, _BLOCKED_PAGE, "text/html")
         if behaviour.refusal is None:
             return
         if behaviour.refusals is not None:
-            if self._refusals[recipient] >= behaviour.refusals:
+            if self._refusals[recipient.user_id] >= behaviour.refusals:
                 return
-            self._refusals[recipient] += 1
+            self._refusals[recipient.user_id] += 1
         raise RequestRefused(behaviour.refusal)
 
 

@@ -172,7 +172,7 @@ def respond_error(error: GraphError) -> web.Response:
 
 
 def respond_success(sent: SendRequest, message: AcceptedMessage, message_status: str) -> web.Response:
-    contact = {"input": sent.addressed_as, "user_id" if sent.is_user_id else "wa_id": sent.recipient}
+    contact = {"input": sent.addressed_as} | message.named.describe("wa_id", "user_id")
     ids: dict[str, str] = {"id": message.wamid}
     if sent.type == "template":
         ids["message_status"] = message_status

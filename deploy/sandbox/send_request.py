@@ -27,10 +27,6 @@ class SendRequest:
     type: str
     callback_data: str | None
 
-    @property
-    def is_user_id(self) -> bool:
-        return not self.recipient.isdigit()
-
 
 @dataclass(frozen=True, slots=True)
 class ReadReceipt:

@@ -45,6 +45,7 @@ class Fault(BaseModel):
 class SandboxSettings(BaseModel):
     """`token` null takes any bearer token. `number_mps` null and `pair_rate_limit` false mean no limit.
 
+    `hide_phones`: answers, statuses and system messages name customers by their ids alone.
     `message_status` is what the answer to a template says of it.
     `reorder` and `repeat` are fractions of statuses: those told in place of the next one, those told twice.
     """
@@ -55,6 +56,7 @@ class SandboxSettings(BaseModel):
     latency_ms: Milliseconds = 0
     number_mps: Annotated[int, Field(ge=1)] | None = None
     pair_rate_limit: bool = False
+    hide_phones: bool = False
     message_status: Literal["accepted", "held_for_quality_assessment", "paused"] = "accepted"
     statuses: bool = True
     status_delay_ms: StatusDelays = StatusDelays()

@@ -1,4 +1,4 @@
-"""Tells statuses when they are due: one heap, one task, whatever the number of messages.
+"""Tells statuses and customers' changes when they are due: one heap, one task, whatever their number.
 
 Owns waiting, retrying and the bound on what waits. A sink delivers; where and in which form is the sink's.
 """
@@ -7,9 +7,13 @@ import asyncio
 import heapq
 import itertools
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
+from deploy.sandbox.customer_change import CustomerChange
 from deploy.sandbox.status_plan import PlannedStatus, StatusEvent
+
+#: what is told
+Telling: TypeAlias = StatusEvent | CustomerChange
 
 #: statuses waiting; what comes on top is dropped and counted
 CAPACITY = 3_000_000
@@ -22,7 +26,7 @@ RETRY_S = 0.5
 class StatusSink(Protocol):
     """Where statuses go."""
 
-    async def deliver(self, events: Sequence[StatusEvent]) -> Sequence[StatusEvent]:
+    async def deliver(self, events: Sequence[Telling]) -> Sequence[Telling]:
         """Delivers in this order; returns those that did not arrive. A server that is away raises nothing."""
         ...
 
@@ -37,7 +41,7 @@ class StatusEmitter:
     def __init__(self, sink: StatusSink, capacity: int = CAPACITY) -> None:
         self._sink = sink
         self._capacity = capacity
-        self._heap: list[tuple[float, int, StatusEvent]] = []
+        self._heap: list[tuple[float, int, Telling]] = []
         self._order = itertools.count()
         self._sooner = asyncio.Event()
         self._clock = asyncio.get_running_loop().time
@@ -54,8 +58,8 @@ class StatusEmitter:
         for status in planned:
             self._push(now_s + status.delay_s, status.event)
 
-    async def tell_now(self, event: StatusEvent) -> None:
-        """Tells one status before returning; where that fails, or is cancelled, it is left to the task."""
+    async def tell_now(self, event: Telling) -> None:
+        """Tells it before returning; where that fails, or is cancelled, it is left to the task."""
         try:
             undelivered = await self._sink.deliver([event])
         except asyncio.CancelledError:
@@ -83,7 +87,7 @@ class StatusEmitter:
                     self._push(self._clock(), event)
                 await asyncio.sleep(RETRY_S)
 
-    def _push(self, due_s: float, event: StatusEvent) -> None:
+    def _push(self, due_s: float, event: Telling) -> None:
         if len(self._heap) >= self._capacity:
             self.dropped += 1
             return
@@ -105,9 +109,9 @@ class StatusEmitter:
             else:
                 await self._sooner.wait()
 
-    def _take_due(self) -> list[StatusEvent]:
+    def _take_due(self) -> list[Telling]:
         now_s = self._clock()
-        batch: list[StatusEvent] = []
+        batch: list[Telling] = []
         while self._heap and self._heap[0][0] <= now_s and len(batch) < BATCH_SIZE:
             batch.append(heapq.heappop(self._heap)[2])
         return batch

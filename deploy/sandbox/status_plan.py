@@ -22,6 +22,10 @@ class StatusEvent:
     occurred_at: int
     error_code: int | None = None
 
+    @property
+    def phone_number_id(self) -> str:
+        return self.message.phone_number_id
+
 
 @dataclass(frozen=True, slots=True)
 class PlannedStatus:
@@ -102,7 +106,10 @@ def describe_conversation(event: StatusEvent) -> dict[str, object] | None:
     if event.status != "sent":
         return None
     category = "utility" if event.message.type == "template" else "service"
-    return {"id": f"{event.message.phone_number_id}:{event.message.to}", "origin": {"type": category}}
+    return {
+        "id": f"{event.message.phone_number_id}:{event.message.recipient.user_id}",
+        "origin": {"type": category},
+    }
 
 
 def error_title(code: int) -> str:

@@ -1,4 +1,4 @@
-"""Posts statuses to a webhook in the platform's own shape, several in one request.
+"""Posts statuses and system messages to a webhook in the platform's own shape, several in one request.
 
 Owns the shape and the HTTP client. It signs nothing: the sandbox has no app secret.
 """
@@ -9,19 +9,24 @@ from collections.abc import Sequence
 import aiohttp
 import orjson
 
+from deploy.sandbox.customer_change import CustomerChange
+from deploy.sandbox.status_emitter import Telling
 from deploy.sandbox.status_plan import StatusEvent, describe_conversation, describe_pricing, error_title
 
 TIMEOUT_S = 10.0
 BUSINESS_ACCOUNT_ID = "sandbox"
 
 
-def encode_webhook(phone_number_id: str, events: Sequence[StatusEvent]) -> bytes:
-    """The body of one webhook call about one business number."""
-    value = {
-        "messaging_product": "whatsapp",
-        "metadata": {"display_phone_number": phone_number_id, "phone_number_id": phone_number_id},
-        "statuses": [_describe(event) for event in events],
+def encode_webhook(phone_number_id: str | None, events: Sequence[Telling]) -> bytes:
+    """The body of one webhook call about one business number (None: to no certain one)."""
+    value: dict[str, object] = {"messaging_product": "whatsapp"}
+    if phone_number_id is not None:
+        value["metadata"] = {"display_phone_number": phone_number_id, "phone_number_id": phone_number_id}
+    parts = {
+        "statuses": [_describe(event) for event in events if isinstance(event, StatusEvent)],
+        "messages": [event.message for event in events if isinstance(event, CustomerChange)],
     }
+    value |= {name: part for name, part in parts.items() if part}
     change = {"value": value, "field": "messages"}
     entry = {"id": BUSINESS_ACCOUNT_ID, "changes": [change]}
     return orjson.dumps({"object": "whatsapp_business_account", "entry": [entry]})
@@ -33,8 +38,7 @@ def _describe(event: StatusEvent) -> dict[str, object]:
         "id": message.wamid,
         "status": event.status,
         "timestamp": str(event.occurred_at),
-        "recipient_id" if message.to.isdigit() else "recipient_user_id": message.to,
-    }
+    } | message.named.describe("recipient_id", "recipient_user_id")
     optional = {
         "biz_opaque_callback_data": message.callback_data,
         "pricing": describe_pricing(event),
@@ -57,11 +61,11 @@ class WebhookStatuses:
         self._url = url
         self._client: aiohttp.ClientSession | None = None
 
-    async def deliver(self, events: Sequence[StatusEvent]) -> Sequence[StatusEvent]:
-        by_number: defaultdict[str, list[StatusEvent]] = defaultdict(list)
+    async def deliver(self, events: Sequence[Telling]) -> Sequence[Telling]:
+        by_number: defaultdict[str | None, list[Telling]] = defaultdict(list)
         for event in events:
-            by_number[event.message.phone_number_id].append(event)
-        undelivered: list[StatusEvent] = []
+            by_number[event.phone_number_id].append(event)
+        undelivered: list[Telling] = []
         for phone_number_id, group in by_number.items():
             if not await self._post(encode_webhook(phone_number_id, group)):
                 undelivered += group

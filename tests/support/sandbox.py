@@ -74,6 +74,11 @@ class SandboxCaller:
         async with self._client.put(f"{self._url}/_sandbox/settings", json=settings) as answer:
             return Answer(answer.status, dict(answer.headers), await answer.text(), await answer.json())
 
+    async def change_customer(self, **asked: Any) -> Answer:
+        """`from_` stands for the key `from`."""
+        body = {key.removesuffix("_"): value for key, value in asked.items()}
+        return await self.post("/_sandbox/customers/change", body)
+
     async def reset(self) -> None:
         async with self._client.post(f"{self._url}/_sandbox/reset") as answer:
             answer.raise_for_status()
@@ -105,12 +110,20 @@ class WebhookReceiver:
     @property
     def statuses(self) -> list[dict[str, Any]]:
         """Every status in the order of its coming."""
+        return self._told("statuses")
+
+    @property
+    def messages(self) -> list[dict[str, Any]]:
+        """Every message in the order of its coming."""
+        return self._told("messages")
+
+    def _told(self, part: str) -> list[dict[str, Any]]:
         return [
-            status
+            told
             for body in self.bodies
             for entry in body["entry"]
             for change in entry["changes"]
-            for status in change["value"]["statuses"]
+            for told in change["value"].get(part, ())
         ]
 
     async def wait_for(self, condition: Callable[[list[dict[str, Any]]], bool]) -> list[dict[str, Any]]:

@@ -4,6 +4,7 @@ from random import Random
 
 import pytest
 
+from deploy.sandbox.customers import Addressee
 from deploy.sandbox.graph_errors import RequestRefused
 from deploy.sandbox.ledger import AcceptedMessage, Ledger
 from deploy.sandbox.platform import FaultAnswered, Platform
@@ -12,6 +13,8 @@ from deploy.sandbox.recipients import NORMAL, Behaviour, Manner, StatusCourse, b
 from deploy.sandbox.send_request import SendRequest
 from deploy.sandbox.settings import Fault, SandboxSettings, StatusDelays
 from deploy.sandbox.status_plan import PlannedStatus, plan_statuses
+
+ANA = Addressee("491700000001", "DE.8842")
 
 
 class Clock:
@@ -29,7 +32,9 @@ def make_request(recipient: str = "491700000001") -> SendRequest:
 
 
 def make_message() -> AcceptedMessage:
-    return AcceptedMessage("wamid.A", "491700000001", "1001", "text", "m:1", received_at=1_786_000_000.0)
+    return AcceptedMessage(
+        "wamid.A", ANA.user_id, ANA, False, "1001", "text", "m:1", received_at=1_786_000_000.0
+    )
 
 
 def outcome_of(platform: Platform, recipient: str = "491700000001", number: str = "1001") -> int | str:
@@ -181,7 +186,7 @@ def test_settings_change_one_by_one() -> None:
 
 def test_the_ledger_forgets_the_oldest_beyond_its_capacity_and_counts_on() -> None:
     ledger = Ledger(capacity=2)
-    accepted = [ledger.accept(make_request(), "1001") for _ in range(3)]
+    accepted = [ledger.accept(make_request(), "1001", ANA, False) for _ in range(3)]
 
     assert list(ledger.messages()) == accepted[1:]
     assert ledger.accepted_by_number == {"1001": 3}

@@ -255,7 +255,7 @@ def test_a_business_scoped_id_is_a_recipient(user_id: str) -> None:
     parsed = parse(make_body(to=None, recipient=user_id))
 
     assert isinstance(parsed, SendRequest)
-    assert (parsed.recipient, parsed.is_user_id) == (user_id, True)
+    assert (parsed.recipient, parsed.addressed_as) == (user_id, user_id)
 
 
 def test_the_phone_wins_where_a_business_scoped_id_is_given_too() -> None:

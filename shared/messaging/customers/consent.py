@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
+from uuid import UUID
 
 from shared.messaging.customers.addresses import audit_subject
 from shared.messaging.customers.notation import platform_notation
@@ -47,11 +48,11 @@ async def record_consent(database: Database, address: str, *, wanted: bool, by: 
     return Consent(**dict(row))
 
 
-async def record_opt_outs(connection: Connection, wa_ids: Sequence[str]) -> None:
-    """These customers want no marketing from now on (131050). In the caller's transaction.
+async def record_opt_outs(connection: Connection, message_ids: Sequence[UUID]) -> None:
+    """The customers of these messages want no marketing from now on (131050). In the caller's transaction.
 
     Told again it changes nothing: when they said it is kept. After an operator has recorded a yes it counts
     anew.
     """
-    if wa_ids:
-        await connection.execute(_QUERIES["record_opt_outs"], list(wa_ids))
+    if message_ids:
+        await connection.execute(_QUERIES["record_opt_outs"], list(message_ids))

@@ -31,7 +31,9 @@ async def test_a_message_is_accepted_and_recorded(caller: SandboxCaller) -> None
 
     assert answer.status == 200
     assert answer.body["messaging_product"] == "whatsapp"
-    assert answer.body["contacts"] == [{"input": "+49 170 0000001", "wa_id": TO}]
+    assert answer.body["contacts"] == [
+        {"input": "+49 170 0000001", "wa_id": TO, "user_id": "DE.ejbhaaaaaaab001"}
+    ]
     assert answer.wamid.startswith("wamid.")
     (message,) = await caller.messages(TO)
 
@@ -39,6 +41,8 @@ async def test_a_message_is_accepted_and_recorded(caller: SandboxCaller) -> None
     assert message == {
         "wamid": answer.wamid,
         "to": TO,
+        "wa_id": TO,
+        "user_id": "DE.ejbhaaaaaaab001",
         "phone_number_id": NUMBER,
         "type": "text",
         "callback_data": "m:1",

@@ -17,6 +17,7 @@ from aiormq.abc import FieldTable
 from deploy.sandbox import Sandbox, SandboxSettings, StatusDelays
 from deploy.sandbox.amqp_statuses import CONNECTION_NAME, AmqpStatuses
 from deploy.sandbox.webhook_statuses import WebhookStatuses
+from shared.payloads import InboundMessage, decode
 from tests.support.sandbox import NUMBER, SandboxCaller, WebhookReceiver
 from tests.support.servers import Servers
 from tests.support.waiting import until
@@ -72,15 +73,16 @@ async def channel(host: Host) -> AsyncIterator[AbstractChannel]:
 
 
 async def declare_queue(channel: AbstractChannel) -> AbstractQueue:
-    """The exchange of statuses as the topology has it, and a queue that hears all of it.
+    """The exchanges of statuses and of messages as the topology has them, and a queue that hears all of both.
 
-    As the alternate of that exchange it misses none that comes before a binding could be made.
+    As the alternate of those exchanges it misses none that comes before a binding could be made.
     """
     unrouted = await channel.declare_exchange("wa.unrouted", "topic", durable=True)
     queue = await channel.declare_queue("heard", durable=True)
     await queue.bind(unrouted, "#")
     alternate: FieldTable = {"alternate-exchange": unrouted.name}
-    await channel.declare_exchange("wa.status", "topic", durable=True, arguments=alternate)
+    for exchange in ("wa.inbound", "wa.status"):
+        await channel.declare_exchange(exchange, "topic", durable=True, arguments=alternate)
     return queue
 
 
@@ -278,11 +280,43 @@ async def test_a_published_failure_carries_its_error(host: Host, channel: Abstra
         await caller.send(None, recipient="DE.88912")
         (update,) = await hear(queue, 1)
 
-    assert (update["status"], update["user_id"]) == ("failed", "DE.88912")
+    assert (update["status"], update["recipient_user_id"]) == ("failed", "DE.88912")
     (error,) = update["errors"]
 
     assert error.keys() == {"code", "title", "message", "details"}
     assert error["code"] == 131000
+
+
+async def test_a_changed_number_is_published_as_an_inbound_message(
+    host: Host, channel: AbstractChannel
+) -> None:
+    queue = await declare_queue(channel)
+    async with (
+        Sandbox.running(sink=AmqpStatuses(host.url)) as sandbox,
+        SandboxCaller.connected(sandbox.url) as caller,
+    ):
+        told = await caller.change_customer(from_=TO, to="491700000002", phone_number_id=NUMBER)
+        (body,) = await hear(queue, 1)
+
+    message = decode(InboundMessage, orjson.dumps(body))
+    assert message.content == told.body["message"]
+    assert (message.wa_id, message.user_id) == (TO, told.body["message"]["from_user_id"])
+    assert (message.message_type, message.phone_number_id) == ("system", NUMBER)
+
+
+async def test_a_hidden_customer_s_change_is_published_under_the_id(
+    host: Host, channel: AbstractChannel
+) -> None:
+    queue = await declare_queue(channel)
+    async with (
+        Sandbox.running(settings=SandboxSettings(hide_phones=True), sink=AmqpStatuses(host.url)) as sandbox,
+        SandboxCaller.connected(sandbox.url) as caller,
+    ):
+        await caller.change_customer(from_user_id="DE.8842", to_user_id="DE.8843")
+        (body,) = await hear(queue, 1)
+
+    message = decode(InboundMessage, orjson.dumps(body))
+    assert (message.wa_id, message.user_id, message.phone_number_id) == ("DE.8842", "DE.8842", None)
 
 
 async def test_statuses_wait_in_memory_until_the_exchange_is_there(
