@@ -12,11 +12,12 @@ from typing import Final
 from aio_pika.abc import AbstractIncomingMessage
 
 from deploy.demo.agents import Agents
-from deploy.demo.customers import Cast, make_cast
+from deploy.demo.cast import Cast, make_cast
 from deploy.demo.day import LOCKED_NUMBER, Day
 from deploy.demo.echo import Echo
 from deploy.demo.gateway import AgentGateway
 from deploy.demo.invariants.evidence import Outage
+from deploy.demo.moving import PlatformOfCustomers
 from deploy.demo.record import Record
 from deploy.demo.timetable import Timetable
 from shared.amqp.pika.link import BROKER_ERRORS
@@ -50,16 +51,23 @@ class Load:
     """Everybody who sends. `run` them in a task group, `play` once, `stop` at the end."""
 
     def __init__(
-        self, day: Day, wire: SteadyWire, record: Record, echo: Echo, group: asyncio.TaskGroup
+        self,
+        day: Day,
+        wire: SteadyWire,
+        record: Record,
+        echo: Echo,
+        group: asyncio.TaskGroup,
+        platform: PlatformOfCustomers,
     ) -> None:
         self.cast = _with_faults_of_the_rig_only(make_cast(day))
-        self._known = {customer.wa_id for customer in self.cast.customers}
+        self._known = {address for customer in self.cast.customers for address in customer.addresses}
         self._wire = wire
-        self._player = Timetable(day, self.cast, wire, record, _kill_nobody)
+        self._player = Timetable(day, self.cast, wire, record, _kill_nobody, platform)
         self._agents = Agents(wire, record, echo, day.seed, group)
         self._agents.know(self.cast.customers)
         self._gateway = AgentGateway(wire, record, self._take_conversation)
         record.opted_out, record.too_long = self.cast.opted_out, self.cast.too_long
+        record.known_as = self.cast.known_as
 
     @property
     def agents_at_work(self) -> int:

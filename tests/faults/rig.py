@@ -21,6 +21,7 @@ import orjson
 from deploy import stack
 from deploy.demo.echo import Echo
 from deploy.demo.interruption import run_interruptibly
+from deploy.demo.moving import PlatformOfCustomers
 from deploy.demo.preparation import prepare
 from deploy.demo.processes import Fleet
 from deploy.demo.reading import QUERIES
@@ -102,9 +103,9 @@ class Run:
         before = await look_when_settled(self.place, self._is_complete)
         self.watch.lap("processes")
         async with asyncio.TaskGroup() as group:
-            load = Load(
-                make_day(self.schedule.seed, self.schedule.load_s), self.wire, self.record, self.echo, group
-            )
+            day = make_day(self.schedule.seed, self.schedule.load_s)
+            platform = PlatformOfCustomers(self.place.sandbox_url)
+            load = Load(day, self.wire, self.record, self.echo, group, platform)
             listening = [group.create_task(self.ear.run(self.wire)), group.create_task(load.run())]
             injected = await self._offer(load, group)
             came_to_rest = await self._rest(load)
@@ -120,7 +121,7 @@ class Run:
     async def _offer(self, load: Load, group: asyncio.TaskGroup) -> list[Injected]:
         """The load, and the faults of the schedule meanwhile."""
         database = await asyncpg.connect(self.place.servers.database_url)
-        await database.execute(QUERIES["opt_out"], sorted(self.record.opted_out))
+        await database.execute(QUERIES["opt_out"], sorted(load.cast.refusals))
         await database.close()
         playing = group.create_task(load.play())
         others = group.create_task(self.untouched.run())

@@ -20,6 +20,7 @@ INVARIANTS: Final[tuple[Invariant, ...]] = (
     inbound.same_each_time,
     inbound.in_order,
     inbound.one_active_mapping,
+    inbound.one_customer,
     inbound.correlated,
     outbound.replies_once,
     outbound.nothing_unasked,
