@@ -20,9 +20,11 @@ from deploy.demo.invariants.evidence import Outage
 from deploy.demo.moving import PlatformOfCustomers
 from deploy.demo.record import Record
 from deploy.demo.timetable import Timetable
+from shared.amqp.delivery import IDEMPOTENCY_KEY
 from shared.amqp.pika.link import BROKER_ERRORS
 from shared.amqp.topology import ENRICHED
-from tests.faults.wire import SteadyWire
+from tests.faults.erased import WAMIDS
+from tests.faults.wire import SteadyWire, acknowledge
 
 #: A customer causes about ten messages: what they write and its copies, what is said of it, the replies and
 #: their statuses. So this makes forty a second.
@@ -87,6 +89,9 @@ class Load:
         self._agents.stop()
 
     async def _take(self, message: AbstractIncomingMessage) -> None:
+        if str(message.headers.get(IDEMPOTENCY_KEY)).startswith(WAMIDS):
+            await acknowledge(message)
+            return
         with suppress(*BROKER_ERRORS):  # not acknowledged: the broker delivers it again
             await self._gateway.take(message)
 
