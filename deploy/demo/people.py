@@ -13,10 +13,12 @@ from deploy.demo.customers import Customer, Incoming
 from deploy.demo.day import NUMBERS, Day
 from deploy.sandbox.customers import notation_of, user_id_of
 
-#: Shares of the day: what is written first, and what a number's next owner and its former one write last.
+#: Shares of the day: what is written first, how much later what is written next, when a number changes hands,
+#: and when its next owner and its former one write.
 _FIRST: Final = (0.02, 0.15)
-_LATER: Final = (0.16, 0.3)
-_CHANGE: Final = (0.4, 0.5)
+_ANY_TIME: Final = (0.02, 0.5)
+_LATER: Final = (0.1, 0.3)
+_CHANGE: Final = (0.25, 0.5)
 _AFTER: Final = 0.6
 #: So soon a hidden customer writes under the phone, too: mostly before anything has told whose it is.
 _SOON_S: Final = (0.05, 1.0)
@@ -84,12 +86,13 @@ def _notations(place: int) -> tuple[str, str]:
 def _make_twofold(day: Day, random: Random, place: int) -> Customer:
     wa_id, other = _notations(place)
     senders = (wa_id, other, wa_id) if place % 2 else (other, wa_id, other)
-    times = [random.uniform(*_FIRST), random.uniform(*_LATER), random.uniform(_LATER[1], _AFTER)]
+    times = [random.uniform(*_FIRST)]
+    times += [times[0] + random.uniform(*_LATER) for _ in senders[1:]]
     return replace(
         _customer(place, "Twofold", wa_id, (other, user_id_of(wa_id))),
         incoming=tuple(
             replace(message, sender=sender)
-            for message, sender in zip(_write(day, wa_id, times), senders, strict=True)
+            for message, sender in zip(_write(day, wa_id, sorted(times)), senders, strict=True)
         ),
     )
 
@@ -97,9 +100,9 @@ def _make_twofold(day: Day, random: Random, place: int) -> Customer:
 def _make_hidden(day: Day, random: Random, place: int) -> Hidden:
     phone = f"49175{place:05d}{100 + place}"
     user_id = user_id_of(phone)
-    first = random.uniform(*_FIRST)
+    first = random.uniform(*_ANY_TIME)
     soon = first + random.uniform(*_SOON_S) / day.duration_s
-    alone, under_phone, both = _write(day, phone, [first, soon, random.uniform(*_LATER)])
+    alone, under_phone, both = _write(day, phone, [first, soon, soon + random.uniform(*_LATER)])
     joining = replace(both, user_id=user_id)
     customer = replace(
         _customer(place, "Hidden", phone, (user_id,)),

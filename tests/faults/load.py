@@ -32,6 +32,7 @@ _CUSTOMERS_PER_S: Final = 4.0
 _LEAST_CUSTOMERS: Final = 120
 _CAMPAIGN_SHARE: Final = 0.25
 _OPTED_OUT: Final = 6
+_SEVERAL: Final = 8
 _CLOSINGS: Final = 8
 
 
@@ -44,6 +45,7 @@ def make_day(seed: int, duration_s: float) -> Day:
         campaign=int(customers * _CAMPAIGN_SHARE),
         opted_out=_OPTED_OUT,
         closings=_CLOSINGS,
+        several=_SEVERAL,
         duration_s=duration_s,
         kills=(),
     )
