@@ -188,7 +188,7 @@ def _demo(invariant: Callable[..., Verdict]) -> Promise:
 PROMISES: Final[tuple[Promise, ...]] = (
     *map(_demo, (inbound.tracked_once, inbound.published, inbound.one_key_each, inbound.same_each_time)),
     in_order,
-    *map(_demo, (inbound.one_active_mapping, inbound.one_customer, inbound.correlated)),
+    *map(_demo, (inbound.one_active_mapping, inbound.one_customer, inbound.theirs, inbound.correlated)),
     *map(_demo, (outbound.replies_once, outbound.nothing_unasked, outbound.told_once)),
     *map(_demo, (outbound.recipients_once, outbound.opted_out_spared, outbound.highest_status)),
     statuses_arrive,

@@ -108,6 +108,8 @@ def test_an_invariant_is_kept_and_put_to_the_test_on_a_good_day(invariant: Invar
         (inbound.one_active_mapping, {"mappings": GOOD.mappings[2:]}),
         (inbound.one_customer, {"mappings": [MAPPING, replace(GOOD.mappings[1], customer="DE.1")]}),
         (inbound.one_customer, {"mappings": [*GOOD.mappings, replace(MAPPING, address="4917003")]}),
+        (inbound.theirs, change_row(SECOND, mapping_id="m-ben")),
+        (inbound.theirs, {"known_as": {"4917009": frozenset({"4917001"})}}),
         (inbound.correlated, {"correlated": [Correlated("m-ana", "other")]}),
         (inbound.correlated, {"mappings": [replace(MAPPING, status="closed"), *GOOD.mappings[1:]]}),
         (inbound.correlated, {"mappings": [*GOOD.mappings, replace(MAPPING, id="m-9")]}),

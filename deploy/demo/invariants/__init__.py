@@ -21,6 +21,7 @@ INVARIANTS: Final[tuple[Invariant, ...]] = (
     inbound.in_order,
     inbound.one_active_mapping,
     inbound.one_customer,
+    inbound.theirs,
     inbound.correlated,
     outbound.replies_once,
     outbound.nothing_unasked,

@@ -147,6 +147,22 @@ def one_customer(evidence: Evidence) -> Verdict:
     )
 
 
+def theirs(evidence: Evidence) -> Verdict:
+    """Who has the number that somebody left does not find what was said to them."""
+    writers = {sent.wamid: sent.customer for sent in evidence.inbound}
+    persons = {mapping.id: _person(evidence, mapping) for mapping in evidence.mappings}
+    rows = [row for row in evidence.messages if row.wamid in writers]
+    return judge(
+        "a message is in a conversation of whoever wrote it, be the number somebody else's by now",
+        len(rows),
+        (
+            f"{row.wamid} of {writers[row.wamid]} is with {persons.get(row.mapping_id)}"
+            for row in rows
+            if row.wamid and writers[row.wamid] != persons.get(row.mapping_id)
+        ),
+    )
+
+
 def correlated(evidence: Evidence) -> Verdict:
     """What the agent platform said of a conversation stands, and what it closed is closed.
 
