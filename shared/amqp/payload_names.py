@@ -33,6 +33,7 @@ PAYLOAD_NAMES: Final = {
     (EVENTS, "conversation.correlated"): "ConversationCorrelated",
     (EVENTS, "conversation.closed"): "ConversationClosedEvent",
     (EVENTS, "conversation.expired"): "ConversationExpired",
+    (EVENTS, "customer.merged"): "CustomerMerged",
     (EVENTS, "campaign.updated"): "CampaignUpdated",
     (EVENTS, "deadletter.stored"): "DLQMessage",
 }

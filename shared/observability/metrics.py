@@ -132,6 +132,12 @@ class Metrics:
 
     def _count_conversations(self) -> None:
         """Conversations, their cache and their locks."""
+        self.identity_evidence = self._counter(
+            "identity_evidence_total",
+            "What was told of two addresses of a person: known, new, joined, or why it was not followed.",
+            "source",
+            "outcome",
+        )
         self.conversations_created = self._counter("conversations_created_total", "Mappings opened.")
         self.conversations_expired = self._counter(
             "conversations_expired_total", "Mappings expired by idleness."

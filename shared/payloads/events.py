@@ -67,6 +67,7 @@ class EnrichedOutboundMessage(Event):
     message_id: UUID | None = None
     mapping_id: UUID | None = None
     wa_id: str | None = None
+    customer: str | None = None
     phone_number_id: str | None = None
     genesys_message_id: str | None = None
     client_message_id: str | None = None
@@ -95,6 +96,7 @@ class OutboundWaiting(Event):
 
     conversation_id: str
     wa_id: str | None = None
+    customer: str | None = None
     phone_number_id: str | None = None
     genesys_message_id: str | None = None
     client_message_id: str | None = None
@@ -156,6 +158,22 @@ class ConversationExpired(_ConversationEvent):
     EVENT_TYPE: ClassVar[str] = "conversation.expired"
 
     last_activity_at: UtcTime
+
+
+class CustomerMerged(Event):
+    """`customer.merged`: what was known of `merged` is `customer`'s from now on, under all these addresses.
+
+    `evidence`: who said so.
+    """
+
+    EVENT_TYPE: ClassVar[str] = "customer.merged"
+
+    customer: str
+    merged: str
+    addresses: list[str]
+    evidence: Literal["inbound", "answer", "status", "system", "rule", "operator"]
+    timestamp: UtcTime
+    trace_id: str | None = None
 
 
 class CampaignUpdated(Event):

@@ -133,6 +133,15 @@ EXAMPLES: Final[dict[str, list[dict[str, Any]]]] = {
     ],
     "ConversationClosedEvent": [_CONVERSATION],
     "ConversationExpired": [{**_CONVERSATION, "last_activity_at": "2024-05-05T07:08:10Z"}],
+    "CustomerMerged": [
+        {
+            **_NEW,
+            "customer": "491700000001",
+            "merged": "DE.8842",
+            "addresses": ["491700000001", "DE.8842"],
+            "evidence": "inbound",
+        }
+    ],
     "CampaignUpdated": [
         {
             **_NEW,

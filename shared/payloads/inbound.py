@@ -29,6 +29,7 @@ class InboundMessage(Payload):
     timestamp: EventTime
     wa_id: CustomerId
     user_id: Maybe[ForeignCustomerId] = None
+    parent_user_id: Maybe[ForeignCustomerId] = None
     message_text: Maybe[str] = None
     contact_name: Side[ContactName] = None
     media_url: Maybe[MediaUrl] = None
@@ -42,11 +43,12 @@ class InboundMessage(Payload):
 class EnrichedInboundMessage(InboundMessage, Event):
     """`inbound.enriched`: the InboundMessage with what it was resolved to. Idempotency key: the wamid.
 
-    `phone_number_id` is there also where the message named none.
+    `phone_number_id` is there also where the message named none. `customer`: the person, by whatever address.
     """
 
     EVENT_TYPE: ClassVar[str] = "inbound.enriched"
 
+    customer: str | None = None
     mapping_id: UUID
     conversation_id: str | None = None
     is_new_conversation: bool
@@ -58,6 +60,7 @@ class EnrichedInboundMessage(InboundMessage, Event):
         message: InboundMessage,
         *,
         phone_number_id: str,
+        customer: str,
         mapping_id: UUID,
         conversation_id: str | None,
         is_new_conversation: bool,
@@ -69,6 +72,7 @@ class EnrichedInboundMessage(InboundMessage, Event):
             **message.__dict__,
             "event_version": 1,
             "phone_number_id": phone_number_id,
+            "customer": customer,
             "mapping_id": mapping_id,
             "conversation_id": conversation_id,
             "is_new_conversation": is_new_conversation,

@@ -26,6 +26,7 @@ from shared.observability.server import HealthServer
 from shared.observability.span_export import exporting_spans
 from shared.postgres.database import Database
 from shared.postgres.rights import check_usable
+from shared.running.garbage import spare_collections
 from shared.running.kit import Kit, Worker, WorkerSpec
 from shared.running.probes import BrokerProbe, CircuitsProbe, DatabaseProbe, RedisProbe
 from shared.running.timekeeping import Timekeeping
@@ -73,6 +74,7 @@ class WorkerProcess:
         second exits at once.
         """
         configure_logging(self._settings, self._name)
+        spare_collections()
         for line in warnings:
             logger.warning("%s", line, extra=fields(operation=Operation.STARTUP))
         loop = asyncio.get_running_loop()

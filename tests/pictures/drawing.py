@@ -42,8 +42,8 @@ _PALETTE: Final = (
 )
 _INK: Final = "#24292e"
 _FAINT: Final = "#6e7680"
-#: So many colours are enough for lines on white, and make a file half as large.
-_FILE_COLORS: Final = 160
+#: So many colours are enough for lines on white, and make a file a third as large.
+_FILE_COLORS: Final = 48
 
 
 @dataclass(frozen=True, slots=True)

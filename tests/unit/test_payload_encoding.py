@@ -17,6 +17,7 @@ from shared.payloads import (
     ConversationClosedEvent,
     ConversationCorrelated,
     ConversationExpired,
+    CustomerMerged,
     DLQMessage,
     EnrichedInboundMessage,
     EnrichedOutboundMessage,
@@ -54,6 +55,16 @@ EVENTS: list[tuple[str, Any]] = [
     ("conversation.correlated", ConversationCorrelated(**CONVERSATION, whatsapp_message_id="wamid.A1")),
     ("conversation.closed", ConversationClosedEvent(**CONVERSATION, conversation_id="c-1")),
     ("conversation.expired", ConversationExpired(**CONVERSATION, last_activity_at=WHEN)),
+    (
+        "customer.merged",
+        CustomerMerged(
+            customer="491700000001",
+            merged="DE.8842",
+            addresses=["491700000001", "DE.8842"],
+            evidence="inbound",
+            timestamp=WHEN,
+        ),
+    ),
     ("campaign.updated", CampaignUpdated(campaign_id="spring", new_status="running", timestamp=WHEN)),
     (
         "deadletter.stored",

@@ -51,6 +51,23 @@ async def test_a_dead_letter_of_ours_is_stored_with_its_history(cluster: Cluster
     assert "raw_body_base64" not in told
 
 
+async def test_the_line_of_a_dead_letter_names_it_and_where_it_came_from(
+    cluster: Cluster, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    async with cluster.running("dlq-handler"):
+        await publish_dead(cluster, b'{"wamid": "wamid.1"}', x_wabus_attempts=5)
+        [row] = await stored(cluster)
+
+    [record] = [record for record in caplog.records if "stored as" in record.message]
+    line = vars(record)["wabus"]
+    assert (
+        record.message == "dead letter of inbound-resolver stored as invalid_payload: wa_id: field required"
+    )
+    assert line["dead_letter_id"] == str(row["id"])
+    assert (line["operation"], line["code"], line["attempt"]) == ("dead_letter_storing", "invalid_payload", 5)
+
+
 async def test_what_no_queue_is_bound_for_is_stored_as_unrouted(cluster: Cluster) -> None:
     async with cluster.running("dlq-handler"):
         await cluster.publish("wa.broadcast", "no.such.key", {"campaign_id": "spring"})

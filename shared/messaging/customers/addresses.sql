@@ -1,0 +1,79 @@
+-- name: customers_of
+-- The customer of each address, by the address in WhatsApp's own notation ($2).
+select asked.address, coalesce(owner.phone, asked.notation) as customer
+from unnest($1::text[], $2::text[]) as asked (address, notation)
+left join customer_addresses as owner on owner.address = asked.notation and owner.released_at is null;
+
+-- name: addresses_of
+-- All of a person, what they gave up included.
+select address, phone, kind, source, first_seen_at, last_seen_at, released_at, doubt, doubted_at
+from customer_addresses
+where phone = $1
+order by released_at is not null, kind, address;
+
+-- name: meet_addresses
+-- Addresses told beside one that is known ($1, in WhatsApp's notation), of which nobody knew anything: they become
+-- that customer's. Given are those of which that is true now; all others are weighed one by one.
+insert into customer_addresses as known (address, phone, kind, source, first_seen_at, last_seen_at)
+select row.address, owner.phone, row.kind, $4, row.at, row.at
+from unnest($1::text[], $2::text[], $3::text[], $5::timestamptz[]) as row (beside, address, kind, at)
+join customer_addresses as owner on owner.address = row.beside and owner.released_at is null
+where not exists (select from conversation_mappings where coalesce(customer, wa_id) = row.address)
+  and not exists (select from customer_profiles where phone = row.address)
+  and not exists (select from broadcast_recipients where coalesce(customer, wa_id) = row.address)
+  and (select count(*) from customer_addresses as held where held.phone = owner.phone and held.kind <> 'phone') < $6
+order by row.address
+for key share of owner
+on conflict (address) do nothing
+returning address;
+
+-- name: claim_addresses
+-- A row for each that has none, so that there is something to lock: until then each is a person of its own.
+insert into customer_addresses (address, phone, kind, source, first_seen_at, last_seen_at)
+select row.address, coalesce(owner.phone, row.notation), row.kind, row.source, $5, $5
+from unnest($1::text[], $2::text[], $3::text[], $4::text[]) as row (address, notation, kind, source)
+left join customer_addresses as owner on owner.address = row.notation and owner.released_at is null
+order by row.address
+on conflict (address) do nothing;
+
+-- name: find_owners
+select phone from customer_addresses where address = any($1::text[]);
+
+-- name: lock_addresses
+-- These addresses and all of their persons, in key order.
+select address, phone, kind, source, first_seen_at, released_at
+from customer_addresses
+where address = any($1::text[]) or phone = any($2::text[])
+order by address
+for update;
+
+-- name: take_addresses
+-- They are this customer's ($2) from a time on ($3): taken over from whoever gave them up, or claimed earlier.
+update customer_addresses
+set phone = $2, first_seen_at = $3, source = $4, released_at = null
+where address = any($1::text[]);
+
+-- name: confirm_addresses
+-- Known by rule alone until now.
+update customer_addresses set source = $2, first_seen_at = $3 where address = any($1::text[]) and source = 'rule';
+
+-- name: see_address
+-- Seen again; the time is written at most once a day.
+update customer_addresses
+set last_seen_at = $2
+where address = $1 and last_seen_at < $2::timestamptz - interval '1 day';
+
+-- name: release_addresses
+-- Given up: they stay in their person's history.
+update customer_addresses
+set phone = $2, released_at = $3, last_seen_at = greatest(last_seen_at, $3)
+where address = any($1::text[]);
+
+-- name: readdress
+-- Replies to the address that was given up go to the new one.
+update conversation_mappings
+set wa_id = $3, updated_at = now()
+where coalesce(customer, wa_id) = $1 and status = 'active' and wa_id = any($2::text[]);
+
+-- name: doubt_address
+update customer_addresses set doubt = $2, doubted_at = $3 where address = $1;

@@ -1,0 +1,281 @@
+"""Two persons that turn out to be one, on a real database: what stays, what follows, in whatever order."""
+
+import asyncio
+import itertools
+import json
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any, Final
+
+import asyncpg
+import pytest
+
+from shared.errors import StoreConflict
+from shared.messaging.customers.evidence import Evidence, Source, follow
+from shared.messaging.customers.joining import Joined
+from shared.messaging.customers.notation import platform_notation
+from shared.messaging.customers.whose import addresses_of, customers_of
+from tests.support.leftovers import lock_waiters
+from tests.support.rows import NOON, Connection, add_campaign, add_mapping, add_message, insert
+from tests.support.waiting import until
+
+PHONE: Final = "491700000001"
+OTHER: Final = "491700000002"
+ID: Final = "DE.8842"
+
+
+def told(
+    address: str, other: str, minutes: float = 0, source: Source = "inbound", *, change: bool = False
+) -> Evidence:
+    return Evidence(address, other, source, NOON + timedelta(minutes=minutes), "trace-1", is_change=change)
+
+
+async def learn(conn: Any, *evidences: Evidence) -> list[str]:
+    """Follow them one by one; gives what came of each."""
+    return [(await learn_one(conn, evidence))[0] for evidence in evidences]
+
+
+async def learn_one(conn: Any, evidence: Evidence) -> tuple[str, Joined]:
+    assert evidence.other is not None
+    while True:
+        try:
+            async with conn.transaction():
+                verdict, joined = await follow(conn, evidence, evidence.other)
+        except (StoreConflict, asyncpg.DeadlockDetectedError):
+            continue
+        return verdict.doubt or verdict.outcome, joined
+
+
+async def learn_in_transaction(conn: Any, evidence: Evidence) -> None:
+    await follow(conn, evidence, evidence.other or "")
+
+
+async def _is_waiting(conn: Connection) -> bool:
+    return await lock_waiters(conn) > 0
+
+
+async def history_of(conn: Any, customer: str) -> dict[str, bool]:
+    """Each of their addresses, and whether they gave it up."""
+    return {item.address: item.released_at is not None for item in await addresses_of(conn, customer)}
+
+
+async def whose(conn: Any, *addresses: str) -> list[str]:
+    customers = await customers_of(conn, addresses)
+    return [customers[address] for address in addresses]
+
+
+async def add_two(conn: Connection) -> tuple[Any, Any]:
+    """A conversation by phone, and a later one by id, each with a message."""
+    by_phone = await add_mapping(
+        conn, wa_id=PHONE, conversation_id="c-phone", last_activity_at=NOON, conversation_seq=1
+    )
+    by_id = await add_mapping(
+        conn, wa_id=ID, conversation_id="c-id", last_activity_at=NOON + timedelta(hours=1), conversation_seq=2
+    )
+    await insert(conn, "conversation_aliases", conversation_id="c-earlier", mapping_id=by_phone)
+    await add_message(conn, mapping_id=by_phone, wamid="wamid.phone", direction="INBOUND", status="received")
+    await add_message(conn, mapping_id=by_id, wamid="wamid.id", direction="INBOUND", status="received")
+    return by_phone, by_id
+
+
+async def test_an_unknown_address_is_a_customer_of_its_own(conn: Connection) -> None:
+    assert await whose(conn, PHONE, "5531987654321", ID) == [PHONE, "553187654321", ID]
+
+
+async def test_the_person_with_the_phone_stays_and_of_two_conversations_the_later(conn: Connection) -> None:
+    by_phone, by_id = await add_two(conn)
+
+    outcome, joined = await learn_one(conn, told(PHONE, ID))
+
+    assert outcome == "joined"
+    assert await whose(conn, PHONE, ID) == [PHONE, PHONE]
+    rows = {row["id"]: row for row in await conn.fetch("select * from conversation_mappings")}
+    assert (rows[by_phone]["status"], rows[by_id]["status"]) == ("closed", "active")
+    assert {row["customer"] for row in rows.values()} == {PHONE}
+    assert rows[by_id]["conversation_id"] == "c-id"
+    aliases = await conn.fetch("select conversation_id, mapping_id from conversation_aliases order by 1")
+    assert [tuple(row) for row in aliases] == [("c-earlier", by_id), ("c-phone", by_id)]
+    messages = await conn.fetch("select mapping_id from message_tracking")
+    assert [row["mapping_id"] for row in messages] == [by_id, by_id]
+    told_of = [(item.event_type, json.loads(item.payload)) for item in joined.events]
+    assert [name for name, _ in told_of] == ["conversation.closed", "customer.merged"]
+    assert told_of[0][1]["conversation_id"] == "c-phone"
+    assert {key: told_of[1][1][key] for key in ("customer", "merged", "addresses", "evidence")} == {
+        "customer": PHONE,
+        "merged": ID,
+        "addresses": [PHONE, ID],
+        "evidence": "inbound",
+    }
+    assert set(joined.stale_keys) == {
+        f"mapping:wa:1001:{PHONE}",
+        f"mapping:wa:1001:{ID}",
+        "mapping:conv:c-phone",
+        "mapping:conv:c-id",
+    }
+
+
+async def test_who_stays_takes_the_conversation_that_only_the_other_had(conn: Connection) -> None:
+    await add_mapping(conn, wa_id=PHONE, conversation_id="c-phone", last_activity_at=NOON, conversation_seq=1)
+    by_id = await add_mapping(conn, wa_id=ID, last_activity_at=NOON + timedelta(hours=1))
+
+    await learn(conn, told(PHONE, ID))
+
+    [stays] = await conn.fetch(
+        "select id, conversation_id from conversation_mappings where status = 'active'"
+    )
+    assert tuple(stays) == (by_id, "c-phone")
+
+
+async def test_told_twice_it_is_known(conn: Connection) -> None:
+    await add_two(conn)
+
+    assert await learn(conn, told(PHONE, ID), told(PHONE, ID), told(ID, PHONE)) == [
+        "joined",
+        "known",
+        "known",
+    ]
+
+
+async def test_two_replicas_that_hear_the_same_at_once_join_once(conn: Connection, database_url: str) -> None:
+    await add_two(conn)
+    others = [await asyncpg.connect(database_url) for _ in range(4)]
+    evidences = [told(PHONE, ID), told(ID, PHONE)] * 2
+
+    outcomes = await asyncio.gather(
+        *(learn(other, evidence) for other, evidence in zip(others, evidences, strict=True))
+    )
+
+    for other in others:
+        await other.close()
+    assert sorted(outcome for [outcome] in outcomes) == ["joined", "known", "known", "known"]
+    assert await conn.fetchval("select count(*) from conversation_mappings where status = 'active'") == 1
+
+
+async def test_a_conversation_opened_beside_a_join_cannot_keep_the_name_that_went(
+    conn: Connection, database_url: str
+) -> None:
+    await add_two(conn)
+    writer = await asyncpg.connect(database_url)
+    opening = "insert into conversation_mappings (wa_id, phone_number_id, customer) values ($1, '1002', $1)"
+    try:
+        async with conn.transaction():
+            await learn_in_transaction(conn, told(PHONE, ID))
+            waiting = asyncio.create_task(writer.execute(opening, ID))
+            await until(lambda: _is_waiting(conn))
+
+        with pytest.raises(asyncpg.SerializationError):
+            await waiting
+    finally:
+        await writer.close(timeout=5)
+
+
+async def test_a_refusal_wins_whoever_gave_it(conn: Connection) -> None:
+    await insert(
+        conn, "customer_profiles", phone=PHONE, name="Ana", opt_in_marketing=True, marketing_opted_at=NOON,
+        last_interaction_at=NOON,
+    )  # fmt: skip
+    await insert(
+        conn, "customer_profiles", phone=ID, opt_in_marketing=False,
+        marketing_opted_at=NOON - timedelta(days=9), last_interaction_at=NOON + timedelta(hours=1),
+    )  # fmt: skip
+
+    await learn(conn, told(PHONE, ID))
+
+    [row] = await conn.fetch("select * from customer_profiles")
+    assert (row["phone"], row["name"], row["opt_in_marketing"]) == (PHONE, "Ana", False)
+    assert row["marketing_opted_at"] == NOON - timedelta(days=9)
+    assert row["last_interaction_at"] == NOON + timedelta(hours=1)
+
+
+async def test_of_two_recipients_of_a_campaign_one_is_sent_to(conn: Connection) -> None:
+    await add_campaign(conn, id="spring")
+    for address in (PHONE, ID):
+        await insert(conn, "broadcast_recipients", campaign_id="spring", wa_id=address)
+
+    await learn(conn, told(PHONE, ID))
+
+    rows = await conn.fetch("select wa_id, status, skip_reason from broadcast_recipients order by id")
+    assert [tuple(row) for row in rows] == [(PHONE, "pending", None), (ID, "skipped", "same_customer")]
+
+
+async def test_a_changed_number_takes_the_person_along_and_frees_the_old_one(conn: Connection) -> None:
+    mapping = await add_mapping(conn, wa_id=PHONE, conversation_id="c-1")
+
+    await learn(conn, told(PHONE, ID), told(PHONE, OTHER, 5, "system", change=True))
+
+    assert await whose(conn, OTHER, ID, PHONE) == [OTHER, OTHER, PHONE]
+    row = await conn.fetchrow("select wa_id, customer from conversation_mappings where id = $1", mapping)
+    assert row is not None
+    assert tuple(row) == (OTHER, OTHER)
+    assert await history_of(conn, OTHER) == {OTHER: False, ID: False, PHONE: True}
+
+
+#: What was told, whichever way it comes, and who is who afterwards.
+STORIES: Final[dict[str, tuple[Sequence[Evidence], Sequence[set[str]]]]] = {
+    "a phone, an id and a parent id": (
+        [told(PHONE, ID), told(PHONE, "DE.ENT.7", 1), told(ID, "DE.ENT.7", 2)],
+        [{PHONE, ID, "DE.ENT.7"}],
+    ),
+    "ids alone, and then a phone": (
+        [told(ID, "DE.ENT.7"), told("FR.9", "DE.ENT.7", 1), told("FR.9", PHONE, 2)],
+        [{PHONE, ID, "FR.9", "DE.ENT.7"}],
+    ),
+    "two notations": (
+        [told("5531987654321", "BR.1"), told("553187654321", "BR.2", 1)],
+        [{"5531987654321", "553187654321", "BR.1", "BR.2"}],
+    ),
+    "an id with two phones": ([told(PHONE, ID), told(OTHER, ID, 1)], [{PHONE, ID}, {OTHER}]),
+    "a number changed": (
+        [told(PHONE, ID), told(PHONE, OTHER, 5, "system", change=True), told(OTHER, "DE.9", 6)],
+        [{OTHER, ID, "DE.9"}, {PHONE}],
+    ),
+    "a number changed twice": (
+        [told(PHONE, OTHER, 1, "system", change=True), told(OTHER, "491700000003", 2, "system", change=True)],
+        [{"491700000003"}, {PHONE}, {OTHER}],
+    ),
+    "a number changed, and back": (
+        [told(PHONE, OTHER, 1, "system", change=True), told(OTHER, PHONE, 2, "system", change=True)],
+        [{PHONE}, {OTHER}],
+    ),
+    "an id changed": (
+        [told(PHONE, ID), told(ID, "DE.9", 5, "system", change=True)],
+        [{PHONE, "DE.9"}, {ID}],
+    ),
+}
+
+
+@pytest.mark.parametrize("story", STORIES)
+async def test_the_same_evidence_in_any_order_ends_in_the_same_customers(
+    conn: Connection, story: str
+) -> None:
+    evidences, persons = STORIES[story]
+    for order in itertools.permutations(evidences):
+        await conn.execute("delete from customer_addresses")
+        await learn(conn, *order, *order)
+        for person in persons:
+            [customer] = set(await whose(conn, *person))
+            others = {address for other in persons if other is not person for address in other}
+            strangers = await whose(conn, *others) if others else []
+            assert customer not in strangers, [item.other for item in order]
+
+
+async def test_many_ids_at_one_phone_are_a_shared_device(conn: Connection) -> None:
+    outcomes = await learn(conn, *(told(PHONE, f"DE.{place}", place) for place in range(25)))
+
+    assert outcomes.count("joined") == 20
+    assert outcomes[20:] == ["shared_device"] * 5
+    doubts = await conn.fetch("select address, doubt from customer_addresses where doubt is not null")
+    assert {row["doubt"] for row in doubts} == {"shared_device"}
+    assert len(doubts) == 5
+
+
+async def test_the_rule_is_the_same_in_postgresql(conn: Connection) -> None:
+    addresses = [
+        country + area + rest
+        for country in ("55", "52", "521", "54", "549", "49", "1")
+        for area in ("11", "28", "30", "31", "99", "01")
+        for rest in ("987654321", "87654321", "32654321", "9123456", "12345678")
+    ] + [ID, "BR.ENT.5531987654321"]
+    rows = await conn.fetch("select a, platform_notation(a) as own from unnest($1::text[]) as a", addresses)
+
+    assert {row["a"]: row["own"] for row in rows} == {item: platform_notation(item) for item in addresses}
