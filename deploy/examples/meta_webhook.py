@@ -58,7 +58,7 @@ def status_update(status: dict[str, Any]) -> dict[str, Any]:
         status=status["status"],
         timestamp=status["timestamp"],
         recipient_id=status.get("recipient_id"),
-        user_id=status.get("recipient_user_id"),
+        recipient_user_id=status.get("recipient_user_id"),
         callback_data=status.get("biz_opaque_callback_data"),
         errors=status.get("errors"),
         pricing=status.get("pricing"),

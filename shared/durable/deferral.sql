@@ -22,9 +22,12 @@ for share;
 -- name: store
 -- A message deferred again keeps its row; without a wait of its own it keeps its place, too. What was deferred
 -- before a status asked for another attempt does not undo that. A message that is gone, erased or withdrawn with
--- its campaign, is not stored. Without a delay it waits for an event; one that has happened meanwhile is over.
+-- its campaign, is not stored. Without a delay it waits for an event; one that has happened meanwhile is over. Its
+-- customer is its mapping's: the person may have been joined to another one since it came.
 with given as (
-    select row.*, tracked.seq as message_seq,
+    select row.queue, row.exchange, row.routing_key, row.body, row.headers, row.reason, row.message_id, row.number,
+           row.lane, row.ends_at, row.place, tracked.seq as message_seq,
+           coalesce(mapping.customer, mapping.wa_id, row.customer) as customer,
            case when row.delay is not null then now() + row.delay
                 when row.reason = 'earlier_message' and not exists (
                     select from message_tracking as earlier
@@ -39,6 +42,7 @@ with given as (
          with ordinality as row (queue, exchange, routing_key, body, headers, reason, delay, message_id, number,
                                  customer, lane, ends_at, place)
     left join message_tracking as tracked on tracked.id = row.message_id
+    left join conversation_mappings as mapping on mapping.id = tracked.mapping_id
     left join broadcast_campaigns as campaign on campaign.id = tracked.campaign_id
     where row.message_id is null or tracked.id is not null
 ), stored as (

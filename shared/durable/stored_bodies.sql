@@ -4,7 +4,7 @@ insert into deferred_messages
     (queue, exchange, routing_key, body, headers, reason, not_before, ends_at, message_id, message_seq,
      phone_number_id, customer, lane)
 select kept.queue, kept.exchange, kept.routing_key, kept.body, kept.headers, $3, now(), given.ends_at, tracked.id,
-       tracked.seq, mapping.phone_number_id, mapping.wa_id, tracked.lane
+       tracked.seq, mapping.phone_number_id, coalesce(mapping.customer, mapping.wa_id), tracked.lane
 from unnest($1::uuid[], $2::timestamptz[]) as given (id, ends_at)
 join message_tracking as tracked on tracked.id = given.id
 join outbound_bodies as kept on kept.message_id = given.id
@@ -24,7 +24,8 @@ insert into deferred_messages
 select body.queue, body.exchange, body.routing_key, body.body,
        jsonb_build_object('correlation_id', tracked.id, 'idempotency_key', tracked.id) || body.headers
            || jsonb_build_object($5::text, row.attempt, 'x-attempt', 1, 'x-wabus-message-id', tracked.id),
-       row.reason, now() + row.delay, tracked.id, tracked.seq, mapping.phone_number_id, mapping.wa_id, tracked.lane
+       row.reason, now() + row.delay, tracked.id, tracked.seq, mapping.phone_number_id,
+       coalesce(mapping.customer, mapping.wa_id), tracked.lane
 from unnest($1::uuid[], $2::integer[], $3::text[], $4::interval[]) as row (id, attempt, reason, delay)
 join message_tracking as tracked on tracked.id = row.id
 join conversation_mappings as mapping on mapping.id = tracked.mapping_id
@@ -41,7 +42,8 @@ insert into deferred_messages
      customer, lane)
 select body.queue, body.exchange, body.routing_key, body.body,
        jsonb_build_object('correlation_id', tracked.id, 'idempotency_key', tracked.id, 'x-attempt', 1) || body.headers,
-       $2, now(), tracked.id, tracked.seq, mapping.phone_number_id, mapping.wa_id, tracked.lane
+       $2, now(), tracked.id, tracked.seq, mapping.phone_number_id, coalesce(mapping.customer, mapping.wa_id),
+       tracked.lane
 from message_tracking as tracked
 join conversation_mappings as mapping on mapping.id = tracked.mapping_id
 join outbound_bodies as body on body.message_id = tracked.id

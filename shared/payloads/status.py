@@ -3,7 +3,7 @@
 from contextlib import suppress
 from typing import Annotated, Any, Final, Self
 
-from pydantic import BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AliasChoices, BeforeValidator, ConfigDict, Field, model_validator
 
 from shared.payloads.fields import (
     EventTime,
@@ -57,7 +57,10 @@ def _as_list(value: object) -> object:
 
 
 class StatusUpdate(Payload):
-    """`wa.status`. `status` is any text: `Delivered` is delivered; one that is not known changes nothing."""
+    """`wa.status`. `status` is any text: `Delivered` is delivered; one that is not known changes nothing.
+
+    `user_id` is read as `recipient_user_id`.
+    """
 
     model_config = ConfigDict(
         json_schema_extra=none_of(silent("wamid", "genesys_message_id", "callback_data"))
@@ -69,7 +72,9 @@ class StatusUpdate(Payload):
     genesys_message_id: Maybe[Identifier] = None
     callback_data: Maybe[CallbackData] = None
     recipient_id: Side[SideCustomerId] = None
-    user_id: Side[SideCustomerId] = None
+    recipient_user_id: Annotated[
+        Side[SideCustomerId], Field(validation_alias=AliasChoices("recipient_user_id", "user_id"))
+    ] = None
     errors: Side[Annotated[list[StatusError], Field(fail_fast=True), BeforeValidator(_as_list)]] = None
     pricing: Side[dict[str, Any]] = None
     conversation: Side[dict[str, Any]] = None

@@ -130,5 +130,5 @@ def test_a_webhook_of_meta_becomes_payloads_that_workers_take() -> None:
     update = decode(StatusUpdate, json.dumps(status.body).encode())
 
     assert (status.exchange, status.routing_key) == ("wa.status", "whatsapp")
-    assert (update.wamid, update.user_id, update.callback_data) == ("wamid.B2", "DE.8842", "m:1")
+    assert (update.wamid, update.recipient_user_id, update.callback_data) == ("wamid.B2", "DE.8842", "m:1")
     assert [error.code for error in update.errors or ()] == [131047]

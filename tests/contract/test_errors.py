@@ -18,6 +18,7 @@ CONSEQUENCES: Final = {
     E.RATE: "tried again",
     E.PAIR: "tried again",
     E.MEDIA: "tried again",
+    E.PHONE_NEEDED: "tried again",
     E.SPAM: "marketing held",
     E.AUTH: "number paused",
     E.TEMPLATE: "campaign paused",

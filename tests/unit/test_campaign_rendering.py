@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.messaging.campaigns.messages import Content, Reachability, SkipReason, prepare
+from shared.messaging.campaigns.messages import Content, Reachability, SkipReason, once, prepare
 from shared.messaging.campaigns.recipients import read_variables
 from shared.messaging.campaigns.rendering import (
     MissingVariable,
@@ -18,7 +18,12 @@ from shared.messaging.campaigns.rendering import (
 )
 from shared.payloads import Category, OutboundMessage, Template
 
-REACHABLE = Reachability(refuses_marketing=False, refuses_all=False, window_open=True)
+
+def reachability(refuses_marketing: bool, refuses_all: bool, window_open: bool) -> Reachability:
+    return Reachability("4917000001", False, refuses_marketing, refuses_all, window_open)
+
+
+REACHABLE = reachability(refuses_marketing=False, refuses_all=False, window_open=True)
 WELCOME = Template(name="welcome", language="en")
 
 
@@ -148,25 +153,34 @@ def test_any_text_and_variables_are_rendered_or_missing(content: str, variables:
 
 
 @pytest.mark.parametrize(
-    ("reachability", "category", "is_text", "expected"),
+    ("known", "category", "is_text", "expected"),
     [
-        (Reachability(True, False, True), "marketing", False, SkipReason.OPTED_OUT),
-        (Reachability(True, False, True), "utility", False, None),
-        (Reachability(False, True, True), "marketing", False, SkipReason.OPTED_OUT),
-        (Reachability(False, True, True), "utility", False, SkipReason.OPTED_OUT),
-        (Reachability(False, False, False), "marketing", True, SkipReason.WINDOW_CLOSED),
-        (Reachability(True, False, False), "marketing", True, SkipReason.OPTED_OUT),
-        (Reachability(False, False, False), "marketing", False, None),
-        (Reachability(False, False, True), "marketing", True, None),
+        (reachability(True, False, True), "marketing", False, SkipReason.OPTED_OUT),
+        (reachability(True, False, True), "utility", False, None),
+        (reachability(False, True, True), "marketing", False, SkipReason.OPTED_OUT),
+        (reachability(False, True, True), "utility", False, SkipReason.OPTED_OUT),
+        (reachability(False, False, False), "marketing", True, SkipReason.WINDOW_CLOSED),
+        (reachability(True, False, False), "marketing", True, SkipReason.OPTED_OUT),
+        (reachability(False, False, False), "marketing", False, None),
+        (reachability(False, False, True), "marketing", True, None),
     ],
 )
 def test_who_is_skipped_and_why(
-    reachability: Reachability, category: Category, is_text: bool, expected: SkipReason | None
+    known: Reachability, category: Category, is_text: bool, expected: SkipReason | None
 ) -> None:
     content = Content("c", "1001", None if is_text else WELCOME, "Hello" if is_text else None, category)
-    prepared = prepare(content, "4917000001", None, reachability)
+    prepared = prepare(content, "4917000001", None, known)
 
     assert (prepared if isinstance(prepared, SkipReason) else None) == expected
+
+
+def test_a_person_is_sent_to_once_and_that_is_the_first_reason() -> None:
+    content = Content("spring", "1001", None, "Hello {{name}}")
+    refusing = reachability(refuses_marketing=True, refuses_all=False, window_open=False)
+
+    assert prepare(content, "4917000001", None, once(refusing, {"4917000001"})) is SkipReason.SAME_CUSTOMER
+    assert prepare(content, "4917000001", None, once(refusing, {"4917000002"})) is SkipReason.OPTED_OUT
+    assert once(once(REACHABLE, {"4917000001"}), ()).is_reached
 
 
 def test_a_message_is_the_same_whenever_it_is_prepared() -> None:
@@ -188,7 +202,7 @@ def test_a_message_is_the_same_whenever_it_is_prepared() -> None:
 def test_a_variable_that_is_missing_is_the_last_reason() -> None:
     content = Content("spring", "1001", None, "Hello {{name}}")
     assert prepare(content, "4917000001", None, REACHABLE) is SkipReason.MISSING_VARIABLE
-    closed = Reachability(refuses_marketing=False, refuses_all=False, window_open=False)
+    closed = reachability(refuses_marketing=False, refuses_all=False, window_open=False)
 
     assert prepare(content, "4917000001", None, closed) is SkipReason.WINDOW_CLOSED
 

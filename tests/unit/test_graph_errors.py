@@ -23,7 +23,8 @@ CODES: dict[ErrorClass, list[int]] = {
     E.PAIR: [131056],
     E.SPAM: [131048, 131064],
     E.WINDOW: [131047],
-    E.UNDELIVERABLE: [130497, 131026, 131030, 131021, 137000, 131062],
+    E.UNDELIVERABLE: [130497, 131026, 131030, 131021, 137000],
+    E.PHONE_NEEDED: [131062],
     E.WITHHELD: [131049, 130472],
     E.OPTED_OUT: [131050],
     E.TEMPLATE: [132001, 132007, 132008, 132015, 132016, 131063],
@@ -162,5 +163,5 @@ def test_details_are_what_a_person_reads_else_the_message_else_the_title(
 def test_what_may_still_succeed_is_not_permanent() -> None:
     assert set(ErrorClass) - PERMANENT == {
         *(E.TRANSIENT, E.RATE, E.PAIR, E.SPAM, E.AUTH, E.TEMPLATE, E.MEDIA, E.AMBIGUOUS),
-        *(E.PARAMETER, E.NOT_PLATFORM),
+        *(E.PARAMETER, E.NOT_PLATFORM, E.PHONE_NEEDED),
     }

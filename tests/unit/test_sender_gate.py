@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from shared.durations import DURATIONS
+from shared.messaging.campaigns.messages import SkipReason
 from shared.reasons import DeadReason
 from workers.outbound_sender.claiming.gate import (
     Claim,
@@ -21,6 +22,9 @@ from workers.outbound_sender.claiming.gate import (
 
 FREE = SendFacts(status="queued")
 MARKETING = Request(is_marketing=True)
+NO_PHONE = Fail(
+    "phone_needed", "it goes to a phone only, and of this customer none is known", DeadReason.SEND_REJECTED
+)
 EXPIRED = Fail("expired", "expires_at passed before it was sent", DeadReason.EXPIRED)
 OPTED_OUT = Fail("opted_out", "the customer has opted out of marketing", DeadReason.SEND_REJECTED)
 CANCELLED = Fail("campaign_cancelled", "the campaign was cancelled", None)
@@ -71,7 +75,7 @@ def test_an_attempt_nobody_knows_about_is_waited_for(unsettled: Any, age_s: floa
         ("done", "queued", 0, Claim(1)),
         ("paused", "queued", 0, Withdraw("pending")),
         ("paused", "queued", 1, Withdraw("pending")),
-        ("cancelled", "queued", 0, Withdraw("skipped")),
+        ("cancelled", "queued", 0, Withdraw("skipped", SkipReason.CAMPAIGN_CANCELLED)),
         ("cancelled", "queued", 1, CANCELLED),
         ("running", "pending", 0, Withdraw(None)),
         ("running", "skipped", 0, Withdraw(None)),
@@ -135,3 +139,32 @@ def test_a_message_waits_behind_an_earlier_one() -> None:
 def test_a_cancelled_campaign_goes_before_an_ambiguous_attempt_is_known() -> None:
     found = decision(campaign="cancelled", recipient="queued", attempts=1, unsettled="open")
     assert found == Hold("ambiguous", 90)
+
+
+@pytest.mark.parametrize(
+    ("request_", "facts", "decided"),
+    [
+        (Request(needs_phone=True), {"has_phone": False}, NO_PHONE),
+        (Request(needs_phone=True), {"has_phone": True}, Claim(1)),
+        (Request(), {"has_phone": False}, Claim(1)),
+        (Request(), {"has_phone": False, "attempts": 1, "phone_wanted": 1}, NO_PHONE),
+        (Request(), {"has_phone": True, "attempts": 1, "phone_wanted": 1}, Claim(2)),
+    ],
+)
+def test_what_goes_to_phones_only_fails_where_none_is_known(
+    request_: Request, facts: dict[str, Any], decided: Decision
+) -> None:
+    assert decision(request_, **facts) == decided
+
+
+def test_a_phone_that_the_platform_does_not_take_for_one_is_asked_for_once() -> None:
+    found = decision(attempts=2, phone_wanted=2)
+    assert isinstance(found, Fail)
+    assert found.code == "phone_needed"
+
+
+def test_a_recipient_whose_person_was_reached_is_skipped_unless_it_was_tried_itself() -> None:
+    reached: dict[str, Any] = {"campaign": "running", "recipient": "queued", "is_reached": True}
+    assert decision(**reached) == Withdraw("skipped", SkipReason.SAME_CUSTOMER)
+    assert decision(**reached, attempts=1) == Claim(2)
+    assert decision(Request(is_replay=True), **reached) == Claim(1)

@@ -49,7 +49,7 @@ def candidate(**headers: Any) -> Candidate:
 
 
 def known(status: str = "queued", content_hash: bytes | None = None) -> KnownMessage:
-    address = Address(MAPPING, "1001", CUSTOMER, None)
+    address = Address(MAPPING, "1001", CUSTOMER, CUSTOMER, None)
     own = candidate().content_hash if content_hash is None else content_hash
     return KnownMessage(UUID(int=1), status, own, address)
 
@@ -162,7 +162,7 @@ def test_a_known_id_with_other_content_contradicts() -> None:
 
 @pytest.mark.parametrize("status", ["expired", "closed"])
 def test_an_ended_conversation_is_dead(status: str) -> None:
-    verdict = judge_conversation(Address(MAPPING, "1001", CUSTOMER, "talk", status))
+    verdict = judge_conversation(Address(MAPPING, "1001", CUSTOMER, CUSTOMER, "talk", status))
     assert isinstance(verdict, Dead)
     assert verdict.reason == f"mapping_status_{status}"
 

@@ -22,7 +22,7 @@ QUICK = replace(DURATIONS, held_in_hand_s=0.2, pair_interval_s=0.001)
 
 
 def message(customer: int = 0, number: str = "1001") -> Outgoing:
-    address = Address(UUID(int=7), number, f"49170000{customer:04}", None)
+    address = Address(UUID(int=7), number, f"49170000{customer:04}", f"49170000{customer:04}", None)
     return to_outgoing(candidate(), UUID(int=1), address)
 
 

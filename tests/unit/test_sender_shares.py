@@ -17,7 +17,7 @@ BURST = 2 * PREFETCH
 
 
 def message(number: str = "1001", customer: int = 0) -> Outgoing:
-    address = Address(UUID(int=7), number, f"49170{customer:07}", None)
+    address = Address(UUID(int=7), number, f"49170{customer:07}", f"49170{customer:07}", None)
     return to_outgoing(candidate(), UUID(int=1), address)
 
 

@@ -17,7 +17,14 @@ from shared.durations import Durations
 from shared.ids import time_ordered_uuid
 from shared.messaging.campaigns.clock import JOB, record_finished
 from shared.messaging.campaigns.events import CampaignChange, campaign_updated
-from shared.messaging.campaigns.messages import DEFAULT_CATEGORY, Content, Reachability, SkipReason, prepare
+from shared.messaging.campaigns.messages import (
+    DEFAULT_CATEGORY,
+    Content,
+    Reachability,
+    SkipReason,
+    once,
+    prepare,
+)
 from shared.messaging.campaigns.recipients import (
     queue_recipients,
     read_reachability,
@@ -38,9 +45,10 @@ _BULK_LANE = "bulk"
 
 @dataclass(slots=True)
 class Batch:
-    """What becomes of the claimed recipients, by the ids of their rows."""
+    """What becomes of the claimed recipients, by the ids of their rows; and who those with a message are."""
 
     messages: dict[int, OutboundMessage] = field(default_factory=dict)
+    customers: dict[int, str] = field(default_factory=dict)
     skipped: dict[int, SkipReason] = field(default_factory=dict)
 
 
@@ -122,20 +130,24 @@ class Batches:
         rows = await connection.fetch(QUERIES["claim"], content.campaign_id, limit)
         batch = await self._sort(connection, content, rows)
         await skip_recipients(connection, batch.skipped)
-        await queue_recipients(connection, list(batch.messages))
+        await queue_recipients(connection, batch.customers)
         return batch
 
     async def _sort(self, connection: Connection, content: Content, rows: Sequence[asyncpg.Record]) -> Batch:
-        customers = [row["wa_id"] for row in rows]
-        reachable = await read_reachability(connection, content.phone_number_id, customers, self._durations)
+        addresses = [row["wa_id"] for row in rows]
+        reachable = await read_reachability(
+            connection, content.campaign_id, content.phone_number_id, addresses, self._durations
+        )
         batch = Batch()
+        reached: set[str] = set()
         for row in rows:
-            wa_id = row["wa_id"]
-            prepared = _prepare(content, row, reachable[wa_id])
+            known = once(reachable[row["wa_id"]], reached)
+            prepared = _prepare(content, row, known)
             if isinstance(prepared, SkipReason):
                 batch.skipped[row["id"]] = prepared
             else:
-                batch.messages[row["id"]] = prepared
+                batch.messages[row["id"]], batch.customers[row["id"]] = prepared, known.customer
+                reached.add(known.customer)
         return batch
 
     def _report(self, due: asyncpg.Record, batch: Batch) -> None:

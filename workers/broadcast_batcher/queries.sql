@@ -13,11 +13,7 @@ select exists (select from broadcast_recipients where campaign_id = $1);
 select tracked.id
 from message_tracking as tracked
 cross join lateral (
-    select from conversation_mappings as mapping
-    join broadcast_recipients as recipient
-      on recipient.campaign_id = tracked.campaign_id and recipient.wa_id = mapping.wa_id
-    where mapping.id = tracked.mapping_id and recipient.status = 'skipped'
-    limit 1
+    select from broadcast_recipients where message_id = tracked.id and status = 'skipped' limit 1
 ) as skipped
 where tracked.campaign_id = $1 and tracked.queued_lane is not null
 order by tracked.id;

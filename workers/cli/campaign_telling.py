@@ -121,6 +121,10 @@ def tell_launched(wanted: BroadcastCampaign, checked: Checked, launched: launchi
     click.echo(f"{wanted.campaign_id}: launched with {launched.recipients} recipients.")
     if checked.duplicates:
         click.echo(f"{len(checked.duplicates)} duplicates left out ({lines(checked.duplicates)}).")
+    if launched.same_customer:
+        click.echo(
+            f"{launched.same_customer} are further addresses of the same customers, who are sent to once."
+        )
     if not launched.published:
         click.echo("RabbitMQ did not confirm the launch: the scheduler will publish it.", err=True)
     click.echo(f"Follow it with: wabus campaign status {wanted.campaign_id}")

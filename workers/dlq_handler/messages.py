@@ -133,7 +133,7 @@ class MessageEnder:
             headers=clean_headers(stored_headers(original)),
             message_id=row["id"],
             phone_number_id=row["phone_number_id"],
-            customer=row["wa_id"],
+            customer=row["customer"],
             lane=row["lane"],
             deferred_as=deferred_id(delivery),
         )

@@ -26,7 +26,8 @@ join message_tracking as message on message.direction = 'OUTBOUND' and message.i
 select id from message_tracking where id = any($1::uuid[]) order by id for update;
 
 -- name: read_messages
-select message.id, message.status, message.content_hash, message.lane, mapping.wa_id, mapping.phone_number_id,
+select message.id, message.status, message.content_hash, message.lane, mapping.phone_number_id,
+       coalesce(mapping.customer, mapping.wa_id) as customer,
        exists (select from send_attempts as attempt
                where attempt.message_id = message.id
                  and (attempt.outcome is null or attempt.outcome in ('sent', 'ambiguous'))) as undecided

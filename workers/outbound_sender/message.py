@@ -11,11 +11,16 @@ from shared.payloads import OutboundMessage
 #: Words that several stations use: why a message ends without an attempt, and what it waits for.
 CAMPAIGN_CANCELLED: Final = "campaign_cancelled"
 EARLIER_MESSAGE: Final = "earlier_message"
+PHONE_NEEDED: Final = "phone_needed"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Outgoing:
-    """A tracked message and where it goes. `copies`: more deliveries of it, done when it is."""
+    """A tracked message and whose it is. `copies`: more deliveries of it, done when it is.
+
+    `customer` is the person, in whose name it is locked, kept in order and paced. Where it goes is read when
+    it is claimed: the platform may name another address of theirs until then.
+    """
 
     delivery: Delivery
     copies: tuple[Delivery, ...]
@@ -34,6 +39,11 @@ class Outgoing:
         """Whether customers who opted out must not get it."""
         category = self.payload.category or ("marketing" if self.lane == "bulk" else "service")
         return category == "marketing"
+
+    @property
+    def needs_phone(self) -> bool:
+        """Whether the platform takes it for a phone only, for no business-scoped id."""
+        return self.payload.category == "authentication"
 
     @property
     def chain(self) -> tuple[str, str, str]:
@@ -63,9 +73,13 @@ class Repeated:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Unaddressed:
-    """Its conversation is not known yet, which is told before it is tried again."""
+    """Its conversation is not known yet, which is told before it is tried again.
+
+    `customer`: whose the address is that stands beside the conversation.
+    """
 
     payload: OutboundMessage
+    customer: str | None
     content_hash: bytes
     trace_id: str
     then: Retry

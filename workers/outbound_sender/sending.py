@@ -14,11 +14,13 @@ from shared.amqp.disposition import Ack, Dead, Defer, Disposition, Retry
 from shared.amqp.hops import tie
 from shared.coordination.permits import LimitCause, TooLong
 from shared.durations import Durations
+from shared.messaging.customers.named import NamedCustomer, Naming, hear
 from shared.messaging.messages import callback_data
 from shared.messaging.messages.graph_errors import ErrorClass
 from shared.messaging.messages.scopes import WaitsFor, wait_for
 from shared.observability.logs import Operation, fields, get_logger
 from shared.observability.metrics import Metrics
+from shared.payloads.clock import CLOCK
 from shared.reasons import DeadReason
 from workers.outbound_sender.calling.answer import (
     Accepted,
@@ -68,6 +70,12 @@ class Results(Protocol):
     async def submit(self, item: AttemptResult) -> Written: ...
 
 
+class Followed(Protocol):
+    """Follows what an answer calls its customer."""
+
+    async def submit(self, item: NamedCustomer) -> None: ...
+
+
 class Api(Protocol):
     """The send call."""
 
@@ -83,6 +91,7 @@ class Sending:
         claims: Claims,
         api: Api,
         results: Results,
+        followed: Followed,
         metrics: Metrics,
         durations: Durations,
     ) -> None:
@@ -90,6 +99,7 @@ class Sending:
         self._claims = claims
         self._api = api
         self._results = results
+        self._followed = followed
         self._metrics = metrics
         self._durations = durations
 
@@ -129,20 +139,49 @@ class Sending:
     async def _attempt(self, message: Outgoing, claimed: Claimed) -> Disposition | None:
         """Make the claimed attempt. None: the message goes on at once with another one."""
         attempt = claimed.claim.attempt
-        body = encode_body(message.payload, message.customer, callback_data(message.id, attempt))
+        body = encode_body(message.payload, claimed.address, callback_data(message.id, attempt))
         await self._pacer.begin(message.number)
         started = time.perf_counter()
         span = begin_span(message, attempt)
         answer = await self._api.send(message.number, body, claimed.at)
         duration_s = time.perf_counter() - started
         situation = Situation(
-            attempt, message.delivery.attempt, claimed.claim.pair_refusals, claimed.claim.unanswered_s
+            attempt,
+            message.delivery.attempt,
+            claimed.claim.pair_refusals,
+            claimed.claim.unanswered_s,
         )
         reaction = react(answer, situation, self._durations)
         ending = end(message, attempt, answer, reaction)
         written, _ = await asyncio.gather(self._results.submit(ending), self._slow_down(message, reaction))
         tell_answer(self._metrics, message, attempt, answer, duration_s, span)
+        await self._follow(message, claimed, answer)
         return dispose(message, ending, reaction, written, self._durations)
+
+    async def _follow(self, message: Outgoing, claimed: Claimed, answer: Answer) -> None:
+        """What the answer calls the customer, where that is new. Only their own next message waits for it.
+
+        All of the result is written: whatever is wrong here is no trouble of the message's.
+        """
+        if not isinstance(answer, Accepted):
+            return
+        naming = Naming(message.id, "answer", CLOCK.now(), message.trace_id)
+        named = hear(naming, claimed.to, answer.wa_id, answer.user_id)
+        if named is None:
+            return
+        try:
+            await self._followed.submit(named)
+        except Exception:
+            logger.exception(
+                "what an answer calls its customer is not followed",
+                extra=fields(
+                    operation=Operation.OUTBOUND_SEND,
+                    trace_id=message.trace_id,
+                    phone_number_id=message.number,
+                    message_id=message.id,
+                    mapping_id=message.mapping_id,
+                ),
+            )
 
     async def _slow_down(self, message: Outgoing, reaction: Reaction) -> None:
         """Beside the record: whether others could be slowed down is nothing to the message itself."""

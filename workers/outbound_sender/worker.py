@@ -13,6 +13,7 @@ from shared.coordination.rate_shared import SharedRates
 from shared.errors import SettingsError
 from shared.http_client import find_proxy
 from shared.messaging.conversations.cache import MappingCache
+from shared.messaging.customers.following import Follower
 from shared.messaging.messages import Tracker
 from shared.messaging.numbers.breaker_store import CircuitStore
 from shared.running.kit import Kit, Worker, WorkerSpec
@@ -49,10 +50,11 @@ _Intake: TypeAlias = Collector[Sequence[Candidate], Taken]
 
 @dataclass(frozen=True, slots=True)
 class _Stores:
-    """What claims, results and the watch stand on."""
+    """What claims, results and what follows of them stand on."""
 
     claims: ClaimStore
     results: ResultStore
+    follower: Follower
 
     @classmethod
     def of(cls, kit: Kit) -> Self:
@@ -60,10 +62,13 @@ class _Stores:
         configured = {settings.whatsapp_phone_number_id, *settings.whatsapp_numbers}
         circuits = CircuitStore(kit.metrics, durations, configured)
         rates = SharedRates(kit.redis, durations)
-        tracker = Tracker(kit.database, kit.outbox, kit.metrics, durations, rates)
+        cache = MappingCache(kit.redis, observe=kit.metrics.count_cache, durations=durations)
+        follower = Follower(kit.database, kit.outbox, cache, kit.metrics)
+        tracker = Tracker(kit.database, kit.outbox, kit.metrics, durations, rates, follower)
         return cls(
             ClaimStore(kit.database, circuits, durations),
             ResultStore(kit.database, tracker, circuits, kit.outbox, durations),
+            follower,
         )
 
 
@@ -86,7 +91,8 @@ def compose(kit: Kit) -> Worker:
     claims = Collector(stores.claims.claim, size=_COLLECT, linger_s=linger_s, flushes=2)
     results = Collector(stores.results.record, size=_COLLECT, linger_s=linger_s, flushes=3)
     api = CloudApi(settings, durations, kit.state.degraded)
-    sending = Sending(pacer, claims, api, results, metrics, durations)
+    followed = Collector(stores.follower.follow, size=_COLLECT, linger_s=lambda: _COLLECT_S, flushes=2)
+    sending = Sending(pacer, claims, api, results, followed, metrics, durations)
     teller = Teller(kit.database, kit.outbox)
     lines = _lines(kit, stores.claims, shares)
     intakes = {queue: _in_order(line) for queue, line in lines.items()}
@@ -109,6 +115,7 @@ def compose(kit: Kit) -> Worker:
             *((f"intake {LANES[queue]}", intake.run) for queue, intake in intakes.items()),
             ("claims", claims.run),
             ("results", results.run),
+            ("named customers", followed.run),
             ("watch", watch.run),
         ),
         closers=(api.close,),

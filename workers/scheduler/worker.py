@@ -7,6 +7,7 @@ from uuid import uuid4
 from shared.coordination.rate_shared import SharedRates
 from shared.deadletters.replay import Replayer
 from shared.messaging.conversations.cache import MappingCache
+from shared.messaging.customers.following import Follower
 from shared.messaging.messages import Tracker
 from shared.postgres.lease import SCHEDULER, Lease
 from shared.running.kit import Kit, SideTask, Worker, WorkerSpec
@@ -27,7 +28,9 @@ def compose(kit: Kit) -> Worker:
         kit.database, kit.broker, kit.metrics, kit.ages, enriched_queue=kit.settings.enriched_queue
     )
     rates = SharedRates(kit.redis, kit.durations)
-    tracker = Tracker(kit.database, kit.outbox, kit.metrics, kit.durations, rates)
+    cache = MappingCache(kit.redis, observe=kit.metrics.count_cache, durations=kit.durations)
+    follower = Follower(kit.database, kit.outbox, cache, kit.metrics)
+    tracker = Tracker(kit.database, kit.outbox, kit.metrics, kit.durations, rates, follower)
     ambiguity = AmbiguityJob(kit, tracker)
 
     def forget() -> None:

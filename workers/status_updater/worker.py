@@ -3,6 +3,8 @@
 from shared.amqp.topology import STATUS_UPDATER
 from shared.consuming.route import Overlapping, Route
 from shared.coordination.rate_shared import SharedRates
+from shared.messaging.conversations.cache import MappingCache
+from shared.messaging.customers.following import Follower
 from shared.messaging.messages import Tracker
 from shared.running.kit import Kit, Worker, WorkerSpec
 from workers.status_updater.updater import StatusUpdater
@@ -13,7 +15,9 @@ NAME = "status-updater"
 def compose(kit: Kit) -> Worker:
     """Build the updater."""
     rates = SharedRates(kit.redis, kit.durations)
-    tracker = Tracker(kit.database, kit.outbox, kit.metrics, kit.durations, rates)
+    cache = MappingCache(kit.redis, observe=kit.metrics.count_cache, durations=kit.durations)
+    follower = Follower(kit.database, kit.outbox, cache, kit.metrics)
+    tracker = Tracker(kit.database, kit.outbox, kit.metrics, kit.durations, rates, follower)
     return Worker(
         routes=(
             Route(

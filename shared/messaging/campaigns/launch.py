@@ -21,7 +21,7 @@ from shared.durations import DURATIONS
 from shared.errors import WabusError
 from shared.ids import time_ordered_uuid
 from shared.messaging.campaigns.file import FileError, ListedCustomer, Problem, read_lines, read_rows
-from shared.messaging.campaigns.messages import DEFAULT_CATEGORY, Content, SkipReason, prepare
+from shared.messaging.campaigns.messages import DEFAULT_CATEGORY, Content, SkipReason, once, prepare
 from shared.messaging.campaigns.recipients import Row, add_recipients, chunks, read_reachability
 from shared.messaging.campaigns.rendering import names_used
 from shared.messaging.campaigns.template import Definition, count_flattened, fault_of
@@ -40,11 +40,15 @@ class CampaignTaken(WabusError):  # noqa: N818 - it says what happened
 
 @dataclass(frozen=True, slots=True)
 class Launched:
-    """What came of it. `new` False: the same campaign with the same recipients was launched before."""
+    """What came of it. `new` False: the same campaign with the same recipients was launched before.
+
+    `same_customer`: of the recipients, further addresses of customers who are sent to once.
+    """
 
     new: bool
     status: str
     recipients: int
+    same_customer: int = 0
     published: bool = True
 
 
@@ -106,14 +110,20 @@ async def survey(
         on_ambiguous=campaign.on_ambiguous,
     )
     found = Survey(Counter())
+    reached: set[str] = set()
     for chunk in chunks(source.lines()):
         async with database.connection() as connection:
-            customers = [line.wa_id for line in chunk]
-            reachable = await read_reachability(connection, content.phone_number_id, customers, DURATIONS)
+            addresses = [line.wa_id for line in chunk]
+            reachable = await read_reachability(
+                connection, campaign.campaign_id, content.phone_number_id, addresses, DURATIONS
+            )
         for line in chunk:
-            prepared = prepare(content, line.wa_id, line.variables, reachable[line.wa_id])
+            known = once(reachable[line.wa_id], reached)
+            prepared = prepare(content, line.wa_id, line.variables, known)
             if isinstance(prepared, SkipReason):
                 found.skipped[prepared.value] += 1
+            else:
+                reached.add(known.customer)
             if campaign.template is not None:
                 _look_at(found, campaign.template, definition, line)
         advance(len(chunk))
@@ -150,6 +160,7 @@ async def launch(
         await connection.execute(_QUERIES["clear_draft"], campaign.campaign_id)
         rows = _told(source.rows(), advance)
         recipients = await add_recipients(connection, campaign.campaign_id, rows)
+        twins: int = await connection.fetchval(_QUERIES["count_twins"], campaign.campaign_id)
         events = [_launch_message(campaign)]
         await outbox.record(connection, events)
         await record_audit(
@@ -160,7 +171,7 @@ async def launch(
             details={"recipients": recipients, "number": campaign.phone_number_id},
         )
     published = await outbox.publish(events)
-    return Launched(new=True, status="draft", recipients=recipients, published=published == 1)
+    return Launched(True, "draft", recipients, same_customer=twins, published=published == 1)
 
 
 async def _open_draft(connection: Connection, campaign: BroadcastCampaign) -> asyncpg.Record:

@@ -18,6 +18,10 @@ delete from broadcast_recipients where campaign_id = $1;
 -- name: count_recipients
 select count(*)::int from broadcast_recipients where campaign_id = $1;
 
+-- name: count_twins
+-- Recipients that are another address of somebody among them.
+select (count(*) - count(distinct coalesce(customer, wa_id)))::int from broadcast_recipients where campaign_id = $1;
+
 -- name: count_known
 select count(*)::int
 from unnest($2::text[]) as asked (wa_id)

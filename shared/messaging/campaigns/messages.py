@@ -3,8 +3,8 @@
 Owns the order of the reasons: consent first, then the platform's window, then the content.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Container, Mapping
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, Final
 
@@ -26,6 +26,8 @@ class SkipReason(StrEnum):
     #: Their values cannot be read, or make no message: the others of the batch go on.
     UNREADABLE = "unreadable"
     CAMPAIGN_CANCELLED = "campaign_cancelled"
+    #: Another address of somebody whom the campaign reaches under the first one.
+    SAME_CUSTOMER = "same_customer"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,11 +44,21 @@ class Content:
 
 @dataclass(frozen=True, slots=True)
 class Reachability:
-    """What is known of a customer: consent, and whether free text of this number reaches them."""
+    """What is known of a customer: consent, and whether free text of this number reaches them.
 
+    `customer`: the person. `is_reached`: the campaign has sent to them, under another address too.
+    """
+
+    customer: str
+    is_reached: bool
     refuses_marketing: bool
     refuses_all: bool
     window_open: bool
+
+
+def once(reachability: Reachability, reached: Container[str]) -> Reachability:
+    """As it is for one who comes after those that are reached: each person is sent to once."""
+    return replace(reachability, is_reached=reachability.is_reached or reachability.customer in reached)
 
 
 def prepare(
@@ -56,6 +68,8 @@ def prepare(
 
     Its `client_message_id` is the same whenever it is prepared again, and so is what it says.
     """
+    if reachability.is_reached:
+        return SkipReason.SAME_CUSTOMER
     if reachability.refuses_all or (reachability.refuses_marketing and content.category == "marketing"):
         return SkipReason.OPTED_OUT
     if content.template is None and not reachability.window_open:

@@ -6,6 +6,7 @@ save a round trip: `track` and `claim` bind a recipient to its message.
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import fields
 from datetime import timedelta
 from itertools import islice
 from typing import Any, Final, TypeVar
@@ -13,6 +14,7 @@ from uuid import UUID
 
 from shared.durations import Durations
 from shared.messaging.campaigns.messages import Reachability, SkipReason
+from shared.messaging.customers.notation import platform_notation
 from shared.postgres.database import Connection, Database, touched
 from shared.postgres.queries import Queries
 
@@ -36,8 +38,9 @@ async def add_recipients(connection: Connection, campaign_id: str, rows: Iterabl
     added = 0
     for chunk in chunks(rows):
         names = [wa_id for wa_id, _ in chunk]
+        notations = list(map(platform_notation, names))
         variables = [None if given is None else json.dumps(given) for _, given in chunk]
-        tag = await connection.execute(_QUERIES["add_recipients"], campaign_id, names, variables)
+        tag = await connection.execute(_QUERIES["add_recipients"], campaign_id, names, variables, notations)
         added += touched(tag)
     return added
 
@@ -51,21 +54,26 @@ async def count_recipients(connection: Connection, campaign_ids: Sequence[str]) 
 
 
 async def read_reachability(
-    connection: Connection, phone_number_id: str, wa_ids: Sequence[str], durations: Durations
+    connection: Connection,
+    campaign_id: str,
+    phone_number_id: str,
+    wa_ids: Sequence[str],
+    durations: Durations,
 ) -> dict[str, Reachability]:
-    """Consent and customer service window of each of these customers of a number."""
+    """Who each of these is, and their consent and customer service window at a number, by address."""
     window = timedelta(hours=durations.window_h)
-    rows = await connection.fetch(_QUERIES["read_reachability"], list(wa_ids), phone_number_id, window)
-    return {
-        row["wa_id"]: Reachability(row["refuses_marketing"], row["refuses_all"], row["window_open"])
-        for row in rows
-    }
+    notations = list(map(platform_notation, wa_ids))
+    rows = await connection.fetch(
+        _QUERIES["read_reachability"], list(wa_ids), phone_number_id, window, notations, campaign_id
+    )
+    names = [item.name for item in fields(Reachability)]
+    return {row["wa_id"]: Reachability(**{name: row[name] for name in names}) for row in rows}
 
 
-async def queue_recipients(connection: Connection, ids: Sequence[int]) -> None:
-    """Their messages are handed to the sender."""
-    if ids:
-        await connection.execute(_QUERIES["queue"], list(ids))
+async def queue_recipients(connection: Connection, customers: Mapping[int, str]) -> None:
+    """Their messages are handed to the sender; who they are, by the ids of their rows."""
+    if customers:
+        await connection.execute(_QUERIES["queue"], list(customers), list(customers.values()))
 
 
 async def skip_recipients(connection: Connection, reasons: Mapping[int, SkipReason]) -> None:
@@ -93,8 +101,13 @@ async def skip_cancelled(connection: Connection, message_ids: Sequence[UUID]) ->
         await connection.execute(_QUERIES["skip_cancelled"], list(message_ids))
 
 
-async def return_unsent(connection: Connection, returned: Sequence[tuple[UUID, str]]) -> None:
-    """Give recipients of messages that were never sent back to their campaign: (message, status to have)."""
+async def return_unsent(
+    connection: Connection, returned: Sequence[tuple[UUID, str | None, str, str | None]]
+) -> None:
+    """Give recipients of messages that were never sent back to their campaign.
+
+    Each is the message, the address that it was asked for, the status to have, and why one is `skipped`.
+    """
     if returned:
         await connection.execute(_QUERIES["return_unsent"], *_columns(returned))
 

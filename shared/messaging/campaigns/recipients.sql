@@ -5,26 +5,38 @@ where campaign_id = any($1::text[])
 group by campaign_id, status;
 
 -- name: add_recipients
--- In their order; of a customer named twice the first counts.
-insert into broadcast_recipients (campaign_id, wa_id, variables)
-select $1, wa_id, variables::jsonb
-from unnest($2::text[], $3::text[]) with ordinality as row (wa_id, variables, place)
-order by place
+-- In their order; of an address named twice the first counts. $4: the platform's notation, by which it is known whose
+-- each is.
+insert into broadcast_recipients (campaign_id, wa_id, variables, customer)
+select $1, row.wa_id, row.variables::jsonb, coalesce(known.phone, row.notation)
+from unnest($2::text[], $3::text[], $4::text[]) with ordinality as row (wa_id, variables, notation, place)
+left join customer_addresses as known on known.address = row.notation and known.released_at is null
+order by row.place
 on conflict (campaign_id, wa_id) do nothing;
 
 -- name: read_reachability
--- The window is that of this customer and this number: any of their conversations, open or past. It is counted
--- from when we stored the message, so that one clock decides.
-select asked.wa_id,
+-- Whose each address is ($4: in the platform's notation), and whether another one of theirs is reached by the campaign
+-- ($5) already. The window is that of this customer and this number: any of their conversations, open or past. It is
+-- counted from when we stored the message, so that one clock decides.
+with asked as (
+    select row.wa_id, coalesce(known.phone, row.notation) as customer
+    from unnest($1::text[], $4::text[]) as row (wa_id, notation)
+    left join customer_addresses as known on known.address = row.notation and known.released_at is null
+)
+select asked.wa_id, asked.customer,
+       exists (select from broadcast_recipients as twin
+               where coalesce(twin.customer, twin.wa_id) = asked.customer and twin.campaign_id = $5
+                 and twin.wa_id <> asked.wa_id
+                 and twin.status in ('queued', 'sent', 'delivered', 'read', 'failed')) as is_reached,
        coalesce(not profile.opt_in_marketing, false) as refuses_marketing,
        coalesce(profile.notification_opt_out, false) as refuses_all,
        exists (select
                from conversation_mappings as mapping
                join message_tracking as tracked on tracked.mapping_id = mapping.id
-               where mapping.wa_id = asked.wa_id and mapping.phone_number_id = $2
+               where coalesce(mapping.customer, mapping.wa_id) = asked.customer and mapping.phone_number_id = $2
                  and tracked.direction = 'INBOUND' and tracked.created_at > now() - $3::interval) as window_open
-from unnest($1::text[]) as asked (wa_id)
-left join customer_profiles as profile on profile.phone = asked.wa_id;
+from asked
+left join customer_profiles as profile on profile.phone = asked.customer;
 
 -- name: skip
 update broadcast_recipients as recipient
@@ -33,8 +45,11 @@ from unnest($1::bigint[], $2::text[]) as row (id, reason)
 where recipient.id = row.id;
 
 -- name: queue
-update broadcast_recipients set status = 'queued', queued_at = now(), updated_at = now()
-where id = any($1::bigint[]);
+-- Whose rows others wrote get their customer here.
+update broadcast_recipients as recipient
+set status = 'queued', customer = row.customer, queued_at = now(), updated_at = now()
+from unnest($1::bigint[], $2::text[]) as row (id, customer)
+where recipient.id = row.id;
 
 -- name: skip_pending
 -- Some of those that a cancelled campaign did not get to.
@@ -52,8 +67,8 @@ where recipient.id = rest.id;
 -- comes first, and nobody goes back to pending, or sweeps up afterwards what did. Each by its key, here and in the
 -- like: by their status all that is queued of the campaign would be read.
 with returned as (
-    select tracked.campaign_id, mapping.wa_id, row.status
-    from unnest($1::uuid[], $2::text[]) as row (message_id, status)
+    select tracked.campaign_id, coalesce(row.wa_id, mapping.wa_id) as wa_id, row.status, row.reason
+    from unnest($1::uuid[], $2::text[], $3::text[], $4::text[]) as row (message_id, wa_id, status, reason)
     join message_tracking as tracked on tracked.id = row.message_id
     join conversation_mappings as mapping on mapping.id = tracked.mapping_id
 ), campaign as (
@@ -65,8 +80,7 @@ with returned as (
 update broadcast_recipients as recipient
 set status = case when campaign.status = 'cancelled' then 'skipped' else returned.status end,
     queued_at = null, updated_at = now(),
-    skip_reason = case when returned.status = 'skipped' or campaign.status = 'cancelled'
-                       then 'campaign_cancelled' end
+    skip_reason = case when campaign.status = 'cancelled' then 'campaign_cancelled' else returned.reason end
 from returned
 join campaign on campaign.id = returned.campaign_id
 cross join lateral (
@@ -123,11 +137,7 @@ where recipient.id = found.id and recipient.status <> 'skipped';
 -- name: skip_cancelled
 update broadcast_recipients as recipient
 set status = 'skipped', skip_reason = 'campaign_cancelled', error_code = null, updated_at = now()
-from unnest($1::uuid[]) as row (message_id)
-join message_tracking as tracked on tracked.id = row.message_id
-join conversation_mappings as mapping on mapping.id = tracked.mapping_id
-where recipient.campaign_id = tracked.campaign_id and recipient.wa_id = mapping.wa_id
-  and recipient.status in ('queued', 'failed');
+where recipient.message_id = any($1::uuid[]) and recipient.status in ('queued', 'failed');
 
 -- name: fail_recipients
 -- Of messages that died before they became a row; each by its key.

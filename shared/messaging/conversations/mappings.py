@@ -11,6 +11,7 @@ from uuid import UUID
 
 import asyncpg
 
+from shared.messaging.customers.notation import platform_notation
 from shared.postgres.database import Connection, Database
 from shared.postgres.queries import Queries
 
@@ -19,10 +20,29 @@ _QUERIES: Final = Queries("shared.messaging.conversations", "mappings.sql")
 Place: TypeAlias = tuple[str, UUID]
 
 
-async def open_mappings(database: Database, pairs: Sequence[tuple[str, str]]) -> Sequence[asyncpg.Record]:
-    """Open active mappings of (number, customer); what another replica opened meanwhile is not returned."""
-    numbers, customers = [number for number, _ in pairs], [customer for _, customer in pairs]
-    return await database.fetch(_QUERIES["open_mappings"], numbers, customers)
+async def open_mappings(
+    database: Database, asked: Sequence[tuple[str, str, str]]
+) -> Sequence[asyncpg.Record]:
+    """Open active mappings of (number, customer, address), each customer once.
+
+    What another replica opened meanwhile is not returned.
+    """
+    numbers, customers, addresses = map(list, zip(*asked, strict=True))
+    notations = list(map(platform_notation, addresses))
+    return await database.fetch(_QUERIES["open_mappings"], numbers, customers, addresses, notations)
+
+
+async def name_customers(
+    connection: Connection, named: Sequence[tuple[UUID, str | None, str | None]]
+) -> None:
+    """What the platform calls customers: a message of theirs, the address to reply to, their id.
+
+    Of an address that is another person's by all that is known, nothing is written.
+    """
+    columns = list(map(list, zip(*named, strict=True)))
+    notations = [None if address is None else platform_notation(address) for address in columns[1]]
+    await connection.execute(_QUERIES["lock_named"], columns[0])
+    await connection.execute(_QUERIES["name_customers"], *columns, notations)
 
 
 async def correlate(

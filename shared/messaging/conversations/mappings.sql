@@ -1,11 +1,50 @@
 -- name: open_mappings
--- In key order; what another replica opened meanwhile is not returned.
-insert into conversation_mappings (phone_number_id, wa_id)
-select distinct given.number, given.customer
-from unnest($1::text[], $2::text[]) as given (number, customer)
+-- In key order; what another replica opened meanwhile is not returned. The address in the notation in which the
+-- platform has named it before ($4), and with the id that the customer was seen with last.
+insert into conversation_mappings (phone_number_id, customer, wa_id, user_id)
+select given.number, given.customer, coalesce(named.address, given.wa_id),
+       (select owned.address from customer_addresses as owned
+        where owned.phone = given.customer and owned.kind = 'bsuid' and owned.released_at is null
+        order by owned.last_seen_at desc, owned.address
+        limit 1)
+from unnest($1::text[], $2::text[], $3::text[], $4::text[]) as given (number, customer, wa_id, notation)
+left join customer_addresses as named
+    on named.address = given.notation and named.source <> 'rule' and named.released_at is null
 order by 1, 2
-on conflict (phone_number_id, wa_id) where status = 'active' do nothing
-returning id as mapping_id, phone_number_id as number, wa_id as customer, conversation_id;
+on conflict do nothing
+returning id as mapping_id, phone_number_id as number, customer as asked, customer, wa_id, conversation_id;
+
+-- name: lock_named
+-- The mappings of these messages, in the order in which the resolver locks them.
+select id from conversation_mappings
+where id in (select mapping_id from message_tracking where id = any($1::uuid[])) and status = 'active'
+order by phone_number_id, coalesce(customer, wa_id)
+for no key update;
+
+-- name: name_customers
+-- Of several names of one customer the last stands. Followed only as far as the address is theirs ($4: in the
+-- platform's notation), and no other mapping has it.
+with given as (
+    select distinct on (tracked.mapping_id) tracked.mapping_id as id, row.wa_id, row.user_id,
+           coalesce(known.phone, row.notation) as customer
+    from unnest($1::uuid[], $2::text[], $3::text[], $4::text[]) with ordinality
+         as row (message_id, wa_id, user_id, notation, place)
+    join message_tracking as tracked on tracked.id = row.message_id
+    left join customer_addresses as known on known.address = row.notation and known.released_at is null
+    order by tracked.mapping_id, row.place desc
+)
+update conversation_mappings as mapping
+set wa_id = coalesce(named.wa_id, mapping.wa_id), user_id = coalesce(given.user_id, mapping.user_id), updated_at = now()
+from given
+left join lateral (
+    select given.wa_id from conversation_mappings as mine
+    where mine.id = given.id and coalesce(mine.customer, mine.wa_id) = given.customer
+      and not exists (select from conversation_mappings as other
+                      where other.phone_number_id = mine.phone_number_id and other.wa_id = given.wa_id
+                        and other.status = 'active' and other.id <> mine.id)
+) as named on true
+where mapping.id = given.id and mapping.status = 'active'
+  and (named.wa_id is distinct from mapping.wa_id or given.user_id is distinct from mapping.user_id);
 
 -- name: correlate
 update conversation_mappings

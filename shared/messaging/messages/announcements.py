@@ -99,6 +99,7 @@ def _outbound(
         "message_id": message.id,
         "mapping_id": addressing.mapping_id,
         "wa_id": addressing.wa_id,
+        "customer": addressing.customer,
         "phone_number_id": addressing.phone_number_id,
         "genesys_message_id": message.genesys_message_id,
         "client_message_id": message.client_message_id,

@@ -101,11 +101,11 @@ async def _let_go(
     connection: Connection, cases: Sequence[JudgedMessage], addressing: Mapping[UUID, Addressing]
 ) -> None:
     """Nothing is kept or waits because of these messages any longer."""
-    await record_opt_outs(connection, [addressing[case.before.id].wa_id for case in cases if case.opts_out])
+    await record_opt_outs(connection, [case.before.id for case in cases if case.opts_out])
     done = [case.before.id for case in cases if case.is_done and case.before.direction is Direction.OUTBOUND]
     await forget_bodies(connection, done)
     left = [addressing[case.before.id] for case in cases if case.leaves_queue]
-    followed = [(to.phone_number_id, to.wa_id, to.lane) for to in left if to.lane is not None]
+    followed = [(to.phone_number_id, to.customer, to.lane) for to in left if to.lane is not None]
     await release_followers(connection, followed)
     await hasten_messages(connection, [case.before.id for case in cases if case.is_reconciled])
 
@@ -146,7 +146,7 @@ def _slowed(cases: Sequence[JudgedMessage], addressing: Mapping[UUID, Addressing
     for case in cases:
         held, to = case.slows, addressing.get(case.before.id)
         if held is not None and to is not None:
-            customer = to.wa_id if held.hold is WaitsFor.PAIR else None
+            customer = to.customer if held.hold is WaitsFor.PAIR else None
             yield Slowed(to.phone_number_id, customer, held.failure.attempt)
 
 

@@ -35,6 +35,9 @@ class ErrorClass(StrEnum):
     WINDOW = "window"
     #: This customer cannot be reached with this message. Failed.
     UNDELIVERABLE = "undeliverable"
+    #: It goes to phones only, and went to a business-scoped id. Sent again to a phone of the customer's;
+    #: failed where none is known.
+    PHONE_NEEDED = "phone_needed"
     #: The customer opted out of marketing. Failed, recorded; no marketing from then on.
     OPTED_OUT = "opted_out"
     #: The platform withholds marketing from this customer for now (cap, experiment). Failed.
@@ -77,7 +80,8 @@ _CODES: Final[Mapping[ErrorClass, tuple[int, ...]]] = MappingProxyType(
         ErrorClass.TEMPLATE: (132001, 132007, 132008, 132015, 132016, 131063),
         ErrorClass.PARAMETER: (100, 131008, 131009, 132000, 132005, 132012, 132018),
         ErrorClass.WINDOW: (131047,),
-        ErrorClass.UNDELIVERABLE: (130497, 131021, 131026, 131030, 131062, 137000),
+        ErrorClass.UNDELIVERABLE: (130497, 131021, 131026, 131030, 137000),
+        ErrorClass.PHONE_NEEDED: (131062,),
         ErrorClass.OPTED_OUT: (131050,),
         ErrorClass.WITHHELD: (130472, 131049),
         ErrorClass.INVALID: (131051, 132068),

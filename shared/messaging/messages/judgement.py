@@ -29,7 +29,9 @@ from shared.messaging.messages.states import Direction, MessageStatus, StatusOut
 from shared.messaging.messages.values import OWN_SOURCE, StatusEvent, read_callback_data
 
 #: Errors after which another attempt of an accepted message may succeed.
-RETRYABLE: Final = frozenset({ErrorClass.TRANSIENT, ErrorClass.RATE, ErrorClass.PAIR, ErrorClass.MEDIA})
+RETRYABLE: Final = frozenset(
+    {ErrorClass.TRANSIENT, ErrorClass.RATE, ErrorClass.PAIR, ErrorClass.MEDIA, ErrorClass.PHONE_NEEDED}
+)
 
 _DELIVERY: Final = frozenset({MessageStatus.DELIVERED, MessageStatus.READ})
 _UNMOVING: Final = frozenset({StatusOutcome.REJECTED, StatusOutcome.IGNORED})

@@ -14,6 +14,7 @@ from uuid import UUID
 import asyncpg
 
 from shared.messaging.campaigns.recipients import move_recipients
+from shared.messaging.customers.named import MappedCustomer
 from shared.messaging.messages.event_store import QUERIES, columns_of
 from shared.messaging.messages.judgement import Attempt, Background, Message, locate
 from shared.messaging.messages.sightings import Sighting
@@ -25,9 +26,13 @@ from shared.postgres.database import Connection
 
 @dataclass(frozen=True, slots=True)
 class Addressing:
-    """To whom a message goes, and the body in which it was asked for, while that is kept."""
+    """To whom a message goes, and the body in which it was asked for, while that is kept.
+
+    `customer`: the person; `wa_id`: where the platform named them last.
+    """
 
     mapping_id: UUID
+    customer: str
     wa_id: str
     phone_number_id: str
     conversation_id: str | None
@@ -41,17 +46,19 @@ class Addressing:
 
 @dataclass(frozen=True, slots=True)
 class Locked:
-    """Messages by id, and the database's time."""
+    """Messages by id, the database's time, and whom each goes to, or comes from."""
 
     messages: dict[UUID, Message]
     at: datetime
+    customers: dict[UUID, MappedCustomer]
 
 
 async def lock_messages(connection: Connection, ids: Iterable[UUID]) -> Locked:
     """Lock rows in the order of their ids; those that are gone are left out."""
     rows = await connection.fetch(QUERIES["lock_messages"], sorted(set(ids)))
     messages = {row["id"]: _message(row) for row in rows}
-    return Locked(messages, rows[0]["at"] if rows else CLOCK.now())
+    customers = {row["id"]: MappedCustomer(*row["mapped"]) for row in rows}
+    return Locked(messages, rows[0]["at"] if rows else CLOCK.now(), customers)
 
 
 async def find_backgrounds(connection: Connection, ids: Sequence[UUID]) -> dict[UUID, Background]:

@@ -101,8 +101,11 @@ with recursive chain as (
 select distinct on (asked) asked, id as message_id from chain order by asked, depth desc;
 
 -- name: lock_messages
+-- With the customer of each, as their mapping says: the person, where the platform named them last, their id.
 select id, direction, status, lane, wamid, genesys_message_id, client_message_id, campaign_id, sent_at, delivered_at,
        read_at, failed_at, error_code, error_message, w3c_trace_id, now() as at,
+       (select array[coalesce(customer, wa_id)::text, wa_id::text, user_id]
+        from conversation_mappings where id = tracked.mapping_id) as mapped,
        exists (select from broadcast_recipients where message_id = tracked.id)
            or exists (select from broadcast_recipients where wamid = tracked.wamid) as has_recipient
 from message_tracking as tracked
@@ -124,8 +127,8 @@ from unnest($1::uuid[]) as asked (id);
 
 -- name: find_addressing
 -- To whom the messages go, and what was asked for.
-select tracked.id, tracked.lane, tracked.mapping_id, mapping.wa_id, mapping.phone_number_id,
-       mapping.conversation_id, body.queue, body.exchange, body.routing_key, body.body, body.headers
+select tracked.id, tracked.lane, tracked.mapping_id, coalesce(mapping.customer, mapping.wa_id) as customer,
+       mapping.wa_id, mapping.phone_number_id, mapping.conversation_id, body.queue, body.exchange, body.routing_key, body.body, body.headers
 from unnest($1::uuid[]) as asked (id)
 join message_tracking as tracked on tracked.id = asked.id
 join conversation_mappings as mapping on mapping.id = tracked.mapping_id

@@ -4,12 +4,13 @@ Owns the order of reading: which message, its row, its attempts and earlier fail
 failures among its events. Decides nothing and writes nothing.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 from uuid import UUID
 
+from shared.messaging.customers.named import MappedCustomer, NamedCustomer, Naming, hear, is_individual
 from shared.messaging.messages.event_store import match_events
 from shared.messaging.messages.judged import HeardMessage
 from shared.messaging.messages.judgement import Background, Message, locate
@@ -31,16 +32,21 @@ _PLAIN: Final = Background()
 
 @dataclass(frozen=True, slots=True)
 class Matched:
-    """`named`: the message of each event that names one, by the event's id. `heard`: those that are there."""
+    """`named`: the message of each event that names one, by the event's id. `heard`: those that are there.
+
+    `customers`: what is new of what the events call them.
+    """
 
     named: Mapping[int, UUID]
     heard: Sequence[HeardMessage]
+    customers: Sequence[NamedCustomer]
 
 
 async def read_matched(connection: Connection, events: Sequence[StoredEvent]) -> Matched:
     """Find the messages of stored events, lock their rows in the order of their ids, read what is judged."""
     named = await match_events(connection, events)
-    messages = (await lock_messages(connection, set(named.values()))).messages
+    locked = await lock_messages(connection, set(named.values()))
+    messages = locked.messages
     came_for: dict[UUID, list[StoredEvent]] = {}
     for item in events:
         message_id = named.get(item.id)
@@ -54,7 +60,7 @@ async def read_matched(connection: Connection, events: Sequence[StoredEvent]) ->
         _hear(messages[message_id], items, backgrounds.get(message_id, _PLAIN))
         for message_id, items in came_for.items()
     ]
-    return Matched(named, await weigh(connection, heard))
+    return Matched(named, await weigh(connection, heard), list(_named_customers(heard, locked.customers)))
 
 
 async def read_own(connection: Connection, events: Sequence[OwnEvent]) -> list[HeardMessage]:
@@ -69,6 +75,25 @@ async def read_own(connection: Connection, events: Sequence[OwnEvent]) -> list[H
         HeardMessage(message, [_own_sighting(own[message.id], locked.at)], backgrounds[message.id])
         for message in locked.messages.values()
     ]
+
+
+def _named_customers(
+    heard: Sequence[HeardMessage], customers: Mapping[UUID, MappedCustomer]
+) -> Iterator[NamedCustomer]:
+    """Of messages that we sent: the platform's own word on them, known by a wamid or by our callback data."""
+    for message in heard:
+        if message.message.direction is not Direction.OUTBOUND:
+            continue
+        for event in (item.event for item in message.sightings):
+            said = event.details or {}
+            is_theirs = event.wamid is not None or event.callback_data is not None
+            if not is_theirs or not is_individual(said.get("recipient_type")):
+                continue
+            trace_id = event.trace_id or str(message.message.id)
+            naming = Naming(message.message.id, "status", event.occurred_at, trace_id)
+            ids = said.get("recipient_id"), said.get("recipient_user_id")
+            if (named := hear(naming, customers[message.message.id], *ids)) is not None:
+                yield named
 
 
 def _needs_background(message: Message, items: Sequence[StoredEvent]) -> bool:

@@ -18,6 +18,7 @@ from shared.deadletters.storing import tell_stored
 from shared.durable.aside import RowsAside
 from shared.durable.outbox import Outbox
 from shared.durations import Durations
+from shared.messaging.customers.following import Follower
 from shared.messaging.messages.consequences import Consequences, Slowed, write_cases
 from shared.messaging.messages.event_store import (
     Place,
@@ -68,14 +69,19 @@ class Tracker:
         metrics: Metrics,
         durations: Durations,
         rates: SharedRates | None = None,
+        follower: Follower | None = None,
     ) -> None:
-        """`rates`: of whoever applies statuses, which may tell that a number or a customer gets too much."""
+        """`rates`: of whoever applies statuses, which may tell that a number or a customer gets too much.
+
+        `follower`: of the same, for they tell what the platform calls the customer.
+        """
         self._database = database
         self._aside = RowsAside(database)
         self._outbox = outbox
         self._metrics = metrics
         self._durations = durations
         self._rates = rates
+        self._follower = follower
         self._swept: Place | None = None
 
     async def store(self, events: Sequence[StatusEvent]) -> list[StoredEvent]:
@@ -108,6 +114,8 @@ class Tracker:
             await _slow(self._rates, consequences.slowed)
         tell_statuses(cases)
         await self._outbox.publish(consequences.events)
+        if self._follower is not None and matched.customers:
+            await self._follower.follow_as_may_be(matched.customers)
         return {**outcomes, **plan.outcomes}
 
     async def apply_stored(self, references: Sequence[str]) -> int:

@@ -103,7 +103,7 @@ def event_of(update: StatusUpdate, source: str, trace_id: str) -> StatusEvent:
     """A decoded status as an event of `source`."""
     said = {
         name: value
-        for name in ("recipient_id", "user_id", "pricing", "conversation")
+        for name in ("recipient_id", "recipient_user_id", "pricing", "conversation")
         if (value := getattr(update, name)) is not None
     }
     return StatusEvent(

@@ -102,6 +102,7 @@ _MAPPINGS: Final = "shared/messaging/conversations/mappings.sql"
 _INBOUND: Final = "shared/messaging/messages/inbound.sql"
 _ATTEMPTS: Final = "shared/messaging/messages/attempts.sql"
 _CONSENT: Final = "shared/messaging/customers/consent.sql"
+_FOLLOWING: Final = "shared/messaging/customers/following.sql"
 _STORED_BODIES: Final = "shared/durable/stored_bodies.sql"
 _AMBIGUOUS: Final = "shared/durable/ambiguous.sql"
 _PACE: Final = "shared/messaging/messages/pace.sql"
@@ -306,9 +307,9 @@ PER_MESSAGE: Final = (
     _measured(_TRACKING, "resettle_events", RECIPIENTS, rows=30),
     _measured(_TRACKING, "forget_bodies", QUEUED, rows=30),
     _measured(_STORED_BODIES, "ask_retry", QUEUED, ONES, TEXTS, [_MINUTE] * 10, "x", rows=60),
-    _measured(_CONSENT, "record_opt_outs", CUSTOMERS, rows=20),
-    _measured(_RECIPIENTS, "add_recipients", "giant", NEW_CUSTOMERS, JSON, rows=0, pages=400),
-    _measured(_RECIPIENTS, "read_reachability", CUSTOMERS, "1001", _DAY, rows=60),
+    _measured(_CONSENT, "record_opt_outs", SENT, rows=60),
+    _measured(_RECIPIENTS, "add_recipients", "giant", NEW_CUSTOMERS, JSON, NEW_CUSTOMERS, rows=0, pages=400),
+    _measured(_RECIPIENTS, "read_reachability", CUSTOMERS, "1001", _DAY, CUSTOMERS, "giant", rows=80),
     _measured(_CAMPAIGNS, "open", "new", rows=0),
     _measured(_BATCHER, "lock", "giant", rows=2),
     _measured(
@@ -340,37 +341,42 @@ PER_MESSAGE: Final = (
     _measured(_CAMPAIGNS, "begin", "giant", rows=4),
     _measured(_BATCHER, "claim", "giant", 50, rows=100),
     _measured(_RECIPIENTS, "skip", RECIPIENTS, TEXTS, rows=30),
-    _measured(_RECIPIENTS, "queue", RECIPIENTS, rows=30),
+    _measured(_RECIPIENTS, "queue", RECIPIENTS, CUSTOMERS, rows=30),
     _measured(_CLAIMS, "lock_messages", QUEUED, rows=20),
-    _measured(_CLAIMS, "read_gates", QUEUED, NOTHING, "(unknown)", rows=100),
+    _measured(_CLAIMS, "read_gates", QUEUED, NOTHING, "(unknown)", NOTHING, rows=100),
+    _measured(_CLAIMS, "read_gates", BULK, NOTHING, "(unknown)", BULK_CUSTOMERS, rows=140),
     # Who has had 20,000 messages before.
-    _measured(_CLAIMS, "read_gates", [row_id(1_000_000)], [None], "(unknown)", rows=10),
-    _measured(_CLAIMS, "claim", QUEUED, ONES, rows=60),
+    _measured(_CLAIMS, "read_gates", [row_id(1_000_000)], [None], "(unknown)", [None], rows=10),
+    _measured(_CLAIMS, "claim", QUEUED, ONES, NOTHING, rows=60),
     _measured(_BREAKER, "ensure_circuits", NUMBERS, NUMBERS[:1], "(unknown)", rows=4000),
     _measured(_BREAKER, "lock_circuits", NUMBERS, rows=20),
     _measured(_BREAKER, "write_circuit", "1001", "open", 5, SENT, 0, _MINUTE, _MINUTE, rows=10),
-    _measured(_RECIPIENTS, "return_unsent", BULK, ["pending"] * 10, rows=80),
+    _measured(_RECIPIENTS, "return_unsent", BULK, NOTHING, ["pending"] * 10, NOTHING, rows=80),
     _measured(_TRACKING, "drop_messages", QUEUED, rows=60),
     _measured(_RESULTS, "lock_messages", QUEUED, rows=20),
     _measured(_RESULTS, "find_told", [row_id(n) for n in range(900_001, 900_011)], rows=100),
     _measured(_ATTEMPTS, "close_attempts", SENT, ONES, ["failed"] * 10, *[NOTHING] * 3, rows=30),
     _measured(_RECIPIENTS, "skip_cancelled", BULK, rows=80),
     _measured(
-        _INTAKE, "find_known", PLACES, NEW, [f"client {n}" for n in range(500_000, 500_040, 4)], rows=60
+        *(_INTAKE, "find_known", PLACES, NEW, [f"client {n}" for n in range(500_000, 500_040, 4)], CUSTOMERS),
+        rows=70,
     ),
     _measured(_INTAKE, "find_unburied", SENT, rows=60),
     _measured(_INTAKE, "find_replayed", PLACES, SENT, NEW, NEW, rows=80),
     _measured(_INTAKE, "find_conversations", CONVERSATIONS, rows=60),
     _measured(_INTAKE, "find_locked", MAPPINGS, rows=60),
-    _measured(_INTAKE, "find_active", NUMBERS, CUSTOMERS, rows=30),
-    _measured(_MAPPINGS, "open_mappings", NUMBERS, NEW_CUSTOMERS, rows=0),
+    _measured(_INTAKE, "find_active", NUMBERS, CUSTOMERS, CUSTOMERS, rows=40),
+    _measured(_MAPPINGS, "open_mappings", NUMBERS, NEW_CUSTOMERS, NEW_CUSTOMERS, NEW_CUSTOMERS, rows=0),
+    _measured(_FOLLOWING, "keep_customers", NEW_CUSTOMERS, ["phone"] * 10, ["answer"] * 10, TIMES, rows=0),
+    _measured(_MAPPINGS, "lock_named", SENT, rows=40),
+    _measured(_MAPPINGS, "name_customers", SENT, NEW_CUSTOMERS, NOTHING, NEW_CUSTOMERS, rows=60),
     _measured(
         *(
             _INTAKE,
             "track",
             FRESH,
             SENT,
-            [False] * 10,
+            NOTHING,
             NEW,
             NEW,
             TEXTS,

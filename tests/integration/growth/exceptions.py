@@ -34,7 +34,7 @@ EXCEPTIONS: Final[Mapping[str, str]] = {
         f"shared/messaging/campaigns/{place}": _OWN_CAMPAIGN
         for place in (
             *("launch.sql:open_draft", "launch.sql:lock", "launch.sql:clear_draft"),
-            *("launch.sql:count_recipients", "launch.sql:count_known"),
+            *("launch.sql:count_recipients", "launch.sql:count_known", "launch.sql:count_twins"),
             *("control.sql:find", "control.sql:is_carried_out"),
         )
     },

@@ -150,7 +150,7 @@ MUTATIONS: Final = (
     Mutation(
         "a cancelled campaign's recipient goes back to pending",
         _GATE,
-        'return Withdraw("skipped")',
+        'return Withdraw("skipped", SkipReason.CAMPAIGN_CANCELLED)',
         'return Withdraw("pending")',
         "6.2 cancelled → skipped",
         _GATE_TESTS,

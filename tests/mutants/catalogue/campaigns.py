@@ -131,8 +131,8 @@ MUTATIONS: Final = (
     Mutation(
         "the window is that of any number",
         "shared/messaging/campaigns/recipients.sql",
-        "mapping.wa_id = asked.wa_id and mapping.phone_number_id = $2",
-        "mapping.wa_id = asked.wa_id and $2::text is not null",
+        "= asked.customer and mapping.phone_number_id = $2",
+        "= asked.customer and $2::text is not null",
         "6.2 free text: the window of this customer and number",
         (f"{_BATCHER}::test_free_text_goes_only_to_whom_wrote_to_this_number_lately",),
     ),

@@ -271,8 +271,8 @@ MUTATIONS: Final = (
     Mutation(
         "a cached conversation is trusted for a write",
         "workers/outbound_sender/intake/queries.sql",
-        "and (mapping.status = 'active' or not given.hinted)",
-        "",
+        "in (select mapping_id from given) and mapping.status = 'active'",
+        "in (select mapping_id from given)",
         "1.3 caches are never trusted for a write",
         (f"{_CONVERSATIONS}::test_a_cached_conversation_that_has_ended_is_looked_up_again",),
     ),
@@ -295,8 +295,8 @@ MUTATIONS: Final = (
     Mutation(
         "a business-scoped id goes into `to`",
         "workers/outbound_sender/calling/graph_body.py",
-        '"to" if customer.isdigit() else "recipient": customer',
-        '"to": customer',
+        '"to" if address.isdigit() else "recipient": address',
+        '"to": address',
         "11.5 a business-scoped id goes into `recipient`",
         ("tests/unit/test_sender_graph_body.py",),
     ),

@@ -82,8 +82,8 @@ MUTATIONS: Final = (
     Mutation(
         "an opt-out is retried",
         _JUDGE,
-        "frozenset({ErrorClass.TRANSIENT, ErrorClass.RATE, ErrorClass.PAIR, ErrorClass.MEDIA})",
-        "frozenset(ErrorClass)",
+        "ErrorClass.MEDIA, ErrorClass.PHONE_NEEDED}",
+        "*ErrorClass}",
         "4.5 a transient failure that a status reports is retried",
         _JUDGEMENT,
     ),

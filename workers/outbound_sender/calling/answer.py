@@ -19,11 +19,16 @@ _LONGEST_RETRY_AFTER_S: Final = 24 * 3600.0
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """The platform took the message. `message_status`: that it holds it yet, and why (None: it does not)."""
+    """The platform took the message. `message_status`: that it holds it yet, and why (None: it does not).
+
+    `wa_id`, `user_id`: what it calls the customer, as it came.
+    """
 
     wamid: str
     http_status: int
     message_status: str | None = None
+    wa_id: object = None
+    user_id: object = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,9 +115,25 @@ def _decode(body: bytes) -> dict[str, Any]:
 def _read_acceptance(content: Mapping[str, Any], http_status: int) -> Accepted | None:
     match content.get("messages"):
         case [{"id": str(wamid), **more}, *_] if 0 < len(wamid) <= _WAMID_CHARACTERS and "\0" not in wamid:
-            return Accepted(wamid, http_status, _message_status(more.get("message_status")))
+            named = _contact(content.get("contacts"))
+            return Accepted(
+                wamid,
+                http_status,
+                _message_status(more.get("message_status")),
+                named.get("wa_id"),
+                named.get("user_id"),
+            )
         case _:
             return None
+
+
+def _contact(contacts: object) -> Mapping[str, Any]:
+    """The one customer of the message."""
+    match contacts:
+        case [dict() as contact]:
+            return contact
+        case _:
+            return {}
 
 
 def _message_status(value: object) -> str | None:

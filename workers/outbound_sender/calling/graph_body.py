@@ -52,22 +52,22 @@ _KIND_OF_SUFFIX: Final[Mapping[str, str]] = MappingProxyType(
 _NAME_LENGTH: Final = 240
 
 
-def encode_body(message: OutboundMessage, customer: str, callback_data: str) -> bytes:
+def encode_body(message: OutboundMessage, address: str, callback_data: str) -> bytes:
     """The JSON of `build_body`, whatever numbers a publisher's own objects hold."""
-    body = build_body(message, customer, callback_data)
+    body = build_body(message, address, callback_data)
     try:
         return orjson.dumps(body)
     except orjson.JSONEncodeError:
         return json.dumps(body).encode()  # orjson ends at 64 bits
 
 
-def build_body(message: OutboundMessage, customer: str, callback_data: str) -> dict[str, Any]:
-    """The JSON object to send. `customer`: digits, or a business-scoped user id (`CC.…`)."""
+def build_body(message: OutboundMessage, address: str, callback_data: str) -> dict[str, Any]:
+    """The JSON object to send. `address`: digits, or a business-scoped user id (`CC.…`)."""
     kind = message_type(message)
     body: dict[str, Any] = {
         "messaging_product": "whatsapp",
         "recipient_type": "individual",
-        "to" if customer.isdigit() else "recipient": customer,
+        "to" if address.isdigit() else "recipient": address,
         "type": kind,
         kind: _content(message, kind),
         "biz_opaque_callback_data": callback_data,

@@ -54,7 +54,7 @@ class Reconcile:
 
 @dataclass(frozen=True, slots=True)
 class Again:
-    """Send it again at once: the claim was given up before its request."""
+    """Look at it again at once: the claim was given up before its request, or it goes elsewhere."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,6 +214,7 @@ _RULES: Final[Mapping[ErrorClass, Callable[[Refused, Situation, Durations], Reac
         ErrorClass.OPTED_OUT: lambda *_: Reject(DeadReason.SEND_REJECTED, opts_out=True),
         ErrorClass.WINDOW: _reject,
         ErrorClass.UNDELIVERABLE: _reject,
+        ErrorClass.PHONE_NEEDED: lambda *_: Again(),  # the gate knows whether there is one
         ErrorClass.WITHHELD: _reject,
         ErrorClass.INVALID: _reject,
         ErrorClass.UNKNOWN: _reject,

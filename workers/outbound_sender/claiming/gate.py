@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from shared.durations import Durations
+from shared.messaging.campaigns.messages import SkipReason
 from shared.reasons import DeadReason
-from workers.outbound_sender.message import CAMPAIGN_CANCELLED, EARLIER_MESSAGE
+from workers.outbound_sender.message import CAMPAIGN_CANCELLED, EARLIER_MESSAGE, PHONE_NEEDED
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +20,9 @@ class SendFacts:
     `status` None: its row is gone. `unsettled`: an attempt that may have sent it, or has; of the open and the
     ambiguous ones, `unsettled_for_s`. `unanswered_s`: since the first attempt that something else answered in
     the platform's place. `campaign` and `recipient` are None outside of a campaign of ours.
-    `marketing_held_s`: for how long the number's marketing is held yet.
+    `is_reached`: another recipient of the campaign is the same person, and was sent to. `marketing_held_s`:
+    for how long the number's marketing is held yet. `phone_wanted`: how often the platform refused it because
+    it goes to phones only; `has_phone`: one of the customer's is known.
     """
 
     status: str | None
@@ -30,11 +33,14 @@ class SendFacts:
     pair_refusals: int = 0
     campaign: str | None = None
     recipient: str | None = None
+    is_reached: bool = False
     expired: bool = False
     opted_out: bool = False
     number_paused: bool = False
     marketing_held_s: float = 0.0
     earlier_waits: bool = False
+    phone_wanted: int = 0
+    has_phone: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +48,7 @@ class Request:
     """What the message itself brings. `status_retry`: a status reported that its last attempt failed."""
 
     is_marketing: bool = False
+    needs_phone: bool = False
     is_replay: bool = False
     status_retry: bool = False
 
@@ -73,6 +80,7 @@ class Withdraw:
     """Its campaign takes it back: the recipient becomes this (None: stays as it is), the row goes."""
 
     recipient: Literal["pending", "skipped"] | None
+    reason: SkipReason | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +136,9 @@ def _campaign(gate: SendFacts, request: Request) -> Decision | None:
         case "cancelled" if gate.attempts:
             return Fail(CAMPAIGN_CANCELLED, "the campaign was cancelled", None)
         case "cancelled":
-            return Withdraw("skipped")
+            return Withdraw("skipped", SkipReason.CAMPAIGN_CANCELLED)
+        case _ if gate.is_reached and not gate.attempts:
+            return Withdraw("skipped", SkipReason.SAME_CUSTOMER)
         case _:
             return None
 
@@ -138,6 +148,11 @@ def _end(gate: SendFacts, request: Request) -> Decision | None:
         return Fail("expired", "expires_at passed before it was sent", DeadReason.EXPIRED)
     if gate.opted_out and request.is_marketing:
         return Fail("opted_out", "the customer has opted out of marketing", DeadReason.SEND_REJECTED)
+    if (request.needs_phone or gate.phone_wanted) and not gate.has_phone:
+        text = "it goes to a phone only, and of this customer none is known"
+        return Fail(PHONE_NEEDED, text, DeadReason.SEND_REJECTED)
+    if gate.phone_wanted > 1:
+        return Fail(PHONE_NEEDED, "the platform does not take their phone for one", DeadReason.SEND_REJECTED)
     return None
 
 

@@ -5,10 +5,18 @@ select id from message_tracking where id = any($1::uuid[]) order by id for updat
 -- name: read_gates
 -- All that decides whether each message may be sent now. A message whose row is gone is not returned.
 select given.place, tracked.status, mapping.phone_number_id as number,
+       coalesce(mapping.customer, mapping.wa_id) as customer, mapping.wa_id, mapping.user_id,
        coalesce(made.attempts, 0) as attempts, made.unsettled, coalesce(made.unsettled_for_s, 0) as unsettled_for_s,
        coalesce(made.unanswered_s, 0) as unanswered_s,
        coalesce(made.attempts - made.last_other, made.attempts, 0) as pair_refusals,
+       coalesce(made.phone_wanted, 0) as phone_wanted,
        campaign.status as campaign, recipient.status as recipient,
+       recipient.id is not null and exists (
+           select from broadcast_recipients as twin
+           where coalesce(twin.customer, twin.wa_id) = coalesce(mapping.customer, mapping.wa_id)
+             and twin.campaign_id = tracked.campaign_id and twin.id <> recipient.id
+             and twin.status in ('sent', 'delivered', 'read', 'failed')
+       ) as is_reached,
        coalesce(given.expires_at <= now(), false) as expired,
        coalesce(profile.opt_in_marketing is false or profile.notification_opt_out, false) as opted_out,
        coalesce(number.state = 'paused', false) as number_paused,
@@ -24,7 +32,7 @@ select given.place, tracked.status, mapping.phone_number_id as number,
        coalesce(circuit.failed_messages, '{}') as failed_messages, coalesce(circuit.probes, 0) as probes,
        coalesce(extract(epoch from now() - circuit.opened_at), 0)::float8 as open_for_s,
        coalesce(extract(epoch from circuit.probes_until - now()), 0)::float8 as probe_lease_s
-from unnest($1::uuid[], $2::timestamptz[]) with ordinality as given (id, expires_at, place)
+from unnest($1::uuid[], $2::timestamptz[], $4::text[]) with ordinality as given (id, expires_at, wa_id, place)
 join message_tracking as tracked on tracked.id = given.id
 join conversation_mappings as mapping on mapping.id = tracked.mapping_id
 left join lateral (
@@ -33,6 +41,7 @@ left join lateral (
            case when bool_or(outcome = 'sent') then 'sent'
                 when bool_or(outcome is null) then 'open'
                 when bool_or(outcome = 'ambiguous') then 'ambiguous' end as unsettled,
+           count(*) filter (where error_code = '131062') as phone_wanted,
            extract(epoch from now() - max(started_at)
                    filter (where outcome is null or outcome = 'ambiguous'))::float8 as unsettled_for_s,
            extract(epoch from now() - min(started_at)
@@ -42,8 +51,8 @@ left join lateral (
 ) as made on true
 left join broadcast_campaigns as campaign on campaign.id = tracked.campaign_id
 left join broadcast_recipients as recipient
-    on recipient.campaign_id = tracked.campaign_id and recipient.wa_id = mapping.wa_id
-left join customer_profiles as profile on profile.phone = mapping.wa_id
+    on recipient.campaign_id = tracked.campaign_id and recipient.wa_id = coalesce(given.wa_id, mapping.wa_id)
+left join customer_profiles as profile on profile.phone = coalesce(mapping.customer, mapping.wa_id)
 left join business_numbers as number on number.phone_number_id = mapping.phone_number_id
 left join lateral (
     select breaker.* from circuit_breakers as breaker
@@ -66,9 +75,10 @@ with claimed as (
     update broadcast_recipients as recipient
     set message_id = tracked.id, updated_at = now()
     from claimed
+    join unnest($1::uuid[], $3::text[]) as given (id, wa_id) on given.id = claimed.message_id
     join message_tracking as tracked on tracked.id = claimed.message_id
     join conversation_mappings as mapping on mapping.id = tracked.mapping_id
-    where recipient.campaign_id = tracked.campaign_id and recipient.wa_id = mapping.wa_id
+    where recipient.campaign_id = tracked.campaign_id and recipient.wa_id = coalesce(given.wa_id, mapping.wa_id)
       and recipient.status = 'queued' and recipient.message_id is distinct from tracked.id
 )
 select message_id from claimed;

@@ -13,6 +13,7 @@ from uuid import UUID
 from shared.durable.deferral import release_followers
 from shared.durations import Durations
 from shared.messaging.campaigns.recipients import return_unsent
+from shared.messaging.customers.named import MappedCustomer
 from shared.messaging.messages.message_store import drop_messages
 from shared.messaging.numbers.breaker import Circuit, admit
 from shared.messaging.numbers.breaker_store import UNKNOWN_NUMBERS, CircuitStore, circuit_of
@@ -49,10 +50,15 @@ class NeedsPermit:
 
 @dataclass(frozen=True, slots=True)
 class Claimed:
-    """The attempt is committed: its request may start. `at`: the loop's time just before the commit."""
+    """The attempt is committed: its request may start. `at`: the loop's time just before the commit.
+
+    `address`: where it goes, of those of `to`.
+    """
 
     claim: Claim
     at: float
+    to: MappedCustomer
+    address: str
 
 
 ClaimOutcome: TypeAlias = Claimed | NeedsPermit | Done | Hold | Withdraw | Fail
@@ -60,10 +66,14 @@ ClaimOutcome: TypeAlias = Claimed | NeedsPermit | Done | Hold | Withdraw | Fail
 
 @dataclass(frozen=True, slots=True)
 class _Facts:
-    """`circuit` of its number; one that has none yet is judged by that of the unknown ones at first."""
+    """`circuit` of its number; one that has none yet is judged by that of the unknown ones at first.
+
+    `to`: its customer, as their mapping says now.
+    """
 
     gate: SendFacts
     circuit: Circuit
+    to: MappedCustomer
 
 
 @dataclass(slots=True, eq=False)
@@ -112,6 +122,7 @@ class ClaimStore:
     def _decide(self, message: Outgoing, facts: _Facts | None) -> Decision:
         request = Request(
             is_marketing=message.is_marketing,
+            needs_phone=message.needs_phone,
             is_replay=message.is_replay,
             status_retry=message.is_status_retry,
         )
@@ -150,11 +161,17 @@ class ClaimStore:
 async def _read(connection: Connection, messages: Sequence[Outgoing]) -> dict[UUID, _Facts]:
     ids = [message.id for message in messages]
     expirations = [message.payload.expires_at for message in messages]
-    rows = await connection.fetch(_QUERIES["read_gates"], ids, expirations, UNKNOWN_NUMBERS)
-    return {ids[row["place"] - 1]: _Facts(_gate_of(row), circuit_of(row)) for row in rows}
+    addresses = [message.payload.wa_id for message in messages]
+    rows = await connection.fetch(_QUERIES["read_gates"], ids, expirations, UNKNOWN_NUMBERS, addresses)
+    return {ids[row["place"] - 1]: _facts_of(row) for row in rows}
 
 
-def _gate_of(row: Any) -> SendFacts:
+def _facts_of(row: Any) -> _Facts:
+    to = MappedCustomer(row["customer"], row["wa_id"], row["user_id"])
+    return _Facts(_gate_of(row, to), circuit_of(row), to)
+
+
+def _gate_of(row: Any, to: MappedCustomer) -> SendFacts:
     return SendFacts(
         status=row["status"],
         attempts=row["attempts"],
@@ -164,11 +181,14 @@ def _gate_of(row: Any) -> SendFacts:
         pair_refusals=row["pair_refusals"],
         campaign=row["campaign"],
         recipient=row["recipient"],
+        is_reached=row["is_reached"],
         expired=row["expired"],
         opted_out=row["opted_out"],
         number_paused=row["number_paused"],
         marketing_held_s=row["marketing_held_s"],
         earlier_waits=row["earlier_waits"],
+        phone_wanted=row["phone_wanted"],
+        has_phone=to.phone is not None,
     )
 
 
@@ -180,7 +200,9 @@ async def _insert_attempts(
         return
     ids = [case.ask.message.id for case, _ in claims]
     attempts = [claim.attempt for _, claim in claims]
-    inserted = {row["message_id"] for row in await connection.fetch(_QUERIES["claim"], ids, attempts)}
+    addresses = [case.ask.message.payload.wa_id for case, _ in claims]
+    rows = await connection.fetch(_QUERIES["claim"], ids, attempts, addresses)
+    inserted = {row["message_id"] for row in rows}
     for case, _ in claims:
         if case.ask.message.id in inserted:
             inserted.discard(case.ask.message.id)  # a second ask for it finds the attempt open
@@ -189,20 +211,36 @@ async def _insert_attempts(
 
 
 async def _withdraw(connection: Connection, cases: Sequence[_AskedMessage]) -> None:
-    withdrawn = [
-        (case.ask.message, case.decision.recipient) for case in cases if isinstance(case.decision, Withdraw)
-    ]
+    withdrawn = [(case, case.decision) for case in cases if isinstance(case.decision, Withdraw)]
     if not withdrawn:
         return
-    returned = sorted((message.id, status) for message, status in withdrawn if status is not None)
-    await return_unsent(connection, returned)
-    await drop_messages(connection, [message.id for message, _ in withdrawn])
-    await release_followers(connection, [message.chain for message, _ in withdrawn])
+    returned = [
+        (case.ask.message.id, case.ask.message.payload.wa_id, decision.recipient, decision.reason)
+        for case, decision in withdrawn
+        if decision.recipient is not None
+    ]
+    await return_unsent(connection, sorted(returned))
+    await drop_messages(connection, [case.ask.message.id for case, _ in withdrawn])
+    await release_followers(connection, [_chain(case) for case, _ in withdrawn])
+
+
+def _chain(case: _AskedMessage) -> tuple[str, str, str]:
+    """Whom those behind it wait for: its customer may be another person's by now than when it came."""
+    number, customer, lane = case.ask.message.chain
+    return number, case.facts.to.customer if case.facts else customer, lane
+
+
+def _address(case: _AskedMessage) -> tuple[MappedCustomer, str]:
+    """Where it goes: where the platform named its customer last, but to a phone where only that will do."""
+    assert case.facts is not None
+    to = case.facts.to
+    phone = to.phone if case.ask.message.needs_phone or case.facts.gate.phone_wanted else None
+    return to, phone or to.wa_id
 
 
 def _verdict(case: _AskedMessage, claimed_at: float) -> ClaimOutcome:
     match case.decision:
         case Claim() as claim:
-            return Claimed(claim, claimed_at)
+            return Claimed(claim, claimed_at, *_address(case))
         case other:
             return other

@@ -5,21 +5,21 @@ conversation cannot be written to. Opens no mapping and locks nothing: that is `
 """
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TypeAlias
 
 from shared.amqp.disposition import Dead, Retry
 from shared.amqp.headers import correlation_of
 from shared.coordination.keys import conversation_key
 from shared.messaging.conversations.cache import CachedMapping, MappingCache
+from shared.messaging.customers.notation import platform_notation
 from shared.observability.metrics import Metrics
 from shared.reasons import DeadReason
 from workers.outbound_sender.intake.candidates import Candidate
-from workers.outbound_sender.intake.store import Address, Fresh, IntakeStore
+from workers.outbound_sender.intake.store import Address, Fresh, IntakeStore, PersonAtNumber
 from workers.outbound_sender.message import Unaddressed
 
-#: A mapping, or (number, customer) where any active mapping will do.
-Target: TypeAlias = Address | tuple[str, str]
+Target: TypeAlias = Address | PersonAtNumber
 #: What becomes of a candidate that cannot be addressed.
 Unaddressable: TypeAlias = Dead | Retry | Unaddressed
 
@@ -39,16 +39,23 @@ class AddressBook:
         self._metrics = metrics
         self._default_number = default_number
 
-    async def look_up(self, candidates: Sequence[Candidate]) -> dict[Candidate, Target | Unaddressable]:
-        """Where each goes, or what becomes of it instead. Raises StoreError."""
+    async def look_up(
+        self, candidates: Sequence[Candidate], customers: Mapping[Candidate, str]
+    ) -> dict[Candidate, Target | Unaddressable]:
+        """Where each goes, or what becomes of it instead. Raises StoreError.
+
+        `customers`: whose the addresses are of those that name one.
+        """
         payloads = [item.payload for item in candidates]
         conversations = await self._find_conversations(
             {payload.conversation_id for payload in payloads} - {None}
         )
         numbers = await self._store.find_numbers(
-            payload.wa_id for payload in payloads if payload.wa_id and payload.phone_number_id is None
+            customers[item]
+            for item in candidates
+            if item.payload.conversation_id is None and item.payload.phone_number_id is None
         )
-        return {item: self._judge(item, conversations, numbers) for item in candidates}
+        return {item: self._judge(item, customers.get(item), conversations, numbers) for item in candidates}
 
     async def forget_hints(self, left: Iterable[Fresh]) -> None:
         """Those of their mappings that the cache named may not be active any more."""
@@ -56,15 +63,22 @@ class AddressBook:
         await self._cache.remove_many([conversation_key(name) for name in conversations if name is not None])
 
     def _judge(
-        self, candidate: Candidate, conversations: dict[str, Address], numbers: dict[str, str]
+        self,
+        candidate: Candidate,
+        customer: str | None,
+        conversations: dict[str, Address],
+        numbers: dict[str, str],
     ) -> Target | Unaddressable:
         payload = candidate.payload
         if payload.conversation_id is None:
             assert payload.wa_id is not None
-            return payload.phone_number_id or numbers.get(payload.wa_id, self._default_number), payload.wa_id
+            assert customer is not None
+            number = payload.phone_number_id or numbers.get(customer, self._default_number)
+            return PersonAtNumber(number, customer, payload.wa_id)
         verdict = judge_conversation(conversations.get(payload.conversation_id))
         if isinstance(verdict, Retry) and candidate.first.attempt == 1:
-            return Unaddressed(payload, candidate.content_hash, correlation_of(candidate.first), verdict)
+            trace_id = correlation_of(candidate.first)
+            return Unaddressed(payload, customer, candidate.content_hash, trace_id, verdict)
         return verdict
 
     async def _find_conversations(self, asked: Iterable[str | None]) -> dict[str, Address]:
@@ -78,7 +92,7 @@ class AddressBook:
         missing = [name for name in keys.values() if name not in found]
         stored = await self._store.find_conversations(missing)
         await self._cache.set_many(
-            CachedMapping(address.mapping_id, address.customer, address.number, name)
+            CachedMapping(address.mapping_id, address.wa_id, address.number, name)
             for name, address in stored.items()
             if address.status == "active" and address.conversation_id == name
         )
@@ -102,6 +116,12 @@ def judge_conversation(address: Address | None) -> Address | Dead | Retry:
 
 
 def _hint(mapping: CachedMapping) -> Address:
+    """Whose it is, the row says when the message is tracked; until then it is the address's."""
     return Address(
-        mapping.mapping_id, mapping.phone_number_id, mapping.wa_id, mapping.conversation_id, hinted=True
+        mapping.mapping_id,
+        mapping.phone_number_id,
+        platform_notation(mapping.wa_id),
+        mapping.wa_id,
+        mapping.conversation_id,
+        hinted=True,
     )

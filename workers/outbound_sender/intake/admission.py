@@ -7,7 +7,7 @@ an error.
 
 from collections.abc import Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 from uuid import UUID
 
@@ -28,6 +28,7 @@ from workers.outbound_sender.intake.store import (
     Fresh,
     IntakeStore,
     KnownMessage,
+    PersonAtNumber,
     Replayed,
     new_message,
 )
@@ -47,9 +48,13 @@ Admitted: TypeAlias = Outgoing | Repeated | Unaddressed | Ack | Dead | Retry | D
 
 @dataclass(frozen=True, slots=True)
 class _Wanted:
-    """A candidate without a row, and the failed message that it repeats."""
+    """A candidate without a row, and the failed message that it repeats.
+
+    `customer`: whose its address is, where it names one.
+    """
 
     candidate: Candidate
+    customer: str | None
     replay_of: Replayed | None = None
 
 
@@ -97,20 +102,19 @@ class Admission:
     ) -> list[_Wanted]:
         """Settle those with a row; returns the others."""
         replays = await self._store.find_replayed([item for item in candidates if item.is_replay])
-        others = [item for item in candidates if item not in replays]
-        known = await self._store.find_known(others)
+        known = await self._store.find_known(candidates)
         wanted = []
         failed: dict[Candidate, UUID] = {}
         for item in candidates:
             replayed = replays.get(item)
             if replayed is not None and _is_to_repeat(replayed):
-                wanted.append(_Wanted(item, replayed))
-            elif rows := ([replayed.known] if replayed else known.get(item, [])):
+                wanted.append(_Wanted(item, known.customers.get(item), replayed))
+            elif rows := ([replayed.known] if replayed else known.rows.get(item, [])):
                 admitted[item] = _hand_or_later(judge_known(item, rows), hands)
                 if has_failed_before(item, rows):
                     failed[item] = rows[0].id
             else:
-                wanted.append(_Wanted(item))
+                wanted.append(_Wanted(item, known.customers.get(item)))
         await self._bury(failed, admitted)
         return wanted
 
@@ -129,11 +133,12 @@ class Admission:
         self, wanted: Sequence[_Wanted], admitted: dict[Candidate, Admitted]
     ) -> list[_Addressed]:
         """To whom each goes; who cannot be addressed is settled."""
-        found = await self._book.look_up([item.candidate for item in wanted])
+        customers = {item.candidate: item.customer for item in wanted if item.customer is not None}
+        found = await self._book.look_up([item.candidate for item in wanted], customers)
         addressed: list[_Addressed] = []
         for item in wanted:
             target = found[item.candidate]
-            if isinstance(target, Address | tuple):
+            if isinstance(target, Address | PersonAtNumber):
                 addressed.append((item, target))
             else:
                 admitted[item.candidate] = target
@@ -183,13 +188,13 @@ class Admission:
         return set()
 
     async def _make(self, ready: Sequence[_Addressed]) -> list[Fresh]:
-        pairs = [target for _, target in ready if isinstance(target, tuple)]
-        active, opened = await self._store.find_or_open(pairs)
+        destinations = [target for _, target in ready if isinstance(target, PersonAtNumber)]
+        active, opened = await self._store.find_or_open(destinations)
         self._count_opened(opened)
         return [
             new_message(
                 item.candidate,
-                active[target] if isinstance(target, tuple) else target,
+                active[target.pair] if isinstance(target, PersonAtNumber) else target,
                 item.replay_of.base_id if item.replay_of else None,
             )
             for item, target in ready
@@ -198,8 +203,8 @@ class Admission:
     async def _insert(
         self, messages: Sequence[Fresh], admitted: dict[Candidate, Admitted], hands: Taking
     ) -> None:
-        """Make the rows, and put off who finds no hand. One that is not made is looked up again, or its hint
-        was stale."""
+        """Make the rows, and put off who finds no hand. One that is not made is looked up again: its mapping
+        may not be active any more."""
         if not messages:
             return
         going = {message.id for message in messages if hands.take(message)}
@@ -214,7 +219,8 @@ class Admission:
             if message.id in tracked.stored:
                 admitted[message.candidate] = _PUT_OFF
             elif message.id in tracked.new:
-                outgoing = to_outgoing(message.candidate, message.id, message.address)
+                address = replace(message.address, customer=tracked.new[message.id])
+                outgoing = to_outgoing(message.candidate, message.id, address)
                 admitted[message.candidate] = outgoing if message.id in going else _later(outgoing)
             elif message.id in going:
                 hands.give_back(message)
@@ -289,4 +295,4 @@ def _key(address: Address) -> str:
 
 
 def _pair(target: Target) -> tuple[str, str]:
-    return target if isinstance(target, tuple) else (target.number, target.customer)
+    return target.number, target.customer

@@ -1,9 +1,12 @@
 -- name: find_known
--- Rows of the same ids, whoever they belong to. `place` is the candidate's.
+-- Rows of the same ids, whoever they belong to, and whose the address is that it goes to, by the platform's
+-- notation of it ($4): both in one round trip. `place` is the candidate's.
 select given.place, tracked.id, tracked.mapping_id, tracked.status, tracked.content_hash,
-       mapping.phone_number_id as number, mapping.wa_id as customer, mapping.conversation_id
-from unnest($1::integer[], $2::text[], $3::text[]) as given (place, genesys_id, client_id)
-cross join lateral (
+       mapping.phone_number_id as number, coalesce(mapping.customer, mapping.wa_id) as customer, mapping.wa_id,
+       mapping.conversation_id, coalesce(known.phone, given.address) as whose
+from unnest($1::integer[], $2::text[], $3::text[], $4::text[]) as given (place, genesys_id, client_id, address)
+left join customer_addresses as known on known.address = given.address and known.released_at is null
+left join lateral (
     select row.id, row.mapping_id, row.status, row.content_hash
     from message_tracking as row
     where row.genesys_message_id = given.genesys_id and row.replay_of is null
@@ -11,8 +14,8 @@ cross join lateral (
     select row.id, row.mapping_id, row.status, row.content_hash
     from message_tracking as row
     where row.client_message_id = given.client_id and row.replay_of is null
-) as tracked
-join conversation_mappings as mapping on mapping.id = tracked.mapping_id;
+) as tracked on true
+left join conversation_mappings as mapping on mapping.id = tracked.mapping_id;
 
 -- name: find_unburied
 -- Of failed messages those that have no dead letter yet, and how they failed.
@@ -30,8 +33,8 @@ where failed.id = any($1::uuid[]) and failed.status = 'failed'
 -- name: find_replayed
 -- Of a replay: the message it repeats, by its own id or by the ids in the body, and the row of the replay.
 select given.place, base.id as base_id, base.status as base_status,
-       found.id, found.mapping_id, found.status,
-       mapping.phone_number_id as number, mapping.wa_id as customer, mapping.conversation_id
+       found.id, found.mapping_id, found.status, mapping.phone_number_id as number,
+       coalesce(mapping.customer, mapping.wa_id) as customer, mapping.wa_id, mapping.conversation_id
 from unnest($1::integer[], $2::uuid[], $3::text[], $4::text[])
      as given (place, message_id, genesys_id, client_id)
 cross join lateral (
@@ -50,8 +53,8 @@ join conversation_mappings as mapping on mapping.id = found.mapping_id;
 
 -- name: find_conversations
 -- The mapping that a conversation id or an alias names: the active one, else the newest decides.
-select given.conversation_id as asked, named.id as mapping_id, named.phone_number_id as number, named.wa_id as customer,
-       named.conversation_id, named.status
+select given.conversation_id as asked, named.id as mapping_id, named.phone_number_id as number,
+       coalesce(named.customer, named.wa_id) as customer, named.wa_id, named.conversation_id, named.status
 from unnest($1::text[]) as given (conversation_id)
 cross join lateral (
     select mapping.*
@@ -68,16 +71,25 @@ cross join lateral (
 
 -- name: find_numbers
 -- The number that each of these customers is in touch with: of their active mappings the latest.
-select distinct on (wa_id) wa_id as customer, phone_number_id as number
+select distinct on (coalesce(customer, wa_id)) coalesce(customer, wa_id) as customer, phone_number_id as number
 from conversation_mappings
-where wa_id = any($1::text[]) and status = 'active'
-order by wa_id, last_activity_at desc, created_at desc, id desc;
+where coalesce(customer, wa_id) = any($1::text[]) and status = 'active'
+order by coalesce(customer, wa_id), last_activity_at desc, created_at desc, id desc;
 
 -- name: find_active
-select mapping.id as mapping_id, mapping.phone_number_id as number, mapping.wa_id as customer, mapping.conversation_id
-from unnest($1::text[], $2::text[]) as given (number, customer)
-join conversation_mappings as mapping
-    on mapping.phone_number_id = given.number and mapping.wa_id = given.customer and mapping.status = 'active';
+-- The person's mapping, else the one that has this very address: one of before whose customer is not told yet.
+select given.customer as asked, mapping.id as mapping_id, mapping.phone_number_id as number,
+       coalesce(mapping.customer, mapping.wa_id) as customer, mapping.wa_id, mapping.conversation_id
+from unnest($1::text[], $2::text[], $3::text[]) as given (number, customer, wa_id)
+cross join lateral (
+    (select id from conversation_mappings
+     where phone_number_id = given.number and coalesce(customer, wa_id) = given.customer and status = 'active')
+    union all
+    (select id from conversation_mappings
+     where phone_number_id = given.number and wa_id = given.wa_id and status = 'active')
+    limit 1
+) as found
+join conversation_mappings as mapping on mapping.id = found.id;
 
 -- name: find_locked
 -- Mappings that somebody else keeps locked now: no message can refer to them before. Waits for nobody.
@@ -90,27 +102,32 @@ where mapping.id = any($1::uuid[]) and not exists (select from free where free.i
 
 -- name: track
 -- A row for each new message, in their order, with the original body until the message is final. Not
--- returned: another replica was first, or a mapping known from the cache is not active any more. A recipient
--- whose message failed follows its replay. A message keeps its conversation alive; one that somebody has locked
--- is being written to anyhow, and nobody waits for it.
+-- returned: another replica was first, or its mapping is not active any more: it was closed, or joined to another
+-- one of its person's, for which a key share of it waits. A recipient whose message failed follows its replay. A
+-- message keeps its conversation alive; one that somebody has locked is being written to anyhow, and nobody waits.
 with given as (
     select *
-    from unnest($1::uuid[], $2::uuid[], $3::boolean[], $4::text[], $5::text[], $6::text[], $7::text[],
+    from unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[],
                 $8::text[], $9::text[], $10::bytea[], $11::uuid[], $12::text[], $13::text[], $14::text[],
                 $15::text[], $16::bytea[], $17::text[], $18::boolean[], $19::uuid[])
-         with ordinality as row (id, mapping_id, hinted, genesys_id, client_id, message_type, media_url, lane,
+         with ordinality as row (id, mapping_id, wa_id, genesys_id, client_id, message_type, media_url, lane,
                                  campaign_id, content_hash, replay_of, metadata, queue, exchange, routing_key,
                                  body, headers, replayed, w3c_trace_id, place)
+), mapped as (
+    select mapping.id, mapping.wa_id, coalesce(mapping.customer, mapping.wa_id) as customer
+    from conversation_mappings as mapping
+    where mapping.id in (select mapping_id from given) and mapping.status = 'active'
+    order by mapping.phone_number_id, coalesce(mapping.customer, mapping.wa_id)
+    for key share
 ), fresh as (
     insert into message_tracking
         (id, mapping_id, genesys_message_id, client_message_id, direction, status, message_type, media_url,
          lane, campaign_id, content_hash, replay_of, metadata, w3c_trace_id)
-    select given.id, mapping.id, given.genesys_id, given.client_id, 'OUTBOUND', 'queued', given.message_type,
+    select given.id, mapped.id, given.genesys_id, given.client_id, 'OUTBOUND', 'queued', given.message_type,
            given.media_url, given.lane, campaign.id, given.content_hash, given.replay_of, given.metadata::jsonb,
            given.w3c_trace_id
     from given
-    join conversation_mappings as mapping
-        on mapping.id = given.mapping_id and (mapping.status = 'active' or not given.hinted)
+    join mapped on mapped.id = given.mapping_id
     left join broadcast_campaigns as campaign on campaign.id = given.campaign_id
     order by given.place
     on conflict do nothing
@@ -122,12 +139,12 @@ with given as (
     join given on given.id = fresh.id
 ), recipients as (
     update broadcast_recipients as recipient
-    set message_id = fresh.id, status = 'queued', wamid = null, error_code = null, sent_at = null,
+    set message_id = fresh.id, status = 'queued', customer = mapped.customer, wamid = null, error_code = null, sent_at = null,
         delivered_at = null, read_at = null, updated_at = now()
     from fresh
     join given on given.id = fresh.id
-    join conversation_mappings as mapping on mapping.id = fresh.mapping_id
-    where recipient.campaign_id = fresh.campaign_id and recipient.wa_id = mapping.wa_id
+    join mapped on mapped.id = fresh.mapping_id
+    where recipient.campaign_id = fresh.campaign_id and recipient.wa_id = coalesce(given.wa_id, mapped.wa_id)
       and (recipient.status = 'queued'
            or (given.replayed and recipient.status = 'failed'
                and recipient.message_id is not distinct from given.replay_of))
@@ -140,4 +157,4 @@ with given as (
           for no key update skip locked) as idle
     where mapping.id = idle.id
 )
-select id from fresh;
+select fresh.id, mapped.customer from fresh join mapped on mapped.id = fresh.mapping_id;

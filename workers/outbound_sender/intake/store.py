@@ -17,6 +17,7 @@ from shared.durable.deferral import stored_headers
 from shared.durable.stored_bodies import put_off
 from shared.ids import time_ordered_uuid
 from shared.messaging.conversations.mappings import open_mappings
+from shared.messaging.customers.notation import platform_notation
 from shared.postgres.database import Database
 from shared.postgres.queries import Queries
 from workers.outbound_sender.calling.graph_body import message_type
@@ -28,14 +29,31 @@ _QUERIES = Queries("workers.outbound_sender.intake")
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """A mapping. `hinted`: the cache named it, nobody has looked whether it is still active."""
+    """A mapping, and the person in it; `wa_id`: where the platform named them last.
+
+    `hinted`: the cache named it, nobody has looked whether it is still active.
+    """
 
     mapping_id: UUID
     number: str
     customer: str
+    wa_id: str
     conversation_id: str | None
     status: str = "active"
     hinted: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class PersonAtNumber:
+    """A person at a number, where any active mapping will do; `wa_id`: how the publisher called them."""
+
+    number: str
+    customer: str
+    wa_id: str
+
+    @property
+    def pair(self) -> tuple[str, str]:
+        return self.number, self.customer
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,10 +105,18 @@ class Fresh:
 
 @dataclass(frozen=True, slots=True)
 class Tracked:
-    """Which messages are new, and which of them are put off already."""
+    """Whose each new message is, by their mapping when it was tracked, and which are put off already."""
 
-    new: set[UUID]
+    new: dict[UUID, str]
     stored: set[UUID]
+
+
+@dataclass(frozen=True, slots=True)
+class KnownBefore:
+    """Rows that have one of a candidate's ids; and, where it names an address, whose that is."""
+
+    rows: dict[Candidate, list[KnownMessage]]
+    customers: dict[Candidate, str]
 
 
 class IntakeStore:
@@ -99,18 +125,23 @@ class IntakeStore:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def find_known(self, candidates: Sequence[Candidate]) -> dict[Candidate, list[KnownMessage]]:
-        """Rows that have one of a candidate's ids."""
+    async def find_known(self, candidates: Sequence[Candidate]) -> KnownBefore:
+        """Rows that have one of a candidate's ids, and whose the addresses are."""
+        known = KnownBefore({}, {})
         if not candidates:
-            return {}
+            return known
         places = list(range(len(candidates)))
         genesys_ids = [item.payload.genesys_message_id for item in candidates]
         client_ids = [item.payload.client_message_id for item in candidates]
-        rows = await self._database.fetch(_QUERIES["find_known"], places, genesys_ids, client_ids)
-        known: dict[Candidate, list[KnownMessage]] = {}
+        addresses = [_notation(item.payload.wa_id) for item in candidates]
+        rows = await self._database.fetch(_QUERIES["find_known"], places, genesys_ids, client_ids, addresses)
         for row in rows:
-            found = KnownMessage(row["id"], row["status"], row["content_hash"] or b"", _address(row))
-            known.setdefault(candidates[row["place"]], []).append(found)
+            candidate = candidates[row["place"]]
+            if row["whose"] is not None:
+                known.customers[candidate] = row["whose"]
+            if row["id"] is not None:
+                found = KnownMessage(row["id"], row["status"], row["content_hash"] or b"", _address(row))
+                known.rows.setdefault(candidate, []).append(found)
         return known
 
     async def find_replayed(self, candidates: Sequence[Candidate]) -> dict[Candidate, Replayed]:
@@ -155,20 +186,20 @@ class IntakeStore:
         return {row["customer"]: row["number"] for row in rows}
 
     async def find_or_open(
-        self, pairs: Iterable[tuple[str, str]]
+        self, destinations: Iterable[PersonAtNumber]
     ) -> tuple[dict[tuple[str, str], Address], int]:
-        """Active mappings of (number, customer), opened where there are none; and how many were opened."""
-        missing = sorted(set(pairs))
+        """Active mappings by (number, customer), opened where there are none; and how many were opened."""
+        missing = {item.pair: item for item in destinations}
         found: dict[tuple[str, str], Address] = {}
         opened = 0
         while missing:
-            found |= _by_pair(await self._find_active(missing))
-            missing = [pair for pair in missing if pair not in found]
-            if missing:
-                fresh = _by_pair(await open_mappings(self._database, missing))
+            found |= _by_pair(await self._find_active(list(missing.values())))
+            if missing := {pair: item for pair, item in missing.items() if pair not in found}:
+                rows = [(item.number, item.customer, item.wa_id) for item in missing.values()]
+                fresh = _by_pair(await open_mappings(self._database, rows))
                 opened += len(fresh)
                 found |= fresh
-                missing = [pair for pair in missing if pair not in found]
+                missing = {pair: item for pair, item in missing.items() if pair not in found}
         return found, opened
 
     async def find_locked(self, mapping_ids: Iterable[UUID]) -> set[UUID]:
@@ -185,15 +216,16 @@ class IntakeStore:
         database = self._database
         async with database.transaction() if without_hand else database.connection() as connection:
             rows = await connection.fetch(_QUERIES["track"], *map(list, columns))
-            new = {row["id"] for row in rows}
+            new = {row["id"]: row["customer"] for row in rows}
             waiting = [
                 (item.id, item.candidate.payload.expires_at) for item in without_hand if item.id in new
             ]
             stored = await put_off(connection, waiting, EARLIER_MESSAGE) if waiting else set()
         return Tracked(new, stored)
 
-    async def _find_active(self, pairs: Sequence[tuple[str, str]]) -> Sequence[asyncpg.Record]:
-        return await self._database.fetch(_QUERIES["find_active"], *map(list, zip(*pairs, strict=True)))
+    async def _find_active(self, destinations: Sequence[PersonAtNumber]) -> Sequence[asyncpg.Record]:
+        rows = [(item.number, item.customer, item.wa_id) for item in destinations]
+        return await self._database.fetch(_QUERIES["find_active"], *map(list, zip(*rows, strict=True)))
 
 
 def new_message(candidate: Candidate, address: Address, replay_of: UUID | None) -> Fresh:
@@ -202,11 +234,17 @@ def new_message(candidate: Candidate, address: Address, replay_of: UUID | None) 
 
 
 def _by_pair(rows: Iterable[asyncpg.Record]) -> dict[tuple[str, str], Address]:
-    return {(row["number"], row["customer"]): _address(row) for row in rows}
+    return {(row["number"], row["asked"]): _address(row) for row in rows}
 
 
 def _address(row: Any, status: str = "active") -> Address:
-    return Address(row["mapping_id"], row["number"], row["customer"], row["conversation_id"], status)
+    return Address(
+        row["mapping_id"], row["number"], row["customer"], row["wa_id"], row["conversation_id"], status
+    )
+
+
+def _notation(wa_id: str | None) -> str | None:
+    return None if wa_id is None else platform_notation(wa_id)
 
 
 def _columns(message: Fresh) -> tuple[Any, ...]:
@@ -216,7 +254,7 @@ def _columns(message: Fresh) -> tuple[Any, ...]:
     return (
         message.id,
         message.address.mapping_id,
-        message.address.hinted,
+        payload.wa_id,
         payload.genesys_message_id,
         payload.client_message_id,
         message_type(payload),

@@ -189,7 +189,7 @@ class ResultStore:
 
     async def _follow(self, connection: Connection, endings: Sequence[AttemptResult]) -> None:
         """Carry out the effects."""
-        opted_out = [item.message.customer for item in endings if item.effect is Effect.OPT_OUT]
+        opted_out = [item.message.id for item in endings if item.effect is Effect.OPT_OUT]
         await record_opt_outs(connection, opted_out)
         skipped = [item.message.id for item in endings if item.effect is Effect.SKIP_RECIPIENT]
         await skip_cancelled(connection, skipped)

@@ -52,6 +52,7 @@ def _waiting(item: Unaddressed) -> OutboxEvent:
         **{name: value for name, value in unknown.items() if name not in OutboundWaiting.model_fields},
         "conversation_id": message.conversation_id,
         "wa_id": message.wa_id,
+        "customer": item.customer,
         "phone_number_id": message.phone_number_id,
         "genesys_message_id": message.genesys_message_id,
         "client_message_id": message.client_message_id,

@@ -71,6 +71,7 @@ async def test_a_message_tried_before_a_pause_fails_with_the_cancel(cluster: Clu
         mapping = await add_mapping(cluster.conn, wa_id=customer)
         tried = await add_message(cluster.conn, mapping_id=mapping, campaign_id=campaign_id, lane="bulk")
         await insert(cluster.conn, "send_attempts", message_id=tried, attempt=1, outcome="failed")
+        await cluster.conn.execute("update broadcast_recipients set message_id = $1", tried)
         await control(cluster, "cancel", T2)
         await until(lambda: len(cluster.told("outbound.failed")) == 1)
     assert await counts(cluster) == {"skipped: campaign_cancelled": 1}

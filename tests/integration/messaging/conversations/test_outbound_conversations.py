@@ -137,7 +137,9 @@ async def test_a_message_of_ours_keeps_its_conversation_alive_and_opens_no_windo
     database = Database(sender.cluster.database_url)
     try:
         async with database.connection() as connection:
-            reachable = await read_reachability(connection, NUMBER, [CUSTOMER], sender.cluster.durations)
+            reachable = await read_reachability(
+                connection, "spring", NUMBER, [CUSTOMER], sender.cluster.durations
+            )
     finally:
         await database.close()
 
