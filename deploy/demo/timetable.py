@@ -35,6 +35,8 @@ _BY_OTHER: Final = 0.7
 #: How long the day waits for a message to be with the agents before what is to come after it.
 _SEEN_S: Final = 60.0
 _LOOK_S: Final = 0.05
+#: The platform tells whole seconds: within the one of a change, a number is its former owner's still.
+_NEXT_SECOND_S: Final = 1.1
 
 #: Kills a worker and returns once it is ready again.
 Kill = Callable[[str], Awaitable[Outage]]
@@ -119,6 +121,7 @@ class Timetable:
         wamid = await self._platform.change_number(move.old, customer.wa_id, customer.number)
         self._record.inbound[wamid] = InboundSent(wamid, customer.key, now_s())
         await self._until_seen(wamid)
+        await asyncio.sleep(max(0.0, began + _NEXT_SECOND_S - time.monotonic()))
         for writer, incoming in move.after:
             await asyncio.sleep(max(0.0, began + incoming.at_s - move.at_s - time.monotonic()))
             await hand_in(writer, incoming, self._wire, self._record)

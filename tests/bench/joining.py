@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 import asyncpg
-from shared.messaging.customers.evidence import Evidence, apply_evidence
+from shared.messaging.customers.evidence import Evidence, follow
 
 from shared.postgres.database import Database
 from tests.bench.ground import Ground, ground
@@ -65,11 +65,11 @@ async def measure_joins(database_url: str, pairs: int, history: int, others: int
         async with asyncio.TaskGroup() as group:
             waits = group.create_task(_probe(database_url, done))
             for pair in range(1, pairs + 1):
-                told = Evidence(
-                    str(491700000000 + pair), f"DE.x{pair}", source="inbound", at=datetime.now(UTC)
-                )
+                phone, user_id = str(491700000000 + pair), f"DE.x{pair}"
+                told = Evidence(phone, user_id, "inbound", datetime.now(UTC), "bench")
                 began = time.monotonic()
-                await apply_evidence(database, [told])
+                async with database.transaction() as transaction:
+                    await follow(transaction, told, user_id)
                 each_ms.append((time.monotonic() - began) * 1000)
             done.set()
         active = "select count(*) from conversation_mappings where status = 'active' and wa_id !~ '^4918'"
