@@ -15,8 +15,8 @@ from datetime import UTC, datetime
 from typing import Final
 
 import asyncpg
-from shared.messaging.customers.evidence import Evidence, follow
 
+from shared.messaging.customers.evidence import Evidence, follow
 from shared.postgres.database import Database
 from tests.bench.ground import Ground, ground
 from tests.bench.inbound_resolver import measure_throughput
