@@ -65,12 +65,17 @@ class Agents:
         return len(self._at_work)
 
     def know(self, customers: Iterable[Customer]) -> None:
-        """Serve these, too."""
-        self._customers |= {customer.wa_id: customer for customer in customers}
+        """Serve these, too. Each is known by what they write, for an address may change hands."""
+        self._customers |= {
+            name: customer
+            for customer in customers
+            for name in (*customer.addresses, *(incoming.wamid for incoming in customer.incoming))
+        }
 
     def take(self, conversation_id: str, wa_id: str, wamid: str) -> None:
         """Work on a new conversation of a customer."""
-        conversation = Conversation(conversation_id, self._customers[wa_id], wamid)
+        customer = self._customers.get(wamid) or self._customers[wa_id]
+        conversation = Conversation(conversation_id, customer, wamid)
         task = self._group.create_task(self._serve(conversation), name="agent")
         self._at_work.add(task)
         task.add_done_callback(self._at_work.discard)

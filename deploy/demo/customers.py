@@ -24,7 +24,7 @@ REFUSED: Final = ("906", "907", "908", TOO_LONG, BLOCKED, "919", "920", _GONE)
 SPECIAL: Final = ("901", "905", *REFUSED, "909", "913", "914", "915", _LOCKED)
 _OFTEN: Final = ("913", "914")
 #: Customers of the locked number to whom nothing else happens: their replies wait, and go when it is resumed.
-_BYSTANDERS: Final = 3
+BYSTANDERS: Final = 3
 _REPEATED_SHARE: Final = 0.08
 _BURST_SHARE: Final = 0.01
 _BURST: Final = 20
@@ -35,17 +35,27 @@ _LAST: Final = 0.95
 
 @dataclass(frozen=True, slots=True)
 class Incoming:
-    """One message of a customer, `at_s` into the day; a gateway hands it in again at each of `again_s`."""
+    """One message of a customer, `at_s` into the day; a gateway hands it in again at each of `again_s`.
+
+    `sender`: under which of the customer's addresses, None for `wa_id`. `user_id`: the business-scoped id
+    that the gateway names beside it. `is_stray`: nothing told so far that this address is this customer's.
+    """
 
     wamid: str
     at_s: float
     text: str
     again_s: tuple[float, ...] = ()
+    sender: str | None = None
+    user_id: str | None = None
+    is_stray: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Customer:
-    """`wa_id` as the database has it. `replies`: what agents answer to each conversation, or `at_once`."""
+    """`wa_id` as the database has it at the end of the day, `others`: what else they were known as, ever.
+
+    `replies`: what agents answer to each conversation, or `at_once`.
+    """
 
     wa_id: str
     number: str
@@ -54,6 +64,12 @@ class Customer:
     replies: int
     closes: bool = False
     at_once: bool = False
+    others: tuple[str, ...] = ()
+
+    @property
+    def addresses(self) -> frozenset[str]:
+        """All that they were known as on that day."""
+        return frozenset((self.wa_id, *self.others))
 
     @property
     def key(self) -> str:
@@ -84,55 +100,27 @@ class Customer:
 
     def body(self, incoming: Incoming, timestamp: int) -> dict[str, Any]:
         """The `InboundMessage` of a gateway. Every tenth writes the phone with a plus."""
-        plus = "+" if self.wa_id.endswith("7") else ""
-        return {
+        sender = incoming.sender or self.wa_id
+        plus = "+" if sender.isdigit() and sender.endswith("7") else ""
+        body = {
             "wamid": incoming.wamid,
-            "wa_id": f"{plus}{self.wa_id}",
+            "wa_id": f"{plus}{sender}",
             "timestamp": str(timestamp),
             "message_text": incoming.text,
             "contact_name": self.name,
             "phone_number_id": self.number,
         }
+        return body if incoming.user_id is None else body | {"user_id": incoming.user_id}
 
 
-@dataclass(frozen=True, slots=True)
-class Cast:
-    """Everybody of the day. The campaign's `recipients` are customers; the `opted_out` and the `too_long` are
-    recipients. `bystanders` talk to the locked number, and nothing else happens to them.
-    """
-
-    customers: tuple[Customer, ...]
-    recipients: tuple[Customer, ...]
-    opted_out: frozenset[str]
-    too_long: frozenset[str]
-    bystanders: tuple[Customer, ...]
-
-
-def make_cast(day: Day) -> Cast:
-    """Customers, and the campaign's recipients among those whom the sandbox treats as any other."""
-    random = Random(day.seed)  # noqa: S311 - repeatable, not secret
-    customers = _make_customers(day, random)
-    too_long = [customer for customer in customers if customer.wa_id.endswith(TOO_LONG)]
-    plain = [customer for customer in customers if customer.is_plain]
-    recipients = [*random.sample(plain, day.campaign - len(too_long)), *too_long]
-    opted_out = frozenset(customer.wa_id for customer in recipients[: day.opted_out])
-    return Cast(
-        tuple(customers),
-        tuple(random.sample(recipients, day.campaign)),
-        opted_out,
-        frozenset(customer.wa_id for customer in too_long),
-        tuple(customers[-_BYSTANDERS:]),
-    )
-
-
-def _make_customers(day: Day, random: Random) -> list[Customer]:
-    """The special ones last. The first `closings` have a conversation that is closed."""
-    ordinary = day.customers - sum(len(group) for group in _specials()) - _BYSTANDERS
+def make_customers(day: Day, random: Random, count: int) -> list[Customer]:
+    """`count` with one address each, the special ones last. The first `closings` are closed at some time."""
+    ordinary = count - sum(len(group) for group in _specials()) - BYSTANDERS
     customers = [_make(day, random, place, _address(random, place)) for place in range(ordinary)]
     for group in _specials():
         for place, ending in group:
             customers.append(_make(day, random, place, f"49179{place:04d}{ending}"))
-    customers += [_make(day, random, place, f"49178{place:04d}000", True) for place in range(_BYSTANDERS)]
+    customers += [_make(day, random, place, f"49178{place:04d}000", True) for place in range(BYSTANDERS)]
     return customers
 
 

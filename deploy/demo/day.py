@@ -21,7 +21,8 @@ _STEP: Final = 100
 class Day:
     """Sizes of the day. The same `seed` and sizes play the same customers, messages and times again.
 
-    `opted_out` of the `campaign` recipients want no marketing. Workers are killed at these shares of the day.
+    `opted_out` of the `campaign` recipients want no marketing. `several` customers each have two notations of
+    a phone, hide it, and leave it to somebody else. Workers are killed at these shares of the day.
     Before it, the machine is measured for `measure_s`.
     """
 
@@ -30,6 +31,7 @@ class Day:
     campaign: int = 500
     opted_out: int = 50
     closings: int = 40
+    several: int = 4
     duration_s: float = 36.0
     measure_s: float = 5.0
     #: How long after the day everything may take to come to rest.

@@ -15,7 +15,7 @@ import aiohttp
 import asyncpg
 
 from deploy.demo.agents import Agents
-from deploy.demo.customers import Cast, make_cast
+from deploy.demo.cast import Cast, make_cast
 from deploy.demo.day import Day
 from deploy.demo.echo import Echo
 from deploy.demo.figures import make_figures
@@ -23,6 +23,7 @@ from deploy.demo.gateway import AgentGateway
 from deploy.demo.invariants.evidence import Outage
 from deploy.demo.judging import AGENTS, NotJudgedError, conclude
 from deploy.demo.measuring import measure_machine
+from deploy.demo.moving import PlatformOfCustomers
 from deploy.demo.preparation import prepare, require_untouched
 from deploy.demo.processes import Fleet
 from deploy.demo.programs import SANDBOX, make_programs
@@ -65,7 +66,8 @@ class DemoRun:
         cast = make_cast(self.day)
         agents.know(cast.customers)
         self.record.opted_out, self.record.too_long = cast.opted_out, cast.too_long
-        await self.database.execute(QUERIES["opt_out"], sorted(cast.opted_out))
+        self.record.known_as = cast.known_as
+        await self.database.execute(QUERIES["opt_out"], sorted(cast.refusals))
         self.progress.say(
             f"this machine carries {self.carried:.0f} conversations a second:"
             f" {self.day.customers:,} customers write today"
@@ -74,7 +76,8 @@ class DemoRun:
 
     async def play(self, cast: Cast, agents: Agents) -> None:
         """Play the day; returns when its last act is over, with work still under way."""
-        player = Timetable(self.day, cast, self.wire, self.record, self._kill)
+        platform = PlatformOfCustomers(self._sandbox_url)
+        player = Timetable(self.day, cast, self.wire, self.record, self._kill, platform)
         self.record.day_began = now_s()
         showing = asyncio.create_task(self._show_day(), name="show")
         try:

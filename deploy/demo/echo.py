@@ -19,6 +19,7 @@ _SUBJECTS: Final = {
     "conversation.correlated": "conversation_id",
     "conversation.closed": "conversation_id",
     "campaign.updated": "campaign_id",
+    "customer.merged": "merged",
 }
 
 

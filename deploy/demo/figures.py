@@ -39,6 +39,7 @@ def make_figures(evidence: Evidence, record: Record) -> Figures:
             "of them to campaign recipients": sum(
                 accepted[row.id] for row in evidence.messages if row.campaign_id
             ),
+            "customers who turned out to be one (customer.merged)": record.heard["customer.merged"],
             "outbound.sent": sum(item.event_type == "outbound.sent" for item in evidence.told),
             "outbound.failed": sum(item.event_type == "outbound.failed" for item in evidence.told),
             "recipients skipped": sum(one.status == "skipped" for one in evidence.recipients),

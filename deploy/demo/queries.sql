@@ -41,7 +41,8 @@ select message_id, status, callback_data, extract(epoch from received_at)::float
 from status_events where message_id is not null;
 
 -- name: conversations
-select mapping.id, mapping.phone_number_id || '/' || mapping.wa_id as customer, mapping.status,
+select mapping.id, mapping.phone_number_id as number, mapping.wa_id as address,
+       coalesce(mapping.customer, mapping.wa_id) as customer, mapping.status,
        array_remove(array_agg(alias.conversation_id) || mapping.conversation_id, null) as conversations
 from conversation_mappings as mapping
 left join conversation_aliases as alias on alias.mapping_id = mapping.id

@@ -55,6 +55,7 @@ async def read_evidence(
         closed=record.closed,
         opted_out=record.opted_out,
         too_long=record.too_long,
+        known_as=record.known_as,
         outages=record.outages,
         messages=[_message(row) for row in await fetch("messages")],
         events=[_event(row) for row in await fetch("events")],
@@ -130,4 +131,4 @@ def _event(row: Any) -> StatusEvent:
 
 
 def _conversation(row: Any) -> Conversation:
-    return Conversation(str(row["id"]), row["customer"], row["status"], frozenset(row["conversations"]))
+    return Conversation(**{**row, "id": str(row["id"]), "conversations": frozenset(row["conversations"])})

@@ -5,6 +5,7 @@ Everything is by one clock, `now_s`: epoch seconds of this machine, as the sandb
 
 import time
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from deploy.demo.invariants.evidence import (
@@ -37,6 +38,8 @@ class Record:
     closed: list[str] = field(default_factory=list)
     opted_out: frozenset[str] = frozenset()
     too_long: frozenset[str] = frozenset()
+    #: Every address ever of who has several, by the one at the end of the day.
+    known_as: Mapping[str, frozenset[str]] = field(default_factory=dict)
     outages: list[Outage] = field(default_factory=list)
     resumed: Counter[str] = field(default_factory=Counter)
     inbound_copies: int = 0
@@ -51,6 +54,10 @@ class Record:
         is_new = item.key not in self._known
         self._known.add(item.key)
         return is_new
+
+    def has_seen(self, key: str) -> bool:
+        """Whether `inbound.enriched` was delivered with this key."""
+        return key in self._known
 
     @property
     def distinct_seen(self) -> int:

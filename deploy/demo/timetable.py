@@ -11,14 +11,18 @@ from dataclasses import dataclass
 from functools import partial
 from random import Random
 from typing import Any, Final
+from uuid import uuid4
 
-from deploy.demo.customers import Cast, Customer, Incoming
+from deploy.demo.cast import Cast
+from deploy.demo.customers import Customer, Incoming
 from deploy.demo.day import CAMPAIGN_ID, NUMBERS, Day
-from deploy.demo.invariants.evidence import ExpectedDeath, InboundSent, Outage
+from deploy.demo.invariants.evidence import ExpectedDeath, InboundSent, Outage, ReplySent
+from deploy.demo.moving import PlatformOfCustomers
+from deploy.demo.people import Hidden, Move
 from deploy.demo.poison import Poison, make_poison
 from deploy.demo.record import Record, now_s
 from deploy.demo.wire import Publishing
-from shared.amqp.topology import BROADCAST, INBOUND
+from shared.amqp.topology import BROADCAST, INBOUND, OUTBOUND
 
 #: Shares of the day: the launch and its repetition, and between which poison is spread.
 _LAUNCHES: Final = (0.2, 0.3)
@@ -26,6 +30,13 @@ _POISON: Final = (0.25, 0.9)
 #: A campaign goes out in batches of so many, over this share of the day: all at once it would be a rush hour.
 _BATCH: Final = 10
 _CAMPAIGN: Final = 0.4
+#: When somebody writes to who has two notations, by the one that WhatsApp does not use.
+_BY_OTHER: Final = 0.7
+#: How long the day waits for a message to be with the agents before what is to come after it.
+_SEEN_S: Final = 60.0
+_LOOK_S: Final = 0.05
+#: The platform tells whole seconds: within the one of a change, a number is its former owner's still.
+_NEXT_SECOND_S: Final = 1.1
 
 #: Kills a worker and returns once it is ready again.
 Kill = Callable[[str], Awaitable[Outage]]
@@ -42,12 +53,22 @@ class Step:
 class Timetable:
     """Plays the day once."""
 
-    def __init__(self, day: Day, cast: Cast, wire: Publishing, record: Record, kill: Kill) -> None:
+    def __init__(
+        self,
+        day: Day,
+        cast: Cast,
+        wire: Publishing,
+        record: Record,
+        kill: Kill,
+        platform: PlatformOfCustomers,
+    ) -> None:
         self._day = day
         self._cast = cast
         self._wire = wire
         self._record = record
         self._kill_worker = kill
+        self._platform = platform
+        self._late = {incoming.wamid for move in cast.people.moves for _, incoming in move.after}
         self._random = Random(day.seed)  # noqa: S311 - repeatable, not secret
 
     async def play(self) -> None:
@@ -69,14 +90,61 @@ class Timetable:
             yield self._at(self._random.uniform(*_POISON), partial(self._poison, poison))
         for share, worker in self._day.kills:
             yield self._at(share, partial(self._kill, worker))
+        for customer in self._cast.people.twofold:
+            yield self._at(_BY_OTHER, partial(self._reply, customer, customer.others[0]))
+        for hidden in self._cast.people.hidden:
+            yield Step(hidden.joining.at_s, partial(self._invite, hidden))
+        for move in self._cast.people.moves:
+            yield Step(move.at_s, partial(self._move, move))
 
     def _at(self, share: float, action: Callable[[], Coroutine[Any, Any, object]]) -> Step:
         return Step(share * self._day.duration_s, action)
 
     def _writing(self, customer: Customer) -> Iterator[Step]:
         for incoming in customer.incoming:
+            if incoming.wamid in self._late:
+                continue
             for at_s in (incoming.at_s, *incoming.again_s):
                 yield Step(at_s, partial(hand_in, customer, incoming, self._wire, self._record))
+
+    async def _invite(self, hidden: Hidden) -> None:
+        """A campaign to both addresses of a customer, once a message has told that they are one's."""
+        await self._until_seen(hidden.joining.wamid)
+        phone = hidden.customer.wa_id
+        await self._wire.publish(
+            BROADCAST, "campaign.launch", _make_invitation(hidden.customer, [hidden.user_id, phone])
+        )
+
+    async def _move(self, move: Move) -> None:
+        """A number changes hands. Who has it next, and who had it, write once that is known."""
+        customer, began = move.customer, time.monotonic()
+        wamid = await self._platform.change_number(move.old, customer.wa_id, customer.number)
+        self._record.inbound[wamid] = InboundSent(wamid, customer.key, now_s())
+        await self._until_seen(wamid)
+        await asyncio.sleep(max(0.0, began + _NEXT_SECOND_S - time.monotonic()))
+        for writer, incoming in move.after:
+            await asyncio.sleep(max(0.0, began + incoming.at_s - move.at_s - time.monotonic()))
+            await hand_in(writer, incoming, self._wire, self._record)
+        await self._until_seen(move.after[0][1].wamid)
+        await self._reply(customer, customer.wa_id)
+
+    async def _reply(self, customer: Customer, address: str) -> None:
+        """A text to a customer by one of their addresses."""
+        reply_id = str(uuid4())
+        self._record.replies[reply_id] = ReplySent(reply_id, now_s())
+        reply = {
+            "wa_id": address,
+            "phone_number_id": customer.number,
+            "genesys_message_id": reply_id,
+            "message_text": "By the way",
+        }
+        await self._wire.publish(OUTBOUND, f"reply.{address}", reply)
+
+    async def _until_seen(self, wamid: str) -> None:
+        """Returns once the agents' side has this message, or after a minute."""
+        given_up = time.monotonic() + _SEEN_S
+        while not self._record.has_seen(wamid) and time.monotonic() < given_up:  # noqa: ASYNC110 - rare
+            await asyncio.sleep(_LOOK_S)
 
     async def _poison(self, poison: Poison) -> None:
         self._record.deaths.append(ExpectedDeath(poison.what, poison.body, poison.reason))
@@ -95,8 +163,9 @@ async def hand_in(customer: Customer, incoming: Incoming, wire: Publishing, reco
     if incoming.wamid in record.inbound:
         record.inbound_copies += 1
     else:
-        record.inbound[incoming.wamid] = InboundSent(incoming.wamid, customer.key, now_s())
-    await wire.publish(INBOUND, customer.wa_id, customer.body(incoming, int(time.time())))
+        stray = incoming.sender if incoming.is_stray else None
+        record.inbound[incoming.wamid] = InboundSent(incoming.wamid, customer.key, now_s(), stray)
+    await wire.publish(INBOUND, incoming.sender or customer.wa_id, customer.body(incoming, int(time.time())))
 
 
 def make_launch(recipients: Sequence[Customer], duration_s: float) -> dict[str, Any]:
@@ -110,6 +179,17 @@ def make_launch(recipients: Sequence[Customer], duration_s: float) -> dict[str, 
         "batch_size": _BATCH,
         "batch_delay_ms": int(duration_s * _CAMPAIGN * 1000 / batches),
         "recipients": [
-            {"wa_id": customer.wa_id, "variables": {"1": customer.name}} for customer in recipients
+            {"wa_id": address, "variables": {"1": customer.name}}
+            for customer in recipients
+            for address in (*customer.others[:1], customer.wa_id)
         ],
+    }
+
+
+def _make_invitation(customer: Customer, addresses: Sequence[str]) -> dict[str, Any]:
+    return {
+        "campaign_id": f"invitation-{customer.wa_id}",
+        "phone_number_id": customer.number,
+        "template": {"name": "invitation", "language": "en"},
+        "recipients": [{"wa_id": address} for address in addresses],
     }

@@ -117,6 +117,11 @@ def in_order(proof: Proof) -> Verdict:
     return verdict if proof.replicas == 1 else Verdict(verdict.promise, 0, ())
 
 
+def erased_are_gone(proof: Proof) -> Verdict:
+    """Rule 11.1: who is erased is under all addresses, whatever joins them meanwhile."""
+    return judge("nothing stays of whom an operator erased", proof.erased, proof.left_of_erased)
+
+
 def nobody_is_stuck(proof: Proof) -> Verdict:
     """At rest every worker lives, is ready, and consumes its queues."""
     stuck = [
@@ -183,7 +188,7 @@ def _demo(invariant: Callable[..., Verdict]) -> Promise:
 PROMISES: Final[tuple[Promise, ...]] = (
     *map(_demo, (inbound.tracked_once, inbound.published, inbound.one_key_each, inbound.same_each_time)),
     in_order,
-    *map(_demo, (inbound.one_active_mapping, inbound.correlated)),
+    *map(_demo, (inbound.one_active_mapping, inbound.one_customer, inbound.theirs, inbound.correlated)),
     *map(_demo, (outbound.replies_once, outbound.nothing_unasked, outbound.told_once)),
     *map(_demo, (outbound.recipients_once, outbound.opted_out_spared, outbound.highest_status)),
     statuses_arrive,
@@ -196,6 +201,7 @@ PROMISES: Final[tuple[Promise, ...]] = (
     *map(_demo, (cluster.all_marked, cluster.queues_empty)),
     *map(_demo, (cluster.nothing_waits, cluster.drained)),
     untouched_wait_for_nobody,
+    erased_are_gone,
     nobody_is_stuck,
     connections_are_returned,
     nothing_is_leaked,

@@ -12,16 +12,19 @@ from typing import Final
 from aio_pika.abc import AbstractIncomingMessage
 
 from deploy.demo.agents import Agents
-from deploy.demo.customers import Cast, make_cast
+from deploy.demo.cast import Cast, make_cast
 from deploy.demo.day import LOCKED_NUMBER, Day
 from deploy.demo.echo import Echo
 from deploy.demo.gateway import AgentGateway
 from deploy.demo.invariants.evidence import Outage
+from deploy.demo.moving import PlatformOfCustomers
 from deploy.demo.record import Record
 from deploy.demo.timetable import Timetable
+from shared.amqp.delivery import IDEMPOTENCY_KEY
 from shared.amqp.pika.link import BROKER_ERRORS
 from shared.amqp.topology import ENRICHED
-from tests.faults.wire import SteadyWire
+from tests.faults.erased import WAMIDS
+from tests.faults.wire import SteadyWire, acknowledge
 
 #: A customer causes about ten messages: what they write and its copies, what is said of it, the replies and
 #: their statuses. So this makes forty a second.
@@ -29,6 +32,7 @@ _CUSTOMERS_PER_S: Final = 4.0
 _LEAST_CUSTOMERS: Final = 120
 _CAMPAIGN_SHARE: Final = 0.25
 _OPTED_OUT: Final = 6
+_SEVERAL: Final = 8
 _CLOSINGS: Final = 8
 
 
@@ -41,6 +45,7 @@ def make_day(seed: int, duration_s: float) -> Day:
         campaign=int(customers * _CAMPAIGN_SHARE),
         opted_out=_OPTED_OUT,
         closings=_CLOSINGS,
+        several=_SEVERAL,
         duration_s=duration_s,
         kills=(),
     )
@@ -50,16 +55,23 @@ class Load:
     """Everybody who sends. `run` them in a task group, `play` once, `stop` at the end."""
 
     def __init__(
-        self, day: Day, wire: SteadyWire, record: Record, echo: Echo, group: asyncio.TaskGroup
+        self,
+        day: Day,
+        wire: SteadyWire,
+        record: Record,
+        echo: Echo,
+        group: asyncio.TaskGroup,
+        platform: PlatformOfCustomers,
     ) -> None:
         self.cast = _with_faults_of_the_rig_only(make_cast(day))
-        self._known = {customer.wa_id for customer in self.cast.customers}
+        self._known = {address for customer in self.cast.customers for address in customer.addresses}
         self._wire = wire
-        self._player = Timetable(day, self.cast, wire, record, _kill_nobody)
+        self._player = Timetable(day, self.cast, wire, record, _kill_nobody, platform)
         self._agents = Agents(wire, record, echo, day.seed, group)
         self._agents.know(self.cast.customers)
         self._gateway = AgentGateway(wire, record, self._take_conversation)
         record.opted_out, record.too_long = self.cast.opted_out, self.cast.too_long
+        record.known_as = self.cast.known_as
 
     @property
     def agents_at_work(self) -> int:
@@ -79,6 +91,9 @@ class Load:
         self._agents.stop()
 
     async def _take(self, message: AbstractIncomingMessage) -> None:
+        if str(message.headers.get(IDEMPOTENCY_KEY)).startswith(WAMIDS):
+            await acknowledge(message)
+            return
         with suppress(*BROKER_ERRORS):  # not acknowledged: the broker delivers it again
             await self._gateway.take(message)
 

@@ -64,6 +64,7 @@ class Proof:
     `enriched_at` by wamid, `delivered_at` by message: when the cluster had done with it, by the database's
     clock, which is this machine's.
 
+    `erased`: how many people were, `left_of_erased`: what was still stored of them.
     `undecided`: bodies that are dead as `send_ambiguous`, and of whose attempts one was just that.
     """
 
@@ -76,6 +77,8 @@ class Proof:
     repeated: frozenset[bytes] = frozenset()
     undecided: frozenset[bytes] = frozenset()
     untouched: frozenset[str] = frozenset()
+    erased: int = 0
+    left_of_erased: Sequence[str] = ()
     enriched_at: Mapping[str, float] = field(default_factory=dict)
     delivered_at: Mapping[str, float] = field(default_factory=dict)
     laps: Sequence[Lap] = ()

@@ -21,6 +21,7 @@ import orjson
 from deploy import stack
 from deploy.demo.echo import Echo
 from deploy.demo.interruption import run_interruptibly
+from deploy.demo.moving import PlatformOfCustomers
 from deploy.demo.preparation import prepare
 from deploy.demo.processes import Fleet
 from deploy.demo.reading import QUERIES
@@ -29,6 +30,7 @@ from deploy.demo.rest import wait_for_rest
 from deploy.demo.stopwatch import Stopwatch
 from deploy.stack import ports
 from tests.faults.checker import PROMISES, RABBITMQ_CONNECTIONS, count_lost, count_twice, find_growth
+from tests.faults.erased import Erased
 from tests.faults.event_log import EventLog
 from tests.faults.footprint import look_when_settled
 from tests.faults.injecting import PAUSES, Say, inject
@@ -92,6 +94,7 @@ class Run:
     echo: Echo
     ear: EventLog
     untouched: Untouched
+    erased: Erased
     reference: Reference
     watch: Stopwatch
     say: Say
@@ -102,9 +105,9 @@ class Run:
         before = await look_when_settled(self.place, self._is_complete)
         self.watch.lap("processes")
         async with asyncio.TaskGroup() as group:
-            load = Load(
-                make_day(self.schedule.seed, self.schedule.load_s), self.wire, self.record, self.echo, group
-            )
+            day = make_day(self.schedule.seed, self.schedule.load_s)
+            platform = PlatformOfCustomers(self.place.sandbox_url)
+            load = Load(day, self.wire, self.record, self.echo, group, platform)
             listening = [group.create_task(self.ear.run(self.wire)), group.create_task(load.run())]
             injected = await self._offer(load, group)
             came_to_rest = await self._rest(load)
@@ -120,18 +123,20 @@ class Run:
     async def _offer(self, load: Load, group: asyncio.TaskGroup) -> list[Injected]:
         """The load, and the faults of the schedule meanwhile."""
         database = await asyncpg.connect(self.place.servers.database_url)
-        await database.execute(QUERIES["opt_out"], sorted(self.record.opted_out))
+        await database.execute(QUERIES["opt_out"], sorted(load.cast.refusals))
         await database.close()
         playing = group.create_task(load.play())
         others = group.create_task(self.untouched.run())
+        erasing = group.create_task(self.erased.run())
         measuring = group.create_task(self.reference.run())
         await asyncio.sleep(self.schedule.quiet_s)
         injected = await inject(self.schedule, self.place, Prober(self.wire, self.record, self.ear), self.say)
         self.watch.lap("faults")
         self.reference.stop()
         self.untouched.stop()
+        self.erased.stop()
         await playing
-        await asyncio.gather(others, measuring)
+        await asyncio.gather(others, erasing, measuring)
         self.watch.lap("load")
         self.say("faults and load are over")
         return injected
@@ -173,6 +178,7 @@ class Run:
         workers = [name for worker in WORKER_NAMES for name in self.place.replicas(worker)]
         exit_codes = self.place.workers.retired | await self.place.workers.stop(workers, _DRAIN_S)
         self.watch.lap("drain")
+        left = await self.erased.finish()
         repeated = self.wire.repeated | self.untouched.repeated
         proof = await read_proof(self.place, self.record, self.ear, repeated, exit_codes)
         outcome = self._conclude(
@@ -181,6 +187,8 @@ class Run:
                 replicas=self.schedule.replicas,
                 injected=injected,
                 untouched=frozenset(self.untouched.names),
+                erased=self.erased.count,
+                left_of_erased=left,
                 laps=self.reference.laps,
                 before=before,
                 after=after,
@@ -229,8 +237,9 @@ async def _perform(
         await ear.prepare(wire)
         untouched = await cleanup.enter_async_context(Untouched.connected(servers.rabbitmq_url, record))
         place = await cleanup.enter_async_context(_raise_place(root, servers, schedule, pace, code, record))
+        erased = Erased(wire, servers, schedule.seed)
         reference = Reference(servers, place.proxies)
-        run = Run(schedule, place, record, wire, echo, ear, untouched, reference, watch, say)
+        run = Run(schedule, place, record, wire, echo, ear, untouched, erased, reference, watch, say)
         return await run.perform()
 
 

@@ -6,10 +6,13 @@ from dataclasses import replace
 
 import pytest
 
-from deploy.demo.customers import SPECIAL, TOO_LONG, make_cast
+from deploy.demo.cast import make_cast
+from deploy.demo.customers import SPECIAL, TOO_LONG
 from deploy.demo.day import LOCKED_NUMBER, Day
 from deploy.demo.poison import make_poison
 from deploy.demo.rest import wait_for_rest
+from deploy.demo.timetable import make_launch
+from deploy.sandbox.customers import Addressee, Customers
 from shared.amqp.delivery import Delivery
 from shared.amqp.topology import INBOUND
 from shared.reasons import DeadReason
@@ -30,8 +33,10 @@ def test_a_day_has_its_customers_campaign_and_opt_outs() -> None:
 
     assert len(set(wa_ids)) == DAY.customers
     assert len(recipients) == DAY.campaign
-    assert len(cast.opted_out) == DAY.opted_out
-    assert cast.opted_out <= recipients
+    hidden = {one.customer.wa_id for one in cast.people.hidden}
+    assert len(cast.opted_out) == DAY.opted_out + 2
+    assert cast.opted_out <= recipients | hidden
+    assert cast.opted_out - cast.refusals == {cast.people.hidden[0].customer.wa_id}
     assert {wa_id for wa_id in recipients if wa_id.endswith(SPECIAL)} == cast.too_long
     assert {wa_id[-3:] for wa_id in cast.too_long} == {TOO_LONG}
     assert not cast.opted_out & cast.too_long
@@ -133,3 +138,38 @@ def delivery(body: bytes) -> Delivery:
         generation=1,
         received_at=0.0,
     )
+
+
+def test_people_of_several_addresses_write_under_them_and_end_where_they_were_said_to() -> None:
+    people = make_cast(DAY).people
+
+    for customer in people.twofold:
+        wa_id, (other, user_id) = customer.wa_id, customer.others
+        assert {message.sender for message in customer.incoming} == {wa_id, other}
+        assert Customers().find(other) == Customers().find(wa_id) == Addressee(wa_id, user_id)
+    assert {customer.wa_id[:2] for customer in people.twofold} == {"55", "52", "54"}
+    for hidden in people.hidden:
+        alone, under_phone, both = hidden.customer.incoming
+        assert (alone.sender, alone.user_id, under_phone.sender) == (hidden.user_id, None, None)
+        assert (both, both.user_id) == (hidden.joining, hidden.user_id)
+        assert Customers().find(hidden.user_id).wa_id == hidden.customer.wa_id
+    for move in people.moves:
+        platform = Customers()
+        before, after = platform.change_number(move.old, move.customer.wa_id)
+        assert (move.customer.incoming[0].sender, move.customer.incoming[0].user_id) == (
+            before.wa_id,
+            before.user_id,
+        )
+        assert move.customer.incoming[1].user_id == after.user_id
+        assert move.stranger.wa_id == move.old
+        assert move.stranger.incoming[0].user_id == platform.find(move.old).user_id
+
+
+def test_a_list_has_both_notations_of_a_customer() -> None:
+    cast = make_cast(DAY)
+    listed = [row["wa_id"] for row in make_launch(cast.recipients, DAY.duration_s)["recipients"]]
+
+    assert len(listed) == len(set(listed)) == DAY.campaign + DAY.several
+    assert {
+        other for customer in cast.people.twofold for other in (customer.wa_id, customer.others[0])
+    } <= set(listed)

@@ -33,6 +33,7 @@ REPLY = Message(
 )
 REFUSED = replace(REPLY, id="out-2", status="failed", wamid=None, genesys_message_id="g2")
 OFFER = Message("out-3", "m-ben", "OUTBOUND", "sent", "4917002", wamid="o3", campaign_id="c", attempts=1)
+MAPPING = Conversation("m-ana", "1001", "4917001", "4917001", "active", frozenset({"conv"}))
 BAD = ExpectedDeath("a bad one", b"bad", "invalid_payload")
 
 GOOD = Evidence(
@@ -47,6 +48,7 @@ GOOD = Evidence(
     correlated=[Correlated("m-ana", "conv")],
     opted_out=frozenset({"4917003"}),
     too_long=frozenset({"4917917"}),
+    known_as={"4917001": frozenset({"4917001", "DE.1", "4917008"})},
     messages=[RECEIVED, SECOND, REPLY, REFUSED, OFFER],
     events=[
         StatusEvent("in-1", "processed"),
@@ -56,9 +58,9 @@ GOOD = Evidence(
         StatusEvent("out-3", "sent", 1),
     ],
     mappings=[
-        Conversation("m-ana", ANA, "active", frozenset({"conv"})),
-        Conversation("m-old", ANA, "closed"),
-        Conversation("m-ben", BEN, "active"),
+        MAPPING,
+        replace(MAPPING, id="m-old", address="DE.1", status="closed"),
+        Conversation("m-ben", "1001", "4917002", "4917002", "active"),
     ],
     letters=[DeadLetter(b"bad", "invalid_payload", "no JSON")],
     recipients=[
@@ -99,9 +101,18 @@ def test_an_invariant_is_kept_and_put_to_the_test_on_a_good_day(invariant: Invar
         (inbound.same_each_time, {"seen": [replace(GOOD.seen[0], is_new=False), GOOD.seen[1]]}),
         (inbound.same_each_time, {"seen": [GOOD.seen[0], replace(GOOD.seen[1], is_new=True)]}),
         (inbound.in_order, {"seen": [GOOD.seen[1], GOOD.seen[2]]}),
-        (inbound.one_active_mapping, {"mappings": [*GOOD.mappings, Conversation("m-9", ANA, "active")]}),
+        (
+            inbound.one_active_mapping,
+            {"mappings": [*GOOD.mappings, replace(MAPPING, id="m-9", address="DE.1")]},
+        ),
         (inbound.one_active_mapping, {"mappings": GOOD.mappings[2:]}),
+        (inbound.one_customer, {"mappings": [MAPPING, replace(GOOD.mappings[1], customer="DE.1")]}),
+        (inbound.one_customer, {"mappings": [*GOOD.mappings, replace(MAPPING, address="4917003")]}),
+        (inbound.theirs, change_row(SECOND, mapping_id="m-ben")),
+        (inbound.theirs, {"known_as": {"4917009": frozenset({"4917001"})}}),
         (inbound.correlated, {"correlated": [Correlated("m-ana", "other")]}),
+        (inbound.correlated, {"mappings": [replace(MAPPING, status="closed"), *GOOD.mappings[1:]]}),
+        (inbound.correlated, {"mappings": [*GOOD.mappings, replace(MAPPING, id="m-9")]}),
         (inbound.correlated, {"correlated": [Correlated("m-9", "conv")]}),
         (inbound.correlated, {"closed": ["conv"]}),
         (outbound.replies_once, {"accepted": GOOD.accepted[1:]}),
@@ -110,13 +121,22 @@ def test_an_invariant_is_kept_and_put_to_the_test_on_a_good_day(invariant: Invar
         (outbound.replies_once, {"replies": [*GOOD.replies, ReplySent("g9", 5.0)]}),
         (outbound.nothing_unasked, {"accepted": [*GOOD.accepted, Accepted("", "4917001", 6.0)]}),
         (outbound.nothing_unasked, {"accepted": [Accepted("out-1", "4917002", 6.0)]}),
+        (outbound.nothing_unasked, {"accepted": [Accepted("out-3", "DE.1", 6.0)]}),
         (outbound.told_once, {"told": GOOD.told[1:]}),
         (outbound.told_once, {"told": [*GOOD.told, GOOD.told[0]]}),
         (outbound.told_once, {"told": [GOOD.told[0], Told("out-2", "outbound.sent"), GOOD.told[2]]}),
         (outbound.recipients_once, {"accepted": [*GOOD.accepted, GOOD.accepted[1]]}),
+        (
+            outbound.recipients_once,
+            {
+                "accepted": [*GOOD.accepted, Accepted("out-3", "4917009", 6.0)],
+                "known_as": {"4917002": frozenset({"4917009"})},
+            },
+        ),
         (cluster.nothing_else_died, {"letters": [*GOOD.letters, DeadLetter(b'{"wa_id":"4917917"}', "x")]}),
         (outbound.recipients_once, {"recipients": [*GOOD.recipients, Recipient("4917009", "queued")]}),
         (outbound.opted_out_spared, {"opted_out": frozenset({"4917002", "4917003"})}),
+        (outbound.opted_out_spared, {"known_as": {"4917003": frozenset({"4917002"})}}),
         (outbound.opted_out_spared, {"recipients": [Recipient("4917003", "skipped", "window_closed")]}),
         (outbound.wrong_values_fail_alone, {"recipients": GOOD.recipients[:2]}),
         (outbound.wrong_values_fail_alone, {"recipients": [Recipient("4917917", "failed", None, "132001")]}),
@@ -197,6 +217,43 @@ def test_a_failure_of_an_attempt_that_was_followed_by_another_does_not_count() -
 
     assert outbound.highest_status(replace(retried, events=failed)).is_kept
     assert not outbound.highest_status(replace(GOOD, events=failed)).is_kept
+
+
+def test_a_person_may_be_met_under_any_address_that_was_theirs() -> None:
+    met = [Accepted("out-1", "DE.1", 4.1), GOOD.accepted[1]]
+
+    assert outbound.nothing_unasked(replace(GOOD, accepted=met)).is_kept
+    assert (GOOD.person("DE.1"), GOOD.person("4917001"), GOOD.person("4917002")) == (
+        "4917001",
+        "4917001",
+        "4917002",
+    )
+
+
+def test_an_address_that_changed_hands_is_its_last_owner_s() -> None:
+    evidence = replace(GOOD, known_as={**GOOD.known_as, "4917008": frozenset({"4917008", "DE.8"})})
+
+    assert evidence.person("4917008") == "4917008"
+    assert evidence.is_of("4917008", "4917001")
+
+
+def test_a_conversation_of_a_customer_who_turned_out_to_be_another_goes_on_in_theirs() -> None:
+    joined = [
+        replace(MAPPING, conversations=frozenset({"conv", "of the other"})),
+        replace(GOOD.mappings[1], conversations=frozenset({"of the other"})),
+        GOOD.mappings[2],
+    ]
+    named = [*GOOD.correlated, Correlated("m-old", "of the other")]
+
+    assert inbound.correlated(replace(GOOD, mappings=joined, correlated=named)).is_kept
+    assert not inbound.correlated(replace(GOOD, mappings=joined[1:], correlated=named)).is_kept
+
+
+def test_what_came_from_an_address_nobody_knew_is_in_no_order_with_the_rest() -> None:
+    sent = [replace(GOOD.inbound[0], stray="DE.1"), GOOD.inbound[1]]
+    swapped = replace(GOOD, seen=[GOOD.seen[1], GOOD.seen[2]])
+
+    assert inbound.in_order(replace(swapped, inbound=sent)).is_kept
 
 
 def test_a_correlation_that_was_closed_is_kept_where_its_mapping_is() -> None:

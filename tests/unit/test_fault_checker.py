@@ -60,6 +60,7 @@ GOOD = Proof(
         FailedMessage("out-2", "131026", frozenset({"send_rejected"})),
         FailedMessage("out-9", "send_ambiguous", frozenset({"send_ambiguous"})),
     ],
+    erased=1,
     before=CALM,
     after=CALM,
 )
@@ -116,6 +117,11 @@ def test_a_good_run_keeps_every_promise(promise: Promise) -> None:
         (checker.in_order, _swapped(replicas=1), "w1 after w2"),
         (checker.statuses_arrive, _with_status("in-1", "received"), "w1: received, not processed"),
         (checker.statuses_arrive, _with_status("out-1", "delivered"), "o1: delivered, not read"),
+        (
+            checker.erased_are_gone,
+            replace(GOOD, left_of_erased=["customer_addresses: DE.1"]),
+            "customer_addresses: DE.1",
+        ),
         (checker.nobody_is_stuck, replace(GOOD, after=_held(is_ready=False)), "scheduler.1: not ready"),
         (checker.nobody_is_stuck, replace(GOOD, after=_held(is_live=False)), "scheduler.1: not live"),
         (

@@ -20,6 +20,8 @@ INVARIANTS: Final[tuple[Invariant, ...]] = (
     inbound.same_each_time,
     inbound.in_order,
     inbound.one_active_mapping,
+    inbound.one_customer,
+    inbound.theirs,
     inbound.correlated,
     outbound.replies_once,
     outbound.nothing_unasked,

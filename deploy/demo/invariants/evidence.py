@@ -10,11 +10,15 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True)
 class InboundSent:
-    """A valid inbound message whose publish was confirmed. `customer`: number and customer of its mapping."""
+    """A valid inbound message whose publish was confirmed. `customer`: number and customer of its mapping.
+
+    `stray`: the address that it came from, where nothing told yet that this is the customer's.
+    """
 
     wamid: str
     customer: str
     at: float
+    stray: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,9 +100,14 @@ class StatusEvent:
 
 @dataclass(frozen=True, slots=True)
 class Conversation:
-    """A conversation mapping with every conversation id that it has or had."""
+    """A conversation mapping with every conversation id that it has or had.
+
+    `address`: the customer's, as last used; `customer`: who that is to the cluster.
+    """
 
     id: str
+    number: str
+    address: str
     customer: str
     status: str
     conversations: frozenset[str] = frozenset()
@@ -163,7 +172,8 @@ class Remains:
 class Evidence:
     """Everything there is to judge. Sequences of what was sent or seen are in that order.
 
-    `too_long`: recipients whose value the campaign's template does not take.
+    `too_long`: recipients whose value the campaign's template does not take. `known_as`: every address ever
+    of a person who has several, by the one that they have now.
     """
 
     inbound: Sequence[InboundSent] = ()
@@ -174,6 +184,7 @@ class Evidence:
     closed: Sequence[str] = ()
     opted_out: frozenset[str] = frozenset()
     too_long: frozenset[str] = frozenset()
+    known_as: Mapping[str, frozenset[str]] = field(default_factory=dict)
     outages: Sequence[Outage] = ()
     messages: Sequence[Message] = ()
     events: Sequence[StatusEvent] = ()
@@ -185,3 +196,13 @@ class Evidence:
     awaited: Sequence[Awaited] = ()
     remains: Remains = Remains()
     exit_codes: Mapping[str, int] = field(default_factory=dict)
+
+    def person(self, address: str) -> str:
+        """Whose an address is now: the address that this person has at the end."""
+        if address in self.known_as:
+            return address
+        return next((person for person, known in self.known_as.items() if address in known), address)
+
+    def is_of(self, address: str, person: str) -> bool:
+        """Whether an address is this person's, or once was."""
+        return address == person or address in self.known_as.get(person, ())

@@ -3,7 +3,7 @@
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 
-from deploy.demo.invariants.evidence import EnrichedSeen, Evidence, InboundSent
+from deploy.demo.invariants.evidence import Conversation, EnrichedSeen, Evidence, InboundSent
 from deploy.demo.invariants.verdict import Verdict, judge
 
 
@@ -48,11 +48,15 @@ def one_key_each(evidence: Evidence) -> Verdict:
 
 
 def same_each_time(evidence: Evidence) -> Verdict:
-    """A repeated publication says the same, and one message opens each conversation."""
+    """A repeated publication says the same, and one message opens each conversation.
+
+    Said again after two customers turned out to be one, it may name the conversation that went on.
+    """
     said: defaultdict[str, set[tuple[str, bool]]] = defaultdict(set)
     new: defaultdict[str, set[str]] = defaultdict(set)
+    persons = {mapping.id: _person(evidence, mapping) for mapping in evidence.mappings}
     for item in evidence.seen:
-        said[item.wamid].add((item.mapping_id, item.is_new))
+        said[item.wamid].add((persons.get(item.mapping_id, item.mapping_id), item.is_new))
         new[item.mapping_id] |= {item.wamid} if item.is_new else set()
     return judge(
         "exactly one message opens each conversation (is_new_conversation)",
@@ -89,12 +93,17 @@ def in_order(evidence: Evidence) -> Verdict:
     )
 
 
+def _person(evidence: Evidence, mapping: Conversation) -> str:
+    """The number and whom it speaks with."""
+    return f"{mapping.number}/{evidence.person(mapping.address)}"
+
+
 def _swapped(evidence: Evidence, places: dict[str, int]) -> Iterator[tuple[InboundSent, InboundSent]]:
     """Messages that were seen after a later one of their customer, with that one."""
     by_customer: defaultdict[str, list[InboundSent]] = defaultdict(list)
     for sent in evidence.inbound:
         if sent.wamid in places:
-            by_customer[sent.customer].append(sent)
+            by_customer[sent.stray or sent.customer].append(sent)
     for sent_in_order in by_customer.values():
         earliest: InboundSent | None = None
         for sent in reversed(sent_in_order):
@@ -105,12 +114,13 @@ def _swapped(evidence: Evidence, places: dict[str, int]) -> Iterator[tuple[Inbou
 
 
 def one_active_mapping(evidence: Evidence) -> Verdict:
-    """One active row per customer and number."""
-    active = Counter(mapping.customer for mapping in evidence.mappings if mapping.status == "active")
+    """One active row per person and number."""
+    persons = [(_person(evidence, mapping), mapping.status) for mapping in evidence.mappings]
+    active = Counter(person for person, status in persons if status == "active")
     wanted = {sent.customer for sent in evidence.inbound}
-    known = {mapping.customer for mapping in evidence.mappings}
+    known = {person for person, _ in persons}
     return judge(
-        "a customer has at most one open conversation with a business number",
+        "a person has at most one open conversation with a business number, under whatever address",
         len(known),
         [
             *(f"{customer}: {count} active" for customer, count in active.items() if count > 1),
@@ -119,17 +129,61 @@ def one_active_mapping(evidence: Evidence) -> Verdict:
     )
 
 
+def one_customer(evidence: Evidence) -> Verdict:
+    """Whatever a person is known as, it is one customer; and two persons are two."""
+    customers: defaultdict[str, set[str]] = defaultdict(set)
+    persons: defaultdict[str, set[str]] = defaultdict(set)
+    for mapping in evidence.mappings:
+        person = evidence.person(mapping.address)
+        customers[person].add(mapping.customer)
+        persons[mapping.customer].add(person)
+    return judge(
+        "a person is one customer under all addresses, and nobody else is that customer",
+        len(customers),
+        [
+            *(f"{who}: {', '.join(sorted(found))}" for who, found in customers.items() if len(found) > 1),
+            *(f"{key} is {', '.join(sorted(found))}" for key, found in persons.items() if len(found) > 1),
+        ],
+    )
+
+
+def theirs(evidence: Evidence) -> Verdict:
+    """Who has the number that somebody left does not find what was said to them."""
+    writers = {sent.wamid: sent.customer for sent in evidence.inbound}
+    persons = {mapping.id: _person(evidence, mapping) for mapping in evidence.mappings}
+    rows = [row for row in evidence.messages if row.wamid in writers]
+    return judge(
+        "a message is in a conversation of whoever wrote it, be the number somebody else's by now",
+        len(rows),
+        (
+            f"{row.wamid} of {writers[row.wamid]} is with {persons.get(row.mapping_id)}"
+            for row in rows
+            if row.wamid and writers[row.wamid] != persons.get(row.mapping_id)
+        ),
+    )
+
+
 def correlated(evidence: Evidence) -> Verdict:
-    """What the agent platform said of a conversation stands, and what it closed is closed."""
-    mappings = {mapping.id: mapping for mapping in evidence.mappings}
+    """What the agent platform said of a conversation stands, and what it closed is closed.
+
+    One that nobody closed leads to one open mapping of its person and number, be it another than at first.
+    """
+    persons = {mapping.id: _person(evidence, mapping) for mapping in evidence.mappings}
+    holders: defaultdict[str, list[Conversation]] = defaultdict(list)
+    for mapping in evidence.mappings:
+        for conversation_id in mapping.conversations:
+            holders[conversation_id].append(mapping)
     closed = set(evidence.closed)
     violations = []
     for item in evidence.correlated:
-        mapping = mappings.get(item.mapping_id)
-        if mapping is None or item.conversation_id not in mapping.conversations:
-            violations.append(f"mapping {item.mapping_id} lacks conversation {item.conversation_id}")
-        elif item.conversation_id in closed and mapping.status != "closed":
-            violations.append(f"conversation {item.conversation_id} is {mapping.status}, not closed")
+        name, found = f"conversation {item.conversation_id}", holders[item.conversation_id]
+        active = [mapping for mapping in found if mapping.status != "closed"]
+        if {persons[mapping.id] for mapping in found} != {persons.get(item.mapping_id)}:
+            violations.append(f"{name} is not one of mapping {item.mapping_id}'s person")
+        elif item.conversation_id in closed:
+            violations += [f"{name} is {mapping.status}, not closed" for mapping in active]
+        elif len(active) != 1:
+            violations.append(f"{name} leads to {len(active)} open mappings")
     return judge(
         "conversations that the agent's side names are known, and those that it closes are closed",
         len(evidence.correlated),

@@ -42,12 +42,12 @@ def replies_once(evidence: Evidence) -> Verdict:
 
 
 def nothing_unasked(evidence: Evidence) -> Verdict:
-    """Whatever the platform took belongs to a row of ours, and was given to the row's customer."""
+    """Whatever the platform took belongs to a row of ours, and went to an address of the row's customer."""
     rows = {row.id: row for row in evidence.messages if row.direction == "OUTBOUND"}
     violations = []
     for item in evidence.accepted:
         row = rows.get(item.message_id)
-        if row is None or row.wa_id != item.to:
+        if row is None or not evidence.is_of(item.to, evidence.person(row.wa_id)):
             violations.append(f"accepted for {item.to}: message {item.message_id or 'without callback data'}")
     return judge(
         "whatever WhatsApp took is a message of ours to that customer",
@@ -75,13 +75,17 @@ def told_once(evidence: Evidence) -> Verdict:
 
 def recipients_once(evidence: Evidence) -> Verdict:
     """At most once, whatever is redelivered or launched again; and nobody is left waiting."""
-    campaign = {row.id for row in evidence.messages if row.campaign_id}
-    times = Counter(item.to for item in evidence.accepted if item.message_id in campaign)
+    campaigns = {row.id: row.campaign_id for row in evidence.messages if row.campaign_id}
+    times = Counter(
+        (campaigns[item.message_id], evidence.person(item.to))
+        for item in evidence.accepted
+        if item.message_id in campaigns
+    )
     return judge(
-        "every recipient of the campaign is sent to at most once, and none is left over",
+        "a campaign reaches a person at most once, whichever addresses it lists, and leaves none over",
         len(evidence.recipients),
         [
-            *(f"{to}: {count} times" for to, count in times.items() if count > 1),
+            *(f"{to}: {count} times by {campaign}" for (campaign, to), count in times.items() if count > 1),
             *(
                 f"{one.wa_id}: still {one.status}"
                 for one in evidence.recipients
@@ -94,12 +98,14 @@ def recipients_once(evidence: Evidence) -> Verdict:
 def opted_out_spared(evidence: Evidence) -> Verdict:
     """No marketing to the opted out; they are skipped with the reason."""
     campaign = {row.id for row in evidence.messages if row.campaign_id}
-    sent_to = {item.to for item in evidence.accepted if item.message_id in campaign}
+    sent_to = {evidence.person(item.to) for item in evidence.accepted if item.message_id in campaign}
     spared = {
-        one.wa_id for one in evidence.recipients if (one.status, one.skip_reason) == ("skipped", "opted_out")
+        evidence.person(one.wa_id)
+        for one in evidence.recipients
+        if (one.status, one.skip_reason) == ("skipped", "opted_out")
     }
     return judge(
-        "no recipient who opted out is sent anything",
+        "nobody who opted out is sent marketing, under whatever address",
         len(evidence.opted_out),
         [
             *(f"{wa_id}: sent to" for wa_id in sorted(evidence.opted_out & sent_to)),
