@@ -16,7 +16,7 @@ from typing import Final
 
 import asyncpg
 
-from shared.messaging.customers.evidence import Evidence, follow
+from shared.messaging.customers.evidence import AddressEvidence, follow
 from shared.postgres.database import Database
 from tests.bench.ground import Ground, ground
 from tests.bench.inbound_resolver import measure_throughput
@@ -66,7 +66,7 @@ async def measure_joins(database_url: str, pairs: int, history: int, others: int
             waits = group.create_task(_probe(database_url, done))
             for pair in range(1, pairs + 1):
                 phone, user_id = str(491700000000 + pair), f"DE.x{pair}"
-                told = Evidence(phone, user_id, "inbound", datetime.now(UTC), "bench")
+                told = AddressEvidence(phone, user_id, "inbound", datetime.now(UTC), "bench")
                 began = time.monotonic()
                 async with database.transaction() as transaction:
                     await follow(transaction, told, user_id)

@@ -6,7 +6,7 @@ Owns where it stands: beside the sender's address, and in the platform's system 
 from collections.abc import Iterator
 from typing import Any
 
-from shared.messaging.customers.evidence import Evidence
+from shared.messaging.customers.evidence import AddressEvidence
 from shared.payloads import InboundMessage
 from shared.payloads.fields import read_customer_id
 from workers.inbound_resolver.intake import Inbound
@@ -32,7 +32,7 @@ def ids_of(message: InboundMessage) -> tuple[str, ...]:
     return tuple(item for item in ids if item is not None and not item.isdigit() and item != message.wa_id)
 
 
-def changes_of(inbound: Inbound) -> Iterator[Evidence]:
+def changes_of(inbound: Inbound) -> Iterator[AddressEvidence]:
     """An address given up for another, as the platform tells it."""
     message = inbound.message
     change = _system(message)
@@ -47,15 +47,15 @@ def changes_of(inbound: Inbound) -> Iterator[Evidence]:
         yield _evidence(inbound, old, new, is_change=True)
 
 
-def pairs_of(inbound: Inbound) -> Iterator[Evidence]:
+def pairs_of(inbound: Inbound) -> Iterator[AddressEvidence]:
     """Ids of the same person as the address."""
     for item in ids_of(inbound.message):
         yield _evidence(inbound, inbound.message.wa_id, item, is_change=False)
 
 
-def _evidence(inbound: Inbound, address: str, other: str | None, *, is_change: bool) -> Evidence:
+def _evidence(inbound: Inbound, address: str, other: str | None, *, is_change: bool) -> AddressEvidence:
     message = inbound.message
-    return Evidence(
+    return AddressEvidence(
         address,
         other,
         "system" if is_change else "inbound",

@@ -14,7 +14,7 @@ import asyncpg
 from shared.durations import Durations
 from shared.errors import StoreConflict, StoreDataError
 from shared.ids import time_ordered_uuid
-from shared.messaging.customers.evidence import Evidence, Identities
+from shared.messaging.customers.evidence import AddressEvidence, Identities
 from shared.messaging.customers.notation import kind_of, platform_notation
 from shared.messaging.messages.inbound import (
     claim_publications,
@@ -35,7 +35,7 @@ QUERIES = Queries("workers.inbound_resolver")
 class _TwoPersonsError(Exception):
     """Ids beside addresses are other persons' yet: they are joined before their messages are tracked."""
 
-    def __init__(self, evidences: Sequence[Evidence]) -> None:
+    def __init__(self, evidences: Sequence[AddressEvidence]) -> None:
         super().__init__("two persons turn out to be one")
         self.evidences = evidences
 
@@ -184,14 +184,14 @@ class MessageStore:
 class _Told:
     """What messages tell beside their addresses: ids that nobody knew, and such as are another person's."""
 
-    new: Sequence[Evidence]
-    of_others: Sequence[Evidence]
+    new: Sequence[AddressEvidence]
+    of_others: Sequence[AddressEvidence]
 
 
 def _compare(inbounds: Sequence[Inbound], rows: Sequence[asyncpg.Record]) -> _Told:
     """Nothing in the ordinary case: an id is known to be its customer's. Pure."""
-    new: list[Evidence] = []
-    of_others: list[Evidence] = []
+    new: list[AddressEvidence] = []
+    of_others: list[AddressEvidence] = []
     found = {row["wamid"]: row for row in rows}
     for inbound in inbounds:
         message = inbound.message

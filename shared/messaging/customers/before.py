@@ -15,7 +15,7 @@ import asyncpg
 from shared.durable.outbox import Outbox
 from shared.messaging.conversations.cache import MappingCache
 from shared.messaging.customers.addresses import read_address
-from shared.messaging.customers.evidence import Evidence, Identities
+from shared.messaging.customers.evidence import AddressEvidence, Identities
 from shared.messaging.customers.joining import Joined, join
 from shared.messaging.customers.notation import kind_of, platform_notation
 from shared.messaging.customers.whose import customers_of
@@ -111,5 +111,5 @@ def _is_address(text: str | None) -> bool:
     return text is not None and read_address(text) == text
 
 
-def _evidence(row: asyncpg.Record) -> Evidence:
-    return Evidence(row["address"], row["user_id"], "inbound", row["created_at"], uuid4().hex)
+def _evidence(row: asyncpg.Record) -> AddressEvidence:
+    return AddressEvidence(row["address"], row["user_id"], "inbound", row["created_at"], uuid4().hex)

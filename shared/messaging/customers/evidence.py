@@ -27,7 +27,7 @@ MOST_IDS: Final = 20
 Source: TypeAlias = Literal["inbound", "answer", "status", "system", "operator"]
 
 
-class Doubt(StrEnum):
+class AddressDoubt(StrEnum):
     """Why evidence was not followed."""
 
     TWO_PHONES = "two_phones"
@@ -40,7 +40,7 @@ class Doubt(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Evidence:
+class AddressEvidence:
     """Two addresses of one person, in any notation, told at a time by the platform's clock.
 
     `is_change`: `address` was given up for `other`, which is None where nobody says which. `own_number`: the
@@ -57,7 +57,7 @@ class Evidence:
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class HeldAddress:
     """An address as it stands: whose it is, since when, until when if it was given up.
 
     `since` None: by rule alone, nobody has told of it.
@@ -75,7 +75,7 @@ class Held:
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class AddressVerdict:
     """What becomes of it. `taken`: an address that becomes `stays`'s by itself; `gone` joins `stays`;
 
     `released`: an address that is given up.
@@ -86,11 +86,11 @@ class Verdict:
     gone: str | None = None
     taken: str | None = None
     released: str | None = None
-    doubt: Doubt | None = None
+    doubt: AddressDoubt | None = None
     doubted: str | None = None
 
 
-def weigh(evidence: Evidence, one: Held, other: Held, ids: int) -> Verdict:
+def weigh(evidence: AddressEvidence, one: HeldAddress, other: HeldAddress, ids: int) -> AddressVerdict:
     """Whether two addresses are one person's. Pure. `ids`: how many ids both persons hold together."""
     if evidence.is_change:
         return _weigh_change(evidence, one, other)
@@ -98,63 +98,65 @@ def weigh(evidence: Evidence, one: Held, other: Held, ids: int) -> Verdict:
     if first is None or second is None:
         return _take_over(evidence, one, other)
     if first == second:
-        return Verdict("known", first)
+        return AddressVerdict("known", first)
     if evidence.source != "operator" and (parted := _parted(one, other)) is not None:
-        return Verdict("doubted", first, doubt=Doubt.UNLINKED, doubted=parted)
+        return AddressVerdict("doubted", first, doubt=AddressDoubt.UNLINKED, doubted=parted)
     if is_phone(first) and is_phone(second):
         if is_phone(one.address) and is_phone(other.address):
-            return Verdict("joined", second, gone=first)
+            return AddressVerdict("joined", second, gone=first)
         return _contest(evidence, one, other)
     stays = who_stays(first, second)
     if ids > MOST_IDS:
         named = other.address if is_phone(one.address) else one.address
-        return Verdict("doubted", stays, doubt=Doubt.SHARED_DEVICE, doubted=named)
-    return Verdict("joined", stays, gone=first if stays == second else second)
+        return AddressVerdict("doubted", stays, doubt=AddressDoubt.SHARED_DEVICE, doubted=named)
+    return AddressVerdict("joined", stays, gone=first if stays == second else second)
 
 
-def _parted(one: Held, other: Held) -> str | None:
+def _parted(one: HeldAddress, other: HeldAddress) -> str | None:
     """The address of which an operator said that it is another person's."""
-    return next((held.address for held in (one, other) if held.doubt == Doubt.UNLINKED), None)
+    return next((held.address for held in (one, other) if held.doubt == AddressDoubt.UNLINKED), None)
 
 
-def _take_over(evidence: Evidence, one: Held, other: Held) -> Verdict:
+def _take_over(evidence: AddressEvidence, one: HeldAddress, other: HeldAddress) -> AddressVerdict:
     """Somebody new writes from what another gave up: it is theirs, and what they are known by beside it."""
     free, known = (one, other) if one.owner_at(evidence.at) is None else (other, one)
     beside = known.owner_at(evidence.at)
     if beside is None or (is_phone(beside) and is_phone(free.address)):
-        return Verdict(
-            "doubted", free.address, taken=free.address, doubt=Doubt.TWO_PHONES, doubted=known.address
+        return AddressVerdict(
+            "doubted", free.address, taken=free.address, doubt=AddressDoubt.TWO_PHONES, doubted=known.address
         )
     stays = who_stays(free.address, beside)
-    return Verdict("joined", stays, gone=None if stays == beside else beside, taken=free.address)
+    return AddressVerdict("joined", stays, gone=None if stays == beside else beside, taken=free.address)
 
 
-def _contest(evidence: Evidence, one: Held, other: Held) -> Verdict:
+def _contest(evidence: AddressEvidence, one: HeldAddress, other: HeldAddress) -> AddressVerdict:
     """An id named with two phones, and no change told: it is whose it was first, by the platform's clock."""
     phone, named = (one, other) if is_phone(one.address) else (other, one)
     if named.since is not None and evidence.at >= named.since:
-        return Verdict("doubted", named.phone, doubt=Doubt.TWO_PHONES, doubted=named.address)
-    return Verdict("doubted", phone.phone, taken=named.address, doubt=Doubt.TWO_PHONES, doubted=named.address)
+        return AddressVerdict("doubted", named.phone, doubt=AddressDoubt.TWO_PHONES, doubted=named.address)
+    return AddressVerdict(
+        "doubted", phone.phone, taken=named.address, doubt=AddressDoubt.TWO_PHONES, doubted=named.address
+    )
 
 
-def _weigh_change(evidence: Evidence, one: Held, other: Held) -> Verdict:
+def _weigh_change(evidence: AddressEvidence, one: HeldAddress, other: HeldAddress) -> AddressVerdict:
     at = evidence.at
     if (one.since is not None and one.since > at) or (one.released_at is not None and one.released_at > at):
-        return Verdict("doubted", one.phone, doubt=Doubt.STALE, doubted=one.address)
+        return AddressVerdict("doubted", one.phone, doubt=AddressDoubt.STALE, doubted=one.address)
     if one.released_at == at and one.phone == other.phone:
-        return Verdict("known", one.phone)
+        return AddressVerdict("known", one.phone)
     leaving, arriving = one.phone, other.owner_at(at)
     taken = other.address if arriving is None else None
     arriving = arriving or other.address
     if leaving == arriving:
-        return Verdict("joined", leaving, taken=taken, released=one.address)
+        return AddressVerdict("joined", leaving, taken=taken, released=one.address)
     if leaving == one.address or is_phone(one.address):
-        return Verdict("joined", arriving, gone=leaving, taken=taken, released=one.address)
+        return AddressVerdict("joined", arriving, gone=leaving, taken=taken, released=one.address)
     if is_phone(leaving) and is_phone(arriving):
-        return Verdict("doubted", leaving, doubt=Doubt.TWO_PHONES, doubted=other.address)
+        return AddressVerdict("doubted", leaving, doubt=AddressDoubt.TWO_PHONES, doubted=other.address)
     stays = who_stays(leaving, arriving)
     gone = leaving if stays == arriving else arriving
-    return Verdict("joined", stays, gone=gone, taken=taken, released=one.address)
+    return AddressVerdict("joined", stays, gone=gone, taken=taken, released=one.address)
 
 
 class Identities:
@@ -166,17 +168,17 @@ class Identities:
         self._cache = cache
         self._metrics = metrics
 
-    async def learn(self, evidences: Sequence[Evidence]) -> None:
+    async def learn(self, evidences: Sequence[AddressEvidence]) -> None:
         """Follow each, or doubt it. What is new about known customers is one statement. Raises StoreError."""
         left = await self._meet([item for item in evidences if _is_plain(item)])
         for evidence in (*left, *(item for item in evidences if not _is_plain(item))):
             await self._learn(evidence)
 
-    async def _meet(self, evidences: Sequence[Evidence]) -> list[Evidence]:
+    async def _meet(self, evidences: Sequence[AddressEvidence]) -> list[AddressEvidence]:
         """Ids of which nobody knew anything, beside a phone that is known; gives all others."""
         if not evidences:
             return []
-        left: list[Evidence] = []
+        left: list[AddressEvidence] = []
         for source in dict.fromkeys(item.source for item in evidences):
             told = {item.other or "": item for item in evidences if item.source == source}
             rows = await self._database.fetch(
@@ -193,9 +195,9 @@ class Identities:
             left += [item for item in evidences if item.source == source and item.other not in met]
         return left
 
-    async def _learn(self, evidence: Evidence) -> None:
+    async def _learn(self, evidence: AddressEvidence) -> None:
         if evidence.other is None or _names_the_business(evidence):
-            doubt = Doubt.NO_NEW_ADDRESS if evidence.other is None else Doubt.OWN_NUMBER
+            doubt = AddressDoubt.NO_NEW_ADDRESS if evidence.other is None else AddressDoubt.OWN_NUMBER
             await self._database.fetch(
                 _QUERIES["doubt_address"], platform_notation(evidence.address), doubt, evidence.at
             )
@@ -225,7 +227,9 @@ class Identities:
             self._metrics.identity_evidence.labels(source, outcome).inc(count)
 
 
-async def follow(connection: Connection, evidence: Evidence, other: str) -> tuple[Verdict, Joined]:
+async def follow(
+    connection: Connection, evidence: AddressEvidence, other: str
+) -> tuple[AddressVerdict, Joined]:
     """Weigh one and carry it out, in the caller's transaction, which records what is told. Raises StoreError.
 
     StoreConflict: one of the two was joined with a third while we waited; the same again may well succeed.
@@ -239,7 +243,7 @@ async def follow(connection: Connection, evidence: Evidence, other: str) -> tupl
     return verdict, await _carry_out(connection, evidence, other, verdict)
 
 
-async def _lock(connection: Connection, evidence: Evidence, keys: Sequence[str]) -> Sequence[Any]:
+async def _lock(connection: Connection, evidence: AddressEvidence, keys: Sequence[str]) -> Sequence[Any]:
     """The rows of both persons, in key order."""
     named = dict.fromkeys(keys, "rule") | {
         address: evidence.source for address in (evidence.address, evidence.other) if address is not None
@@ -259,7 +263,9 @@ async def _lock(connection: Connection, evidence: Evidence, keys: Sequence[str])
     return rows
 
 
-async def _carry_out(connection: Connection, evidence: Evidence, other: str, verdict: Verdict) -> Joined:
+async def _carry_out(
+    connection: Connection, evidence: AddressEvidence, other: str, verdict: AddressVerdict
+) -> Joined:
     joined = Joined()
     if verdict.taken is not None:
         await connection.execute(
@@ -290,7 +296,7 @@ async def _carry_out(connection: Connection, evidence: Evidence, other: str, ver
     return joined
 
 
-def _is_plain(evidence: Evidence) -> bool:
+def _is_plain(evidence: AddressEvidence) -> bool:
     """Beside a phone, an id."""
     return (
         not evidence.is_change
@@ -300,13 +306,13 @@ def _is_plain(evidence: Evidence) -> bool:
     )
 
 
-def _names_the_business(evidence: Evidence) -> bool:
+def _names_the_business(evidence: AddressEvidence) -> bool:
     if evidence.own_number is None:
         return False
     own = set(notations("".join(filter(str.isdigit, evidence.own_number))))
     return not own.isdisjoint({evidence.address, evidence.other})
 
 
-def _held(row: Any) -> Held:
+def _held(row: Any) -> HeldAddress:
     since = None if row["source"] == "rule" else row["first_seen_at"]
-    return Held(row["address"], row["phone"], since, row["released_at"], row["doubt"])
+    return HeldAddress(row["address"], row["phone"], since, row["released_at"], row["doubt"])

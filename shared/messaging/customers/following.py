@@ -12,7 +12,7 @@ from shared.durable.outbox import Outbox
 from shared.errors import StoreConflict, StoreDataError
 from shared.messaging.conversations.cache import MappingCache
 from shared.messaging.conversations.mappings import name_customers
-from shared.messaging.customers.evidence import Evidence, Identities
+from shared.messaging.customers.evidence import AddressEvidence, Identities
 from shared.messaging.customers.named import NamedCustomer
 from shared.messaging.customers.notation import AddressKind, kind_of
 from shared.observability.logs import Operation, fields, get_logger
@@ -61,12 +61,12 @@ def _kept(item: NamedCustomer) -> tuple[str, AddressKind, str, datetime]:
     return customer, kind_of(customer), naming.source if item.wa_id == customer else "rule", naming.at
 
 
-def _evidence(item: NamedCustomer) -> Iterator[Evidence]:
+def _evidence(item: NamedCustomer) -> Iterator[AddressEvidence]:
     """What is said of their person, by each address that is new."""
     for other in (item.wa_id, item.user_id):
         if other is not None and other not in (item.mapped.customer, item.mapped.user_id):
             naming = item.naming
-            yield Evidence(item.mapped.customer, other, naming.source, naming.at, naming.trace_id)
+            yield AddressEvidence(item.mapped.customer, other, naming.source, naming.at, naming.trace_id)
 
 
 def _tell(named: Sequence[NamedCustomer], error: Exception) -> None:

@@ -14,7 +14,7 @@ from shared.durable.outbox import Outbox
 from shared.durations import DURATIONS
 from shared.errors import WabusError
 from shared.messaging.customers.addresses import audit_subject
-from shared.messaging.customers.evidence import Doubt, Evidence, follow
+from shared.messaging.customers.evidence import AddressDoubt, AddressEvidence, follow
 from shared.messaging.customers.notation import notations, platform_notation
 from shared.messaging.customers.people import read_known
 from shared.payloads.clock import CLOCK
@@ -24,8 +24,8 @@ from shared.postgres.queries import Queries
 
 _QUERIES: Final = Queries("shared.messaging.customers", "unlinking.sql")
 _REFUSALS: Final = {
-    Doubt.SHARED_DEVICE: "the two have more than 20 ids together, so it may be a device that many share",
-    Doubt.TWO_PHONES: "they are of people with two phones: link the phones, or unlink one first",
+    AddressDoubt.SHARED_DEVICE: "the two have more than 20 ids together: it may be a device that many share",
+    AddressDoubt.TWO_PHONES: "they are of people with two phones: link the phones, or unlink one first",
 }
 
 
@@ -51,7 +51,9 @@ async def check_linkable(database: Database, first: str, second: str) -> None:
         raise NotLinkable(f"{first} and {second} are one phone: there is nothing to link")
     for address in (first, second):
         known = await read_known(database, address)
-        if any(row.doubt == Doubt.OWN_NUMBER and row.address in (first, second) for row in known.addresses):
+        if any(
+            row.doubt == AddressDoubt.OWN_NUMBER and row.address in (first, second) for row in known.addresses
+        ):
             raise NotLinkable(f"{address} is a number of the business itself")
 
 
@@ -62,7 +64,7 @@ async def link(database: Database, publisher: Publisher, first: str, second: str
     """
     await check_linkable(database, first, second)
     outbox = Outbox(database, publisher, DURATIONS)
-    evidence = Evidence(second, first, "operator", CLOCK.now(), uuid4().hex)
+    evidence = AddressEvidence(second, first, "operator", CLOCK.now(), uuid4().hex)
     async with database.transaction() as connection:
         verdict, joined = await follow(connection, evidence, first)
         if verdict.doubt is not None:

@@ -17,7 +17,7 @@ _QUERIES: Final = Queries("shared.messaging.customers", "addresses.sql")
 
 @dataclass(frozen=True, slots=True)
 class KnownAddress:
-    """A row of `customer_addresses`: `doubt` is a word of `evidence.Doubt`."""
+    """A row of `customer_addresses`: `doubt` is a word of `evidence.AddressDoubt`."""
 
     address: str
     phone: str

@@ -8,7 +8,7 @@ import pytest
 
 from shared.amqp.disposition import Defer
 from shared.durable.deferral import DeferralStore
-from shared.messaging.customers.evidence import Evidence, follow
+from shared.messaging.customers.evidence import AddressEvidence, follow
 from shared.postgres.database import Database
 from tests.support.cluster import Cluster
 from tests.support.leftovers import has_in_hand
@@ -343,8 +343,8 @@ def reply(client_id: str, conversation_id: str) -> dict[str, Any]:
     return {"client_message_id": client_id, "conversation_id": conversation_id, "message_text": "hello"}
 
 
-def evidence(address: str, other: str) -> Evidence:
-    return Evidence(address, other, "operator", datetime.now(UTC), "trace-1")
+def evidence(address: str, other: str) -> AddressEvidence:
+    return AddressEvidence(address, other, "operator", datetime.now(UTC), "trace-1")
 
 
 async def join(sender: Sender, address: str, other: str) -> None:

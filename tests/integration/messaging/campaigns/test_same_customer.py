@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import pytest
 
-from shared.messaging.customers.evidence import Evidence, follow
+from shared.messaging.customers.evidence import AddressEvidence, follow
 from shared.postgres.database import Database
 from tests.support.campaigns import (
     BATCHER,
@@ -180,7 +180,7 @@ async def join(cluster: Cluster, address: str, other: str) -> None:
     database = Database(cluster.database_url, size=1)
     try:
         async with database.transaction() as connection:
-            told = Evidence(address, other, "operator", datetime.now(UTC), "trace-1")
+            told = AddressEvidence(address, other, "operator", datetime.now(UTC), "trace-1")
             await follow(connection, told, other)
     finally:
         await database.close()

@@ -11,7 +11,7 @@ import asyncpg
 import pytest
 
 from shared.errors import StoreConflict
-from shared.messaging.customers.evidence import Evidence, Source, follow
+from shared.messaging.customers.evidence import AddressEvidence, Source, follow
 from shared.messaging.customers.joining import Joined
 from shared.messaging.customers.notation import platform_notation
 from shared.messaging.customers.whose import addresses_of, customers_of
@@ -26,16 +26,18 @@ ID: Final = "DE.8842"
 
 def told(
     address: str, other: str, minutes: float = 0, source: Source = "inbound", *, change: bool = False
-) -> Evidence:
-    return Evidence(address, other, source, NOON + timedelta(minutes=minutes), "trace-1", is_change=change)
+) -> AddressEvidence:
+    return AddressEvidence(
+        address, other, source, NOON + timedelta(minutes=minutes), "trace-1", is_change=change
+    )
 
 
-async def learn(conn: Any, *evidences: Evidence) -> list[str]:
+async def learn(conn: Any, *evidences: AddressEvidence) -> list[str]:
     """Follow them one by one; gives what came of each."""
     return [(await learn_one(conn, evidence))[0] for evidence in evidences]
 
 
-async def learn_one(conn: Any, evidence: Evidence) -> tuple[str, Joined]:
+async def learn_one(conn: Any, evidence: AddressEvidence) -> tuple[str, Joined]:
     assert evidence.other is not None
     while True:
         try:
@@ -46,7 +48,7 @@ async def learn_one(conn: Any, evidence: Evidence) -> tuple[str, Joined]:
         return verdict.doubt or verdict.outcome, joined
 
 
-async def learn_in_transaction(conn: Any, evidence: Evidence) -> None:
+async def learn_in_transaction(conn: Any, evidence: AddressEvidence) -> None:
     await follow(conn, evidence, evidence.other or "")
 
 
@@ -211,7 +213,7 @@ async def test_a_changed_number_takes_the_person_along_and_frees_the_old_one(con
 
 
 #: What was told, whichever way it comes, and who is who afterwards.
-STORIES: Final[dict[str, tuple[Sequence[Evidence], Sequence[set[str]]]]] = {
+STORIES: Final[dict[str, tuple[Sequence[AddressEvidence], Sequence[set[str]]]]] = {
     "a phone, an id and a parent id": (
         [told(PHONE, ID), told(PHONE, "DE.ENT.7", 1), told(ID, "DE.ENT.7", 2)],
         [{PHONE, ID, "DE.ENT.7"}],

@@ -7,7 +7,7 @@ import pytest
 from redis.asyncio import Redis
 
 from shared.coordination.keys import customer_key
-from shared.messaging.customers.evidence import Doubt, Evidence, follow
+from shared.messaging.customers.evidence import AddressDoubt, AddressEvidence, follow
 from shared.payloads.clock import CLOCK
 from shared.postgres.database import Database
 from tests.support.cluster import Cluster
@@ -136,7 +136,7 @@ async def test_what_an_operator_parted_only_an_operator_joins(cluster: Cluster) 
     await add_address(cluster.conn, PHONE, PHONE)
     await add_address(cluster.conn, USER_ID, PHONE)
     await run(cluster, "unlink", USER_ID, "--yes")
-    told = Evidence(PHONE, USER_ID, "inbound", CLOCK.now(), "trace")
+    told = AddressEvidence(PHONE, USER_ID, "inbound", CLOCK.now(), "trace")
     database = Database(cluster.database_url, size=1)
     async with database.transaction() as connection:
         verdict, _ = await follow(connection, told, USER_ID)
@@ -146,7 +146,7 @@ async def test_what_an_operator_parted_only_an_operator_joins(cluster: Cluster) 
     shown = await run(cluster, "show", USER_ID)
     linked = await run(cluster, "link", PHONE, USER_ID, "--yes")
 
-    assert verdict.doubt == Doubt.UNLINKED
+    assert verdict.doubt == AddressDoubt.UNLINKED
     assert parted == {PHONE: PHONE, USER_ID: USER_ID}
     assert "an operator said that it is another person's" in shown.out
     assert linked.code == 0, linked.err
