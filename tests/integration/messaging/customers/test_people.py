@@ -9,6 +9,7 @@ import pytest
 from redis.asyncio import Redis
 
 from shared.coordination.keys import customer_key
+from tests.support.before import write_as_before
 from tests.support.people import take_snapshot
 from tests.support.program import Outcome, run_wabus
 from tests.support.rows import NOON, Connection, add_campaign, add_mapping, add_message, insert, only_row
@@ -149,11 +150,12 @@ async def test_rows_of_before_are_known_by_what_stands_in_them(
         assert told["addresses_of_before"] == [SHORT, LONG, USER_ID]
 
 
-async def add_before(conn: Connection, **values: object) -> UUID:
+async def add_before(
+    conn: Connection, wa_id: str, user_id: str | None = None, phone_number_id: str = "1001"
+) -> None:
     """A conversation as it was before the migration."""
-    mapping = await add_mapping(conn, **values)
-    await conn.execute("update conversation_mappings set customer = null where id = $1", mapping)
-    return mapping
+    statement = "insert into conversation_mappings (wa_id, user_id, phone_number_id) values ($1, $2, $3)"
+    await write_as_before(conn, statement, wa_id, user_id, phone_number_id)
 
 
 @pytest.mark.parametrize("address", [SHORT, LONG, USER_ID])
