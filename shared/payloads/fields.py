@@ -63,6 +63,16 @@ def _normalise_customer_id(value: str) -> str:
     )
 
 
+def read_customer_id(value: object) -> str | None:
+    """A phone's digits or a business-scoped id, wherever it stands; None for what is neither."""
+    if not isinstance(value, str):
+        return None
+    try:
+        return _normalise_customer_id(value)
+    except ValueError:
+        return None
+
+
 def _epoch_s(value: object) -> float:
     """Seconds since 1970 of a time in any accepted form; the caller judges the range, NaN included."""
     if isinstance(value, str) and len(value) <= _TIME_TEXT_LENGTH:

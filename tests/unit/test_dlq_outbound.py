@@ -133,7 +133,7 @@ def test_what_goes_back_by_itself_waits(row: TrackedMessage | None, verdict: Dea
 
 def test_unknown_fields_are_carried_through_and_cannot_pose_as_ours() -> None:
     said = BODY | {"metadata": {"a": 1}, "colour": "blue", "error": "no", "wamid": "x", "trace_id": "y"}
-    told = failed_event(dead(replace(LETTER, raw_body=orjson.dumps(said))))
+    told = failed_event(dead(replace(LETTER, raw_body=orjson.dumps(said))), "491700000001")
 
     assert told.error is not None
     assert (told.error.code, told.trace_id, told.wamid) == ("delivery_limit", "trace-1", None)
@@ -142,6 +142,6 @@ def test_unknown_fields_are_carried_through_and_cannot_pose_as_ours() -> None:
 
 
 def test_an_opaque_letter_is_told_without_ids() -> None:
-    told = failed_event(dead(replace(LETTER, opaque=True)))
+    told = failed_event(dead(replace(LETTER, opaque=True)), None)
     assert told.client_message_id is None
     assert told.error is not None

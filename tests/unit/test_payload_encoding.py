@@ -89,6 +89,7 @@ def inbound(**fields: Any) -> InboundMessage:
 def enriched(message: InboundMessage, mapping_id: UUID = ID) -> EnrichedInboundMessage:
     return EnrichedInboundMessage.of(
         message,
+        customer="491700000001",
         phone_number_id="1001",
         mapping_id=mapping_id,
         conversation_id=None,

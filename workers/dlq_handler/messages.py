@@ -20,6 +20,7 @@ from shared.durable.deferral import deferred_id, stored_headers
 from shared.durable.outbox import Outbox, OutboxEvent, event
 from shared.durations import Durations
 from shared.messaging.campaigns.recipients import fail_recipients
+from shared.messaging.customers.whose import customers_of
 from shared.messaging.messages import OwnEvent, Tracker
 from shared.observability.logs import Operation, fields, get_logger
 from shared.payloads import SendError, encode
@@ -106,7 +107,12 @@ class MessageEnder:
             if {"campaign_id", "wa_id"} <= item.ids.keys()
         ]
         await fail_recipients(connection, sorted(recipients))
-        events = [_event(item) for item in dead]
+        addresses = [_address(item) for item in dead]
+        customers = await customers_of(connection, [item for item in addresses if item is not None])
+        events = [
+            _event(item, None if address is None else customers[address])
+            for item, address in zip(dead, addresses, strict=True)
+        ]
         await self._outbox.record(connection, events)
         return events
 
@@ -166,8 +172,13 @@ def _own_event(letter: DeadLetter, message_id: UUID) -> OwnEvent:
     return OwnEvent(message_id, "failed", trace_id=letter.correlation_id, error=error)
 
 
-def _event(dead: DeadOutbound) -> OutboxEvent:
-    told = failed_event(dead)
+def _address(dead: DeadOutbound) -> str | None:
+    """What a valid body calls its customer."""
+    return None if dead.content_hash is None else dead.ids.get("wa_id")
+
+
+def _event(dead: DeadOutbound, customer: str | None) -> OutboxEvent:
+    told = failed_event(dead, customer)
     return event(
         told.event_type,
         encode(told),

@@ -116,12 +116,13 @@ def decide(dead: DeadOutbound, message: TrackedMessage | None) -> DeathConsequen
     return DeathConsequence.WAIT if dead.goes_back else DeathConsequence.FAIL
 
 
-def failed_event(dead: DeadOutbound) -> EnrichedOutboundMessage:
-    """`outbound.failed` of a message that never became a row."""
+def failed_event(dead: DeadOutbound, customer: str | None) -> EnrichedOutboundMessage:
+    """`outbound.failed` of a message that never became a row; `customer`: whose its address is."""
     letter = dead.letter
     values = {
         **dead.extra,
         **dead.ids,
+        "customer": customer,
         "timestamp": CLOCK.now(),
         "error": SendError(code=letter.reason.value, message=clean_text(letter.error_message)),
         "trace_id": letter.correlation_id,

@@ -1,17 +1,43 @@
 -- name: register
 -- Track new messages: open or touch the active mapping of each customer, then insert a row per wamid.
 -- Mappings are locked in key order. A row that is fresh and not tracked lost a race: the caller rolls back.
+-- The customer is whoever has the address, in WhatsApp's own notation; an address that nobody has is remembered.
 with input as (
-    select *
+    select row.*, coalesce(owner.phone, row.notation) as customer, owner.address is null as is_new_address,
+           owner.last_seen_at < row.sent_at - interval '1 day' as is_seen_again,
+           named.phone as owner_of_id, parent.phone as owner_of_parent_id
     from unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[],
-                $9::text[], $10::timestamptz[], $11::uuid[])
+                $9::text[], $10::timestamptz[], $11::uuid[], $14::text[], $15::text[], $16::text[])
          with ordinality as row (id, wamid, number, wa_id, user_id, contact_name, display_number, message_type,
-                                 media_url, sent_at, w3c_trace_id, place)
+                                 media_url, sent_at, w3c_trace_id, notation, kind, parent_user_id, place)
+    left join customer_addresses as owner on owner.address = row.notation and owner.released_at is null
+    left join customer_addresses as named on named.address = row.user_id and named.released_at is null
+    left join customer_addresses as parent
+        on parent.address = row.parent_user_id and parent.released_at is null
 ), fresh as (
     select input.* from input
     where not exists (select from message_tracking as known where known.wamid = input.wamid)
+), met as (
+    insert into customer_addresses as known (address, phone, kind, source, first_seen_at, last_seen_at)
+    select distinct on (told.address) told.address, told.customer, told.kind, told.source, told.sent_at, told.sent_at
+    from (
+        select wa_id as address, customer, kind, 'inbound' as source, sent_at from fresh where is_new_address
+        union all
+        select notation, customer, kind, 'rule', sent_at from fresh where is_new_address and notation <> wa_id
+    ) as told
+    order by told.address, told.source, told.sent_at
+    on conflict (address) do update
+    set phone = excluded.phone, source = excluded.source, first_seen_at = excluded.first_seen_at,
+        last_seen_at = excluded.last_seen_at, released_at = null
+    where known.released_at is not null
+), seen as (
+    update customer_addresses as known
+    set last_seen_at = again.sent_at
+    from (select notation, max(sent_at) as sent_at from fresh where is_seen_again group by notation) as again
+    where known.address = again.notation
 ), customers as (
-    select number, wa_id,
+    select number, customer,
+           (array_agg(wa_id order by place desc))[1] as wa_id,
            (array_agg(wamid order by place))[1] as first_wamid,
            (array_agg(wamid order by place desc))[1] as last_wamid,
            (array_agg(user_id order by place desc) filter (where user_id is not null))[1] as user_id,
@@ -20,25 +46,28 @@ with input as (
                 filter (where display_number is not null))[1] as display_number,
            max(sent_at) as sent_at
     from fresh
-    group by number, wa_id
+    group by number, customer
 ), mapped as (
     insert into conversation_mappings as mapping
-        (phone_number_id, wa_id, user_id, contact_name, display_phone_number, first_message_id, last_message_id)
-    select number, wa_id, user_id, contact_name, display_number, first_wamid, last_wamid
+        (phone_number_id, wa_id, customer, user_id, contact_name, display_phone_number, first_message_id,
+         last_message_id)
+    select number, wa_id, customer, user_id, contact_name, display_number, first_wamid, last_wamid
     from customers
-    order by number, wa_id
-    on conflict (phone_number_id, wa_id) where status = 'active' do update
-    set last_activity_at = now(),
+    order by number, customer
+    on conflict (phone_number_id, (coalesce(customer, wa_id))) where status = 'active' do update
+    set wa_id = excluded.wa_id,
+        customer = excluded.customer,
+        last_activity_at = now(),
         updated_at = now(),
         last_message_id = excluded.last_message_id,
         first_message_id = coalesce(mapping.first_message_id, excluded.first_message_id),
         user_id = coalesce(excluded.user_id, mapping.user_id),
         contact_name = coalesce(excluded.contact_name, mapping.contact_name),
         display_phone_number = coalesce(excluded.display_phone_number, mapping.display_phone_number)
-    returning id, phone_number_id, wa_id, conversation_id, first_message_id, xmax = 0 as opened
+    returning id, phone_number_id, customer, conversation_id, first_message_id, xmax = 0 as opened
 ), profiled as (
     insert into customer_profiles as profile (phone, name, last_interaction_at)
-    select distinct on (wa_id) wa_id, contact_name, sent_at from customers order by wa_id, sent_at desc
+    select distinct on (customer) customer, contact_name, sent_at from customers order by customer, sent_at desc
     on conflict (phone) do update
     set last_interaction_at = excluded.last_interaction_at,
         name = coalesce(excluded.name, profile.name),
@@ -53,21 +82,22 @@ with input as (
            fresh.wamid = mapped.first_message_id, fresh.sent_at, $13::uuid, now() + $12::interval,
            fresh.w3c_trace_id
     from fresh
-    join mapped on mapped.phone_number_id = fresh.number and mapped.wa_id = fresh.wa_id
+    join mapped on mapped.phone_number_id = fresh.number and mapped.customer = fresh.customer
     order by fresh.place
     on conflict (wamid) where wamid is not null do nothing
     returning id, wamid, mapping_id, is_new_conversation
 )
 select fresh.wamid, tracked.id is not null as tracked, tracked.mapping_id, tracked.is_new_conversation,
-       mapped.conversation_id, mapped.opened
+       mapped.conversation_id, mapped.opened, fresh.customer, fresh.owner_of_id, fresh.owner_of_parent_id
 from fresh
-join mapped on mapped.phone_number_id = fresh.number and mapped.wa_id = fresh.wa_id
+join mapped on mapped.phone_number_id = fresh.number and mapped.customer = fresh.customer
 left join tracked on tracked.wamid = fresh.wamid;
 
 -- name: find_known
 -- Messages that were tracked before, and whether their publication was confirmed.
 select tracked.wamid, tracked.mapping_id, coalesce(tracked.is_new_conversation, false) as is_new_conversation,
-       tracked.published_at is not null as published, mapping.conversation_id
+       tracked.published_at is not null as published, mapping.conversation_id,
+       coalesce(mapping.customer, mapping.wa_id) as customer
 from unnest($1::text[]) as asked (wamid)
 join message_tracking as tracked on tracked.wamid = asked.wamid
 join conversation_mappings as mapping on mapping.id = tracked.mapping_id;

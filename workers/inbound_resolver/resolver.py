@@ -23,10 +23,12 @@ from shared.coordination.locks import LockManager
 from shared.durations import Durations
 from shared.errors import StoreError
 from shared.messaging.conversations.cache import CachedMapping, MappingCache
+from shared.messaging.customers.notation import platform_notation
 from shared.observability.logs import Operation, fields, get_logger
 from shared.observability.metrics import Metrics, count_repairs
 from shared.payloads import EnrichedInboundMessage, encode
 from shared.tasks import end_tasks
+from workers.inbound_resolver.identity import address_of
 from workers.inbound_resolver.intake import Inbound, take_in
 from workers.inbound_resolver.store import MessageStore, Resolved
 
@@ -166,6 +168,7 @@ class InboundResolver(Handler):
         enriched = EnrichedInboundMessage.of(
             message,
             phone_number_id=self._store.number_of(message),
+            customer=found.customer,
             mapping_id=found.mapping_id,
             conversation_id=found.conversation_id,
             is_new_conversation=found.is_new_conversation,
@@ -218,10 +221,11 @@ class InboundResolver(Handler):
 
     def _cached(self, inbound: Inbound, found: Resolved) -> CachedMapping:
         number = self._store.number_of(inbound.message)
-        return CachedMapping(found.mapping_id, inbound.message.wa_id, number, found.conversation_id)
+        return CachedMapping(found.mapping_id, address_of(inbound.message), number, found.conversation_id)
 
     def _lock_key(self, inbound: Inbound) -> str:
-        return mapping_lock_key(self._store.number_of(inbound.message), inbound.message.wa_id)
+        address = platform_notation(address_of(inbound.message))
+        return mapping_lock_key(self._store.number_of(inbound.message), address)
 
     def _report(self, ready: Sequence[Inbound], resolved: dict[str, Resolved], elapsed_s: float) -> None:
         duplicates = 0

@@ -9,9 +9,13 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
+import asyncpg
+
 from shared.durations import Durations
-from shared.errors import StoreConflict
+from shared.errors import StoreConflict, StoreDataError
 from shared.ids import time_ordered_uuid
+from shared.messaging.customers.evidence import Evidence, Identities
+from shared.messaging.customers.notation import kind_of, platform_notation
 from shared.messaging.messages.inbound import (
     claim_publications,
     extend_claims,
@@ -22,15 +26,25 @@ from shared.observability.tracing import trace_key
 from shared.payloads import InboundMessage
 from shared.postgres.database import Database
 from shared.postgres.queries import Queries
+from workers.inbound_resolver.identity import address_of, changes_of, ids_of, pairs_of
 from workers.inbound_resolver.intake import Inbound
 
 QUERIES = Queries("workers.inbound_resolver")
+
+
+class _TwoPersonsError(Exception):
+    """Ids beside addresses are other persons' yet: they are joined before their messages are tracked."""
+
+    def __init__(self, evidences: Sequence[Evidence]) -> None:
+        super().__init__("two persons turn out to be one")
+        self.evidences = evidences
 
 
 @dataclass(frozen=True, slots=True)
 class Resolved:
     """To whom a message belongs. `claimed`: it is ours to publish; `known`: it had been tracked before."""
 
+    customer: str
     mapping_id: UUID
     conversation_id: str | None
     is_new_conversation: bool
@@ -43,8 +57,11 @@ class Resolved:
 class MessageStore:
     """Tracks inbound messages and their publication."""
 
-    def __init__(self, database: Database, durations: Durations, default_number: str) -> None:
+    def __init__(
+        self, database: Database, identities: Identities, durations: Durations, default_number: str
+    ) -> None:
         self._database = database
+        self._identities = identities
         self._lease = timedelta(seconds=durations.publish_claim_s)
         self._default_number = default_number
         self._claimant = uuid4()
@@ -56,9 +73,12 @@ class MessageStore:
     async def resolve(self, inbounds: Sequence[Inbound]) -> dict[str, Resolved]:
         """Track each message once and say to whom it belongs, by wamid. Wamids are distinct.
 
+        What they tell of a customer's addresses is followed first, as far as it makes one person of two.
         Raises StoreConflict where another replica tracked one of them between our look and our insert.
         """
-        resolved = await self._register(inbounds)
+        if changes := [evidence for inbound in inbounds for evidence in changes_of(inbound)]:
+            await self._identities.learn(changes)
+        resolved = await self._register_persons(inbounds)
         wamids = [inbound.message.wamid for inbound in inbounds]
         known = [wamid for wamid in wamids if wamid not in resolved]
         return resolved | await self._find_known(known) if known else resolved
@@ -75,16 +95,40 @@ class MessageStore:
         """Their publication is confirmed: never again."""
         await mark_published(self._database, wamids)
 
-    async def _register(self, inbounds: Sequence[Inbound]) -> dict[str, Resolved]:
-        columns = zip(*map(self._columns, inbounds), strict=True)
+    async def _register_persons(self, inbounds: Sequence[Inbound]) -> dict[str, Resolved]:
+        try:
+            return await self._register(inbounds, joins=True)
+        except _TwoPersonsError as split:
+            await self._identities.learn(split.evidences)
+        except StoreDataError as error:
+            if not isinstance(error.__cause__, asyncpg.UniqueViolationError):
+                raise
+            holders = [(self.number_of(item.message), address_of(item.message)) for item in inbounds]
+            await self._identities.adopt(holders, inbounds[0].trace_id)
+        return await self._register(inbounds, joins=False)
+
+    async def _register(self, inbounds: Sequence[Inbound], *, joins: bool) -> dict[str, Resolved]:
+        """`joins`: raise _TwoPersonsError rather than track the message of a person in two halves."""
+        *columns, notations, kinds, parents = zip(*map(self._columns, inbounds), strict=True)
         async with self._database.transaction() as connection:
             rows = await connection.fetch(
-                QUERIES["register"], *map(list, columns), self._lease, self._claimant
+                QUERIES["register"],
+                *map(list, columns),
+                self._lease,
+                self._claimant,
+                list(notations),
+                list(kinds),
+                list(parents),
             )
             if not all(row["tracked"] for row in rows):
                 raise StoreConflict("another replica tracked one of these messages at the same time")
+            told = _compare(inbounds, rows)
+            if joins and told.of_others:
+                raise _TwoPersonsError(told.of_others)
+        await self._identities.learn(told.new)
         return {
             row["wamid"]: Resolved(
+                customer=row["customer"],
                 mapping_id=row["mapping_id"],
                 conversation_id=row["conversation_id"],
                 is_new_conversation=row["is_new_conversation"],
@@ -102,6 +146,7 @@ class MessageStore:
         claimed = await claim_publications(self._database, waiting, self._lease, self._claimant)
         return {
             row["wamid"]: Resolved(
+                customer=row["customer"],
                 mapping_id=row["mapping_id"],
                 conversation_id=row["conversation_id"],
                 is_new_conversation=row["is_new_conversation"],
@@ -115,11 +160,13 @@ class MessageStore:
 
     def _columns(self, inbound: Inbound) -> tuple[object, ...]:
         message = inbound.message
+        address = address_of(message)
+        notation = platform_notation(address)
         return (
             time_ordered_uuid(),
             message.wamid,
             self.number_of(message),
-            message.wa_id,
+            address,
             message.user_id,
             message.contact_name,
             message.display_phone_number,
@@ -127,4 +174,34 @@ class MessageStore:
             message.media_url,
             message.timestamp,
             trace_key(inbound.trace_id),
+            notation,
+            kind_of(notation),
+            message.parent_user_id,
         )
+
+
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """What messages tell beside their addresses: ids that nobody knew, and such as are another person's."""
+
+    new: Sequence[Evidence]
+    of_others: Sequence[Evidence]
+
+
+def _compare(inbounds: Sequence[Inbound], rows: Sequence[asyncpg.Record]) -> _Told:
+    """Nothing in the ordinary case: an id is known to be its customer's. Pure."""
+    new: list[Evidence] = []
+    of_others: list[Evidence] = []
+    found = {row["wamid"]: row for row in rows}
+    for inbound in inbounds:
+        message = inbound.message
+        row = found.get(message.wamid)
+        if row is None or (message.user_id is None and message.parent_user_id is None):
+            continue
+        owners = {message.user_id: row["owner_of_id"], message.parent_user_id: row["owner_of_parent_id"]}
+        for item, evidence in zip(ids_of(message), pairs_of(inbound), strict=True):
+            if owners[item] is None:
+                new.append(evidence)
+            elif owners[item] != row["customer"]:
+                of_others.append(evidence)
+    return _Told(new, of_others)

@@ -6,6 +6,7 @@ from shared.amqp.delivery import Delivery
 from shared.amqp.topology import ENRICHED, EVENTS, INBOUND_CORRELATION, INBOUND_RESOLVER
 from shared.consuming.route import OneBatch, Overlapping, Route
 from shared.messaging.conversations.cache import MappingCache
+from shared.messaging.customers.evidence import Identities
 from shared.running.kit import Kit, Worker, WorkerSpec
 from workers.inbound_resolver.correlator import Correlator
 from workers.inbound_resolver.resolver import InboundResolver
@@ -17,7 +18,12 @@ def compose(kit: Kit) -> Worker:
     settings = kit.settings
     cache = MappingCache(kit.redis, observe=kit.metrics.count_cache, durations=kit.durations)
     resolver = InboundResolver(
-        MessageStore(kit.database, kit.durations, settings.whatsapp_phone_number_id),
+        MessageStore(
+            kit.database,
+            Identities(kit.database, kit.outbox, cache, kit.metrics),
+            kit.durations,
+            settings.whatsapp_phone_number_id,
+        ),
         kit.broker.publisher,
         kit.locks,
         cache,

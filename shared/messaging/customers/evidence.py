@@ -14,7 +14,7 @@ from typing import Any, Final, Literal, TypeAlias
 from shared.durable.outbox import Outbox
 from shared.errors import StoreConflict
 from shared.messaging.conversations.cache import MappingCache
-from shared.messaging.customers.joining import Joined, join, who_stays
+from shared.messaging.customers.joining import Joined, adopt, join, who_stays
 from shared.messaging.customers.notation import is_phone, kind_of, notations, platform_notation
 from shared.observability.metrics import Metrics
 from shared.postgres.database import Connection, Database
@@ -197,6 +197,18 @@ class Identities:
         self._count(evidence.source, verdict.doubt or verdict.outcome, 1)
         await self._cache.remove_many(joined.stale_keys)
         await self._outbox.publish(joined.events)
+
+    async def adopt(self, holders: Sequence[tuple[str, str]], trace_id: str) -> None:
+        """Conversations of (number, address) under another name than their customer's go on as theirs.
+
+        Rows of before have the name that the address was written in; one that a person gave up is closed.
+        """
+        for number, address in holders:
+            async with self._database.transaction() as connection:
+                joined = await adopt(connection, number, address, trace_id)
+                await self._outbox.record(connection, joined.events)
+            await self._cache.remove_many(joined.stale_keys)
+            await self._outbox.publish(joined.events)
 
     def _count(self, source: str, outcome: str, count: int) -> None:
         if count:

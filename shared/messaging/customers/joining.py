@@ -5,15 +5,17 @@ by another replica, it finds nothing to do.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
+import asyncpg
+
 from shared.coordination.keys import conversation_key, customer_key
 from shared.durable.outbox import OutboxEvent, event
-from shared.messaging.customers.notation import is_phone, kind_of, notations
+from shared.messaging.customers.notation import is_phone, kind_of, notations, platform_notation
 from shared.payloads import ConversationClosedEvent, CustomerMerged, Event, encode
 from shared.payloads.clock import CLOCK
 from shared.postgres.database import Connection
@@ -34,7 +36,7 @@ class Joined:
 class _Plan:
     """Which of two active conversations of a number goes, and into which."""
 
-    pairs: Sequence[tuple[Mapping[str, Any], Mapping[str, Any]]] = ()
+    pairs: Sequence[tuple[asyncpg.Record, asyncpg.Record]] = ()
     all_ids: Sequence[UUID] = ()
     numbers: Sequence[str] = ()
     keys: Sequence[str] = field(default_factory=tuple)
@@ -77,9 +79,28 @@ async def join(connection: Connection, *, gone: str, stays: str, evidence: str, 
     return Joined([*told, _event("customer", stays, merged, trace_id)], plan.keys)
 
 
-def _plan(rows: Sequence[Mapping[str, Any]]) -> _Plan:
+async def adopt(connection: Connection, number: str, address: str, trace_id: str) -> Joined:
+    """The active conversation of an address, which has another name than its customer's, becomes theirs.
+
+    Where it is another person's, who gave the address up, it is closed. Raises StoreError.
+    """
+    row = await connection.fetchrow(_QUERIES["find_holder"], number, address, platform_notation(address))
+    if row is None:
+        return Joined()
+    if row["holder"] in notations(address):
+        return await join(
+            connection, gone=row["holder"], stays=row["customer"], evidence="rule", trace_id=trace_id
+        )
+    closed = await connection.fetchrow(_QUERIES["close_holder"], row["id"])
+    if closed is None:
+        return Joined()
+    events = [] if closed["conversation_id"] is None else [_closed(closed, trace_id)]
+    return Joined(events, list(_keys(closed)))
+
+
+def _plan(rows: Sequence[asyncpg.Record]) -> _Plan:
     """Of several active ones of a number the one with the latest activity stays. Pure."""
-    active: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
+    active: dict[str, list[asyncpg.Record]] = defaultdict(list)
     for row in rows:
         if row["status"] == "active":
             active[row["phone_number_id"]].append(row)
@@ -95,7 +116,7 @@ def _plan(rows: Sequence[Mapping[str, Any]]) -> _Plan:
     )
 
 
-def _keys(row: Mapping[str, Any]) -> Iterable[str]:
+def _keys(row: asyncpg.Record) -> Iterable[str]:
     yield customer_key(row["phone_number_id"], row["wa_id"])
     if row["conversation_id"] is not None:
         yield conversation_key(row["conversation_id"])
@@ -135,7 +156,7 @@ async def _fold_profiles(connection: Connection, names: Sequence[str], stays: st
     await connection.execute(_QUERIES["remove_profiles"], left)
 
 
-def fold_profiles(rows: Sequence[Mapping[str, Any]]) -> tuple[Any, ...]:
+def fold_profiles(rows: Sequence[asyncpg.Record]) -> tuple[Any, ...]:
     """One profile of several: a refusal wins, with its time; the name is that of the latest message. Pure.
 
     Gives name, opt_in_marketing, marketing_opted_at, notification_opt_out, last_interaction_at, created_at.
@@ -156,12 +177,12 @@ def fold_profiles(rows: Sequence[Mapping[str, Any]]) -> tuple[Any, ...]:
     )
 
 
-def _last_seen(row: Mapping[str, Any]) -> tuple[bool, datetime]:
+def _last_seen(row: asyncpg.Record) -> tuple[bool, datetime]:
     seen: datetime | None = row["last_interaction_at"]
     return seen is not None, seen or row["created_at"]
 
 
-def _closed(row: Mapping[str, Any], trace_id: str) -> OutboxEvent:
+def _closed(row: asyncpg.Record, trace_id: str) -> OutboxEvent:
     told = ConversationClosedEvent(
         mapping_id=row["id"],
         conversation_id=row["conversation_id"],

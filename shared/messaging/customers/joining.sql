@@ -99,3 +99,20 @@ update customer_addresses set phone = $2 where phone = any($1::text[]) and phone
 
 -- name: find_addresses
 select address from customer_addresses where phone = $1 order by address;
+
+-- name: find_holder
+-- An active conversation of this address under another name than that of whose it is.
+select held.id, held.holder, held.customer
+from (
+    select id, coalesce(customer, wa_id) as holder,
+           coalesce((select owner.phone from customer_addresses as owner
+                     where owner.address = $3 and owner.released_at is null), $3) as customer
+    from conversation_mappings
+    where phone_number_id = $1 and wa_id = $2 and status = 'active'
+) as held
+where held.holder <> held.customer;
+
+-- name: close_holder
+update conversation_mappings set status = 'closed', updated_at = now()
+where id = $1 and status = 'active'
+returning id, phone_number_id, wa_id, conversation_id;

@@ -366,7 +366,7 @@ PER_MESSAGE: Final = (
     _measured(_INTAKE, "find_conversations", CONVERSATIONS, rows=60),
     _measured(_INTAKE, "find_locked", MAPPINGS, rows=60),
     _measured(_INTAKE, "find_active", NUMBERS, CUSTOMERS, CUSTOMERS, rows=40),
-    _measured(_MAPPINGS, "open_mappings", NUMBERS, NEW_CUSTOMERS, NEW_CUSTOMERS, NEW_CUSTOMERS, rows=0),
+    _measured(_MAPPINGS, "open_mappings", NUMBERS, *[NEW_CUSTOMERS] * 3, rows=0, pages=600),
     _measured(_FOLLOWING, "keep_customers", NEW_CUSTOMERS, ["phone"] * 10, ["answer"] * 10, TIMES, rows=0),
     _measured(_MAPPINGS, "lock_named", SENT, rows=40),
     _measured(_MAPPINGS, "name_customers", SENT, NEW_CUSTOMERS, NOTHING, NEW_CUSTOMERS, rows=60),
