@@ -2,7 +2,7 @@ drop trigger conversation_mappings_hold_customer on conversation_mappings;
 drop trigger conversation_mappings_name_customer on conversation_mappings;
 drop function hold_customer();
 drop function name_customer();
-drop index broadcast_recipients_unnamed, broadcast_recipients_person, conversation_mappings_unnamed,
+drop index customer_profiles_misnamed, broadcast_recipients_unnamed, broadcast_recipients_person, conversation_mappings_unnamed,
     conversation_mappings_person, conversation_mappings_one_a_customer;
 alter table broadcast_recipients drop column customer;
 alter table conversation_mappings drop column customer;

@@ -25,7 +25,8 @@ create table customer_addresses (
     -- Their person gave it up: whoever writes from it later is somebody new.
     released_at   timestamptz,
     -- Why something that was told about it was not followed.
-    doubt         text check (doubt in ('two_phones', 'shared_device', 'own_number', 'no_new_address', 'stale')),
+    doubt         text check (
+        doubt in ('two_phones', 'shared_device', 'own_number', 'no_new_address', 'stale', 'unlinked')),
     doubted_at    timestamptz
 ) with (fillfactor = 85);
 create index customer_addresses_customer on customer_addresses (phone);
@@ -48,6 +49,9 @@ create index conversation_mappings_unnamed on conversation_mappings (id) where c
 alter table broadcast_recipients add column customer customer_address;
 create index broadcast_recipients_person on broadcast_recipients ((coalesce(customer, wa_id)), campaign_id);
 create index broadcast_recipients_unnamed on broadcast_recipients (id) where customer is null;
+
+-- Profiles of before that another notation names: of a refusal there nobody would know.
+create index customer_profiles_misnamed on customer_profiles (phone) where phone <> platform_notation(phone);
 
 -- Workers of before name nobody. Where another notation of theirs has a conversation already, it stays unnamed,
 -- until the scheduler joins the two.

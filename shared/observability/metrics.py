@@ -52,6 +52,7 @@ class Metrics:
         self._tell_of_itself()
         self._count_deliveries()
         self._count_conversations()
+        self._count_customers()
         self._count_sending()
         self._count_waiting()
 
@@ -167,6 +168,15 @@ class Metrics:
         )
         self.lock_acquisition_failures = self._counter(
             "lock_acquisition_failures_total", "Keys that went on under database guards alone."
+        )
+
+    def _count_customers(self) -> None:
+        """Who is one person with whom."""
+        self.identity_unnamed = self._gauge(
+            "identity_unnamed_rows",
+            "Rows of before whose customer is still to be read, by table: counted up to 10,000, beyond that"
+            " PostgreSQL's estimate.",
+            "table",
         )
 
     def _count_sending(self) -> None:

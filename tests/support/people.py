@@ -54,6 +54,8 @@ async def take_snapshot(conn: Connection) -> Snapshot:
 async def add_person(conn: Connection, person: Person, campaign: str) -> None:
     """Rows of every kind. The campaign is there."""
     phone, tag = person.phone, person.tag
+    for address, kind in ((phone, "phone"), (person.user_id, "bsuid")):
+        await insert(conn, "customer_addresses", address=address, phone=phone, kind=kind, source="inbound")
     await insert(conn, "customer_profiles", phone=phone, name=f"name {tag}", opt_in_marketing=True)
     await insert(conn, "customer_profiles", phone=person.user_id, name=f"name {tag}")
     closed = await add_mapping(conn, wa_id=phone, status="closed", conversation_id=f"first-{tag}")

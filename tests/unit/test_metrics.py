@@ -31,6 +31,8 @@ PROMISED = {
     "wabus_status_events_total": {"outcome"},
     "wabus_retries_total": {"worker", "reason"},
     "wabus_payload_repairs_total": {"worker", "kind"},
+    "wabus_identity_evidence_total": {"source", "outcome"},
+    "wabus_identity_unnamed_rows": {"table"},
     "wabus_deferred_messages": {"reason"},
     "wabus_dlq_messages_total": {"reason"},
     "wabus_dlq_pending": set(),

@@ -112,6 +112,7 @@ def test_an_enriched_message_is_the_message_with_what_it_was_resolved_to() -> No
         "content": {"text": {"body": None}},
         "tenant": "north",
         "nothing": None,
+        "customer": "491700000001",
         "mapping_id": str(ID),
         "conversation_id": None,
         "is_new_conversation": True,
@@ -126,6 +127,7 @@ def test_enriching_without_validation_gives_what_validation_gives() -> None:
 
     validated = EnrichedInboundMessage(
         **dict(message) | {"phone_number_id": "1001"},
+        customer="491700000001",
         mapping_id=ID,
         is_new_conversation=True,
         trace_id="t-1",

@@ -8,11 +8,14 @@ import getpass
 import logging
 import os
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Final, TypeVar
 
 import asyncpg
 import click
 
+from shared.coordination.client import RedisClient
+from shared.durations import DURATIONS
 from shared.errors import BrokerUnavailable, StoreError, StoreUnavailable, WabusError
 from shared.masking import escape_controls, mask_url
 from shared.postgres.database import Database
@@ -21,6 +24,8 @@ from shared.settings.settings import Settings, tell_unknown
 _Result = TypeVar("_Result")
 #: What helps where a server is away.
 SAYS_MORE: Final = "; `wabus doctor` says what to do"
+#: A command may wait for Redis where a message may not.
+_REDIS_CALL_S: Final = 5.0
 _UNPREPARED: Final = (asyncpg.UndefinedTableError, asyncpg.UndefinedColumnError)
 
 
@@ -66,6 +71,20 @@ def run_on_database(settings: Settings, work: Callable[[Database], Awaitable[_Re
             raise WabusError(_explain(error, settings)) from error
         finally:
             await database.close()
+
+    return asyncio.run(run())
+
+
+def run_on_redis(settings: Settings, work: Callable[[RedisClient], Awaitable[_Result]]) -> _Result:
+    """Run `work` with a client of its own. Raises RedisUnavailable."""
+
+    async def run() -> _Result:
+        url = settings.redis_url.get_secret_value()
+        redis = RedisClient(url, replace(DURATIONS, redis_call_s=_REDIS_CALL_S))
+        try:
+            return await work(redis)
+        finally:
+            await redis.close()
 
     return asyncio.run(run())
 

@@ -1,17 +1,14 @@
-"""`wabus profile show|opt-in|opt-out|erase`: what is stored of one customer, and their consent.
+"""`wabus profile show|opt-in|opt-out|link|unlink|erase`: what is stored of a person, and their consent.
 
 Owns the question, the options and the tables; what is done is `shared.messaging.customers`'.
 """
 
-import asyncio
-from collections.abc import Awaitable, Callable
-from dataclasses import asdict, replace
-from typing import Any, Final, TypeVar
+from dataclasses import asdict
+from typing import Any
 
 import click
 
-from shared.coordination.client import RedisClient, RedisUnavailable
-from shared.durations import DURATIONS
+from shared.coordination.client import RedisUnavailable
 from shared.errors import WabusError
 from shared.masking import escape_controls
 from shared.messaging.customers.consent import record_consent
@@ -26,20 +23,20 @@ from workers.cli.operation import (
     json_option,
     read_settings,
     run_on_database,
+    run_on_redis,
     silence_logs,
 )
-from workers.cli.printing import format_time, print_facts, print_json, print_table
-
-_Result = TypeVar("_Result")
-#: An erasure may wait for Redis where a message may not.
-_REDIS_CALL_S: Final = 5.0
+from workers.cli.printing import format_time, print_json, print_table
+from workers.cli.profile_linking import link, unlink
+from workers.cli.profile_view import describe_customer, print_customer
 
 
 @click.group(epilog="\b\nExample:\n  wabus profile show +491700000001")
 def profile() -> None:
-    """Show what is stored of a customer, record their consent, or erase them.
+    """Show what is stored of a customer, record their consent, say which addresses are theirs, or erase them.
 
-    PHONE is a phone number, or the business-scoped id of a customer who hides it.
+    PHONE is a phone number in any notation, or a business-scoped id: each address of a person stands for all
+    of them.
     """
 
 
@@ -47,20 +44,18 @@ def profile() -> None:
 @phone_argument
 @json_option
 def show(phone: str, as_json: bool) -> None:
-    """Show the profile, how much is stored, and what operators did; exits 1 where nothing is stored."""
+    """Show the person: their profile, each address of theirs, how much is stored, and what operators did.
+
+    Any of their addresses will do, a past one too. Where evidence about an address was not followed, it says
+    why. Exits 1 where nothing is stored.
+    """
     customer = run_on_database(read_settings(), lambda database: read_customer(database, phone))
     if customer.is_nothing:
         raise click.ClickException(f"{phone}: not found{_erased(customer)}")
-    facts = None if customer.profile is None else asdict(customer.profile)
-    deeds = [(line.at, line.actor, line.action, line.details) for line in customer.audit]
     if as_json:
-        audit = [dict(zip(("at", "actor", "action", "details"), deed, strict=True)) for deed in deeds]
-        print_json({"profile": facts, "conversations": asdict(customer.stored), "audit": audit})
-        return
-    print_facts(f"Customer {phone}", facts or {"profile": "none"})
-    print_facts("Stored", asdict(customer.stored))
-    if deeds:
-        print_table("Audit log", ("at", "by", "action"), (deed[:3] for deed in deeds))
+        print_json(describe_customer(customer))
+    else:
+        print_customer(customer)
 
 
 @profile.command("opt-in", epilog="\b\nExample:\n  wabus profile opt-in +491700000001 --by ana")
@@ -131,17 +126,13 @@ def _reach_keys(
     keys = erasure.person.keys([settings.whatsapp_phone_number_id, *settings.whatsapp_numbers])
     reach = count_keys if dry_run else remove_keys
     try:
-        return asyncio.run(_with_redis(settings, lambda redis: reach(redis, keys))), None
+        return run_on_redis(settings, lambda redis: reach(redis, keys)), None
     except RedisUnavailable as error:
         return None, error
 
 
-async def _with_redis(settings: Settings, work: Callable[[RedisClient], Awaitable[_Result]]) -> _Result:
-    redis = RedisClient(settings.redis_url.get_secret_value(), replace(DURATIONS, redis_call_s=_REDIS_CALL_S))
-    try:
-        return await work(redis)
-    finally:
-        await redis.close()
+profile.add_command(link)
+profile.add_command(unlink)
 
 
 def _record_consent(phone: str, wanted: bool, by: str, as_json: bool) -> None:

@@ -7,11 +7,13 @@ from uuid import uuid4
 from shared.coordination.rate_shared import SharedRates
 from shared.deadletters.replay import Replayer
 from shared.messaging.conversations.cache import MappingCache
+from shared.messaging.customers.before import RowsOfBefore
 from shared.messaging.customers.following import Follower
 from shared.messaging.messages import Tracker
 from shared.postgres.lease import SCHEDULER, Lease
 from shared.running.kit import Kit, SideTask, Worker, WorkerSpec
 from workers.scheduler.ambiguity import AmbiguityJob
+from workers.scheduler.before import BeforeJob
 from workers.scheduler.campaigns import CampaignsJob, SkippedJob
 from workers.scheduler.clock import Clock, Job
 from workers.scheduler.expiry import ExpiryJob
@@ -53,15 +55,17 @@ def compose(kit: Kit) -> Worker:
 def _jobs(kit: Kit, tracker: Tracker, ambiguity: AmbiguityJob) -> list[Job]:
     durations, settings, database, outbox = kit.durations, kit.settings, kit.database, kit.outbox
     tick_s = durations.scheduler_tick_s
+    cache = MappingCache(kit.redis, observe=kit.metrics.count_cache, durations=kit.durations)
     expiry = ExpiryJob(
         database,
         outbox,
-        MappingCache(kit.redis, observe=kit.metrics.count_cache, durations=kit.durations),
+        cache,
         kit.metrics,
         ttl_hours=settings.conversation_ttl_hours,
         rows=durations.expiry_rows,
     )
     forgotten = ForgottenMessages(database, tracker, outbox, kit.metrics, durations.status_unmatched_h)
+    before = RowsOfBefore(database, outbox, cache, kit.metrics)
     return [
         Job("deferred messages", tick_s, DeferredJob(kit.deferrals, kit.broker, settings, durations).run),
         Job("forgotten followers", durations.unmarked_after_s, FollowersJob(kit.deferrals).run),
@@ -84,6 +88,7 @@ def _jobs(kit: Kit, tracker: Tracker, ambiguity: AmbiguityJob) -> list[Job]:
             durations.auto_replay_s / 10,
             Replayer(database, kit.broker.publisher, durations).replay_due,
         ),
+        Job("rows of before", durations.unmarked_after_s / 3, BeforeJob(database, before).run),
         Job("expiry", settings.expiry_job_interval_minutes * 60, expiry.run),
         Job(
             "retention",

@@ -115,5 +115,19 @@ OVERVIEW: Final = Board(
             {"failed": f"1 - {rate(_SENT)} / {rate('wabus_sends_total')}"},
             width=12,
         ),
+        Panel(
+            "What tells who a customer is, each second",
+            "Phones and ids named together. Normal: nearly all known; wabus profile show tells of a doubt.",
+            "ops",
+            {"{{outcome}}": rate("wabus_identity_evidence_total", "outcome")},
+            width=12,
+        ),
+        Panel(
+            "Rows of before whose customer is not read yet",
+            "Read by the scheduler after an upgrade from schema 1. Normal: falling, and 0 from then on.",
+            "short",
+            {"{{table}}": "max by (table) (wabus_identity_unnamed_rows)"},
+            width=12,
+        ),
     ),
 )

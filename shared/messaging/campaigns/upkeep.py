@@ -8,7 +8,7 @@ TABLES: Final = (
     Table(
         "broadcast_recipients",
         Kept("with their campaign"),
-        Theirs(addresses=("wa_id",), messages=("message_id",)),
+        Theirs(addresses=("customer", "wa_id"), messages=("message_id",)),
     ),
     # An erasure cuts the raw body of a launch out of `metadata`; the row itself is nobody's.
     Table("broadcast_campaigns", Kept("few, and small without their messages"), theirs=None),

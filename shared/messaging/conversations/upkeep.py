@@ -12,7 +12,7 @@ TABLES: Final = (
     Table(
         "conversation_mappings",
         Kept("past ones tell a closed or expired mapping from one that never was"),
-        Theirs(addresses=("wa_id", "user_id")),
+        Theirs(addresses=("customer", "wa_id", "user_id")),
         (Counted("active_conversations", _QUERIES["count_active"], (MOST_COUNTED,)),),
     ),
 )

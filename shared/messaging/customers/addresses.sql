@@ -41,7 +41,7 @@ select phone from customer_addresses where address = any($1::text[]);
 
 -- name: lock_addresses
 -- These addresses and all of their persons, in key order.
-select address, phone, kind, source, first_seen_at, released_at
+select address, phone, kind, source, first_seen_at, released_at, doubt
 from customer_addresses
 where address = any($1::text[]) or phone = any($2::text[])
 order by address

@@ -15,6 +15,7 @@ from shared.coordination.client import RedisClient
 from shared.coordination.keys import conversation_key, customer_key
 from shared.coordination.rate_shared import pair_key
 from shared.messaging.customers.addresses import audit_subject
+from shared.messaging.customers.people import read_known
 from shared.messaging.upkeep import TABLES
 from shared.postgres.audit import record_audit
 from shared.postgres.database import Connection, Database, touched
@@ -109,16 +110,16 @@ class _RolledBack(Exception):  # noqa: N818 - it rolls back, and is no error
 
 
 async def erase(database: Database, phone: str, *, by: str, dry_run: bool) -> Erasure:
-    """Remove everything of the person with this address; a dry run counts it.
+    """Remove everything of the person with this address, under all of theirs; a dry run counts it.
 
     Searched first, without a lock; then what is found goes, and their messages, so many at a time; at last,
     in one short transaction, their conversations and what came meanwhile. Ended half way, it is to be done
-    again: conversations, by which a person is known, go last. The audit log keeps that it was done, with
-    counts and a slow hash of `phone`. Raises StoreError.
+    again: addresses and conversations, by which a person is known, go last. The audit log keeps that it was
+    done, with counts and a slow hash of the customer. Raises StoreError.
     """
     async with _step(database) as eraser:
-        addresses = await eraser.find_addresses(phone)
-        person = await eraser.read_person(addresses)
+        known = await read_known(eraser.connection, phone)
+        person = await eraser.read_person(known.names)
         found = await eraser.search(person)
     erasure = Erasure(person, dict.fromkeys((table.name for table in TABLES if table.theirs), 0))
     async with _step(database, undone=dry_run) as eraser:
@@ -128,15 +129,15 @@ async def erase(database: Database, phone: str, *, by: str, dry_run: bool) -> Er
             erasure += await eraser.remove_messages(person, person.message_ids[start : start + _PART])
     if dry_run:
         async with _step(database, undone=True) as eraser:
-            return erasure + await eraser.count_conversations(person)
+            return erasure + await eraser.count_rest(known.customer, person)
     async with _step(database) as eraser:
-        erasure += await eraser.remove_rest(addresses)
+        erasure += await eraser.remove_rest(known.customer)
         details = {"rows": erasure.rows, "shortened": erasure.shortened}
         await record_audit(
             eraser.connection,
             actor=by,
             action="profile.erase",
-            subject=audit_subject(phone),
+            subject=audit_subject(known.customer),
             details=details,
         )
     async with _step(database) as eraser:
@@ -169,10 +170,6 @@ class _Eraser:
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
 
-    async def find_addresses(self, phone: str) -> list[str]:
-        """All addresses of the person with this one."""
-        return await self._column("addresses", phone)
-
     async def remove_found(self, person: Person, found: _Found) -> Erasure:
         """What hangs on no message of theirs, and locks nobody out."""
         shortened, letters = await self._shorten(person, found.letters)
@@ -196,28 +193,39 @@ class _Eraser:
         }
         return Erasure(person, rows)
 
-    async def remove_rest(self, addresses: Sequence[str]) -> Erasure:
-        """Their conversations, locked until the commit, and the messages that came since the search."""
-        await self._column("lock_mappings", addresses)
-        person = await self.read_person(addresses)
+    async def remove_rest(self, customer: str) -> Erasure:
+        """Their addresses and conversations, locked until the commit, and what came since the search.
+
+        The person is read once more: who was joined to them, or they to somebody, is erased with them.
+        """
+        await self._column("lock_addresses", customer)
+        known = await read_known(self.connection, customer)
+        await self._column("lock_mappings", known.names)
+        person = await self.read_person(known.names)
         recipients = await self._find_recipients(person)
         erasure = await self.remove_messages(person, person.message_ids)
         rows = {
             "broadcast_recipients": await self._remove_recipients(recipients),
             "conversation_aliases": await self._run("delete_aliases", person.mapping_ids),
             "conversation_mappings": await self._run("delete_mappings", person.mapping_ids),
-            "customer_profiles": await self._run("delete_profiles", person.addresses),
+            **await self._remove_customer(known.customer, person),
         }
         return erasure + Erasure(person, rows)
 
-    async def count_conversations(self, person: Person) -> Erasure:
+    async def count_rest(self, customer: str, person: Person) -> Erasure:
         """As `remove_rest`, to be undone: no conversation is locked, for its messages would go with it."""
         rows = {
             "conversation_aliases": await self._run("delete_aliases", person.mapping_ids),
             "conversation_mappings": len(person.mapping_ids),
-            "customer_profiles": await self._run("delete_profiles", person.addresses),
+            **await self._remove_customer(customer, person),
         }
         return Erasure(person, rows)
+
+    async def _remove_customer(self, customer: str, person: Person) -> dict[str, int]:
+        return {
+            "customer_addresses": await self._run("delete_addresses", customer),
+            "customer_profiles": await self._run("delete_profiles", person.addresses),
+        }
 
     async def sweep(self, person: Person) -> Erasure:
         """Dead letters and statuses of the erased messages that came while these were searched for.

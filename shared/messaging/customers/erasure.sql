@@ -1,21 +1,20 @@
--- name: addresses
--- The phone and the business-scoped ids that stood beside it, or the other way round. One step: a number
--- that passed from one person to another must not chain them together.
-select $1::text as address
-union
-select user_id from conversation_mappings where wa_id = $1 and user_id is not null
-union
-select wa_id from conversation_mappings where user_id = $1;
+-- name: lock_addresses
+-- Of the person with this one, in the order in which a join locks them, and before anything else of theirs.
+select address from customer_addresses
+where phone = coalesce((select phone from customer_addresses where address = $1), $1)
+order by address
+for update;
 
 -- name: mappings
+-- A row of before may know them by the id beside their phone.
 select id, conversation_id, phone_number_id
 from conversation_mappings
-where wa_id = any($1::text[]) or user_id = any($1::text[])
+where coalesce(customer, wa_id) = any($1::text[]) or (customer is null and user_id = any($1::text[]))
 order by id;
 
 -- name: lock_mappings
 select id from conversation_mappings
-where wa_id = any($1::text[]) or user_id = any($1::text[])
+where coalesce(customer, wa_id) = any($1::text[]) or (customer is null and user_id = any($1::text[]))
 order by id
 for update;
 
@@ -41,7 +40,7 @@ union
 select campaign.phone_number_id
 from broadcast_recipients as recipient
 join broadcast_campaigns as campaign on campaign.id = recipient.campaign_id
-where recipient.wa_id = any($1::text[]) and campaign.phone_number_id is not null;
+where coalesce(recipient.customer, recipient.wa_id) = any($1::text[]) and campaign.phone_number_id is not null;
 
 -- name: find_dead_letters
 -- Whatever carries one of the addresses as a value at any depth ($1), or is
@@ -92,6 +91,7 @@ where message_id = any($2::uuid[])
 select id from outbox_events
 where aggregate_id = any($3::text[])
    or payload ->> 'wa_id' = any($1::text[])
+   or payload ->> 'customer' = any($1::text[])
    or payload ->> 'mapping_id' = any($3::text[])
    or payload ->> 'message_id' = any($3::text[])
    or payload ->> 'wamid' = any($4::text[])
@@ -121,7 +121,8 @@ delete from send_attempts where message_id = any($1::uuid[]);
 delete from outbound_bodies where message_id = any($1::uuid[]);
 
 -- name: find_recipients
-select id from broadcast_recipients where wa_id = any($1::text[]) or message_id = any($2::uuid[]);
+select id from broadcast_recipients
+where coalesce(customer, wa_id) = any($1::text[]) or message_id = any($2::uuid[]);
 
 -- name: forget_launches
 -- The raw bodies of launches in which these recipients stood.
@@ -156,3 +157,7 @@ delete from conversation_mappings where id = any($1::uuid[]);
 
 -- name: delete_profiles
 delete from customer_profiles where phone = any($1::text[]);
+
+-- name: delete_addresses
+-- One that somebody new writes from is no longer theirs.
+delete from customer_addresses where phone = $1;

@@ -35,6 +35,8 @@ class Doubt(StrEnum):
     OWN_NUMBER = "own_number"
     NO_NEW_ADDRESS = "no_new_address"
     STALE = "stale"
+    #: An operator said that it is another person's: only an operator joins it again.
+    UNLINKED = "unlinked"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +67,7 @@ class Held:
     phone: str
     since: datetime | None
     released_at: datetime | None
+    doubt: str | None = None
 
     def owner_at(self, at: datetime) -> str | None:
         """Whose it was at a time; None: it had been given up by then."""
@@ -96,6 +99,8 @@ def weigh(evidence: Evidence, one: Held, other: Held, ids: int) -> Verdict:
         return _take_over(evidence, one, other)
     if first == second:
         return Verdict("known", first)
+    if evidence.source != "operator" and (parted := _parted(one, other)) is not None:
+        return Verdict("doubted", first, doubt=Doubt.UNLINKED, doubted=parted)
     if is_phone(first) and is_phone(second):
         if is_phone(one.address) and is_phone(other.address):
             return Verdict("joined", second, gone=first)
@@ -105,6 +110,11 @@ def weigh(evidence: Evidence, one: Held, other: Held, ids: int) -> Verdict:
         named = other.address if is_phone(one.address) else one.address
         return Verdict("doubted", stays, doubt=Doubt.SHARED_DEVICE, doubted=named)
     return Verdict("joined", stays, gone=first if stays == second else second)
+
+
+def _parted(one: Held, other: Held) -> str | None:
+    """The address of which an operator said that it is another person's."""
+    return next((held.address for held in (one, other) if held.doubt == Doubt.UNLINKED), None)
 
 
 def _take_over(evidence: Evidence, one: Held, other: Held) -> Verdict:
@@ -299,4 +309,4 @@ def _names_the_business(evidence: Evidence) -> bool:
 
 def _held(row: Any) -> Held:
     since = None if row["source"] == "rule" else row["first_seen_at"]
-    return Held(row["address"], row["phone"], since, row["released_at"])
+    return Held(row["address"], row["phone"], since, row["released_at"], row["doubt"])

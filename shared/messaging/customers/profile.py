@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Final
 
 from shared.messaging.customers.addresses import audit_subject
+from shared.messaging.customers.people import KnownCustomer, read_known
 from shared.postgres.audit import AuditLine, read_audit
 from shared.postgres.database import Database
 from shared.postgres.queries import Queries
@@ -41,16 +42,17 @@ class StoredCounts:
 
 @dataclass(frozen=True, slots=True)
 class StoredCustomer:
-    """All of it. `audit`: what operators did to them, oldest first."""
+    """All of it. `audit`: what operators did to them under any of their addresses, oldest first."""
 
+    known: KnownCustomer
     profile: CustomerProfile | None
     stored: StoredCounts
     audit: Sequence[AuditLine]
 
     @property
     def is_nothing(self) -> bool:
-        """Whether no profile and no conversation is stored: the audit log may know of them still."""
-        return self.profile is None and not self.stored.conversations
+        """Whether no profile, address or conversation is stored: the audit log may know of them still."""
+        return self.profile is None and not self.stored.conversations and not self.known.addresses
 
     @property
     def last_erasure(self) -> AuditLine | None:
@@ -59,11 +61,13 @@ class StoredCustomer:
         return erasures[-1] if erasures else None
 
 
-async def read_customer(database: Database, phone: str) -> StoredCustomer:
-    """What is stored of the customer with this address. Raises StoreError."""
-    row = await database.fetchrow(_QUERIES["profile"], phone)
-    stored = await database.fetchrow(_QUERIES["conversations"], phone)
+async def read_customer(database: Database, address: str) -> StoredCustomer:
+    """What is stored of the person with this address, a past one too. Raises StoreError."""
+    known = await read_known(database, address)
+    row = await database.fetchrow(_QUERIES["profile"], known.customer, known.names)
+    stored = await database.fetchrow(_QUERIES["conversations"], known.names)
     assert stored is not None
-    audit = await read_audit(database, subjects=[audit_subject(phone)])
+    subjects = [audit_subject(name) for name in dict.fromkeys([address, *known.names])]
+    audit = await read_audit(database, subjects=subjects)
     profile = None if row is None else CustomerProfile(**dict(row))
-    return StoredCustomer(profile, StoredCounts(**dict(stored)), audit.lines)
+    return StoredCustomer(known, profile, StoredCounts(**dict(stored)), audit.lines)

@@ -1,8 +1,13 @@
 -- name: profile
-select phone, name, opt_in_marketing, marketing_opted_at, notification_opt_out, last_interaction_at,
-       created_at, updated_at
+-- Of one person, told under $1. Rows of before may be several ($2): they are told as a join folds them.
+select $1::text as phone,
+       (array_agg(name order by last_interaction_at desc nulls last) filter (where name is not null))[1] as name,
+       bool_and(opt_in_marketing) as opt_in_marketing, max(marketing_opted_at) as marketing_opted_at,
+       bool_or(notification_opt_out) as notification_opt_out, max(last_interaction_at) as last_interaction_at,
+       min(created_at) as created_at, max(updated_at) as updated_at
 from customer_profiles
-where phone = $1;
+where phone = any($2::text[])
+having count(*) > 0;
 
 -- name: conversations
 select count(*) as conversations,
@@ -10,4 +15,4 @@ select count(*) as conversations,
        coalesce(sum((select count(*) from message_tracking as message where message.mapping_id = mapping.id)), 0)::bigint
            as messages
 from conversation_mappings as mapping
-where mapping.wa_id = $1;
+where coalesce(mapping.customer, mapping.wa_id) = any($1::text[]);

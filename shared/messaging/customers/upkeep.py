@@ -1,11 +1,20 @@
-"""What the table of customers says of itself."""
+"""What the tables of customers say of themselves."""
 
 from typing import Final
 
-from shared.upkeep import Kept, Table, Theirs
+from shared.postgres.queries import Queries
+from shared.upkeep import MOST_COUNTED, Counted, Kept, Table, Theirs
+
+_BEFORE: Final = Queries("shared.messaging.customers", "before.sql")
 
 TABLES: Final = (
     Table(
         "customer_profiles", Kept("consent holds until the customer is erased"), Theirs(addresses=("phone",))
+    ),
+    Table(
+        "customer_addresses",
+        Kept("whose an address is or was holds until the customer is erased"),
+        Theirs(addresses=("address", "phone")),
+        (Counted("identity_unnamed", _BEFORE["count_unnamed"], (MOST_COUNTED,), labelled=True),),
     ),
 )

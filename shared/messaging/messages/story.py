@@ -13,6 +13,7 @@ import asyncpg
 
 from shared.ids import read_uuid
 from shared.messaging.customers.addresses import read_address
+from shared.messaging.customers.people import KnownCustomer, read_known
 from shared.messaging.messages.steps import steps_of
 from shared.observability.tracing import trace_key
 from shared.postgres.database import Connection, Database
@@ -65,7 +66,7 @@ async def look_up(database: Database, reference: str, limit: int | None) -> Stor
             return await _tell_mappings(connection, "conversation", mappings, limit, ([], []))
         address = read_address(reference)
         if address is not None:
-            story = await _tell_customer(connection, address, limit)
+            story = await _tell_customer(connection, await read_known(connection, address), limit)
             if not story.is_empty:
                 return story
         return await _tell_trace(connection, reference, limit)
@@ -80,13 +81,14 @@ async def _tell_trace(connection: Connection, reference: str, limit: int | None)
     return await _tell(connection, "reference", (), (), await _loose(connection, reference))
 
 
-async def _tell_customer(connection: Connection, address: str, limit: int | None) -> Story:
+async def _tell_customer(connection: Connection, known: KnownCustomer, limit: int | None) -> Story:
     most = None if limit is None else _MAPPINGS
-    mappings = _ids(await connection.fetch(_QUERIES["find_mappings_of_customer"], address, most))
-    spellings = [address, f"+{address}"]
+    names = known.names
+    mappings = _ids(await connection.fetch(_QUERIES["find_mappings_of_customer"], names, most))
+    spellings = [spelling for name in names for spelling in (name, f"+{name}")]
     letters = _rows(await connection.fetch(_QUERIES["dead_letters_of_customer"], spellings, limit))
     story = await _tell_mappings(connection, "customer", mappings, limit, ([], letters))
-    (counts,) = _rows(await connection.fetch(_QUERIES["count_of_customer"], address, spellings))
+    (counts,) = _rows(await connection.fetch(_QUERIES["count_of_customer"], names, spellings))
     counts["dead_letters"] -= len(letters) - len(story.dead_letters)  # those stand with their messages
     return replace(story, counts=counts)
 

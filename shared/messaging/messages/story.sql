@@ -54,17 +54,15 @@ union
 select mapping_id from conversation_aliases where conversation_id = $2;
 
 -- name: find_mappings_of_customer
--- The latest of a customer, by phone or by business-scoped id.
-select id from (
-    (select id, created_at from conversation_mappings where wa_id = $1 order by created_at desc limit $2)
-    union
-    (select id, created_at from conversation_mappings where user_id = $1 order by created_at desc limit $2)
-) as either
+-- The latest of a customer, who is known by these ($1).
+select id
+from conversation_mappings
+where coalesce(customer, wa_id) = any($1::text[])
 order by created_at desc
 limit $2;
 
 -- name: count_of_customer
-select (select count(*) from conversation_mappings where wa_id = $1 or user_id = $1) as conversations,
+select (select count(*) from conversation_mappings where coalesce(customer, wa_id) = any($1::text[])) as conversations,
        (select count(*) from dead_letter_queue where left(payload ->> 'wa_id', 160) = any($2::text[])) as dead_letters;
 
 -- name: last_messages

@@ -17,6 +17,7 @@ from aio_pika.abc import AbstractIncomingMessage
 
 from shared.amqp.client import open_session
 from shared.amqp.topology import DLQ_HANDLER, ENRICHED, WORK_QUEUES, build_topology
+from tests.support.before import add_people_of_before
 from tests.support.cluster import Cluster, new_virtual_host
 from tests.support.program import Outcome, run_wabus
 from tests.support.rows import Connection, insert
@@ -287,3 +288,20 @@ async def test_help_shows_an_example() -> None:
 
     assert outcome.code == 0
     assert "wabus doctor --json" in outcome.out.partition("Example:")[2]
+
+
+async def test_how_far_rows_of_before_are_read_is_told(environ: dict[str, str], conn: Connection) -> None:
+    await add_people_of_before(conn, 3)
+    await conn.execute(
+        "update schema_migrations set applied_at = now() - interval '20 minutes' where version = 2"
+    )
+    untouched = only(await find(environ), "work", "identity")
+    await conn.execute("update conversation_mappings set customer = wa_id where wa_id ~ '^49'")
+    half = only(await find(environ), "work", "identity")
+    await conn.execute("delete from conversation_mappings where customer is null")
+    done = only(await find(environ), "work", "identity")
+
+    assert untouched["detail"].startswith("0 of 15 conversations are read:")
+    assert half["detail"].startswith("6 of 15 conversations are read, about 30 min:")
+    assert done["detail"] == "every conversation names its customer"
+    assert {item["level"] for item in (untouched, half, done)} == {"ok"}

@@ -101,6 +101,7 @@ _RECIPIENTS: Final = "shared/messaging/campaigns/recipients.sql"
 _MAPPINGS: Final = "shared/messaging/conversations/mappings.sql"
 _INBOUND: Final = "shared/messaging/messages/inbound.sql"
 _ATTEMPTS: Final = "shared/messaging/messages/attempts.sql"
+_BEFORE: Final = "shared/messaging/customers/before.sql"
 _CONSENT: Final = "shared/messaging/customers/consent.sql"
 _FOLLOWING: Final = "shared/messaging/customers/following.sql"
 _STORED_BODIES: Final = "shared/durable/stored_bodies.sql"
@@ -168,6 +169,17 @@ PERIODIC: Final = (
     _measured(_SCHEDULER, "read_queued", FIRST_OF_ALL, "", 0, 1000, _HOUR, rows=6000),
     _measured(_SCHEDULER, "find_forgotten", 90 * _DAY, _HOUR, 50, rows=6000),
     _measured(_SCHEDULER, "lock_forgotten", PAST_RETENTION[:50], _HOUR, rows=6000),
+    _measured(_BEFORE, "find_profiles", "", 500, rows=1000),
+    _measured(_BEFORE, "find_mappings", FIRST_OF_ALL, 500, rows=1000),
+    _measured(_BEFORE, "find_recipients", 0, 500, rows=1000),
+    _measured(_BEFORE, "remember_writers", CUSTOMERS, ["phone"] * 10, TIMES, TIMES, rows=0),
+    _measured(_BEFORE, "claim_key", NEW_CUSTOMERS[0], "phone", rows=0),
+    _measured(_BEFORE, "lock_customer", CUSTOMERS[0], rows=10),
+    _measured(_BEFORE, "is_left", CUSTOMERS[0], rows=10),
+    _measured(_BEFORE, "fill_mappings", MAPPINGS, rows=30),
+    _measured(_BEFORE, "fill_recipients", RECIPIENTS, rows=30),
+    _measured(_BEFORE, "count_unnamed", 10_000, rows=20_010, pages=4_000),
+    _measured(_DOCTOR, "identity", 10_000, rows=20_010, pages=4_000),
     _measured(_ASIDE, "forgive", _DAY, rows=10),
     _measured(_ASIDE, "count", rows=10),
     _measured(_DOCTOR, "rows_set_aside", rows=10),

@@ -42,7 +42,14 @@ EXCEPTIONS: Final[Mapping[str, str]] = {
     **{
         f"shared/messaging/customers/erasure.sql:{name}": _ERASURE
         for name in (
-            *("addresses", "mappings", "lock_mappings", "messages", "lock_messages", "wamids_of_attempts"),
+            *(
+                "lock_addresses",
+                "mappings",
+                "lock_mappings",
+                "messages",
+                "lock_messages",
+                "wamids_of_attempts",
+            ),
             *(
                 "conversation_ids",
                 "numbers",
@@ -63,7 +70,7 @@ EXCEPTIONS: Final[Mapping[str, str]] = {
                 "delete_events",
                 "delete_messages",
             ),
-            *("delete_aliases", "delete_mappings", "delete_profiles"),
+            *("delete_aliases", "delete_mappings", "delete_profiles", "delete_addresses"),
         )
     },
     **{
@@ -71,7 +78,20 @@ EXCEPTIONS: Final[Mapping[str, str]] = {
         for name in ("set_state", "count_waiting")
     },
     **{f"shared/messaging/customers/profile.sql:{name}": _PERSON for name in ("profile", "conversations")},
-    "shared/messaging/customers/consent.sql:set_consent": _PERSON,
+    **{
+        f"shared/messaging/customers/consent.sql:{name}": _PERSON for name in ("hold_customer", "set_consent")
+    },
+    **{
+        f"shared/messaging/customers/people.sql:{name}": _PERSON
+        for name in ("customer_of", "customer_before", "addresses_before")
+    },
+    **{
+        f"shared/messaging/customers/unlinking.sql:{name}": _PERSON
+        for name in (
+            *("lock_addresses", "free_addresses", "find_own_mappings", "move_mappings", "forgive"),
+            *("move_deferred", "move_recipients", "keep_refusal", "numbers"),
+        )
+    },
     **{
         f"shared/messaging/messages/story.sql:{name}": _PERSON
         for name in (

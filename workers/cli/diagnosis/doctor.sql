@@ -51,6 +51,21 @@ from rows_set_aside
 group by job
 order by job;
 
+-- name: identity
+-- How many conversations of before do not name their customer yet, of how many, and since when that goes on. Both
+-- are counted up to $1; beyond that PostgreSQL estimates them.
+select case when unnamed <= $1 then unnamed
+            else greatest(unnamed, (select reltuples::bigint from pg_class
+                                    where oid = 'conversation_mappings_unnamed'::regclass)) end as unnamed,
+       case when mappings <= $1 then mappings
+            else greatest(mappings, (select reltuples::bigint from pg_class
+                                     where oid = 'conversation_mappings'::regclass)) end as conversations,
+       (select extract(epoch from now() - applied_at)::float8 from schema_migrations where version = 2) as since_s
+from (select count(*) as unnamed
+      from (select from conversation_mappings where customer is null limit $1::bigint + 1) as first_ones) as left_over,
+     (select count(*) as mappings
+      from (select from conversation_mappings limit $1::bigint + 1) as first_ones) as known;
+
 -- name: pending_dead_letters
 select reason, count(*) as letters from dead_letter_queue where status = 'pending' group by reason
 order by letters desc, reason;

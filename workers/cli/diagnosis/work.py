@@ -10,6 +10,7 @@ from shared.durations import DURATIONS
 from shared.postgres.database import Database
 from shared.postgres.lease import lapsed_s
 from shared.postgres.queries import Queries
+from shared.upkeep import MOST_COUNTED
 from workers.cli.diagnosis.finding import Finding, Level
 from workers.cli.printing import format_time
 
@@ -31,6 +32,7 @@ async def look_at_work(database: Database, found: list[Finding]) -> None:
     found.append(_outbox(await database.fetchrow(_QUERIES["unmarked_outbox"], _LATE)))
     aside = await database.fetch(_QUERIES["rows_set_aside"])
     found.extend([_set_aside(row) for row in aside] or [_well("rows", "none is set aside")])
+    found.append(_identity(await database.fetchrow(_QUERIES["identity"], MOST_COUNTED)))
     found.append(_dead_letters(await database.fetch(_QUERIES["pending_dead_letters"])))
 
 
@@ -81,6 +83,17 @@ def _set_aside(row: asyncpg.Record) -> Finding:
     )
     mend = "correct or delete that row: it is tried again every hour, now after `delete from rows_set_aside`"
     return Finding(SUBJECT, "rows", Level.WARN, detail, mend)
+
+
+def _identity(row: asyncpg.Record | None) -> Finding:
+    if row is None or not row["unnamed"]:
+        return _well("identity", "every conversation names its customer")
+    total = max(row["conversations"], row["unnamed"])
+    read = total - row["unnamed"]
+    detail = f"{read:,} of {total:,} conversations are read"
+    if read and row["since_s"] is not None:
+        detail += f", about {max(1, round(row['unnamed'] * row['since_s'] / read / 60)):,} min"
+    return Finding(SUBJECT, "identity", Level.OK, f"{detail}: until then a person of before may be several")
 
 
 def _dead_letters(rows: Sequence[asyncpg.Record]) -> Finding:
