@@ -53,6 +53,8 @@ from status_events where status = 'delivered' and message_id is not null group b
 """
 _ROWS: Final = """
 select json_build_object(
+    'customer_addresses', (select json_agg(row) from customer_addresses as row),
+    'conversation_mappings', (select json_agg(row) from conversation_mappings as row),
     'message_tracking', (select json_agg(row) from message_tracking as row),
     'send_attempts', (select json_agg(row) from send_attempts as row),
     'status_events', (select json_agg(row) from status_events as row),
