@@ -57,12 +57,6 @@ where address = any($1::text[]);
 -- Known by rule alone until now.
 update customer_addresses set source = $2, first_seen_at = $3 where address = any($1::text[]) and source = 'rule';
 
--- name: see_address
--- Seen again; the time is written at most once a day.
-update customer_addresses
-set last_seen_at = $2
-where address = $1 and last_seen_at < $2::timestamptz - interval '1 day';
-
 -- name: release_addresses
 -- Given up: they stay in their person's history.
 update customer_addresses

@@ -54,6 +54,7 @@ WAMIDS: Final = [f"wamid.{n}" for n in range(500_001, 500_011)]
 CUSTOMERS: Final = [str(49151000000000 + n) for n in range(50_001, 50_011)]
 NUMBERS: Final = [str(1000 + n % 10) for n in range(50_001, 50_011)]
 NEW_CUSTOMERS: Final = [str(49161000000000 + n) for n in range(10)]
+IDS: Final = [f"DE.{n}" for n in range(10)]
 NEWEST: Final = [row_id(n) for n in range(999_991, 1_000_001)]
 BULK: Final = [row_id(n) for n in range(999_401, 999_411)]
 BULK_CUSTOMERS: Final = [str(49151000000000 + n) for n in range(999_401, 999_411)]
@@ -101,6 +102,8 @@ _RECIPIENTS: Final = "shared/messaging/campaigns/recipients.sql"
 _MAPPINGS: Final = "shared/messaging/conversations/mappings.sql"
 _INBOUND: Final = "shared/messaging/messages/inbound.sql"
 _ATTEMPTS: Final = "shared/messaging/messages/attempts.sql"
+_ADDRESSES: Final = "shared/messaging/customers/addresses.sql"
+_JOINING: Final = "shared/messaging/customers/joining.sql"
 _BEFORE: Final = "shared/messaging/customers/before.sql"
 _CONSENT: Final = "shared/messaging/customers/consent.sql"
 _FOLLOWING: Final = "shared/messaging/customers/following.sql"
@@ -418,10 +421,39 @@ PER_MESSAGE: Final = (
             NOTHING,
             TIMES,
         ),
-        *(FRESH, _MINUTE, FIRST_OF_ALL),
-        rows=60,
+        *(FRESH, _MINUTE, FIRST_OF_ALL, CUSTOMERS, ["phone"] * 10, NOTHING),
+        rows=80,
     ),
     _measured(_RESOLVER, "find_known", WAMIDS, rows=40),
+    _measured(_ADDRESSES, "customers_of", CUSTOMERS, CUSTOMERS, rows=20),
+    _measured(_ADDRESSES, "addresses_of", CUSTOMERS[0], rows=2),
+    _measured(_ADDRESSES, "meet_addresses", CUSTOMERS, IDS, ["bsuid"] * 10, "inbound", TIMES, 20, rows=60),
+    _measured(_ADDRESSES, "claim_addresses", IDS, IDS, ["bsuid"] * 10, ["inbound"] * 10, _LONG_AGO, rows=0),
+    _measured(_ADDRESSES, "find_owners", CUSTOMERS, rows=20),
+    _measured(_ADDRESSES, "lock_addresses", CUSTOMERS, CUSTOMERS, rows=60),
+    _measured(_ADDRESSES, "take_addresses", CUSTOMERS, CUSTOMERS[0], _LONG_AGO, "inbound", rows=30),
+    _measured(_ADDRESSES, "confirm_addresses", CUSTOMERS, "inbound", _LONG_AGO, rows=30),
+    _measured(_ADDRESSES, "release_addresses", CUSTOMERS, CUSTOMERS[0], _LONG_AGO, rows=30),
+    _measured(_ADDRESSES, "readdress", CUSTOMERS[0], CUSTOMERS, NEW_CUSTOMERS[0], rows=6),
+    _measured(_ADDRESSES, "doubt_address", CUSTOMERS[0], "stale", _LONG_AGO, rows=4),
+    _measured(_JOINING, "lock_mappings", CUSTOMERS[:2], rows=12),
+    _measured(_JOINING, "close_mappings", MAPPINGS, MAPPINGS, rows=40),
+    _measured(_JOINING, "rename_mappings", MAPPINGS, CUSTOMERS[0], rows=30),
+    _measured(_JOINING, "take_conversations", MAPPINGS, CONVERSATIONS, ONES, TEXTS, rows=40),
+    _measured(_JOINING, "keep_aliases", MAPPINGS, CONVERSATIONS, MAPPINGS, MAPPINGS, rows=60),
+    _measured(_JOINING, "drop_aliases", MAPPINGS, rows=30),
+    _measured(_JOINING, "move_messages", MAPPINGS, MAPPINGS, rows=60),
+    # Whatever waits for them.
+    _measured(_JOINING, "move_deferred", NUMBERS[:1], CUSTOMERS[:1], NEW_CUSTOMERS[0], rows=2000),
+    _measured(_JOINING, "rename_recipients", CUSTOMERS, CUSTOMERS[0], rows=30),
+    _measured(_JOINING, "skip_twins", CUSTOMERS[0], rows=20),
+    _measured(_JOINING, "lock_profiles", CUSTOMERS, rows=30),
+    _measured(_JOINING, "write_profile", NEW_CUSTOMERS[0], None, None, None, False, None, _LONG_AGO, rows=4),
+    _measured(_JOINING, "remove_profiles", CUSTOMERS, rows=30),
+    _measured(_JOINING, "move_addresses", CUSTOMERS, CUSTOMERS[0], rows=30),
+    _measured(_JOINING, "find_addresses", CUSTOMERS[0], rows=2),
+    _measured(_JOINING, "find_holder", NUMBERS[0], CUSTOMERS[0], CUSTOMERS[0], rows=4),
+    _measured(_JOINING, "close_holder", row_id(50_001), rows=4),
     _measured(_INBOUND, "claim_publication", WAMIDS, _MINUTE, FIRST_OF_ALL, rows=30),
     _measured(_INBOUND, "extend_claim", WAMIDS, _MINUTE, FIRST_OF_ALL, rows=30),
     _measured(_INBOUND, "mark_published", WAMIDS, rows=30),

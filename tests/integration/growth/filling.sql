@@ -19,10 +19,15 @@ insert into leases (name, owner, expires_at) values ('scheduler', row_id(1), now
 insert into customer_profiles (phone, opt_in_marketing, last_interaction_at)
 select (49151000000000 + n)::text, n % 50 <> 0, now() from generate_series(1, 1000000) as n;
 
+-- name: customer_addresses
+insert into customer_addresses (address, phone, kind, source)
+select (49151000000000 + n)::text, (49151000000000 + n)::text, 'phone', 'inbound' from generate_series(1, 1000000) as n;
+
 -- name: conversation_mappings
 -- All active; 833 of them for longer than 24 h.
-insert into conversation_mappings (id, wa_id, phone_number_id, conversation_id, last_activity_at, created_at)
-select row_id(n), (49151000000000 + n)::text, (1000 + n % 10)::text, 'conversation ' || n,
+insert into conversation_mappings
+    (id, wa_id, customer, phone_number_id, conversation_id, last_activity_at, created_at)
+select row_id(n), (49151000000000 + n)::text, (49151000000000 + n)::text, (1000 + n % 10)::text, 'conversation ' || n,
        now() - interval '24.02 hours' * n / 1000000, now() - interval '80 days' * n / 1000000
 from generate_series(1, 1000000) as n;
 
@@ -79,8 +84,9 @@ from generate_series(840001, 940000) as n;
 
 -- name: broadcast_recipients
 -- 300,000 skipped, most after an attempt; half a million still to go.
-insert into broadcast_recipients (campaign_id, wa_id, status, message_id)
+insert into broadcast_recipients (campaign_id, wa_id, customer, status, message_id)
 select case when n <= 400000 then 'done ' || 1 + n % 2000 else 'giant' end, (49151000000000 + n)::text,
+       (49151000000000 + n)::text,
        case when n <= 100000 then 'delivered' when n <= 400000 then 'skipped'
             when n <= 500000 then 'delivered' when n between 999301 and 999999 then 'queued' else 'pending' end,
        case when n <= 300000 or n between 999301 and 999999 then row_id(n) end
