@@ -18,6 +18,7 @@ from shared.consuming.settlement import Settled
 from shared.coordination.keys import conversation_key, customer_key, mapping_lock_key
 from shared.coordination.locks import LockManager
 from shared.durable.outbox import Outbox, OutboxEvent, event
+from shared.errors import StoreConflict
 from shared.messaging.conversations.cache import CachedMapping, MappingCache
 from shared.messaging.conversations.correlation import Correlation, CurrentConversation, decide_correlation
 from shared.messaging.conversations.mappings import close_mapping, confirm_correlation, correlate
@@ -123,6 +124,8 @@ class Correlator(Handler):
             )
             if mapping is None:
                 return _not_found(f"no message {wamid} was received")
+            if mapping["is_joined"]:
+                raise StoreConflict("the conversation of this message was joined with another meanwhile")
             standing = CurrentConversation(mapping["conversation_id"], mapping["conversation_seq"])
             decision = decide_correlation(
                 standing, correlation.conversation_id, mapping["seq"], is_alias=mapping["is_alias"]

@@ -4,13 +4,17 @@
 -- The customer is whoever has the address, in WhatsApp's own notation; an address that nobody has is remembered.
 with input as (
     select row.*, coalesce(owner.phone, row.notation) as customer, owner.address is null as is_new_address,
+           variant.address is null and row.wa_id <> row.notation as is_new_notation,
            owner.last_seen_at < row.sent_at - interval '1 day' as is_seen_again,
-           named.phone as owner_of_id, parent.phone as owner_of_parent_id
+           named.phone as owner_of_id, parent.phone as owner_of_parent_id,
+           coalesce(greatest(named.doubted_at, parent.doubted_at) > now() - interval '1 hour', false) as is_doubted
     from unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[],
                 $9::text[], $10::timestamptz[], $11::uuid[], $14::text[], $15::text[], $16::text[])
          with ordinality as row (id, wamid, number, wa_id, user_id, contact_name, display_number, message_type,
                                  media_url, sent_at, w3c_trace_id, notation, kind, parent_user_id, place)
     left join customer_addresses as owner on owner.address = row.notation and owner.released_at is null
+    left join customer_addresses as variant
+        on variant.address = case when row.wa_id <> row.notation then row.wa_id end
     left join customer_addresses as named on named.address = row.user_id and named.released_at is null
     left join customer_addresses as parent
         on parent.address = row.parent_user_id and parent.released_at is null
@@ -21,7 +25,8 @@ with input as (
     insert into customer_addresses as known (address, phone, kind, source, first_seen_at, last_seen_at)
     select distinct on (told.address) told.address, told.customer, told.kind, told.source, told.sent_at, told.sent_at
     from (
-        select wa_id as address, customer, kind, 'inbound' as source, sent_at from fresh where is_new_address
+        select wa_id as address, customer, kind, 'inbound' as source, sent_at from fresh
+        where is_new_address or is_new_notation
         union all
         select notation, customer, kind, 'rule', sent_at from fresh where is_new_address and notation <> wa_id
     ) as told
@@ -88,7 +93,8 @@ with input as (
     returning id, wamid, mapping_id, is_new_conversation
 )
 select fresh.wamid, tracked.id is not null as tracked, tracked.mapping_id, tracked.is_new_conversation,
-       mapped.conversation_id, mapped.opened, fresh.customer, fresh.owner_of_id, fresh.owner_of_parent_id
+       mapped.conversation_id, mapped.opened, fresh.customer, fresh.owner_of_id, fresh.owner_of_parent_id,
+       fresh.is_doubted
 from fresh
 join mapped on mapped.phone_number_id = fresh.number and mapped.customer = fresh.customer
 left join tracked on tracked.wamid = fresh.wamid;
@@ -120,7 +126,7 @@ where tracked.wamid = $1 and tracked.direction = 'INBOUND';
 
 -- name: lock_mapping_of_message
 select mapping.id, mapping.phone_number_id, mapping.wa_id, mapping.conversation_id, mapping.conversation_seq,
-       mapping.status, tracked.seq,
+       mapping.status, tracked.seq, mapping.metadata ? 'joined_into' as is_joined,
        exists (select from conversation_aliases as alias
                where alias.conversation_id = $2 and alias.mapping_id = mapping.id) as is_alias
 from message_tracking as tracked

@@ -189,14 +189,14 @@ class _Told:
 
 
 def _compare(inbounds: Sequence[Inbound], rows: Sequence[asyncpg.Record]) -> _Told:
-    """Nothing in the ordinary case: an id is known to be its customer's. Pure."""
+    """Nothing in the ordinary case: an id is known to be its customer's, or was doubted just now. Pure."""
     new: list[AddressEvidence] = []
     of_others: list[AddressEvidence] = []
     found = {row["wamid"]: row for row in rows}
     for inbound in inbounds:
         message = inbound.message
         row = found.get(message.wamid)
-        if row is None or (message.user_id is None and message.parent_user_id is None):
+        if row is None or row["is_doubted"] or (message.user_id is None and message.parent_user_id is None):
             continue
         owners = {message.user_id: row["owner_of_id"], message.parent_user_id: row["owner_of_parent_id"]}
         for item, evidence in zip(ids_of(message), pairs_of(inbound), strict=True):

@@ -22,6 +22,8 @@ where not exists (select from conversation_mappings where coalesce(customer, wa_
   and not exists (select from customer_profiles where phone = row.address)
   and not exists (select from broadcast_recipients where coalesce(customer, wa_id) = row.address)
   and (select count(*) from customer_addresses as held where held.phone = owner.phone and held.kind <> 'phone') < $6
+  and ($4 <> 'status' or not exists (select from customer_addresses as given
+                                     where given.phone = owner.phone and given.released_at is not null))
 order by row.address
 for key share of owner
 on conflict (address) do nothing
@@ -54,8 +56,11 @@ set phone = $2, first_seen_at = $3, source = $4, released_at = null
 where address = any($1::text[]);
 
 -- name: confirm_addresses
--- Known by rule alone until now.
-update customer_addresses set source = $2, first_seen_at = $3 where address = any($1::text[]) and source = 'rule';
+-- Known by rule alone until now, or from a later time.
+update customer_addresses
+set source = case when source = 'rule' then $2 else source end,
+    first_seen_at = case when source = 'rule' then $3 else least(first_seen_at, $3) end
+where address = any($1::text[]) and (source = 'rule' or first_seen_at > $3);
 
 -- name: release_addresses
 -- Given up: they stay in their person's history.
@@ -70,4 +75,13 @@ set wa_id = $3, updated_at = now()
 where coalesce(customer, wa_id) = $1 and status = 'active' and wa_id = any($2::text[]);
 
 -- name: doubt_address
-update customer_addresses set doubt = $2, doubted_at = $3 where address = $1;
+-- What an operator parted stays so.
+update customer_addresses set doubt = $2, doubted_at = now() where address = $1 and doubt is distinct from 'unlinked';
+
+-- name: find_later
+-- What was told beside an address ($2) after a time is whose it is since then.
+select address, first_seen_at from customer_addresses
+where phone = $1 and address <> all($2::text[]) and first_seen_at > $3 and source <> 'rule' and released_at is null;
+
+-- name: keep_later
+update customer_addresses set phone = $2 where address = any($1::text[]);

@@ -6,7 +6,7 @@ customers. In doubt persons stay apart, the address says why, and it is counted.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final, Literal, TypeAlias
@@ -90,8 +90,14 @@ class AddressVerdict:
     doubted: str | None = None
 
 
-def weigh(evidence: AddressEvidence, one: HeldAddress, other: HeldAddress, ids: int) -> AddressVerdict:
-    """Whether two addresses are one person's. Pure. `ids`: how many ids both persons hold together."""
+def weigh(
+    evidence: AddressEvidence, one: HeldAddress, other: HeldAddress, ids: int, *, has_moved: bool
+) -> AddressVerdict:
+    """Whether two addresses are one person's. Pure.
+
+    `ids`: how many ids both persons hold together. `has_moved`: one of them gave an address up; a status of a
+    message that was dialled there may name whoever has it now.
+    """
     if evidence.is_change:
         return _weigh_change(evidence, one, other)
     first, second = one.owner_at(evidence.at), other.owner_at(evidence.at)
@@ -101,6 +107,8 @@ def weigh(evidence: AddressEvidence, one: HeldAddress, other: HeldAddress, ids: 
         return AddressVerdict("known", first)
     if evidence.source != "operator" and (parted := _parted(one, other)) is not None:
         return AddressVerdict("doubted", first, doubt=AddressDoubt.UNLINKED, doubted=parted)
+    if evidence.source == "status" and has_moved:
+        return AddressVerdict("doubted", first, doubt=AddressDoubt.TWO_PHONES, doubted=other.address)
     if is_phone(first) and is_phone(second):
         if is_phone(one.address) and is_phone(other.address):
             return AddressVerdict("joined", second, gone=first)
@@ -150,6 +158,8 @@ def _weigh_change(evidence: AddressEvidence, one: HeldAddress, other: HeldAddres
     arriving = arriving or other.address
     if leaving == arriving:
         return AddressVerdict("joined", leaving, taken=taken, released=one.address)
+    if other.doubt == AddressDoubt.UNLINKED:
+        return AddressVerdict("doubted", leaving, doubt=AddressDoubt.UNLINKED, doubted=other.address)
     if leaving == one.address or is_phone(one.address):
         return AddressVerdict("joined", arriving, gone=leaving, taken=taken, released=one.address)
     if is_phone(leaving) and is_phone(arriving):
@@ -198,9 +208,7 @@ class Identities:
     async def _learn(self, evidence: AddressEvidence) -> None:
         if evidence.other is None or _names_the_business(evidence):
             doubt = AddressDoubt.NO_NEW_ADDRESS if evidence.other is None else AddressDoubt.OWN_NUMBER
-            await self._database.fetch(
-                _QUERIES["doubt_address"], platform_notation(evidence.address), doubt, evidence.at
-            )
+            await self._database.fetch(_QUERIES["doubt_address"], platform_notation(evidence.address), doubt)
             self._count(evidence.source, doubt, 1)
             return
         async with self._database.transaction() as connection:
@@ -238,8 +246,10 @@ async def follow(
     rows = await _lock(connection, evidence, keys)
     held = {row["address"]: _held(row) for row in rows}
     owners = {held[key].phone for key in keys}
-    ids = sum(row["phone"] in owners and row["kind"] != "phone" and not row["released_at"] for row in rows)
-    verdict = weigh(evidence, held[keys[0]], held[keys[1]], ids)
+    theirs = [row for row in rows if row["phone"] in owners]
+    ids = sum(row["kind"] != "phone" and not row["released_at"] for row in theirs)
+    has_moved = any(row["released_at"] for row in theirs)
+    verdict = weigh(evidence, held[keys[0]], held[keys[1]], ids, has_moved=has_moved)
     return verdict, await _carry_out(connection, evidence, other, verdict)
 
 
@@ -267,14 +277,9 @@ async def _carry_out(
     connection: Connection, evidence: AddressEvidence, other: str, verdict: AddressVerdict
 ) -> Joined:
     joined = Joined()
+    later = await _find_later(connection, evidence, verdict)
     if verdict.taken is not None:
-        await connection.execute(
-            _QUERIES["take_addresses"],
-            list(notations(verdict.taken)),
-            verdict.stays,
-            evidence.at,
-            evidence.source,
-        )
+        await _take(connection, verdict.taken, verdict.stays, evidence)
     if verdict.gone is not None:
         joined = await join(
             connection,
@@ -283,7 +288,7 @@ async def _carry_out(
             evidence=evidence.source,
             trace_id=evidence.trace_id,
         )
-    if verdict.outcome == "joined":
+    if verdict.outcome != "doubted":
         seen = [other] if evidence.is_change else [evidence.address, other]
         keys = [platform_notation(address) for address in seen]
         await connection.execute(_QUERIES["confirm_addresses"], keys, evidence.source, evidence.at)
@@ -291,9 +296,32 @@ async def _carry_out(
         given_up = list(notations(verdict.released))
         await connection.execute(_QUERIES["release_addresses"], given_up, verdict.stays, evidence.at)
         await connection.execute(_QUERIES["readdress"], verdict.stays, given_up, other)
+    if later and verdict.released is not None:
+        new_owner = replace(evidence, at=min(later.values()))
+        await _take(connection, verdict.released, verdict.released, new_owner)
+        await connection.execute(_QUERIES["keep_later"], list(later), verdict.released)
     if verdict.doubted is not None:
-        await connection.execute(_QUERIES["doubt_address"], verdict.doubted, verdict.doubt, evidence.at)
+        await connection.execute(_QUERIES["doubt_address"], verdict.doubted, verdict.doubt)
     return joined
+
+
+async def _take(connection: Connection, address: str, customer: str, evidence: AddressEvidence) -> None:
+    taken = list(notations(address))
+    await connection.execute(_QUERIES["take_addresses"], taken, customer, evidence.at, evidence.source)
+
+
+async def _find_later(
+    connection: Connection, evidence: AddressEvidence, verdict: AddressVerdict
+) -> dict[str, datetime]:
+    """What was told beside a phone after it was given up, before we heard of that, and since when.
+
+    It is of whoever has the phone now.
+    """
+    if verdict.released is None or not is_phone(verdict.released) or verdict.gone is None:
+        return {}
+    given_up = list(notations(verdict.released))
+    rows = await connection.fetch(_QUERIES["find_later"], verdict.gone, given_up, evidence.at)
+    return {row["address"]: row["first_seen_at"] for row in rows}
 
 
 def _is_plain(evidence: AddressEvidence) -> bool:

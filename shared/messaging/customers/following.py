@@ -14,7 +14,7 @@ from shared.messaging.conversations.cache import MappingCache
 from shared.messaging.conversations.mappings import name_customers
 from shared.messaging.customers.evidence import AddressEvidence, Identities
 from shared.messaging.customers.named import NamedCustomer
-from shared.messaging.customers.notation import AddressKind, kind_of
+from shared.messaging.customers.notation import AddressKind, is_phone, kind_of
 from shared.observability.logs import Operation, fields, get_logger
 from shared.observability.metrics import Metrics
 from shared.postgres.database import Database
@@ -62,11 +62,12 @@ def _kept(item: NamedCustomer) -> tuple[str, AddressKind, str, datetime]:
 
 
 def _evidence(item: NamedCustomer) -> Iterator[AddressEvidence]:
-    """What is said of their person, by each address that is new."""
-    for other in (item.wa_id, item.user_id):
-        if other is not None and other not in (item.mapped.customer, item.mapped.user_id):
-            naming = item.naming
-            yield AddressEvidence(item.mapped.customer, other, naming.source, naming.at, naming.trace_id)
+    """What is said of their person, by each address that is new; an id beside another phone is that one's."""
+    naming, customer = item.naming, item.mapped.customer
+    beside = item.wa_id if item.wa_id is not None and is_phone(item.wa_id) else customer
+    for address, other in ((customer, item.wa_id), (beside, item.user_id)):
+        if other is not None and other not in (customer, item.mapped.user_id):
+            yield AddressEvidence(address, other, naming.source, naming.at, naming.trace_id)
 
 
 def _tell(named: Sequence[NamedCustomer], error: Exception) -> None:

@@ -231,6 +231,10 @@ STORIES: Final[dict[str, tuple[Sequence[AddressEvidence], Sequence[set[str]]]]] 
         [told(PHONE, ID), told(PHONE, OTHER, 5, "system", change=True), told(OTHER, "DE.9", 6)],
         [{OTHER, ID, "DE.9"}, {PHONE}],
     ),
+    "a number changed, and somebody new has it": (
+        [told(PHONE, ID), told(PHONE, OTHER, 5, "system", change=True), told(PHONE, "DE.9", 7)],
+        [{OTHER, ID}, {PHONE, "DE.9"}],
+    ),
     "a number changed twice": (
         [told(PHONE, OTHER, 1, "system", change=True), told(OTHER, "491700000003", 2, "system", change=True)],
         [{"491700000003"}, {PHONE}, {OTHER}],
@@ -259,6 +263,31 @@ async def test_the_same_evidence_in_any_order_ends_in_the_same_customers(
             others = {address for other in persons if other is not person for address in other}
             strangers = await whose(conn, *others) if others else []
             assert customer not in strangers, [item.other for item in order]
+
+
+async def test_a_status_of_a_message_dialled_before_a_change_names_whoever_has_the_number_now(
+    conn: Connection,
+) -> None:
+    await learn(conn, told(PHONE, ID), told(PHONE, OTHER, 5, "system", change=True))
+
+    outcomes = await learn(conn, told(OTHER, "DE.9", 6, "status"), told(OTHER, PHONE, 6, "status"))
+
+    assert outcomes == ["two_phones", "two_phones"]
+    assert await whose(conn, OTHER, ID, "DE.9") == [OTHER, OTHER, "DE.9"]
+
+
+async def test_what_an_operator_parted_no_later_doubt_forgets(conn: Connection) -> None:
+    await learn(conn, told(PHONE, ID), told(OTHER, "DE.9"))
+    await conn.execute(
+        "update customer_addresses set doubt = 'unlinked', phone = address where address = $1", ID
+    )
+
+    outcomes = await learn(
+        conn, told(ID, "DE.9", -1, "system", change=True), told(PHONE, ID, 2), told(PHONE, ID, 3)
+    )
+
+    assert outcomes == ["stale", "unlinked", "unlinked"]
+    assert await conn.fetchval("select doubt from customer_addresses where address = $1", ID) == "unlinked"
 
 
 async def test_many_ids_at_one_phone_are_a_shared_device(conn: Connection) -> None:

@@ -61,6 +61,8 @@ async def test_two_notations_are_one_conversation_and_a_reply_goes_to_the_last(c
     assert len({item["mapping_id"] for item in told}) == 1
     assert [item["wa_id"] for item in told] == [LONG, SHORT, LONG]
     assert await active(cluster) == [(SHORT, LONG)]
+    addresses = await cluster.conn.fetch("select address, source from customer_addresses order by address")
+    assert [tuple(row) for row in addresses] == [(SHORT, "rule"), (LONG, "inbound")]
     profiles = await cluster.conn.fetch("select phone from customer_profiles")
     assert [row["phone"] for row in profiles] == [SHORT]
 
@@ -148,6 +150,22 @@ async def test_a_businesss_own_number_is_nobodys_address(cluster: Cluster) -> No
     assert customers == {PHONE: PHONE, NEW: NEW}
     [row] = await cluster.conn.fetch("select doubt from customer_addresses where doubt is not null")
     assert row["doubt"] == "own_number"
+
+
+async def test_an_id_with_two_phones_stays_with_the_first_and_is_weighed_once_an_hour(
+    cluster: Cluster,
+) -> None:
+    doubted = "select doubt, doubted_at from customer_addresses where address = $1"
+    async with cluster.running("inbound-resolver"):
+        told = await hear(cluster, message(1, PHONE, user_id=ID), message(2, NEW, user_id=ID))
+        first = await cluster.conn.fetchrow(doubted, ID)
+        told = [*told, *await hear(cluster, message(3, NEW, user_id=ID), message(4, ID))]
+        again = await cluster.conn.fetchrow(doubted, ID)
+
+    assert [item["customer"] for item in told] == [PHONE, NEW, NEW, PHONE]
+    assert first is not None
+    assert first["doubt"] == "two_phones"
+    assert again == first
 
 
 async def test_a_conversation_of_before_in_another_notation_goes_on(cluster: Cluster) -> None:
