@@ -1,4 +1,4 @@
-"""From bytes to frames, and from frames to messages with their content. Pure: knows no socket and no channel's state.
+"""From bytes to frames, and from frames to messages. Pure: knows no socket.
 
 Owns that a frame may be split at any byte, that channels take turns, and that a body may come in many frames.
 """
@@ -30,7 +30,7 @@ _TAG: Final = Struct(">QB")
 Frame = tuple[int, int, bytes]
 
 
-class MalformedFrames(ConnectionError):
+class MalformedFrames(ConnectionError):  # noqa: N818 - says what happened, as the error tree does
     """The bytes are no frames of AMQP 0-9-1, or not in an order that it allows."""
 
 

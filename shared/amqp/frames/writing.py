@@ -1,4 +1,4 @@
-"""From publications and answers to bytes. Pure; what does not change from message to message is encoded once."""
+"""From publications and answers to bytes. Pure; what stays from message to message is encoded once."""
 
 from collections.abc import Iterable
 from datetime import datetime
@@ -115,6 +115,4 @@ def write_acks(channel: int, upto: int | None, single: Iterable[int]) -> bytes:
 
 def write_requeues(channel: int, tags: Iterable[int]) -> bytes:
     """Each of them is given back."""
-    return b"".join(
-        _ACK.pack(METHOD, channel, 13, _BASIC, 120, tag, _NACK_ALONE, 0xCE) for tag in tags
-    )
+    return b"".join(_ACK.pack(METHOD, channel, 13, _BASIC, 120, tag, _NACK_ALONE, 0xCE) for tag in tags)
