@@ -1,4 +1,4 @@
-"""One channel: calls and their answers, and what comes by it. Owns its numbering by nobody: its connection does."""
+"""One channel: calls and their answers, and what comes by it. Its number is its connection's to give."""
 
 import asyncio
 import logging

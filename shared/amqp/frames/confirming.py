@@ -1,4 +1,4 @@
-"""Which publications of a channel are answered: counted a window at a time. Pure but for the future of a window."""
+"""Which publications of a channel are answered: counted a window at a time. Writes and reads nothing."""
 
 import asyncio
 from collections import deque

@@ -1,4 +1,4 @@
-"""A connection to whichever address of whichever host of the URL answers first, and keeping it up for ever."""
+"""A connection to whichever address of whichever host of the URL answers first, kept up for ever."""
 
 import asyncio
 import logging
