@@ -15,7 +15,7 @@ from pamqp.heartbeat import Heartbeat
 from shared.amqp.delivery import Publication
 from shared.amqp.frames.reading import (
     METHOD,
-    Content,
+    MessageContent,
     ContentReader,
     FrameReader,
     MalformedFrames,
@@ -77,10 +77,10 @@ def test_messages_are_whole_however_split_and_interleaved(messages: list[Any], d
         assert (properties.message_id, properties.correlation_id, properties.timestamp) == ("m", "c", NOW)
 
 
-def read(pieces: list[bytes]) -> dict[int, Content]:
+def read(pieces: list[bytes]) -> dict[int, MessageContent]:
     """Contents by tag."""
     reader, channels = FrameReader(FRAME_MAX), {number: ContentReader() for number in range(1, 4)}
-    contents: dict[int, Content] = {}
+    contents: dict[int, MessageContent] = {}
     for piece in pieces:
         for kind, channel, payload in reader.feed(piece):
             if channel and kind == METHOD:

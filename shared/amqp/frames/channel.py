@@ -16,7 +16,7 @@ from shared.amqp.frames.reading import (
     METHOD,
     NACK,
     RETURN,
-    Content,
+    MessageContent,
     ContentReader,
     read_confirm,
 )
@@ -74,7 +74,7 @@ class FramesChannel:
         self.frame_max = carrier.frame_max
         #: Whether RabbitMQ lets us publish, as far as this channel goes.
         self.is_flowing = True
-        self.on_content: Callable[[Content, bool], None] = lambda _, __: None
+        self.on_content: Callable[[MessageContent, bool], None] = lambda _, __: None
         self.on_confirm: Callable[[bool, int, bool], None] = lambda _, __, ___: None
         self.on_cancelled: Callable[[str], None] = lambda _: None
         self.on_gone: Callable[[ConnectionError], None] = lambda _: None

@@ -15,7 +15,7 @@ from shared.amqp.delivery import Delivery
 from shared.amqp.frames.asking import ask_state
 from shared.amqp.frames.channel import ChannelGone, FramesChannel
 from shared.amqp.frames.opening import FRAMES_ERRORS, FramesLink
-from shared.amqp.frames.reading import Content, read_properties, read_route
+from shared.amqp.frames.reading import MessageContent, read_properties, read_route
 from shared.amqp.frames.writing import write_acks, write_requeues
 from shared.amqp.in_hand import InHand
 from shared.durations import Durations
@@ -227,7 +227,7 @@ class FramesInlet:
         if not channel.is_closed:
             self._consumer_tag = consumed.consumer_tag
 
-    def _on_delivery(self, content: Content, _: bool) -> None:
+    def _on_delivery(self, content: MessageContent, _: bool) -> None:
         route, properties = read_route(content.method), read_properties(content.header)
         self._in_hand.add(
             Delivery(

@@ -61,7 +61,7 @@ class FrameReader:
         return frames
 
 
-class Content(NamedTuple):
+class MessageContent(NamedTuple):
     """A message: the payloads of its method and its header, and its body."""
 
     method: bytes
@@ -84,7 +84,7 @@ class ContentReader:
             raise MalformedFrames("a message began within another")
         self._method = method
 
-    def add(self, kind: int, payload: bytes) -> Content | None:
+    def add(self, kind: int, payload: bytes) -> MessageContent | None:
         """One more frame of it; the message where that was the last. Raises MalformedFrames."""
         if self._method is None:
             raise MalformedFrames("content without a method")
@@ -103,12 +103,12 @@ class ContentReader:
         if self._missing < 0:
             raise MalformedFrames("a body longer than its header says")
         parts = self._parts
-        content = Content(self._method, self._header, parts[0] if len(parts) == 1 else b"".join(parts))
+        content = MessageContent(self._method, self._header, parts[0] if len(parts) == 1 else b"".join(parts))
         self._method, self._header, self._parts = None, b"", []
         return content
 
 
-class Route(NamedTuple):
+class DeliveryRoute(NamedTuple):
     """What `basic.deliver` says of a message."""
 
     tag: int
@@ -117,12 +117,12 @@ class Route(NamedTuple):
     routing_key: str
 
 
-def read_route(method: bytes) -> Route:
+def read_route(method: bytes) -> DeliveryRoute:
     """Of the payload of a `basic.deliver`."""
     at = 5 + method[4]
     tag, redelivered = _TAG.unpack_from(method, at)
     size, exchange = read_short_text(method[at + 9 :])
-    return Route(tag, bool(redelivered), exchange, read_short_text(method[at + 9 + size :])[1])
+    return DeliveryRoute(tag, bool(redelivered), exchange, read_short_text(method[at + 9 + size :])[1])
 
 
 def read_confirm(method: bytes) -> tuple[int, bool]:
