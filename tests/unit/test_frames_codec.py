@@ -15,10 +15,10 @@ from pamqp.heartbeat import Heartbeat
 from shared.amqp.delivery import Publication
 from shared.amqp.frames.reading import (
     METHOD,
-    MessageContent,
     ContentReader,
     FrameReader,
     MalformedFrames,
+    MessageContent,
     read_confirm,
     read_properties,
     read_route,

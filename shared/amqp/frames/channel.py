@@ -16,8 +16,8 @@ from shared.amqp.frames.reading import (
     METHOD,
     NACK,
     RETURN,
-    MessageContent,
     ContentReader,
+    MessageContent,
     read_confirm,
 )
 

@@ -1,6 +1,7 @@
 """A connection to whichever address of whichever host of the URL answers first, kept up for ever."""
 
 import asyncio
+import base64
 import logging
 import ssl
 from collections.abc import Awaitable, Callable
@@ -69,7 +70,10 @@ def _login(url: URL) -> tuple[str, str]:
 
 
 def _tls_context(query: dict[str, str]) -> ssl.SSLContext:
-    context = ssl.create_default_context(cafile=query.get("cafile"), capath=query.get("capath"))
+    cadata = base64.b64decode(query["cadata"]) if "cadata" in query else None
+    context = ssl.create_default_context(
+        cafile=query.get("cafile"), capath=query.get("capath"), cadata=cadata
+    )
     if "certfile" in query:
         context.load_cert_chain(query["certfile"], query.get("keyfile"))
     if query.get("no_verify_ssl", "0") != "0":
