@@ -2,8 +2,10 @@
 
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
+from enum import StrEnum
 
 from shared.amqp.broker import Broker, LentPublisher
+from shared.amqp.frames.broker import FramesBroker
 from shared.amqp.pika import short_lived
 from shared.amqp.pika.broker import PikaBroker
 from shared.amqp.session import Session
@@ -13,6 +15,13 @@ from shared.durations import Durations
 from shared.settings.server_urls import UrlSource
 
 
+class AmqpClient(StrEnum):
+    """The implementations of the seam, by their names in AMQP_CLIENT."""
+
+    PIKA = "pika"
+    FRAMES = "frames"
+
+
 def build_broker(
     url: str | UrlSource,
     name: str,
@@ -20,11 +29,15 @@ def build_broker(
     durations: Durations,
     observe_confirm: Callable[[float], None] = lambda _: None,
     observe_expiry: ObserveExpiry = ignore_expiry,
+    client: AmqpClient = AmqpClient.PIKA,
 ) -> Broker:
     """A broker for a process; nothing is connected before `run`.
 
     `name`: what the server shows of us. `observe_confirm`: told how long each batch waited for its confirms.
     """
+    if client is AmqpClient.FRAMES:
+        prepare = short_lived.prepare_topology
+        return FramesBroker(url, name, topology, durations, prepare, observe_confirm, observe_expiry)
     return PikaBroker(url, name, topology, durations, observe_confirm, observe_expiry)
 
 

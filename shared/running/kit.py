@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Self, TypeAlias
 
 from shared.amqp.broker import Broker
-from shared.amqp.client import build_broker
+from shared.amqp.client import AmqpClient, build_broker
 from shared.amqp.topology import build_topology
 from shared.certificates import ObserveExpiry
 from shared.consuming.ages import QueueAges
@@ -88,6 +88,7 @@ class Kit:
                 durations,
                 metrics.publish_confirm.observe,
                 expiry_of("rabbitmq"),
+                AmqpClient(settings.amqp_client),
             ),
             redis=redis,
             locks=LockManager(

@@ -6,10 +6,11 @@ batches, by the same adapters as the workers, and does nothing else: the ceiling
 
 import argparse
 import asyncio
+import os
 import time
 from collections.abc import Sequence
 
-from shared.amqp.client import build_broker
+from shared.amqp.client import AmqpClient, build_broker
 from shared.amqp.delivery import Delivery, Publication
 from shared.amqp.topology import ENRICHED, EVENTS, INBOUND_RESOLVER, build_topology
 from shared.durations import DURATIONS
@@ -23,7 +24,8 @@ async def measure(place: Ground, messages: int) -> float:
     """Messages relayed a second, by one process."""
     async with place.channel() as channel:
         await fill(channel, messages, customers=5_000)
-    broker = build_broker(place.rabbitmq_url, "relay", build_topology(), DURATIONS)
+    client = AmqpClient(os.environ.get("AMQP_CLIENT", AmqpClient.PIKA))
+    broker = build_broker(place.rabbitmq_url, "relay", build_topology(), DURATIONS, client=client)
     async with asyncio.TaskGroup() as group:
         await broker.run(group)
         inlet = await broker.inlet(INBOUND_RESOLVER, 2 * _BATCH)

@@ -170,17 +170,21 @@ def test_the_innermost_parts_import_nothing_of_ours(place: str, may_know: str | 
 #: Client libraries of RabbitMQ, and who may know one: whoever opens a connection, and the implementations.
 AMQP_CLIENTS = {"aio_pika", "aiormq", "pamqp", "pika"}
 #: The examples show a gateway its own client.
-KNOWS_A_CLIENT = ("shared/amqp/opening.py", "shared/amqp/pika/", "deploy/examples/")
+KNOWS_A_CLIENT = ("shared/amqp/opening.py", "shared/amqp/pika/", "shared/amqp/frames/", "deploy/examples/")
 #: Who may name an implementation of the seam: itself, and the one that hands it out.
-NAMES_AN_IMPLEMENTATION = ("shared/amqp/client.py", "shared/amqp/pika/")
+NAMES_AN_IMPLEMENTATION = {
+    "shared.amqp.pika": ("shared/amqp/client.py", "shared/amqp/pika/"),
+    "shared.amqp.frames": ("shared/amqp/client.py", "shared/amqp/frames/"),
+}
 
 
 @pytest.mark.parametrize("path", files(*SHIPPED), ids=name_of)
 def test_only_an_implementation_of_the_seam_knows_an_amqp_client(path: Path) -> None:
     if not name_of(path).startswith(KNOWS_A_CLIENT):
         assert [name for name in imports(path) if name.partition(".")[0] in AMQP_CLIENTS] == []
-    if not name_of(path).startswith(NAMES_AN_IMPLEMENTATION):
-        assert [name for name in imports(path) if name.startswith("shared.amqp.pika")] == []
+    for implementation, may_name in NAMES_AN_IMPLEMENTATION.items():
+        if not name_of(path).startswith(may_name):
+            assert [name for name in imports(path) if name.startswith(implementation)] == []
 
 
 @pytest.mark.parametrize("path", files("shared/amqp"), ids=name_of)

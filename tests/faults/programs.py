@@ -44,7 +44,9 @@ def make_programs(
     """
     logs.mkdir(parents=True, exist_ok=True)
     token = secrets.token_hex(16)
-    kept = {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR") if name in os.environ}
+    kept = {
+        name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR", "AMQP_CLIENT") if name in os.environ
+    }
     direct = kept | {"RABBITMQ_URL": servers.rabbitmq_url, "WHATSAPP_ACCESS_TOKEN": token}
     numbers = logs.parent / "numbers.json"
     numbers.write_text(json.dumps({NUMBER: {"mps": NUMBER_MPS}}))

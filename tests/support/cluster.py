@@ -58,6 +58,7 @@ class Cluster:
             "REDIS_URL": self.redis_url,
             "METRICS_PORT": "0",
             "WHATSAPP_ACCESS_TOKEN": "secret-token",
+            "AMQP_CLIENT": os.environ.get("AMQP_CLIENT", ""),
             **self.environ,
             **environ,
         }

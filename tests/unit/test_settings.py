@@ -64,6 +64,7 @@ def test_values_are_read_whatever_their_case_and_blanks_around_them() -> None:
             "LOG_LEVEL": " warn ",
             "LOG_FORMAT": "Console",
             "ENRICHED_QUEUE": "OFF",
+            "AMQP_CLIENT": "Frames",
             "LOG_PII": "True",
             "MEDIA_URL_ALLOWED_HOSTS": "CDN.example.org, .Example.com ,",
             "WHATSAPP_API_URL": "http://127.0.0.1:8090/",
@@ -71,7 +72,7 @@ def test_values_are_read_whatever_their_case_and_blanks_around_them() -> None:
     )
 
     assert (settings.log_level, settings.log_format) == (LogLevel.WARN, LogFormat.CONSOLE)
-    assert (settings.enriched_queue, settings.log_pii) == (False, True)
+    assert (settings.enriched_queue, settings.log_pii, settings.amqp_client) == (False, True, "frames")
     assert settings.media_url_allowed_hosts == ("cdn.example.org", ".example.com")
     assert settings.whatsapp_api_url == "http://127.0.0.1:8090"
 
@@ -91,6 +92,7 @@ def test_values_are_read_whatever_their_case_and_blanks_around_them() -> None:
         ("DRAIN_SECONDS", "-1", "must be greater than or equal to 0"),
         ("METRICS_PORT", "70000", "must be less than or equal to 65535"),
         ("ENRICHED_QUEUE", "maybe", "must be on or off"),
+        ("AMQP_CLIENT", "rabbit", "must be 'frames' or 'pika'"),
         ("LOG_LEVEL", "LOUD", "must be 'DEBUG', 'INFO', 'WARN', 'ERROR' or 'CRITICAL'"),
         ("LOG_FORMAT", "xml", "must be 'json' or 'console'"),
         ("LOG_PII", "2", "must be on or off"),

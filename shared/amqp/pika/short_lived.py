@@ -17,7 +17,13 @@ from pamqp.commands import Basic
 from shared.amqp.broker import LentPublisher, QueueState
 from shared.amqp.delivery import Publication
 from shared.amqp.opening import AmqpConnection, open_connection
-from shared.amqp.pika.declare import compare_topology, declare_topology, read_queue_states
+from shared.amqp.pika.declare import (
+    check_topology,
+    compare_topology,
+    declare_topology,
+    read_queue_states,
+    restore_topology,
+)
 from shared.amqp.pika.link import (
     BROKER_ERRORS,
     Link,
@@ -33,6 +39,7 @@ from shared.amqp.topology import Topology
 from shared.durations import Durations
 from shared.errors import BrokerUnavailable, WabusError
 from shared.ids import random_uuid
+from shared.settings.server_urls import UrlSource
 from shared.tasks import end_tasks
 
 #: A server that has stopped answering does not answer the good-bye either.
@@ -163,6 +170,19 @@ async def _close(connection: AmqpConnection) -> None:
     except BROKER_ERRORS:
         heed_cancellation()
         connection.abort()
+
+
+async def prepare_topology(url: str | UrlSource, topology: Topology, was_there: bool) -> None:
+    """Demand a prepared server; of one that was prepared before, declare anew what it lost.
+
+    Raises TopologyMissing, and BrokerUnavailable.
+    """
+    with _translated():
+        connection = await open_connection(url, "wabus topology")
+        try:
+            await (restore_topology if was_there else check_topology)(connection, topology)
+        finally:
+            await _close(connection)
 
 
 class PikaLentPublisher:

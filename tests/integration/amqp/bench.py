@@ -7,14 +7,15 @@ proven by what is to be proven.
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, Final
 
 import aio_pika
 from aio_pika.abc import AbstractChannel, AbstractIncomingMessage, AbstractQueue
 
 from shared.amqp.broker import Broker, Inlet
+from shared.amqp.client import AmqpClient, build_broker
 from shared.amqp.delivery import Delivery, Publication
-from shared.amqp.pika.broker import PikaBroker
 from shared.amqp.topology import Topology, build_topology
 from shared.durations import Durations
 from tests.support.brokers import running
@@ -25,7 +26,9 @@ from tests.support.waiting import until
 Build = Callable[[str, str, Topology, Durations], Broker]
 
 #: Every implementation of the seam.
-IMPLEMENTATIONS: Final[dict[str, Build]] = {"pika": PikaBroker}
+IMPLEMENTATIONS: Final[dict[str, Build]] = {
+    client: partial(build_broker, client=client) for client in AmqpClient
+}
 
 
 @dataclass
