@@ -6,14 +6,14 @@ Owns where its tree lies and by which environment it is run. Which release that 
 import io
 import subprocess
 import tarfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
 
-from schema.migrator import Migration, MigrationError, load_migrations
+from schema.migrator import latest_version
 from tests.support.upgrade_page import releases
 
 ROOT: Final = Path(__file__).resolve().parents[2]
@@ -23,10 +23,14 @@ _FOLDERS: Final = ("deploy", "schema", "shared", "tests", "workers")
 
 @dataclass(frozen=True, slots=True)
 class Earlier:
-    """What plays the old release. `missing`: why it is this tree itself; None where it is the release."""
+    """What plays the old release. `missing`: why it is this tree itself; None where it is the release.
+
+    `schema`: the version that its workers need at their start.
+    """
 
     name: str
     tree: Path
+    schema: int
     missing: str | None = None
 
     @property
@@ -34,23 +38,28 @@ class Earlier:
         """Variables by which `python -m` runs it, wherever it is started."""
         return {"PYTHONSAFEPATH": "1", "PYTHONPATH": str(self.tree)}
 
+    @property
+    def is_behind(self) -> bool:
+        """Whether this tree's schema is newer."""
+        return self.schema < latest_version()
+
 
 @contextmanager
 def earlier_release() -> Iterator[Earlier]:
-    """The newest release of the changelog that is out, on the schema of this tree.
+    """The newest release of the changelog that is out.
 
-    Where it cannot be had, or has another schema, this very tree takes its place: what is rehearsed then is
-    the way from the old workers to the new ones and back, not that two versions get on with each other.
+    Where it cannot be had, this very tree takes its place: what is rehearsed then is the way from the old
+    workers to the new ones and back, not that two versions get on with each other.
     """
-    version, commit, _ = next(release for release in releases() if release.commit)
+    version, commit, schema = next(release for release in releases() if release.commit)
     assert commit is not None
     with TemporaryDirectory(prefix="wabus-earlier-") as folder:
         tree = Path(folder)
-        missing = _unpack(commit, tree) or _differs(tree)
+        missing = _unpack(commit, tree)
         if missing is None:
-            yield Earlier(f"{version} ({commit})", tree)
+            yield Earlier(f"{version} ({commit})", tree, schema)
         else:
-            yield Earlier("this tree", ROOT, f"{version} ({commit}): {missing}")
+            yield Earlier("this tree", ROOT, latest_version(), f"{version} ({commit}): {missing}")
 
 
 def _unpack(commit: str, folder: Path) -> str | None:
@@ -66,16 +75,3 @@ def _unpack(commit: str, folder: Path) -> str | None:
     with tarfile.open(fileobj=io.BytesIO(done.stdout)) as archive:
         archive.extractall(folder, filter="data")
     return None
-
-
-def _differs(tree: Path) -> str | None:
-    """Why its workers cannot work on the schema of this tree."""
-    try:
-        theirs = load_migrations(tree / "schema" / "migrations")
-    except MigrationError as error:
-        return str(error)
-    return None if _content(theirs) == _content(load_migrations()) else "another schema"
-
-
-def _content(migrations: Sequence[Migration]) -> list[str]:
-    return [migration.checksum for migration in migrations]

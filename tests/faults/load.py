@@ -36,8 +36,8 @@ _SEVERAL: Final = 8
 _CLOSINGS: Final = 8
 
 
-def make_day(seed: int, duration_s: float) -> Day:
-    """The day that a seed plays for so long."""
+def make_day(seed: int, duration_s: float, *, knows_persons: bool = True) -> Day:
+    """The day that a seed plays for so long; without people of several addresses where nobody knows them."""
     customers = max(_LEAST_CUSTOMERS, int(duration_s * _CUSTOMERS_PER_S))
     return Day(
         seed=seed,
@@ -45,7 +45,7 @@ def make_day(seed: int, duration_s: float) -> Day:
         campaign=int(customers * _CAMPAIGN_SHARE),
         opted_out=_OPTED_OUT,
         closings=_CLOSINGS,
-        several=_SEVERAL,
+        several=_SEVERAL if knows_persons else 0,
         duration_s=duration_s,
         kills=(),
     )

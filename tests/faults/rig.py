@@ -30,11 +30,13 @@ from deploy.demo.rest import wait_for_rest
 from deploy.demo.stopwatch import Stopwatch
 from deploy.stack import ports
 from tests.faults.checker import PROMISES, RABBITMQ_CONNECTIONS, count_lost, count_twice, find_growth
+from tests.faults.earlier import Earlier
 from tests.faults.erased import Erased
 from tests.faults.event_log import EventLog
 from tests.faults.footprint import look_when_settled
 from tests.faults.injecting import PAUSES, Say, inject
 from tests.faults.load import Load, make_day
+from tests.faults.notations import TwoNotations
 from tests.faults.place import Place, ServerName
 from tests.faults.probing import Prober
 from tests.faults.programs import make_programs
@@ -42,6 +44,7 @@ from tests.faults.proof import Footprint, Proof
 from tests.faults.reading import read_proof, read_rows, read_unrest
 from tests.faults.reference import Reference
 from tests.faults.results import Injected, Outcome
+from tests.faults.rolling import prepare_earlier, read_anew
 from tests.faults.schedule import Schedule
 from tests.faults.untouched import Untouched
 from tests.faults.waiting import measure
@@ -62,12 +65,10 @@ _SERVER_VARIABLES: Final = ("RABBITMQ_URL", "RABBITMQ_MANAGEMENT_URL", "DATABASE
 _NO_ENGINE: Final = {"DOCKER_HOST": "unix:///dev/null"}
 
 
-def run_seed(
-    schedule: Schedule, say: Say, pace: str = "shipped", code: Mapping[str, str] | None = None
-) -> Outcome:
+def run_seed(schedule: Schedule, say: Say, pace: str = "shipped", earlier: Earlier | None = None) -> Outcome:
     """Run one schedule at a pace of `tests.support.paces`.
 
-    `code`: variables by which workers run another tree than this one. Raises StackError where servers or
+    `earlier`: the release that works at first, instead of this tree. Raises StackError where servers or
     processes cannot be had.
     """
     environ = {name: value for name, value in os.environ.items() if name not in _SERVER_VARIABLES}
@@ -76,7 +77,7 @@ def run_seed(
         urls = stack.up(root, environ | _NO_ENGINE, progress=lambda _: None).urls()
         watch.lap("servers")
         try:
-            outcome = run_interruptibly(_perform(root, urls, schedule, pace, code or {}, watch, say))
+            outcome = run_interruptibly(_perform(root, urls, schedule, pace, earlier, watch, say))
         except Exception:
             say(f"the rig failed; logs: {_keep_logs(root, schedule.seed)}")
             raise
@@ -95,9 +96,12 @@ class Run:
     ear: EventLog
     untouched: Untouched
     erased: Erased
+    twofold: TwoNotations
     reference: Reference
     watch: Stopwatch
     say: Say
+    #: The release that begins and ends it has an older schema than this tree: it knows no persons.
+    is_behind: bool = False
     shown_at: float = 0.0
 
     async def perform(self) -> Outcome:
@@ -105,7 +109,7 @@ class Run:
         before = await look_when_settled(self.place, self._is_complete)
         self.watch.lap("processes")
         async with asyncio.TaskGroup() as group:
-            day = make_day(self.schedule.seed, self.schedule.load_s)
+            day = make_day(self.schedule.seed, self.schedule.load_s, knows_persons=not self.is_behind)
             platform = PlatformOfCustomers(self.place.sandbox_url)
             load = Load(day, self.wire, self.record, self.echo, group, platform)
             listening = [group.create_task(self.ear.run(self.wire)), group.create_task(load.run())]
@@ -115,6 +119,9 @@ class Run:
             after = await look_when_settled(
                 self.place, lambda found: self._is_complete(found) and not find_growth(before, found)
             )
+            if self.is_behind:
+                await read_anew(self.place)
+                came_to_rest = came_to_rest and await self._rest(load)
             load.stop()
             for task in listening:
                 task.cancel()
@@ -127,16 +134,17 @@ class Run:
         await database.close()
         playing = group.create_task(load.play())
         others = group.create_task(self.untouched.run())
-        erasing = group.create_task(self.erased.run())
+        persons = self.twofold if self.is_behind else self.erased
+        joining = group.create_task(persons.run())
         measuring = group.create_task(self.reference.run())
         await asyncio.sleep(self.schedule.quiet_s)
         injected = await inject(self.schedule, self.place, Prober(self.wire, self.record, self.ear), self.say)
         self.watch.lap("faults")
         self.reference.stop()
         self.untouched.stop()
-        self.erased.stop()
+        persons.stop()
         await playing
-        await asyncio.gather(others, erasing, measuring)
+        await asyncio.gather(others, joining, measuring)
         self.watch.lap("load")
         self.say("faults and load are over")
         return injected
@@ -223,12 +231,15 @@ async def _perform(
     urls: Mapping[str, str],
     schedule: Schedule,
     pace: str,
-    code: Mapping[str, str],
+    earlier: Earlier | None,
     watch: Stopwatch,
     say: Say,
 ) -> Outcome:
     await prepare(urls, PACES[pace])
     servers = servers_of(urls)
+    if earlier is not None:
+        await prepare_earlier(servers.database_url, earlier)
+    code = {} if earlier is None else earlier.environment
     async with AsyncExitStack() as cleanup:
         record = Record()
         echo = Echo(record.heard)
@@ -238,8 +249,24 @@ async def _perform(
         untouched = await cleanup.enter_async_context(Untouched.connected(servers.rabbitmq_url, record))
         place = await cleanup.enter_async_context(_raise_place(root, servers, schedule, pace, code, record))
         erased = Erased(wire, servers, schedule.seed)
+        twofold = TwoNotations(wire, record)
         reference = Reference(servers, place.proxies)
-        run = Run(schedule, place, record, wire, echo, ear, untouched, erased, reference, watch, say)
+        is_behind = earlier is not None and earlier.is_behind
+        run = Run(
+            schedule,
+            place,
+            record,
+            wire,
+            echo,
+            ear,
+            untouched,
+            erased,
+            twofold,
+            reference,
+            watch,
+            say,
+            is_behind,
+        )
         return await run.perform()
 
 

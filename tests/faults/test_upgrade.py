@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from schema.migrator import load_migrations
 from tests.faults.earlier import Earlier, earlier_release
 from tests.faults.upgrade import rehearse
 
@@ -19,6 +20,7 @@ def test_the_old_workers_are_those_of_the_last_release(earlier: Earlier) -> None
         pytest.skip(f"not run: this tree plays the old release, too: {earlier.missing}")
 
     assert (earlier.tree / "workers" / "registry.py").is_file()
+    assert len(load_migrations(earlier.tree / "schema" / "migrations")) == earlier.schema
 
 
 @pytest.mark.filterwarnings("ignore:coroutine 'Connection.close' was never awaited")  # aio-pika's, refused
