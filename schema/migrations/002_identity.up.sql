@@ -53,26 +53,40 @@ create index broadcast_recipients_unnamed on broadcast_recipients (id) where cus
 -- Profiles of before that another notation names: of a refusal there nobody would know.
 create index customer_profiles_misnamed on customer_profiles (phone) where phone <> platform_notation(phone);
 
--- Workers of before name nobody. Where another notation of theirs has a conversation already, it stays unnamed,
--- until the scheduler joins the two.
+-- Workers of before name nobody, and know a conversation by its address alone: where another address of theirs has
+-- one already, they open a second, and the scheduler joins the two. Of these, one may have no name and goes by its
+-- address, for a name stands once.
 create function name_customer() returns trigger
 language plpgsql
 as $$
 declare
     named text := customer_of(new.wa_id);
+    tried uuid;
 begin
-    if not exists (
-        select from conversation_mappings as other
-        where other.phone_number_id = new.phone_number_id and coalesce(other.customer, other.wa_id) = named
-          and other.status = 'active' and other.wa_id <> new.wa_id
+    if exists (
+        select from conversation_mappings as own
+        where own.phone_number_id = new.phone_number_id and own.wa_id = new.wa_id and own.status = 'active'
     ) then
+        return new;
+    end if;
+    -- Whoever opens theirs at this moment is waited for: after a look alone it would be a unique violation.
+    insert into conversation_mappings (phone_number_id, wa_id, customer)
+    values (new.phone_number_id, new.wa_id, named)
+    on conflict do nothing
+    returning id into tried;
+    if tried is not null then
+        delete from conversation_mappings where id = tried;
         new.customer := named;
+    elsif new.wa_id = named then
+        update conversation_mappings
+        set customer = null
+        where phone_number_id = new.phone_number_id and customer = named and wa_id <> named and status = 'active';
     end if;
     return new;
 end
 $$;
 create trigger conversation_mappings_name_customer before insert on conversation_mappings
-    for each row when (new.customer is null) execute function name_customer();
+    for each row when (new.customer is null and new.wa_id is not null and new.status = 'active') execute function name_customer();
 
 -- A conversation that is opened while its customer is joined with another must not keep the name that went. A row to
 -- hold on to is made where there is none: whoever joins makes it too, and one of the two waits for the other.
