@@ -76,8 +76,8 @@ class Timetable:
         started = time.monotonic()
         async with asyncio.TaskGroup() as group:
             for step in sorted(self._timetable(), key=lambda step: step.at_s):
-                if (wait_s := started + step.at_s - time.monotonic()) > 0:
-                    await asyncio.sleep(wait_s)
+                # Waited even where it is late: here the day ends where a step has failed.
+                await asyncio.sleep(max(0.0, started + step.at_s - time.monotonic()))
                 group.create_task(step.action(), name="step")
 
     def _timetable(self) -> Iterator[Step]:

@@ -21,7 +21,12 @@ from shared.durable.outbox import Outbox, OutboxEvent, event
 from shared.errors import StoreConflict
 from shared.messaging.conversations.cache import CachedMapping, MappingCache
 from shared.messaging.conversations.correlation import Correlation, CurrentConversation, decide_correlation
-from shared.messaging.conversations.mappings import close_mapping, confirm_correlation, correlate
+from shared.messaging.conversations.mappings import (
+    close_mapping,
+    confirm_correlation,
+    correlate,
+    keep_alias,
+)
 from shared.messaging.messages.inbound import name_message
 from shared.observability.logs import Operation, fields, get_logger
 from shared.payloads import (
@@ -128,7 +133,11 @@ class Correlator(Handler):
                 raise StoreConflict("the conversation of this message was joined with another meanwhile")
             standing = CurrentConversation(mapping["conversation_id"], mapping["conversation_seq"])
             decision = decide_correlation(
-                standing, correlation.conversation_id, mapping["seq"], is_alias=mapping["is_alias"]
+                standing,
+                correlation.conversation_id,
+                mapping["seq"],
+                is_alias=mapping["is_alias"],
+                has_joined=mapping["has_joined"],
             )
             if correlation.genesys_message_id is not None:
                 await name_message(connection, wamid, correlation.genesys_message_id)
@@ -139,6 +148,9 @@ class Correlator(Handler):
                         "another conversation already came with this message or a later one",
                     )
                 case Correlation.KNOWN:
+                    return Ack()
+                case Correlation.ALIAS:
+                    await keep_alias(connection, mapping["id"], correlation.conversation_id)
                     return Ack()
                 case Correlation.SAME:
                     await confirm_correlation(connection, mapping["id"], mapping["seq"])

@@ -127,6 +127,9 @@ where tracked.wamid = $1 and tracked.direction = 'INBOUND';
 -- name: lock_mapping_of_message
 select mapping.id, mapping.phone_number_id, mapping.wa_id, mapping.conversation_id, mapping.conversation_seq,
        mapping.status, tracked.seq, mapping.metadata ? 'joined_into' as is_joined,
+       exists (select from conversation_mappings as gone
+               where coalesce(gone.customer, gone.wa_id) = coalesce(mapping.customer, mapping.wa_id)
+                 and gone.metadata ->> 'joined_into' = mapping.id::text) as has_joined,
        exists (select from conversation_aliases as alias
                where alias.conversation_id = $2 and alias.mapping_id = mapping.id) as is_alias
 from message_tracking as tracked

@@ -14,6 +14,8 @@ class Correlation(Enum):
     SAME = "same"
     KNOWN = "known"
     REPLACE = "replace"
+    #: Of a conversation that was joined with this one before its name came: it leads here from now on.
+    ALIAS = "alias"
     CONTRADICTION = "contradiction"
 
 
@@ -26,11 +28,12 @@ class CurrentConversation:
 
 
 def decide_correlation(
-    standing: CurrentConversation, conversation_id: str, message_seq: int, *, is_alias: bool
+    standing: CurrentConversation, conversation_id: str, message_seq: int, *, is_alias: bool, has_joined: bool
 ) -> Correlation:
     """Decide by the order in which the messages were tracked, not by the order of correlations.
 
-    An earlier conversation of the mapping (`is_alias`), again with an earlier message, is a repetition.
+    An earlier conversation of the mapping (`is_alias`), again with an earlier message, is a repetition. Where
+    another mapping was joined with this one (`has_joined`), an earlier message may have brought its own.
     """
     if standing.conversation_id is None:
         return Correlation.SET
@@ -38,4 +41,6 @@ def decide_correlation(
         return Correlation.SAME
     if standing.seq is None or message_seq > standing.seq:
         return Correlation.REPLACE
-    return Correlation.KNOWN if is_alias else Correlation.CONTRADICTION
+    if is_alias:
+        return Correlation.KNOWN
+    return Correlation.ALIAS if has_joined else Correlation.CONTRADICTION

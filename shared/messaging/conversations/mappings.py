@@ -56,10 +56,15 @@ async def correlate(
 ) -> None:
     """Set a mapping's conversation, by a message; the one that it replaces still leads to the mapping."""
     if replaced is not None:
-        await connection.execute(_QUERIES["keep_alias"], replaced, mapping_id)
+        await keep_alias(connection, mapping_id, replaced)
     await connection.execute(
         _QUERIES["correlate"], mapping_id, conversation_id, communication_id, message_seq
     )
+
+
+async def keep_alias(connection: Connection, mapping_id: UUID, conversation_id: str) -> None:
+    """Have a conversation id lead to a mapping that is in another one."""
+    await connection.execute(_QUERIES["keep_alias"], conversation_id, mapping_id)
 
 
 async def confirm_correlation(connection: Connection, mapping_id: UUID, message_seq: int) -> None:

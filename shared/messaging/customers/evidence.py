@@ -110,9 +110,11 @@ def weigh(
     if evidence.source == "status" and has_moved:
         return AddressVerdict("doubted", first, doubt=AddressDoubt.TWO_PHONES, doubted=other.address)
     if is_phone(first) and is_phone(second):
-        if is_phone(one.address) and is_phone(other.address):
-            return AddressVerdict("joined", second, gone=first)
-        return _contest(evidence, one, other)
+        if not (is_phone(one.address) and is_phone(other.address)):
+            return _contest(evidence, one, other)
+        if evidence.source == "status":
+            return AddressVerdict("doubted", first, doubt=AddressDoubt.TWO_PHONES, doubted=other.address)
+        return AddressVerdict("joined", second, gone=first)
     stays = who_stays(first, second)
     if ids > MOST_IDS:
         named = other.address if is_phone(one.address) else one.address

@@ -10,6 +10,7 @@ import asyncpg
 import pytest
 from aio_pika.abc import AbstractIncomingMessage
 
+from schema.migrator import latest_version
 from shared.amqp.client import open_session
 from shared.amqp.topology import DLX, build_topology
 from shared.errors import StoreUnavailable
@@ -213,7 +214,7 @@ async def test_a_worker_on_an_unprepared_database_says_so_and_ends(
         async with cluster.running("inbound-resolver"):
             await until(lambda: "wabus migrate" in caplog.text)
 
-    assert "version 0, this program needs 1" in caplog.text
+    assert f"version 0, this program needs {latest_version()}" in caplog.text
 
 
 async def _consumers(cluster: Cluster, count: int) -> bool:
