@@ -113,7 +113,7 @@ async def test_a_migration_writes_its_line_with_it(empty_database: str) -> None:
     back = await run_wabus("migrate", "--to", "0", "--yes", environ=environ)
 
     assert [(line["actor"], line["action"], line["subject"]) for line in told.json["lines"]] == [
-        ("ana", "migrate.up", f"{step.version:03}_{step.name}") for step in reversed(load_migrations())
+        ("ana", "migrate.up", f"{step.version:03}_{step.name}") for step in load_migrations()
     ]
     assert back.code == 0
 
