@@ -348,17 +348,17 @@ async def test_deliveries_that_are_stored_at_once_share_a_transaction_and_each_i
 async def test_of_rows_stored_together_only_the_one_to_blame_is_refused(
     conn: Connection, store: DeferralStore
 ) -> None:
-    await conn.execute("alter table deferred_messages add constraint refusing check (customer <> 'bad')")
+    await conn.execute("alter table deferred_messages add constraint refusing check (lane <> 'bad')")
     messages = [await add_message(conn) for _ in range(5)]
-    customers = ["1", "2", "bad", "4", "5"]
+    lanes = ["1", "2", "bad", "4", "5"]
 
     outcomes = await asyncio.gather(
         *(
-            store.store([(delivery(1, {}), Defer("rate_limit", 0, message, A, customer=customer))])
-            for message, customer in zip(messages, customers, strict=True)
+            store.store([(delivery(1, {}), Defer("rate_limit", 0, message, A, lane=lane))])
+            for message, lane in zip(messages, lanes, strict=True)
         ),
         return_exceptions=True,
     )
 
-    assert [isinstance(outcome, StoreDataError) for outcome in outcomes] == [c == "bad" for c in customers]
+    assert [isinstance(outcome, StoreDataError) for outcome in outcomes] == [lane == "bad" for lane in lanes]
     assert await conn.fetchval("select count(*) from deferred_messages") == 4
