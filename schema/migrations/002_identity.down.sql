@@ -8,4 +8,5 @@ alter table broadcast_recipients drop column customer;
 alter table conversation_mappings drop column customer;
 drop function customer_of(text);
 drop table customer_addresses;
+drop function other_notation(text);
 drop function platform_notation(text);

@@ -15,6 +15,18 @@ as $$
     end
 $$;
 
+-- The notation that WhatsApp does not use, of a number in its own; null where there is no other.
+create function other_notation(address text) returns text
+language sql immutable strict parallel safe
+as $$
+    select case
+        when address ~ '^55[1-9][0-9]9[6-9][0-9]{7}$' then left(address, 4) || right(address, 8)
+        when address ~ '^55[1-9][0-9][6-9][0-9]{7}$' then left(address, 4) || '9' || right(address, 8)
+        when address ~ '^521[2-9][0-9]{9}$' then '52' || right(address, 10)
+        when address ~ '^549[1-8][0-9]{9}$' then '54' || right(address, 10)
+    end
+$$;
+
 create table customer_addresses (
     address       customer_address primary key,
     phone         customer_address not null,

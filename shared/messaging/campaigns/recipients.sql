@@ -28,15 +28,20 @@ select asked.wa_id, asked.customer,
                where coalesce(twin.customer, twin.wa_id) = asked.customer and twin.campaign_id = $5
                  and twin.wa_id <> asked.wa_id
                  and twin.status in ('queued', 'sent', 'delivered', 'read', 'failed')) as is_reached,
-       coalesce(not profile.opt_in_marketing, false) as refuses_marketing,
-       coalesce(profile.notification_opt_out, false) as refuses_all,
+       coalesce(profile.refuses_marketing, false) as refuses_marketing,
+       coalesce(profile.refuses_all, false) as refuses_all,
        exists (select
                from conversation_mappings as mapping
                join message_tracking as tracked on tracked.mapping_id = mapping.id
                where coalesce(mapping.customer, mapping.wa_id) = asked.customer and mapping.phone_number_id = $2
                  and tracked.direction = 'INBOUND' and tracked.created_at > now() - $3::interval) as window_open
 from asked
-left join customer_profiles as profile on profile.phone = asked.customer;
+-- A refusal counts under either notation: profiles of before are read by the scheduler, in its time.
+left join lateral (
+    select bool_or(not opt_in_marketing) as refuses_marketing, bool_or(notification_opt_out) as refuses_all
+    from customer_profiles
+    where phone in (asked.customer, other_notation(asked.customer))
+) as profile on true;
 
 -- name: skip
 update broadcast_recipients as recipient

@@ -82,8 +82,8 @@ MUTATIONS: Final = (
     Mutation(
         "a refusal to be told by apps is no opt-out",
         _SQL,
-        "profile.opt_in_marketing is false or profile.notification_opt_out",
-        "profile.opt_in_marketing is false",
+        "opt_in_marketing is false or notification_opt_out",
+        "opt_in_marketing is false",
         "4.6 marketing is not sent to the opted out",
         (
             "tests/integration/outbound_sender/test_outbound_sender.py::test_marketing_is_not_sent_to_the_opted_out",

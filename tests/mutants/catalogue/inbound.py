@@ -136,8 +136,8 @@ MUTATIONS: Final = (
     Mutation(
         "an alias that comes again contradicts",
         _CORRELATION,
-        "return Correlation.KNOWN if is_alias else Correlation.CONTRADICTION",
-        "return Correlation.CONTRADICTION",
+        "    if is_alias:",
+        "    if False:",
         "3.5 the same again changes nothing",
         (f"{_RESOLVER}::test_a_replaced_conversation_that_comes_again_with_its_message_changes_nothing",),
     ),

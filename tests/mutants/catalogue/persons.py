@@ -30,8 +30,8 @@ MUTATIONS: Final = (
     Mutation(
         "an opt-out under another address is not known",
         "workers/outbound_sender/claiming/queries.sql",
-        "profile.phone = coalesce(mapping.customer, mapping.wa_id)",
-        "profile.phone = mapping.wa_id",
+        "phone in (coalesce(mapping.customer, mapping.wa_id),",
+        "phone in (mapping.wa_id,",
         "11.1 opt-outs are the person's",
         (f"{_PERSONS}::test_marketing_is_not_sent_to_who_opted_out_under_another_notation",),
     ),

@@ -18,7 +18,7 @@ select given.place, tracked.status, mapping.phone_number_id as number,
              and twin.status in ('sent', 'delivered', 'read', 'failed')
        ) as is_reached,
        coalesce(given.expires_at <= now(), false) as expired,
-       coalesce(profile.opt_in_marketing is false or profile.notification_opt_out, false) as opted_out,
+       coalesce(profile.has_refused, false) as opted_out,
        coalesce(number.state = 'paused', false) as number_paused,
        coalesce(greatest(extract(epoch from number.marketing_held_until - now()), 0), 0)::float8 as marketing_held_s,
        exists (
@@ -52,7 +52,13 @@ left join lateral (
 left join broadcast_campaigns as campaign on campaign.id = tracked.campaign_id
 left join broadcast_recipients as recipient
     on recipient.campaign_id = tracked.campaign_id and recipient.wa_id = coalesce(given.wa_id, mapping.wa_id)
-left join customer_profiles as profile on profile.phone = coalesce(mapping.customer, mapping.wa_id)
+left join lateral (
+    -- Under either notation: profiles of before are read by the scheduler, in its time.
+    select bool_or(opt_in_marketing is false or notification_opt_out) as has_refused
+    from customer_profiles
+    where phone in (coalesce(mapping.customer, mapping.wa_id),
+                    other_notation(coalesce(mapping.customer, mapping.wa_id)))
+) as profile on true
 left join business_numbers as number on number.phone_number_id = mapping.phone_number_id
 left join lateral (
     select breaker.* from circuit_breakers as breaker

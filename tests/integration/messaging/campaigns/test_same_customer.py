@@ -67,6 +67,19 @@ async def test_two_batchers_queue_each_person_of_a_launch_once(cluster: Cluster,
     assert {row["customer"] for row in rows} == expected
 
 
+async def test_a_refusal_of_before_counts_under_whichever_notation(cluster: Cluster) -> None:
+    """Nobody has read these profiles yet: each refuses under the notation that the list does not use."""
+    listed = [address for pair in PAIRS[:3] for address in pair][::2]
+    for _, second in PAIRS[:2]:
+        await insert(cluster.conn, "customer_profiles", phone=second, opt_in_marketing=False)
+    await insert(cluster.conn, "customer_profiles", phone=PAIRS[2][0], opt_in_marketing=False)
+    async with cluster.running(BATCHER), ticking(cluster):
+        await launch(cluster, campaign([{"wa_id": item} for item in listed]))
+        await until(lambda: has_counts(cluster, {"skipped: opted_out": 3}))
+
+    assert await is_queued(cluster) == []
+
+
 @pytest.mark.parametrize("batch_size", [1, 50])
 async def test_rows_that_others_wrote_are_decided_in_their_batches(cluster: Cluster, batch_size: int) -> None:
     await know_the_id(cluster)

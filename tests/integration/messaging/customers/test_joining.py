@@ -13,7 +13,7 @@ import pytest
 from shared.errors import StoreConflict
 from shared.messaging.customers.evidence import AddressEvidence, Source, follow
 from shared.messaging.customers.joining import Joined
-from shared.messaging.customers.notation import platform_notation
+from shared.messaging.customers.notation import notations, platform_notation
 from shared.messaging.customers.whose import addresses_of, customers_of
 from tests.support.leftovers import lock_waiters
 from tests.support.rows import NOON, Connection, add_campaign, add_mapping, add_message, insert
@@ -307,6 +307,12 @@ async def test_the_rule_is_the_same_in_postgresql(conn: Connection) -> None:
         for area in ("11", "28", "30", "31", "99", "01")
         for rest in ("987654321", "87654321", "32654321", "9123456", "12345678")
     ] + [ID, "BR.ENT.5531987654321"]
-    rows = await conn.fetch("select a, platform_notation(a) as own from unnest($1::text[]) as a", addresses)
+    rows = await conn.fetch(
+        """select a, platform_notation(a) as own, other_notation(platform_notation(a)) as other
+           from unnest($1::text[]) as a""",
+        addresses,
+    )
 
     assert {row["a"]: row["own"] for row in rows} == {item: platform_notation(item) for item in addresses}
+    others = {item: notations(item)[1] if len(notations(item)) > 1 else None for item in addresses}
+    assert {row["a"]: row["other"] for row in rows} == others
