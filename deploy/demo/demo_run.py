@@ -21,7 +21,7 @@ from deploy.demo.echo import Echo
 from deploy.demo.figures import make_figures
 from deploy.demo.gateway import AgentGateway
 from deploy.demo.invariants.evidence import Outage
-from deploy.demo.judging import AGENTS, NotJudgedError, conclude
+from deploy.demo.judging import AGENTS, WITNESS_ENDED, NotJudgedError, conclude
 from deploy.demo.measuring import measure_machine
 from deploy.demo.moving import PlatformOfCustomers
 from deploy.demo.preparation import prepare, require_untouched
@@ -91,9 +91,7 @@ class DemoRun:
 
         async def look() -> dict[str, int]:
             if self.fleet.keepers[SANDBOX].restarts:
-                raise NotJudgedError(
-                    "the simulated Cloud API ended, and with it what it knew of all messages"
-                )
+                raise NotJudgedError(WITNESS_ENDED)
             unrest = await read_unrest(self.database, self.wire, self.client, self._sandbox_url)
             dead = await self.database.fetchval(QUERIES["dead"])
             others = {

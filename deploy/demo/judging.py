@@ -18,6 +18,10 @@ from shared.errors import WabusError
 AGENTS: Final = "agents at work"
 
 
+#: What nobody can judge without: the witness of all that was sent.
+WITNESS_ENDED: Final = "the simulated Cloud API ended, and with it what it knew of all messages"
+
+
 class NotJudgedError(WabusError):
     """The day could not be played or judged to its end. That says nothing about any promise."""
 
