@@ -5,13 +5,13 @@ Owns where its tree lies and by which environment it is run. Which release that 
 
 import io
 import subprocess
-import tarfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
+from zipfile import ZipFile
 
 from schema.migrator import latest_version
 from tests.support.upgrade_page import releases
@@ -66,12 +66,16 @@ def _unpack(commit: str, folder: Path) -> str | None:
     """Put the commit's tree there; why it cannot be had."""
     try:
         done = subprocess.run(
-            ["git", "archive", commit, *_FOLDERS], check=False, cwd=ROOT, capture_output=True, timeout=60
+            ["git", "archive", "--format=zip", commit, *_FOLDERS],
+            check=False,
+            cwd=ROOT,
+            capture_output=True,
+            timeout=60,
         )
     except OSError as error:
         return f"no git: {error}"
     if done.returncode:
         return f"not in this checkout's history: {done.stderr.decode(errors='replace').strip()}"
-    with tarfile.open(fileobj=io.BytesIO(done.stdout)) as archive:
-        archive.extractall(folder, filter="data")
+    with ZipFile(io.BytesIO(done.stdout)) as archive:
+        archive.extractall(folder)
     return None
