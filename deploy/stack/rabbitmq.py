@@ -81,7 +81,7 @@ def _paths(home: Path) -> dict[str, str]:
         "RABBITMQ_PID_FILE": str(home / "rabbitmq.pid"),
         # the script then becomes the broker, so that the recorded pid is the broker's
         "RABBITMQ_ALLOW_INPUT": "1",
-        "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "-noinput -kernel inet_dist_use_interface {127,0,0,1} +sbwt none +sbwtdcpu none +sbwtdio none",
+        "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "-noinput -kernel inet_dist_use_interface {127,0,0,1}",
     }
 
 

@@ -9,7 +9,6 @@ from typing import Any
 from shared.messaging.customers.evidence import AddressEvidence
 from shared.payloads import InboundMessage
 from shared.payloads.fields import read_customer_id
-from workers.inbound_resolver.intake import Inbound
 
 _NUMBER = "user_changed_number"
 _ID = "user_changed_user_id"
@@ -32,9 +31,8 @@ def ids_of(message: InboundMessage) -> tuple[str, ...]:
     return tuple(item for item in ids if item is not None and not item.isdigit() and item != message.wa_id)
 
 
-def changes_of(inbound: Inbound) -> Iterator[AddressEvidence]:
+def changes_of(message: InboundMessage, trace_id: str) -> Iterator[AddressEvidence]:
     """An address given up for another, as the platform tells it."""
-    message = inbound.message
     change = _system(message)
     match change.get("type"):
         case "user_changed_number":
@@ -44,23 +42,24 @@ def changes_of(inbound: Inbound) -> Iterator[AddressEvidence]:
         case _:
             return
     if read_customer_id(old) is not None and old != new:
-        yield _evidence(inbound, old, new, is_change=True)
+        yield _evidence(message, trace_id, old, new, is_change=True)
 
 
-def pairs_of(inbound: Inbound) -> Iterator[AddressEvidence]:
+def pairs_of(message: InboundMessage, trace_id: str) -> Iterator[AddressEvidence]:
     """Ids of the same person as the address."""
-    for item in ids_of(inbound.message):
-        yield _evidence(inbound, inbound.message.wa_id, item, is_change=False)
+    for item in ids_of(message):
+        yield _evidence(message, trace_id, message.wa_id, item, is_change=False)
 
 
-def _evidence(inbound: Inbound, address: str, other: str | None, *, is_change: bool) -> AddressEvidence:
-    message = inbound.message
+def _evidence(
+    message: InboundMessage, trace_id: str, address: str, other: str | None, *, is_change: bool
+) -> AddressEvidence:
     return AddressEvidence(
         address,
         other,
         "system" if is_change else "inbound",
         message.timestamp,
-        inbound.trace_id,
+        trace_id,
         is_change=is_change,
         own_number=message.display_phone_number,
     )

@@ -7,19 +7,24 @@ from typing import Any
 from shared.amqp.delivery import Delivery
 from shared.amqp.disposition import Dead
 from shared.amqp.headers import correlation_of
+from shared.messaging.customers.notation import platform_notation
 from shared.payloads import Decoded, InboundMessage, InvalidPayload, read
 from shared.reasons import DeadReason
 from shared.settings.media_url import InvalidMediaUrl, check_media_url
+from workers.inbound_resolver.identity import address_of
 
 
 @dataclass(frozen=True, slots=True)
 class Inbound:
     """One message, with every delivery of it in the batch, first come first.
 
-    `trace_id`: of the first. `mending`: what its row says of a body whose characters were replaced.
+    `address`: the customer's; `notation`: the same as WhatsApp writes it. `trace_id`: of the first delivery.
+    `mending`: what its row says of a body whose characters were replaced.
     """
 
     message: InboundMessage
+    address: str
+    notation: str
     trace_id: str
     mending: dict[str, Any] | None
     deliveries: list[Delivery] = field(default_factory=list)
@@ -51,8 +56,16 @@ def take_in(batch: Sequence[Delivery], allowed_hosts: tuple[str, ...]) -> Inboun
         except InvalidMediaUrl as error:
             dead.append((delivery, Dead(DeadReason.INVALID_MEDIA_URL, str(error))))
         else:
-            inbound = Inbound(message, correlation_of(delivery), decoded.mending(delivery.body))
-            messages.setdefault(message.wamid, inbound).deliveries.append(delivery)
+            if (inbound := messages.get(message.wamid)) is None:
+                address = address_of(message)
+                inbound = messages[message.wamid] = Inbound(
+                    message,
+                    address,
+                    platform_notation(address),
+                    correlation_of(delivery),
+                    decoded.mending(delivery.body),
+                )
+            inbound.deliveries.append(delivery)
             mended.append(decoded)
     characters = sum(decoded.replaced for decoded in mended)
     return InboundIntake(

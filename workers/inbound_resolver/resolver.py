@@ -23,12 +23,10 @@ from shared.coordination.locks import LockManager
 from shared.durations import Durations
 from shared.errors import StoreError
 from shared.messaging.conversations.cache import CachedMapping, MappingCache
-from shared.messaging.customers.notation import platform_notation
 from shared.observability.logs import Operation, fields, get_logger
 from shared.observability.metrics import Metrics, count_repairs
 from shared.payloads import EnrichedInboundMessage, encode
 from shared.tasks import end_tasks
-from workers.inbound_resolver.identity import address_of
 from workers.inbound_resolver.intake import Inbound, take_in
 from workers.inbound_resolver.store import MessageStore, Resolved
 
@@ -221,11 +219,10 @@ class InboundResolver(Handler):
 
     def _cached(self, inbound: Inbound, found: Resolved) -> CachedMapping:
         number = self._store.number_of(inbound.message)
-        return CachedMapping(found.mapping_id, address_of(inbound.message), number, found.conversation_id)
+        return CachedMapping(found.mapping_id, inbound.address, number, found.conversation_id)
 
     def _lock_key(self, inbound: Inbound) -> str:
-        address = platform_notation(address_of(inbound.message))
-        return mapping_lock_key(self._store.number_of(inbound.message), address)
+        return mapping_lock_key(self._store.number_of(inbound.message), inbound.notation)
 
     def _report(self, ready: Sequence[Inbound], resolved: dict[str, Resolved], elapsed_s: float) -> None:
         duplicates = 0

@@ -15,7 +15,7 @@ from shared.durations import Durations
 from shared.errors import StoreConflict, StoreDataError
 from shared.ids import time_ordered_uuid
 from shared.messaging.customers.evidence import AddressEvidence, Identities
-from shared.messaging.customers.notation import kind_of, platform_notation
+from shared.messaging.customers.notation import kind_of
 from shared.messaging.messages.inbound import (
     claim_publications,
     extend_claims,
@@ -26,7 +26,7 @@ from shared.observability.tracing import trace_key
 from shared.payloads import InboundMessage
 from shared.postgres.database import Database
 from shared.postgres.queries import Queries
-from workers.inbound_resolver.identity import address_of, changes_of, ids_of, pairs_of
+from workers.inbound_resolver.identity import changes_of, ids_of, pairs_of
 from workers.inbound_resolver.intake import Inbound
 
 QUERIES = Queries("workers.inbound_resolver")
@@ -76,7 +76,8 @@ class MessageStore:
         What they tell of a customer's addresses is followed first, as far as it makes one person of two.
         Raises StoreConflict where another replica tracked one of them between our look and our insert.
         """
-        if changes := [evidence for inbound in inbounds for evidence in changes_of(inbound)]:
+        systems = [item for item in inbounds if item.message.message_type == "system"]
+        if changes := [told for item in systems for told in changes_of(item.message, item.trace_id)]:
             await self._identities.learn(changes)
         resolved = await self._register_persons(inbounds)
         wamids = [inbound.message.wamid for inbound in inbounds]
@@ -103,7 +104,7 @@ class MessageStore:
         except StoreDataError as error:
             if not isinstance(error.__cause__, asyncpg.UniqueViolationError):
                 raise
-            holders = [(self.number_of(item.message), address_of(item.message)) for item in inbounds]
+            holders = [(self.number_of(item.message), item.address) for item in inbounds]
             await self._identities.adopt(holders, inbounds[0].trace_id)
         return await self._register(inbounds, joins=False)
 
@@ -160,13 +161,11 @@ class MessageStore:
 
     def _columns(self, inbound: Inbound) -> tuple[object, ...]:
         message = inbound.message
-        address = address_of(message)
-        notation = platform_notation(address)
         return (
             time_ordered_uuid(),
             message.wamid,
             self.number_of(message),
-            address,
+            inbound.address,
             message.user_id,
             message.contact_name,
             message.display_phone_number,
@@ -174,8 +173,8 @@ class MessageStore:
             message.media_url,
             message.timestamp,
             trace_key(inbound.trace_id),
-            notation,
-            kind_of(notation),
+            inbound.notation,
+            kind_of(inbound.notation),
             message.parent_user_id,
         )
 
@@ -192,14 +191,15 @@ def _compare(inbounds: Sequence[Inbound], rows: Sequence[asyncpg.Record]) -> _To
     """Nothing in the ordinary case: an id is known to be its customer's, or was doubted just now. Pure."""
     new: list[AddressEvidence] = []
     of_others: list[AddressEvidence] = []
-    found = {row["wamid"]: row for row in rows}
-    for inbound in inbounds:
+    telling = [item for item in inbounds if item.message.user_id or item.message.parent_user_id]
+    found = {row["wamid"]: row for row in rows} if telling else {}
+    for inbound in telling:
         message = inbound.message
         row = found.get(message.wamid)
-        if row is None or row["is_doubted"] or (message.user_id is None and message.parent_user_id is None):
+        if row is None or row["is_doubted"]:
             continue
         owners = {message.user_id: row["owner_of_id"], message.parent_user_id: row["owner_of_parent_id"]}
-        for item, evidence in zip(ids_of(message), pairs_of(inbound), strict=True):
+        for item, evidence in zip(ids_of(message), pairs_of(message, inbound.trace_id), strict=True):
             if owners[item] is None:
                 new.append(evidence)
             elif owners[item] != row["customer"]:

@@ -9,6 +9,8 @@ from typing import Final, Literal
 
 AddressKind = Literal["phone", "bsuid", "parent_bsuid"]
 
+#: Countries where a phone has two notations.
+_COUNTRIES: Final = ("55", "52", "54")
 _BRAZIL: Final = re.compile(r"(55)([1-9][0-9])9?([6-9][0-9]{7})")
 _MEXICO: Final = re.compile(r"521?([2-9][0-9]{9})")
 _ARGENTINA: Final = re.compile(r"549?([1-8][0-9]{9})")
@@ -18,6 +20,8 @@ _LAST_AREA_WITH_NINTH: Final = "30"
 
 def notations(address: str) -> tuple[str, ...]:
     """All notations of an address, WhatsApp's own first; an id, and most phones, have one."""
+    if not address.startswith(_COUNTRIES):
+        return (address,)
     if match := _BRAZIL.fullmatch(address):
         country, area, rest = match.groups()
         long, short = f"{country}{area}9{rest}", f"{country}{area}{rest}"
