@@ -36,12 +36,18 @@ create table customer_addresses (
     last_seen_at  timestamptz not null default now(),
     -- Their person gave it up: whoever writes from it later is somebody new.
     released_at   timestamptz,
+    -- Their person has it since then, in place of one that they gave up.
+    moved_at      timestamptz,
+    -- Whoever had it until then has been at this other one since.
+    left_for      customer_address,
+    left_at       timestamptz,
     -- Why something that was told about it was not followed.
     doubt         text check (
         doubt in ('two_phones', 'shared_device', 'own_number', 'no_new_address', 'stale', 'unlinked')),
     doubted_at    timestamptz
 ) with (fillfactor = 85);
 create index customer_addresses_customer on customer_addresses (phone);
+create index customer_addresses_left on customer_addresses (left_for) where left_for is not null;
 
 create function customer_of(address text) returns text
 language sql stable strict parallel safe

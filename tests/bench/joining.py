@@ -16,7 +16,8 @@ from typing import Final
 
 import asyncpg
 
-from shared.messaging.customers.evidence import AddressEvidence, follow
+from shared.messaging.customers.evidence import AddressEvidence
+from shared.messaging.customers.identities import follow
 from shared.postgres.database import Database
 from tests.bench.ground import Ground, ground
 from tests.bench.inbound_resolver import measure_throughput

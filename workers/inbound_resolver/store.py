@@ -14,7 +14,8 @@ import asyncpg
 from shared.durations import Durations
 from shared.errors import StoreConflict, StoreDataError
 from shared.ids import time_ordered_uuid
-from shared.messaging.customers.evidence import AddressEvidence, Identities
+from shared.messaging.customers.evidence import AddressEvidence
+from shared.messaging.customers.identities import Identities
 from shared.messaging.customers.notation import kind_of
 from shared.messaging.messages.inbound import (
     claim_publications,

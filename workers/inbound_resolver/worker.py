@@ -6,7 +6,7 @@ from shared.amqp.delivery import Delivery
 from shared.amqp.topology import ENRICHED, EVENTS, INBOUND_CORRELATION, INBOUND_RESOLVER
 from shared.consuming.route import OneBatch, Overlapping, Route
 from shared.messaging.conversations.cache import MappingCache
-from shared.messaging.customers.evidence import Identities
+from shared.messaging.customers.identities import Identities
 from shared.running.kit import Kit, Worker, WorkerSpec
 from workers.inbound_resolver.correlator import Correlator
 from workers.inbound_resolver.resolver import InboundResolver

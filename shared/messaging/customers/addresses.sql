@@ -23,7 +23,9 @@ where not exists (select from conversation_mappings where coalesce(customer, wa_
   and not exists (select from broadcast_recipients where coalesce(customer, wa_id) = row.address)
   and (select count(*) from customer_addresses as held where held.phone = owner.phone and held.kind <> 'phone') < $6
   and ($4 <> 'status' or not exists (select from customer_addresses as given
-                                     where given.phone = owner.phone and given.released_at is not null))
+                                     where given.phone = owner.phone
+                                       and (given.released_at is not null or given.moved_at is not null)))
+  and (owner.source = 'rule' or owner.first_seen_at <= row.at)
 order by row.address
 for key share of owner
 on conflict (address) do nothing
@@ -38,12 +40,18 @@ left join customer_addresses as owner on owner.address = row.notation and owner.
 order by row.address
 on conflict (address) do nothing;
 
+-- name: find_moved
+-- Where whoever had it at a time ($2) went, if somebody else has it since.
+select left_for
+from customer_addresses
+where address = $1 and left_at >= $2 and first_seen_at > $2 and released_at is null;
+
 -- name: find_owners
 select phone from customer_addresses where address = any($1::text[]);
 
 -- name: lock_addresses
 -- These addresses and all of their persons, in key order.
-select address, phone, kind, source, first_seen_at, released_at, doubt
+select address, phone, kind, source, first_seen_at, released_at, moved_at, left_at, doubt
 from customer_addresses
 where address = any($1::text[]) or phone = any($2::text[])
 order by address
@@ -65,8 +73,16 @@ where address = any($1::text[]) and (source = 'rule' or first_seen_at > $3);
 -- name: release_addresses
 -- Given up: they stay in their person's history.
 update customer_addresses
-set phone = $2, released_at = $3, last_seen_at = greatest(last_seen_at, $3)
+set phone = $2, released_at = $3, last_seen_at = greatest(last_seen_at, $3), moved_at = null
 where address = any($1::text[]);
+
+-- name: keep_change
+-- Whoever had one ($1) has been at the other ($2) since then.
+update customer_addresses
+set left_for = case when address = $1::text then $2::text else left_for end,
+    left_at = case when address = $1::text then $3::timestamptz else left_at end,
+    moved_at = case when address = $2::text then greatest(moved_at, $3::timestamptz) else moved_at end
+where address in ($1::text, $2::text);
 
 -- name: readdress
 -- Replies to the address that was given up go to the new one.

@@ -15,7 +15,8 @@ import asyncpg
 from shared.durable.outbox import Outbox
 from shared.messaging.conversations.cache import MappingCache
 from shared.messaging.customers.addresses import read_address
-from shared.messaging.customers.evidence import AddressEvidence, Identities
+from shared.messaging.customers.evidence import AddressEvidence
+from shared.messaging.customers.identities import Identities
 from shared.messaging.customers.joining import Joined, join
 from shared.messaging.customers.notation import kind_of, platform_notation
 from shared.messaging.customers.whose import customers_of

@@ -160,4 +160,9 @@ delete from customer_profiles where phone = any($1::text[]);
 
 -- name: delete_addresses
 -- One that somebody new writes from is no longer theirs.
+with left_behind as (
+    update customer_addresses
+    set left_for = null, left_at = null
+    where left_for in (select address from customer_addresses where phone = $1) and phone <> $1
+)
 delete from customer_addresses where phone = $1;

@@ -12,7 +12,8 @@ from shared.durable.outbox import Outbox
 from shared.errors import StoreConflict, StoreDataError
 from shared.messaging.conversations.cache import MappingCache
 from shared.messaging.conversations.mappings import name_customers
-from shared.messaging.customers.evidence import AddressEvidence, Identities
+from shared.messaging.customers.evidence import AddressEvidence
+from shared.messaging.customers.identities import Identities
 from shared.messaging.customers.named import NamedCustomer
 from shared.messaging.customers.notation import AddressKind, is_phone, kind_of
 from shared.observability.logs import Operation, fields, get_logger

@@ -31,6 +31,9 @@ class Joined:
     events: Sequence[OutboxEvent] = ()
     stale_keys: Sequence[str] = ()
 
+    def __add__(self, later: "Joined") -> "Joined":
+        return Joined([*self.events, *later.events], [*self.stale_keys, *later.stale_keys])
+
 
 @dataclass(frozen=True, slots=True)
 class _Plan:

@@ -14,7 +14,8 @@ from shared.durable.outbox import Outbox
 from shared.durations import DURATIONS
 from shared.errors import WabusError
 from shared.messaging.customers.addresses import audit_subject
-from shared.messaging.customers.evidence import AddressDoubt, AddressEvidence, follow
+from shared.messaging.customers.evidence import AddressDoubt, AddressEvidence
+from shared.messaging.customers.identities import follow
 from shared.messaging.customers.notation import notations, platform_notation
 from shared.messaging.customers.people import read_known
 from shared.payloads.clock import CLOCK

@@ -14,7 +14,7 @@ TABLES: Final = (
     Table(
         "customer_addresses",
         Kept("whose an address is or was holds until the customer is erased"),
-        Theirs(addresses=("address", "phone")),
+        Theirs(addresses=("address", "phone", "left_for")),
         (Counted("identity_unnamed", _BEFORE["count_unnamed"], (MOST_COUNTED,), labelled=True),),
     ),
 )

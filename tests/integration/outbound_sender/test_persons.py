@@ -8,7 +8,8 @@ import pytest
 
 from shared.amqp.disposition import Defer
 from shared.durable.deferral import DeferralStore
-from shared.messaging.customers.evidence import AddressEvidence, follow
+from shared.messaging.customers.evidence import AddressEvidence
+from shared.messaging.customers.identities import follow
 from shared.postgres.database import Database
 from tests.support.cluster import Cluster
 from tests.support.leftovers import has_in_hand

@@ -6,7 +6,8 @@ from typing import Any, Final
 
 import pytest
 
-from shared.messaging.customers.evidence import AddressEvidence, follow
+from shared.messaging.customers.evidence import AddressEvidence
+from shared.messaging.customers.identities import follow
 from shared.postgres.database import Database
 from tests.support.campaigns import (
     BATCHER,

@@ -1,9 +1,7 @@
 """Two persons that turn out to be one, on a real database: what stays, what follows, in whatever order."""
 
 import asyncio
-import itertools
 import json
-from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any, Final
 
@@ -11,7 +9,8 @@ import asyncpg
 import pytest
 
 from shared.errors import StoreConflict
-from shared.messaging.customers.evidence import AddressEvidence, Source, follow
+from shared.messaging.customers.evidence import AddressEvidence, Source
+from shared.messaging.customers.identities import follow
 from shared.messaging.customers.joining import Joined
 from shared.messaging.customers.notation import notations, platform_notation
 from shared.messaging.customers.whose import addresses_of, customers_of
@@ -212,59 +211,6 @@ async def test_a_changed_number_takes_the_person_along_and_frees_the_old_one(con
     assert await history_of(conn, OTHER) == {OTHER: False, ID: False, PHONE: True}
 
 
-#: What was told, whichever way it comes, and who is who afterwards.
-STORIES: Final[dict[str, tuple[Sequence[AddressEvidence], Sequence[set[str]]]]] = {
-    "a phone, an id and a parent id": (
-        [told(PHONE, ID), told(PHONE, "DE.ENT.7", 1), told(ID, "DE.ENT.7", 2)],
-        [{PHONE, ID, "DE.ENT.7"}],
-    ),
-    "ids alone, and then a phone": (
-        [told(ID, "DE.ENT.7"), told("FR.9", "DE.ENT.7", 1), told("FR.9", PHONE, 2)],
-        [{PHONE, ID, "FR.9", "DE.ENT.7"}],
-    ),
-    "two notations": (
-        [told("5531987654321", "BR.1"), told("553187654321", "BR.2", 1)],
-        [{"5531987654321", "553187654321", "BR.1", "BR.2"}],
-    ),
-    "an id with two phones": ([told(PHONE, ID), told(OTHER, ID, 1)], [{PHONE, ID}, {OTHER}]),
-    "a number changed": (
-        [told(PHONE, ID), told(PHONE, OTHER, 5, "system", change=True), told(OTHER, "DE.9", 6)],
-        [{OTHER, ID, "DE.9"}, {PHONE}],
-    ),
-    "a number changed, and somebody new has it": (
-        [told(PHONE, ID), told(PHONE, OTHER, 5, "system", change=True), told(PHONE, "DE.9", 7)],
-        [{OTHER, ID}, {PHONE, "DE.9"}],
-    ),
-    "a number changed twice": (
-        [told(PHONE, OTHER, 1, "system", change=True), told(OTHER, "491700000003", 2, "system", change=True)],
-        [{"491700000003"}, {PHONE}, {OTHER}],
-    ),
-    "a number changed, and back": (
-        [told(PHONE, OTHER, 1, "system", change=True), told(OTHER, PHONE, 2, "system", change=True)],
-        [{PHONE}, {OTHER}],
-    ),
-    "an id changed": (
-        [told(PHONE, ID), told(ID, "DE.9", 5, "system", change=True)],
-        [{PHONE, "DE.9"}, {ID}],
-    ),
-}
-
-
-@pytest.mark.parametrize("story", STORIES)
-async def test_the_same_evidence_in_any_order_ends_in_the_same_customers(
-    conn: Connection, story: str
-) -> None:
-    evidences, persons = STORIES[story]
-    for order in itertools.permutations(evidences):
-        await conn.execute("delete from customer_addresses")
-        await learn(conn, *order, *order)
-        for person in persons:
-            [customer] = set(await whose(conn, *person))
-            others = {address for other in persons if other is not person for address in other}
-            strangers = await whose(conn, *others) if others else []
-            assert customer not in strangers, [item.other for item in order]
-
-
 async def test_a_status_of_a_message_dialled_before_a_change_names_whoever_has_the_number_now(
     conn: Connection,
 ) -> None:
@@ -274,6 +220,15 @@ async def test_a_status_of_a_message_dialled_before_a_change_names_whoever_has_t
 
     assert outcomes == ["two_phones", "two_phones"]
     assert await whose(conn, OTHER, ID, "DE.9") == [OTHER, OTHER, "DE.9"]
+
+
+async def test_such_a_status_is_doubted_too_once_the_stranger_has_the_number(conn: Connection) -> None:
+    await learn(conn, told(PHONE, ID), told(PHONE, OTHER, 5, "system", change=True), told(PHONE, "DE.9", 7))
+
+    outcomes = await learn(conn, told(OTHER, "DE.10", 8, "status"))
+
+    assert outcomes == ["two_phones"]
+    assert await whose(conn, OTHER, ID, PHONE, "DE.9", "DE.10") == [OTHER, OTHER, PHONE, PHONE, "DE.10"]
 
 
 async def test_what_an_operator_parted_no_later_doubt_forgets(conn: Connection) -> None:
@@ -286,7 +241,7 @@ async def test_what_an_operator_parted_no_later_doubt_forgets(conn: Connection) 
         conn, told(ID, "DE.9", -1, "system", change=True), told(PHONE, ID, 2), told(PHONE, ID, 3)
     )
 
-    assert outcomes == ["stale", "unlinked", "unlinked"]
+    assert outcomes == ["known", "unlinked", "unlinked"]
     assert await conn.fetchval("select doubt from customer_addresses where address = $1", ID) == "unlinked"
 
 

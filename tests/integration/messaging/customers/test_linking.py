@@ -7,7 +7,8 @@ import pytest
 from redis.asyncio import Redis
 
 from shared.coordination.keys import customer_key
-from shared.messaging.customers.evidence import AddressDoubt, AddressEvidence, follow
+from shared.messaging.customers.evidence import AddressDoubt, AddressEvidence
+from shared.messaging.customers.identities import follow
 from shared.payloads.clock import CLOCK
 from shared.postgres.database import Database
 from tests.support.cluster import Cluster

@@ -237,6 +237,9 @@ async def test_an_erasure_leaves_whoever_has_the_number_now(
     await defer(conn, customer=OLD)
     before = await take_snapshot(conn)
     await add_address(conn, CUSTOMER, CUSTOMER)
+    await conn.execute(
+        "update customer_addresses set left_for = $2, left_at = $3 where address = $1", OLD, CUSTOMER, NOON
+    )
     await add_mapping(conn, wa_id=OLD, customer=CUSTOMER, status="closed")
     await add_mapping(conn, wa_id=CUSTOMER)
 
