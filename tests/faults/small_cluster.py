@@ -39,9 +39,19 @@ from workers.registry import load_worker
 
 NUMBER: Final = "1001"
 TOKEN: Final = "secret-token"
-#: A fault of some seconds must not use up the counted retries of a message.
+#: A fault of some seconds must not use up the counted retries of a message. Who looks for work looks seldom, since
+#: most of the time is waited.
 DURATIONS: Final = replace(
-    FAST, retry_tier_s=(0.2, 0.5, 1.0, 3.0), claim_start_s=10.0, ambiguous_wait_s=3.0, ambiguous_max_s=30.0
+    FAST,
+    retry_tier_s=(0.2, 0.5, 1.0, 3.0),
+    claim_start_s=10.0,
+    ambiguous_wait_s=3.0,
+    ambiguous_max_s=30.0,
+    consumer_watch_s=1.0,
+    deferred_look_s=0.1,
+    scheduler_tick_s=0.2,
+    retention_s=10.0,
+    gauges_s=2.0,
 )
 WORKERS: Final = ("inbound-resolver", "outbound-sender", "status-updater", "dlq-handler", "scheduler")
 _READY_S: Final = 40.0

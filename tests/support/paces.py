@@ -26,7 +26,7 @@ FAST: Final = replace(
     reconnect_s=0.05,
     reconnect_max_s=0.3,
     consumer_restore_s=30.0,
-    consumer_watch_s=0.2,
+    consumer_watch_s=0.5,
     publish_confirm_s=5.0,
     publish_claim_s=2.0,
     claim_start_s=5.0,
@@ -42,15 +42,15 @@ FAST: Final = replace(
     status_match_s=0.3,
     auto_replay_s=0.3,
     replay_claim_s=1.0,
-    scheduler_tick_s=0.05,
+    scheduler_tick_s=0.1,
     scheduler_lease_s=1.0,
     scheduler_lease_stale_s=1.5,
     unmarked_after_s=2.0,
     deferred_claim_s=2.0,
     deferred_look_s=0.02,
     refused_pause_max_s=0.4,
-    retention_s=0.5,
-    gauges_s=0.2,
+    retention_s=1.0,
+    gauges_s=0.6,
 )
 
 #: A worker is back within three or four seconds: retries, leases and claims must outlast that, not much more.
