@@ -39,8 +39,8 @@ from workers.registry import load_worker
 
 NUMBER: Final = "1001"
 TOKEN: Final = "secret-token"
-#: A fault of some seconds must not use up the counted retries of a message. Who looks for work looks seldom: most
-#: of the time is waited.
+#: A fault of some seconds must not use up the counted retries of a message. Who looks for work looks seldom:
+#: most of the time is waited.
 DURATIONS: Final = replace(
     FAST,
     retry_tier_s=(0.2, 0.5, 1.0, 3.0),
