@@ -5,7 +5,7 @@ two persons under two notations is joined by `before`, one after the other.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Final
+from typing import Any, Final, TypeAlias
 
 import asyncpg
 
@@ -16,6 +16,8 @@ from shared.messaging.customers.notation import platform_notation
 from shared.postgres.database import Connection, Database
 from shared.postgres.queries import Queries
 
+#: A person: `variant`, `customer`, and how many `rows` they have.
+Row: TypeAlias = Mapping[str, Any]
 _QUERIES: Final = Queries("shared.messaging.customers", "renaming.sql")
 #: Rows of one transaction. Whoever has more of their own is left to a join.
 _ROWS: Final = 2_000
@@ -45,7 +47,7 @@ class Renames:
                 continue  # somebody opened theirs at the same moment: they are two, and are joined
             await self._cache.remove_many(keys)
 
-    async def _rename(self, batch: Sequence[asyncpg.Record]) -> list[str]:
+    async def _rename(self, batch: Sequence[Row]) -> list[str]:
         customers = [row["customer"] for row in batch]
         async with self._database.transaction() as connection:
             await connection.execute(_QUERIES["wait_little"])
@@ -80,9 +82,9 @@ def _keys(row: asyncpg.Record) -> Iterator[str]:
         yield conversation_key(row["conversation_id"])
 
 
-def in_batches(found: Iterable[asyncpg.Record], most: int) -> Iterator[Sequence[asyncpg.Record]]:
+def in_batches(found: Iterable[Row], most: int) -> Iterator[Sequence[Row]]:
     """In order, as many at a time as have so many `rows` together; who has more alone is left out. Pure."""
-    batch: list[asyncpg.Record] = []
+    batch: list[Row] = []
     rows = 0
     for row in found:
         if row["rows"] > most:
