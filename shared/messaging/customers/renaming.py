@@ -17,7 +17,7 @@ from shared.postgres.database import Connection, Database
 from shared.postgres.queries import Queries
 
 #: A person: `variant`, `customer`, and how many `rows` they have.
-Row: TypeAlias = Mapping[str, Any]
+Row: TypeAlias = Mapping[str, Any] | asyncpg.Record
 _QUERIES: Final = Queries("shared.messaging.customers", "renaming.sql")
 #: Rows of one transaction. Whoever has more of their own is left to a join.
 _ROWS: Final = 2_000
