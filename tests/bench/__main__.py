@@ -17,6 +17,7 @@ MEASUREMENTS = {
     "row_lock": "what a locked row of one customer costs all others: goal a wait below 1 s",
     "erasure": "what erasing a customer of 100,000 messages costs others: goal a wait below 1 s",
     "joining": "customers of 1,000 messages joined: goal 200 ms; a resolver beside a million addresses: 0.95",
+    "renames": "rows of before under another notation are renamed, messages meanwhile: no goal yet",
     "readiness": "how a resolver under full load answers probes: goals 200 each time, within 200 ms",
     "relay": "the yardstick: aio-pika consumes, publishes with confirm and acknowledges, nothing else",
 }

@@ -9,8 +9,10 @@ from asyncio.subprocess import Process
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from typing import Final
 
 import aio_pika
+import asyncpg
 from aio_pika.abc import AbstractChannel
 
 from schema.migrator import migrate
@@ -61,6 +63,24 @@ async def _prepare(amqp_url: str, database_url: str) -> None:
     await migrate(database_url)
     async with open_session(amqp_url) as session:
         await session.declare(build_topology())
+
+
+_ADDRESSES: Final = """
+insert into customer_addresses (address, phone, kind, source)
+select (447000000000 + n)::text, (447000000000 + n)::text, 'phone', 'inbound'
+from generate_series(1, $1::int) as n
+"""
+
+
+async def set_addresses(database_url: str, count: int) -> None:
+    """Addresses of people who have no part in it: so many, and no others of theirs."""
+    connection = await asyncpg.connect(database_url)
+    try:
+        await connection.execute("delete from customer_addresses where starts_with(address, '4470')")
+        await connection.execute(_ADDRESSES, count)
+        await connection.execute("vacuum analyze")
+    finally:
+        await connection.close()
 
 
 #: Publications whose confirms are out together.

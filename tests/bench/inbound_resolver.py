@@ -19,7 +19,7 @@ import orjson
 from aio_pika.abc import AbstractChannel, AbstractExchange, AbstractIncomingMessage
 
 from shared.amqp.topology import ENRICHED, INBOUND
-from tests.bench.ground import Ground, cpu_s, depth, ground, memory_mb, time_when, worker
+from tests.bench.ground import Ground, cpu_s, depth, ground, memory_mb, set_addresses, time_when, worker
 
 _WINDOW = 300
 #: Part of the queue that is drained before the clock starts: connecting, caches of plans.
@@ -145,14 +145,23 @@ async def _all(waits_ms: list[float], count: int) -> bool:
 
 
 def main() -> None:
-    """Measure both once."""
+    """Measure both once, and once more beside addresses of others where asked."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--messages", type=int, default=20_000)
     parser.add_argument("--customers", type=int, default=5_000)
     parser.add_argument("--rate", type=float, default=500)
     parser.add_argument("--seconds", type=float, default=20)
+    parser.add_argument("--addresses", type=int, default=0, help="of others; measured without them first")
     arguments = parser.parse_args()
+    for addresses in sorted({0, arguments.addresses}):
+        _measure(arguments, addresses)
+
+
+def _measure(arguments: argparse.Namespace, addresses: int) -> None:
     with ground() as place:
+        if addresses:
+            asyncio.run(set_addresses(place.database_url, addresses))
+            print(f"with {addresses:,} addresses of others:", flush=True)
         through = asyncio.run(measure_throughput(place, arguments.messages, arguments.customers))
         print(
             f"{through.messages_per_s:,.0f} msg/s; CPU {through.cpu_ms:.2f} ms a message;"

@@ -1,8 +1,8 @@
 """What it costs that a customer may have several addresses: `python -m tests.bench.joining`.
 
-First joins: two customers with a long history each turn out to be one. The time of each join is taken, and
-meanwhile what others wait who do what a message of theirs does to their conversation. Then the resolver's
-rate with the addresses of a million others beside those of its customers, and without, in turn.
+First joins, beside the addresses of a million others: two customers with a long history turn out to be one.
+The time of each join is taken, and meanwhile what others wait who do what a message of theirs does to their
+conversation. Then the resolver's rate with those addresses beside its customers', and without, in turn.
 """
 
 import argparse
@@ -19,7 +19,7 @@ import asyncpg
 from shared.messaging.customers.evidence import AddressEvidence
 from shared.messaging.customers.identities import follow
 from shared.postgres.database import Database
-from tests.bench.ground import Ground, ground
+from tests.bench.ground import Ground, ground, set_addresses
 from tests.bench.inbound_resolver import measure_throughput
 
 _OTHER: Final = "491800000001"
@@ -38,11 +38,6 @@ with mapping as (
 insert into message_tracking (mapping_id, direction, status, wamid, published_at)
 select id, 'INBOUND', 'processed', wa_id || ':' || n, now()
 from mapping, generate_series(1, case when wa_id like '4918%' then 1 else $2::int end) as n
-"""
-_ADDRESSES: Final = """
-insert into customer_addresses (address, phone, kind, source)
-select (447000000000 + n)::text, (447000000000 + n)::text, 'phone', 'inbound'
-from generate_series(1, $1::int) as n
 """
 _TOUCH: Final = "update conversation_mappings set last_activity_at = now() where wa_id = $1"
 
@@ -101,21 +96,10 @@ async def measure_rates(
     many: list[float] = []
     for turn in range(rounds):
         for has_many in (False, True) if turn % 2 == 0 else (True, False):
-            await _set_addresses(place.database_url, addresses if has_many else 0)
+            await set_addresses(place.database_url, addresses if has_many else 0)
             through = await measure_throughput(place, messages, customers)
             (many if has_many else few).append(through.messages_per_s)
     return few, many
-
-
-async def _set_addresses(database_url: str, count: int) -> None:
-    """Addresses of others: so many, and no others."""
-    connection = await asyncpg.connect(database_url)
-    try:
-        await connection.execute("delete from customer_addresses where starts_with(address, '4470')")
-        await connection.execute(_ADDRESSES, count)
-        await connection.execute("vacuum analyze")
-    finally:
-        await connection.close()
 
 
 def main() -> None:
@@ -130,6 +114,7 @@ def main() -> None:
     parser.add_argument("--addresses", type=int, default=1_000_000)
     given = parser.parse_args()
     with ground() as place:
+        asyncio.run(set_addresses(place.database_url, given.addresses))
         joins = asyncio.run(measure_joins(place.database_url, given.pairs, given.history, given.others))
     print(
         f"{given.pairs} joins of 2 x {given.history:,} messages: median"

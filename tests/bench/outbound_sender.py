@@ -18,7 +18,7 @@ from typing import Any
 import asyncpg
 import orjson
 
-from tests.bench.ground import Ground, cpu_s, ground, memory_mb, publish, time_when, worker
+from tests.bench.ground import Ground, cpu_s, ground, memory_mb, publish, set_addresses, time_when, worker
 from tests.support.sandbox import SandboxCaller
 
 TOKEN = "bench"
@@ -112,14 +112,19 @@ def _check(ids: dict[str, str], accepted: list[dict[str, Any]], messages: int) -
 
 
 def main() -> None:
-    """Measure once."""
+    """Measure once, and once more beside addresses of others where asked."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--messages", type=int, default=6000)
     parser.add_argument("--customers", type=int, default=500)
     parser.add_argument("--latency-ms", type=float, default=20)
+    parser.add_argument("--addresses", type=int, default=0, help="of others; measured without them first")
     arguments = parser.parse_args()
-    with ground() as place:
-        asyncio.run(measure(place, arguments.messages, arguments.customers, arguments.latency_ms))
+    for addresses in sorted({0, arguments.addresses}):
+        with ground() as place:
+            if addresses:
+                asyncio.run(set_addresses(place.database_url, addresses))
+                print(f"with {addresses:,} addresses of others:", flush=True)
+            asyncio.run(measure(place, arguments.messages, arguments.customers, arguments.latency_ms))
 
 
 if __name__ == "__main__":

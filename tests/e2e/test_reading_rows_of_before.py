@@ -18,7 +18,7 @@ async def test_rows_are_read_to_their_end_though_the_scheduler_is_killed_half_wa
     await until(lambda: _is_left(cluster, 0), timeout_s=120)
     await second.until_says("all rows of before name their customer now")
 
-    assert 0 < left < 5 * PEOPLE
+    assert 0 < left < 6 * PEOPLE
     await judge_people(cluster.conn, PEOPLE)
 
 

@@ -7,7 +7,8 @@ from tests.support.rows import NOON, Connection
 
 #: Of each kind.
 PEOPLE: Final = 500
-#: Of each of these many: a phone alone; one in two notations; one with an id that wrote by itself, too.
+#: Of each of these many: a phone alone; one in two notations; one alone in that which WhatsApp does not use;
+#: one with an id that wrote by itself, too.
 FILL: Final = """
 insert into conversation_mappings
     (wa_id, user_id, phone_number_id, conversation_id, first_message_id, created_at)
@@ -15,6 +16,7 @@ select wa_id, user_id, '1001', 'conversation ' || wa_id, 'wamid.' || wa_id, $2
 from generate_series(1, $1) as n, lateral (values
     ((4915100000000 + n)::text, null),
     ('55318' || 7000000 + n, null), ('553198' || 7000000 + n, null),
+    ('553198' || 8000000 + n, null),
     ((4915200000000 + n)::text, 'DE.a' || n), ('DE.a' || n, 'DE.a' || n)
 ) as row (wa_id, user_id)
 """
@@ -30,6 +32,15 @@ where (select count(*) from conversation_mappings as mapping
          and (mapping.conversation_id = given
               or exists (select from conversation_aliases as alias
                          where alias.mapping_id = mapping.id and alias.conversation_id = given))) <> 1
+"""
+#: People of one notation alone who go on in their conversation, under the name that WhatsApp gives them.
+RENAMED: Final = """
+select count(*)
+from generate_series(1, $1) as n
+join conversation_mappings as mapping
+    on mapping.customer = '55318' || 8000000 + n and mapping.wa_id = '553198' || 8000000 + n
+       and mapping.conversation_id = 'conversation ' || mapping.wa_id and mapping.status = 'active'
+join customer_addresses as known on known.address = mapping.customer and known.phone = mapping.customer
 """
 LEFT: Final = "conversation_mappings where customer is null"
 
@@ -48,15 +59,16 @@ async def write_as_before(conn: Connection, statement: str, *arguments: object) 
 
 
 async def add_people_of_before(conn: Connection, people: int) -> None:
-    """Of each kind so many: 5 conversations for 3 people."""
+    """Of each kind so many: 6 conversations for 4 people."""
     await write_as_before(conn, FILL, people, NOON)
 
 
 async def judge_people(conn: Connection, people: int) -> None:
-    """Each person has one open conversation, to which every earlier id leads; and it is told once."""
+    """Each person has one open conversation, to which every earlier id leads; and each join is told once."""
     assert await count(conn, LEFT) == 0
     assert await conn.fetchval(LOST, people) == 0
-    assert await count(conn, "conversation_mappings where status = 'active'") == 3 * people
+    assert await conn.fetchval(RENAMED, people) == people
+    assert await count(conn, "conversation_mappings where status = 'active'") == 4 * people
     assert await count(conn, "conversation_mappings where status = 'closed'") == 2 * people
     told = await conn.fetch("select event_type from outbox_events")
     assert Counter(row["event_type"] for row in told) == {

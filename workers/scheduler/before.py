@@ -4,6 +4,7 @@ The place is kept in memory alone, to pass over what is done; who begins anew be
 workers write such rows as long as any runs: so it looks again, which costs nothing.
 """
 
+import time
 from typing import Any, Final
 
 from shared.durable.aside import RowsAside
@@ -15,9 +16,11 @@ logger = get_logger(__name__)
 #: In `rows_set_aside`.
 _JOB: Final = "rows of before"
 #: Rows of one page: locked together, for some hundredths of a second.
-_ROWS: Final = 500
-#: Pages of one run: the others wait for the next, so that a run ends within a minute.
+_ROWS: Final = 2_000
+#: Pages of one run, and seconds after which it begins none: the others wait for the next. A page of persons
+#: who are joined one by one takes some seconds.
 _PAGES: Final = 100
+_RUN_S: Final = 30.0
 
 
 class BeforeJob:
@@ -33,8 +36,9 @@ class BeforeJob:
     async def run(self) -> int:
         """Name what is found in so many pages; returns how many rows. Says once that nothing is left."""
         named, pages, left = 0, 0, False
+        ends_at = time.monotonic() + _RUN_S
         for number, kind in enumerate(KINDS):
-            while pages < _PAGES:
+            while pages < _PAGES and time.monotonic() < ends_at:
                 rows = await self._before.find(kind, self._places[number], self._rows)
                 named += await self._work(kind, rows)
                 pages += 1

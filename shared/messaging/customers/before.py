@@ -19,6 +19,7 @@ from shared.messaging.customers.evidence import AddressEvidence
 from shared.messaging.customers.identities import Identities
 from shared.messaging.customers.joining import Joined, join
 from shared.messaging.customers.notation import kind_of, platform_notation
+from shared.messaging.customers.renaming import Renames
 from shared.messaging.customers.whose import customers_of
 from shared.observability.metrics import Metrics
 from shared.postgres.database import Connection, Database
@@ -52,6 +53,7 @@ class RowsOfBefore:
         self._database = database
         self._outbox = outbox
         self._cache = cache
+        self._renames = Renames(database, cache)
         self._identities = Identities(database, outbox, cache, metrics)
 
     async def find(self, kind: Unnamed, after: Any, limit: int) -> Sequence[asyncpg.Record]:
@@ -67,7 +69,9 @@ class RowsOfBefore:
         whose = await customers_of(self._database, [row["address"] for row in rows])
         own = [row for row in rows if whose[row["address"]] == row["address"]]
         await self._remember([row for row in own if row.get("has_written")])
-        for address in sorted(whose.keys() - {row["address"] for row in own}):
+        others = {address: customer for address, customer in whose.items() if address != customer}
+        await self._renames.rename(others)
+        for address in await self._left_of(sorted(others)):
             await self._join(address)
         await self._identities.learn([_evidence(row) for row in rows if _is_pair(row)])
         named = len(rows) - len(own)
@@ -84,6 +88,12 @@ class RowsOfBefore:
                 [row["created_at"] for row in rows],
                 [row["last_activity_at"] for row in rows],
             )
+
+    async def _left_of(self, addresses: Sequence[str]) -> Sequence[str]:
+        """Those of whom anything stands under the address still."""
+        if not addresses:
+            return []
+        return [row["address"] for row in await self._database.fetch(_QUERIES["find_left"], addresses)]
 
     async def _join(self, address: str) -> None:
         """What stands under an address goes to its customer, in a transaction of its own."""

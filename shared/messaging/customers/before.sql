@@ -47,6 +47,17 @@ with owner as materialized (
 )
 select customer, (select count(*) from locked) from owner;
 
+-- name: find_left
+-- Under which of these addresses anything stands still.
+select asked.address
+from unnest($1::text[]) as asked (address)
+where exists (select from conversation_mappings as mapping
+              where coalesce(mapping.customer, mapping.wa_id) = asked.address)
+   or exists (select from broadcast_recipients as recipient
+              where coalesce(recipient.customer, recipient.wa_id) = asked.address)
+   or exists (select from customer_profiles as profile where profile.phone = asked.address)
+order by asked.address;
+
 -- name: is_left
 -- Whether anything stands under an address still.
 select exists (select from conversation_mappings where coalesce(customer, wa_id) = $1)

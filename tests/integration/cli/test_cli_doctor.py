@@ -301,7 +301,7 @@ async def test_how_far_rows_of_before_are_read_is_told(environ: dict[str, str], 
     await conn.execute("delete from conversation_mappings where customer is null")
     done = only(await find(environ), "work", "identity")
 
-    assert untouched["detail"].startswith("0 of 15 conversations are read:")
-    assert half["detail"].startswith("6 of 15 conversations are read, about 30 min:")
+    assert untouched["detail"].startswith("0 of 18 conversations are read:")
+    assert half["detail"].startswith("6 of 18 conversations are read, about 40 min:")
     assert done["detail"] == "every conversation names its customer"
     assert {item["level"] for item in (untouched, half, done)} == {"ok"}
