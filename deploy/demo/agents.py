@@ -76,7 +76,12 @@ class Agents:
         """Work on a new conversation of a customer."""
         customer = self._customers.get(wamid) or self._customers[wa_id]
         conversation = Conversation(conversation_id, customer, wamid)
-        task = self._group.create_task(self._serve(conversation), name="agent")
+        serving = self._serve(conversation)
+        try:
+            task = self._group.create_task(serving, name="agent")
+        except RuntimeError:  # the day ends: nobody serves it, of which Python would warn
+            serving.close()
+            raise
         self._at_work.add(task)
         task.add_done_callback(self._at_work.discard)
 
