@@ -185,7 +185,6 @@ PERIODIC: Final = (
     _measured(_RENAMING, "claim_keys", NEW_CUSTOMERS, rows=0),
     _measured(_RENAMING, "lock_keys", CUSTOMERS, rows=20),
     _measured(_RENAMING, "rename_mappings", CUSTOMERS, NEW_CUSTOMERS, rows=40),
-    _measured(_RENAMING, "rename_deferred", NUMBERS, CUSTOMERS, NEW_CUSTOMERS, rows=40),
     _measured(_RENAMING, "rename_recipients", CUSTOMERS, NEW_CUSTOMERS, rows=40),
     _measured(_RENAMING, "rename_profiles", CUSTOMERS, NEW_CUSTOMERS, rows=40),
     _measured(_BEFORE, "is_left", CUSTOMERS[0], rows=10),
@@ -211,6 +210,8 @@ PERIODIC: Final = (
     _measured(
         _NUMBERS, "count_deferred_of", [str(1000 + n) for n in range(10)], 10_000, rows=100_100, pages=5_000
     ),
+    # Behind whatever counts the table: where rows moved, an index alone does not do.
+    _measured(_RENAMING, "rename_deferred", NUMBERS[:1], CUSTOMERS[:1], NEW_CUSTOMERS[:1], rows=2000),
 )
 
 #: For a message, or for a batch of ten.
