@@ -4,7 +4,7 @@
 -- A phone as WhatsApp itself writes it, one key for all its notations; ids as they are. The same rule stands in
 -- shared/messaging/customers/notation.py, and a test holds both together.
 create function platform_notation(address text) returns text
-language sql immutable strict parallel safe
+language sql immutable parallel safe
 as $$
     select case
         when address ~ '^55[1-9][0-9]9?[6-9][0-9]{7}$' then
@@ -17,7 +17,7 @@ $$;
 
 -- The notation that WhatsApp does not use, of a number in its own; null where there is no other.
 create function other_notation(address text) returns text
-language sql immutable strict parallel safe
+language sql immutable parallel safe
 as $$
     select case
         when address ~ '^55[1-9][0-9]9[6-9][0-9]{7}$' then left(address, 4) || right(address, 8)

@@ -27,12 +27,14 @@ _LOOK_S: Final = 0.002
 #: Pairs of a phone and an id, each with a conversation of `$2` messages; nobody knows that they are one.
 _FILL: Final = """
 with mapping as (
-    insert into conversation_mappings (wa_id, phone_number_id, conversation_id, last_activity_at)
-    select case when side = 0 then (491700000000 + pair)::text else 'DE.x' || pair end, '1001',
-           'conversation ' || pair || ' ' || side, now()
-    from generate_series(1, $1::int) as pair, generate_series(0, 1) as side
-    union all
-    select (491800000000 + n)::text, '1001', 'other ' || n, now() from generate_series(1, $3::int) as n
+    insert into conversation_mappings (wa_id, customer, phone_number_id, conversation_id, last_activity_at)
+    select address, address, '1001', 'of ' || address, now()
+    from (
+        select case when side = 0 then (491700000000 + pair)::text else 'DE.x' || pair end as address
+        from generate_series(1, $1::int) as pair, generate_series(0, 1) as side
+        union all
+        select (491800000000 + n)::text from generate_series(1, $3::int) as n
+    ) as given
     returning id, wa_id
 )
 insert into message_tracking (mapping_id, direction, status, wamid, published_at)

@@ -23,7 +23,7 @@ for no key update;
 
 -- name: name_customers
 -- Of several names of one customer the last stands. Followed only as far as the address is theirs ($4: in the
--- platform's notation), and no other mapping has it.
+-- platform's notation), and no other mapping has it; an id, as far as nobody else is known to have it.
 with given as (
     select distinct on (tracked.mapping_id) tracked.mapping_id as id, row.wa_id, row.user_id,
            coalesce(known.phone, row.notation) as customer
@@ -34,7 +34,7 @@ with given as (
     order by tracked.mapping_id, row.place desc
 )
 update conversation_mappings as mapping
-set wa_id = coalesce(named.wa_id, mapping.wa_id), user_id = coalesce(given.user_id, mapping.user_id), updated_at = now()
+set wa_id = coalesce(named.wa_id, mapping.wa_id), user_id = coalesce(theirs.user_id, mapping.user_id), updated_at = now()
 from given
 left join lateral (
     select given.wa_id from conversation_mappings as mine
@@ -43,8 +43,16 @@ left join lateral (
                       where other.phone_number_id = mine.phone_number_id and other.wa_id = given.wa_id
                         and other.status = 'active' and other.id <> mine.id)
 ) as named on true
+left join lateral (
+    select given.user_id from conversation_mappings as mine
+    where mine.id = given.id
+      and not exists (select from customer_addresses as known
+                      where known.address = given.user_id
+                        and (known.phone <> coalesce(mine.customer, mine.wa_id) or known.released_at is not null))
+) as theirs on true
 where mapping.id = given.id and mapping.status = 'active'
-  and (named.wa_id is distinct from mapping.wa_id or given.user_id is distinct from mapping.user_id);
+  and (coalesce(named.wa_id, mapping.wa_id) <> mapping.wa_id
+       or coalesce(theirs.user_id, mapping.user_id) is distinct from mapping.user_id);
 
 -- name: correlate
 update conversation_mappings

@@ -19,6 +19,7 @@ from tests.support.rows import NOON, Connection
 
 PHONE: Final = "491700000001"
 OTHER: Final = "491700000002"
+THIRD: Final = "491700000003"
 ID: Final = "DE.8842"
 
 
@@ -65,11 +66,15 @@ STORIES: Final = {
         [{OTHER, ID}, {PHONE, "DE.9"}],
     ),
     "a number changed twice": Story(
-        [changed(PHONE, OTHER, 1), changed(OTHER, "491700000003", 2)],
-        [{"491700000003"}, {PHONE}, {OTHER}],
+        [changed(PHONE, OTHER, 1), changed(OTHER, THIRD, 2)],
+        [{THIRD}, {PHONE}, {OTHER}],
     ),
     "a number changed, and back": Story(
         [changed(PHONE, OTHER, 1), changed(OTHER, PHONE, 2)], [{PHONE}, {OTHER}]
+    ),
+    "a number changed in a circle": Story(
+        [told(PHONE, ID), changed(PHONE, OTHER, 1), changed(OTHER, THIRD, 2), changed(THIRD, PHONE, 3)],
+        [{PHONE, ID}, {OTHER}, {THIRD}],
     ),
     "an id changed": Story([told(PHONE, ID), changed(ID, "DE.9", 5)], [{PHONE, "DE.9"}, {ID}]),
 }

@@ -9,6 +9,7 @@ import asyncpg
 import pytest
 
 from shared.errors import StoreConflict
+from shared.messaging.conversations.mappings import name_customers
 from shared.messaging.customers.evidence import AddressEvidence, Source
 from shared.messaging.customers.identities import follow
 from shared.messaging.customers.joining import Joined
@@ -229,6 +230,19 @@ async def test_such_a_status_is_doubted_too_once_the_stranger_has_the_number(con
 
     assert outcomes == ["two_phones"]
     assert await whose(conn, OTHER, ID, PHONE, "DE.9", "DE.10") == [OTHER, OTHER, PHONE, PHONE, "DE.10"]
+
+
+async def test_a_conversation_never_takes_the_id_of_somebody_else(conn: Connection) -> None:
+    mapping = await add_mapping(conn, wa_id=PHONE, customer=PHONE, user_id=ID)
+    message = await add_message(conn, mapping_id=mapping, status="sent")
+    await learn(conn, told(PHONE, ID), told(OTHER, "DE.9"))
+
+    taken = []
+    for named in ("DE.9", "DE.10"):
+        await name_customers(conn, [(message, PHONE, named)])
+        taken.append(await conn.fetchval("select user_id from conversation_mappings"))
+
+    assert taken == [ID, "DE.10"]
 
 
 async def test_what_an_operator_parted_no_later_doubt_forgets(conn: Connection) -> None:
