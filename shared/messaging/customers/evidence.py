@@ -51,7 +51,8 @@ class AddressEvidence:
 class HeldAddress:
     """An address as it stands: whose it is, since when, until when if it was given up.
 
-    `since` None: by rule alone, nobody has told of it. `left_at`: when its last change was.
+    `since` None: by rule alone, nobody has told of it. `left_at`: when its last change was; `moved_at`: when
+    its person came to it from another.
     """
 
     address: str
@@ -59,6 +60,7 @@ class HeldAddress:
     since: datetime | None
     released_at: datetime | None
     left_at: datetime | None = None
+    moved_at: datetime | None = None
     doubt: str | None = None
 
     def owner_at(self, at: datetime) -> str | None:
@@ -144,7 +146,7 @@ def _contest(evidence: AddressEvidence, one: HeldAddress, other: HeldAddress) ->
 def _weigh_change(evidence: AddressEvidence, one: HeldAddress, other: HeldAddress) -> AddressVerdict:
     """Of several changes of one address the last is followed."""
     at = evidence.at
-    if one.left_at is not None and one.left_at > at:
+    if any(changed is not None and changed > at for changed in (one.left_at, one.moved_at)):
         return AddressVerdict("doubted", one.phone, doubt=AddressDoubt.STALE, doubted=one.address)
     if one.left_at == at:
         return AddressVerdict("known", other.phone)

@@ -236,5 +236,12 @@ def _names_the_business(evidence: AddressEvidence) -> bool:
 
 
 def _held(row: Any) -> HeldAddress:
-    since = None if row["source"] == "rule" else row["first_seen_at"]
-    return HeldAddress(row["address"], row["phone"], since, row["released_at"], row["left_at"], row["doubt"])
+    return HeldAddress(
+        row["address"],
+        row["phone"],
+        None if row["source"] == "rule" else row["first_seen_at"],
+        row["released_at"],
+        row["left_at"],
+        row["moved_at"],
+        row["doubt"],
+    )

@@ -4,6 +4,7 @@ import asyncio
 import json
 from datetime import timedelta
 from typing import Any, Final
+from uuid import UUID
 
 import asyncpg
 import pytest
@@ -232,6 +233,10 @@ async def test_such_a_status_is_doubted_too_once_the_stranger_has_the_number(con
     assert await whose(conn, OTHER, ID, PHONE, "DE.9", "DE.10") == [OTHER, OTHER, PHONE, PHONE, "DE.10"]
 
 
+async def name(conn: Any, message: UUID, user_id: str) -> None:
+    await name_customers(conn, [(message, PHONE, user_id)])
+
+
 async def test_a_conversation_never_takes_the_id_of_somebody_else(conn: Connection) -> None:
     mapping = await add_mapping(conn, wa_id=PHONE, customer=PHONE, user_id=ID)
     message = await add_message(conn, mapping_id=mapping, status="sent")
@@ -239,7 +244,7 @@ async def test_a_conversation_never_takes_the_id_of_somebody_else(conn: Connecti
 
     taken = []
     for named in ("DE.9", "DE.10"):
-        await name_customers(conn, [(message, PHONE, named)])
+        await name(conn, message, named)
         taken.append(await conn.fetchval("select user_id from conversation_mappings"))
 
     assert taken == [ID, "DE.10"]
