@@ -79,9 +79,9 @@ class Agents:
         serving = self._serve(conversation)
         try:
             task = self._group.create_task(serving, name="agent")
-        except RuntimeError:  # the day ends: nobody serves it, of which Python would warn
+        except RuntimeError:  # the day is being ended: nobody serves it, of which Python need not warn
             serving.close()
-            raise
+            return
         self._at_work.add(task)
         task.add_done_callback(self._at_work.discard)
 
