@@ -141,6 +141,7 @@ class Correlator(Handler):
             )
             if correlation.genesys_message_id is not None:
                 await name_message(connection, wamid, correlation.genesys_message_id)
+            events: list[OutboxEvent]
             match decision:
                 case Correlation.CONTRADICTION:
                     return Dead(
@@ -150,15 +151,18 @@ class Correlator(Handler):
                 case Correlation.KNOWN:
                     return Ack()
                 case Correlation.ALIAS:
+                    # Told as it would have been before the join: somebody waits for it.
                     await keep_alias(connection, mapping["id"], correlation.conversation_id)
-                    return Ack()
+                    events = [_correlated(trace_id, mapping, correlation, replaced=None)]
+                    await self._outbox.record(connection, events)
                 case Correlation.SAME:
                     await confirm_correlation(connection, mapping["id"], mapping["seq"])
-                    events: list[OutboxEvent] = []
+                    events = []
                 case Correlation.SET | Correlation.REPLACE:
                     events = [await self._set(connection, trace_id, correlation, mapping)]
                     await self._outbox.record(connection, events)
-        await self._remember(correlation, mapping)
+        if decision is not Correlation.ALIAS:
+            await self._remember(correlation, mapping)
         await self._outbox.publish(events)
         return Ack()
 
@@ -178,16 +182,7 @@ class Correlator(Handler):
             mapping["seq"],
             replaced=replaced,
         )
-        return _event(
-            trace_id,
-            mapping,
-            ConversationCorrelated(
-                **_about(trace_id, mapping, correlation.conversation_id),
-                communication_id=correlation.communication_id,
-                whatsapp_message_id=correlation.whatsapp_message_id,
-                replaced_conversation_id=replaced,
-            ),
-        )
+        return _correlated(trace_id, mapping, correlation, replaced=replaced)
 
     async def _remember(self, correlation: ConversationCorrelation, mapping: asyncpg.Record) -> None:
         if mapping["status"] == "active":
@@ -261,6 +256,18 @@ def _about(trace_id: str, mapping: asyncpg.Record, conversation_id: str) -> dict
         "timestamp": CLOCK.now(),
         "trace_id": trace_id,
     }
+
+
+def _correlated(
+    trace_id: str, mapping: asyncpg.Record, correlation: ConversationCorrelation, *, replaced: str | None
+) -> OutboxEvent:
+    told = ConversationCorrelated(
+        **_about(trace_id, mapping, correlation.conversation_id),
+        communication_id=correlation.communication_id,
+        whatsapp_message_id=correlation.whatsapp_message_id,
+        replaced_conversation_id=replaced,
+    )
+    return _event(trace_id, mapping, told)
 
 
 def _event(trace_id: str, mapping: asyncpg.Record, told: Event) -> OutboxEvent:

@@ -45,6 +45,10 @@ def _has_heard(cluster: Cluster, count: int) -> bool:
     return len(cluster.told("inbound.enriched")) >= count
 
 
+def _has_told(cluster: Cluster, event: str, count: int) -> bool:
+    return len(cluster.told(event)) >= count
+
+
 async def active(cluster: Cluster) -> list[tuple[str, str]]:
     """Customer and last address of each open conversation."""
     rows = await cluster.conn.fetch(
@@ -78,6 +82,30 @@ async def test_an_id_that_wrote_alone_is_joined_with_the_phone_it_stands_beside(
     [merged] = cluster.told("customer.merged")
     assert (merged["customer"], merged["merged"], merged["addresses"]) == (PHONE, ID, [PHONE, ID])
     assert await active(cluster) == [(PHONE, ID)]
+
+
+async def test_conversations_that_come_after_a_join_are_told_of_each(cluster: Cluster) -> None:
+    """The contact centre opened one for either half of the person, and waits to hear of both."""
+    async with cluster.running("inbound-resolver"):
+        await hear(cluster, message(1, ID), message(2, PHONE), message(3, PHONE, user_id=ID))
+        for place in (2, 1):
+            correlation = {
+                "conversation_id": f"conv-{place}",
+                "communication_id": "c",
+                "whatsapp_message_id": f"wamid.{place}",
+            }
+            await cluster.publish("wa.correlation", "genesys", correlation)
+            await until(partial(_has_told, cluster, "conversation.correlated", 3 - place))
+
+    told = cluster.told("conversation.correlated")
+    assert [item["conversation_id"] for item in told] == ["conv-2", "conv-1"]
+    [mapping] = await cluster.conn.fetch(
+        "select id, conversation_id from conversation_mappings where status = 'active'"
+    )
+    assert {item["mapping_id"] for item in told} == {str(mapping["id"])}
+    assert mapping["conversation_id"] == "conv-2"
+    aliases = await cluster.conn.fetch("select conversation_id, mapping_id from conversation_aliases")
+    assert [tuple(row) for row in aliases] == [("conv-1", mapping["id"])]
 
 
 async def test_ids_that_stand_beside_a_phone_lead_to_it(cluster: Cluster) -> None:
