@@ -24,7 +24,8 @@ where not exists (select from conversation_mappings where coalesce(customer, wa_
   and (select count(*) from customer_addresses as held where held.phone = owner.phone and held.kind <> 'phone') < $6
   and ($4 <> 'status' or not exists (select from customer_addresses as given
                                      where given.phone = owner.phone
-                                       and (given.released_at is not null or given.moved_at is not null)))
+                                       and (given.released_at <= row.at or given.left_at <= row.at
+                                            or given.moved_at <= row.at)))
   and (owner.source = 'rule' or owner.first_seen_at <= row.at)
 order by row.address
 for key share of owner

@@ -89,8 +89,8 @@ def weigh(
 ) -> AddressVerdict:
     """Whether two addresses are one person's. Pure.
 
-    `ids`: how many ids both persons hold together. `has_moved`: one of them gave an address up; a status of a
-    message that was dialled there may name whoever has it now.
+    `ids`: how many ids both persons hold together. `has_moved`: one of them had given an address up by then; a
+    status of a message that was dialled there may name whoever has it now.
     """
     if evidence.is_change:
         return _weigh_change(evidence, one, other)
@@ -134,9 +134,12 @@ def _take_over(evidence: AddressEvidence, one: HeldAddress, other: HeldAddress) 
 
 
 def _contest(evidence: AddressEvidence, one: HeldAddress, other: HeldAddress) -> AddressVerdict:
-    """An id named with two phones, and no change told: it is whose it was first, by the platform's clock."""
+    """An id named with two phones, and no change told: it is whose it was first, by the platform's clock.
+
+    Of two at the same time it is the lesser phone's.
+    """
     phone, named = (one, other) if is_phone(one.address) else (other, one)
-    if named.since is not None and evidence.at >= named.since:
+    if named.since is not None and (named.since, named.phone) < (evidence.at, phone.phone):
         return AddressVerdict("doubted", named.phone, doubt=AddressDoubt.TWO_PHONES, doubted=named.address)
     return AddressVerdict(
         "doubted", phone.phone, taken=named.address, doubt=AddressDoubt.TWO_PHONES, doubted=named.address

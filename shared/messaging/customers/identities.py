@@ -114,10 +114,15 @@ async def follow(
     owners = {held[key].phone for key in keys}
     theirs = [row for row in rows if row["phone"] in owners]
     ids = sum(row["kind"] != "phone" and not row["released_at"] for row in theirs)
-    has_moved = any(row["released_at"] or row["moved_at"] for row in theirs)
+    has_moved = any(_had_moved(row, evidence.at) for row in theirs)
     verdict = weigh(evidence, held[keys[0]], held[keys[1]], ids, has_moved=has_moved)
     seen = [other] if evidence.is_change else [item for item in (address, other) if item in told]
     return verdict, await _carry_out(connection, evidence, other, verdict, seen)
+
+
+def _had_moved(row: Any, at: datetime) -> bool:
+    """Whether an address was given up, or come to, by a time."""
+    return any(row[name] is not None and row[name] <= at for name in ("released_at", "left_at", "moved_at"))
 
 
 async def _trace_both(

@@ -57,6 +57,38 @@ STORIES: Final = {
         [{"5531987654321", "553187654321", "BR.1", "BR.2"}],
     ),
     "an id with two phones": Story([told(PHONE, ID), told(OTHER, ID, 1)], [{PHONE, ID}, {OTHER}]),
+    "an id with two phones at the same time": Story([told(PHONE, ID), told(OTHER, ID)], [{PHONE, ID}, {OTHER}]),
+    "an id with three phones, each with ids of its own": Story(
+        [told(PHONE, ID), told(OTHER, ID, 1), told(THIRD, ID, 2), told(OTHER, "DE.9", 3)],
+        [{PHONE, ID}, {OTHER, "DE.9"}, {THIRD}],
+    ),
+    "two persons, and ids that would make them one": Story(
+        [told(PHONE, ID), told(OTHER, "DE.9", 1), told(ID, "DE.9", 2)], [{PHONE, ID}, {OTHER, "DE.9"}]
+    ),
+    "a phone and its notation from an answer": Story(
+        [told("5531987654321", "553187654321", 0, "answer"), told("5531987654321", "BR.1", 1, "answer")],
+        [{"5531987654321", "553187654321", "BR.1"}],
+    ),
+    "a status of before a change": Story(
+        [told(PHONE, ID), told(PHONE, "DE.9", 3, "status"), changed(PHONE, OTHER, 5)],
+        [{OTHER, ID, "DE.9"}, {PHONE}],
+    ),
+    "a status of a number that was given up": Story(
+        [told(PHONE, ID), changed(PHONE, OTHER, 5), told(PHONE, "DE.9", 7, "status")],
+        [{OTHER, ID}, {PHONE, "DE.9"}],
+    ),
+    "two numbers given up for one": Story(
+        [told(PHONE, ID), told(OTHER, "DE.9"), changed(PHONE, THIRD, 1), changed(OTHER, THIRD, 2)],
+        [{THIRD, ID, "DE.9"}, {PHONE}, {OTHER}],
+    ),
+    "an id changed where the phone comes late": Story(
+        [told(ID, "DE.ENT.7"), changed(ID, "DE.9", 1), told("DE.9", PHONE, 3)],
+        [{PHONE, "DE.9", "DE.ENT.7"}, {ID}],
+    ),
+    "a stranger with a hidden phone and a parent id has the number": Story(
+        [told(PHONE, ID), changed(PHONE, OTHER, 5), told(PHONE, "FR.2", 7), told("FR.2", "FR.ENT.2", 8)],
+        [{OTHER, ID}, {PHONE, "FR.2", "FR.ENT.2"}],
+    ),
     "a number changed": Story(
         [told(PHONE, ID), changed(PHONE, OTHER, 5), told(OTHER, "DE.9", 6)],
         [{OTHER, ID, "DE.9"}, {PHONE}],
