@@ -89,8 +89,8 @@ def weigh(
 ) -> AddressVerdict:
     """Whether two addresses are one person's. Pure.
 
-    `ids`: how many ids both persons hold together. `has_moved`: one of them had given an address up by then; a
-    status of a message that was dialled there may name whoever has it now.
+    `ids`: how many ids both persons hold together. `has_moved`: one of them had given an address up by then;
+    a status of a message that was dialled there may name whoever has it now.
     """
     if evidence.is_change:
         return _weigh_change(evidence, one, other)

@@ -2,7 +2,8 @@
 
 Owns the order of it: the addresses of both persons are locked in key order. The same evidence in any order,
 twice or on two replicas, ends in the same customers: what is told late is of whoever had the address then.
-What is doubted is counted.
+What is doubted is counted. One case is not told apart: somebody known by an id alone who writes from a reused
+number before we hear that its owner left it goes along with that owner; an operator parts them.
 """
 
 from collections.abc import Sequence

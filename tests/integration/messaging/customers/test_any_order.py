@@ -57,7 +57,9 @@ STORIES: Final = {
         [{"5531987654321", "553187654321", "BR.1", "BR.2"}],
     ),
     "an id with two phones": Story([told(PHONE, ID), told(OTHER, ID, 1)], [{PHONE, ID}, {OTHER}]),
-    "an id with two phones at the same time": Story([told(PHONE, ID), told(OTHER, ID)], [{PHONE, ID}, {OTHER}]),
+    "an id with two phones at the same time": Story(
+        [told(PHONE, ID), told(OTHER, ID)], [{PHONE, ID}, {OTHER}]
+    ),
     "an id with three phones, each with ids of its own": Story(
         [told(PHONE, ID), told(OTHER, ID, 1), told(THIRD, ID, 2), told(OTHER, "DE.9", 3)],
         [{PHONE, ID}, {OTHER, "DE.9"}, {THIRD}],
