@@ -4,6 +4,8 @@
 .DEFAULT_GOAL := help
 .PHONY: help setup demo up down test check bench overload faults rehearsal mutants fuzz pictures lock
 .NOTPARALLEL:
+# Python is started hundreds of times: each time it would compile what it could have kept.
+unexport PYTHONDONTWRITEBYTECODE
 
 VENV := .venv
 BIN := $(VENV)/bin

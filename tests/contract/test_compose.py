@@ -5,6 +5,7 @@ reported as not run.
 """
 
 import json
+import os
 import re
 import shlex
 import subprocess
@@ -73,9 +74,17 @@ def definitions(secrets: Path) -> dict[str, Any]:
 
 
 def complaints_of(*command: str) -> str:
-    """What a checker says against a file; a checker that is not installed is told as not run."""
+    """What a checker says against a file; a checker that is not installed is told as not run.
+
+    One that is written in Go has memory to spare: it looks for what it may free a third as often.
+    """
     done = subprocess.run(
-        [checker(command[0]), *command[1:]], check=False, cwd=ROOT, capture_output=True, text=True
+        [checker(command[0]), *command[1:]],
+        check=False,
+        cwd=ROOT,
+        env=os.environ | {"GOGC": "400"},
+        capture_output=True,
+        text=True,
     )
     return "" if done.returncode == 0 else f"exit code {done.returncode}: {done.stdout}{done.stderr}"
 

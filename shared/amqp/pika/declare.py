@@ -81,8 +81,19 @@ async def _compare(connection: AbstractConnection, item: Exchange | Queue) -> st
 
 
 async def find_missing(connection: AbstractConnection, topology: Topology) -> list[str]:
-    """Name the exchanges and queues that the server does not have."""
-    return [_name_of(item) for item in topology.items if not await _is_there(connection, item)]
+    """Name the exchanges and queues that the server does not have, asked for one by one on one channel."""
+    missing: list[str] = []
+    left = deque(topology.items)
+    while left:
+        async with await open_channel(connection, confirms=False) as channel:
+            while left:
+                item = left.popleft()
+                try:
+                    await _ask_for(channel, item)
+                except ChannelNotFoundEntity:  # what is missing closes the channel
+                    missing.append(_name_of(item))
+                    break
+    return missing
 
 
 async def restore_topology(connection: AbstractConnection, topology: Topology) -> None:
@@ -165,17 +176,19 @@ async def _declare(channel: AbstractChannel, item: Exchange | Queue) -> None:
 
 
 async def _is_there(connection: AbstractConnection, item: Exchange | Queue) -> bool:
-    """A passive declare of something missing closes its channel, so each gets one of its own."""
-    channel = await open_channel(connection, confirms=False)
-    try:
-        if isinstance(item, Exchange):
-            await channel.declare_exchange(item.name, passive=True)
-        else:
-            await channel.declare_queue(item.name, passive=True)
-    except ChannelNotFoundEntity:
-        return False
-    await channel.close()
-    return True
+    with suppress(ChannelNotFoundEntity):
+        async with await open_channel(connection, confirms=False) as channel:
+            await _ask_for(channel, item)
+            return True
+    return False
+
+
+async def _ask_for(channel: AbstractChannel, item: Exchange | Queue) -> None:
+    """A passive declare. Raises ChannelNotFoundEntity where it is missing; the channel is closed then."""
+    if isinstance(item, Exchange):
+        await channel.declare_exchange(item.name, passive=True)
+    else:
+        await channel.declare_queue(item.name, passive=True)
 
 
 def _name_of(item: Exchange | Queue) -> str:

@@ -34,12 +34,13 @@ where ctid = any(array(select ctid from send_attempts
                        order by started_at limit $2 for update skip locked));
 
 -- name: prune_bodies
--- Not of what is under way: it is sent from them yet.
+-- Not of what is under way: it is sent from them yet. One message after the other: joined with them, the planner may
+-- read the whole table.
 delete from outbound_bodies
 where message_id = any(array(select message_id from outbound_bodies
                              where created_at < now() - $1::interval
-                               and not exists (select from message_tracking as tracked
-                                               where tracked.id = message_id and tracked.status = 'queued')
+                               and (select status from message_tracking as tracked
+                                    where tracked.id = message_id) is distinct from 'queued'
                                and not exists (select from deferred_messages as row
                                                where row.message_id = outbound_bodies.message_id)
                              order by created_at limit $2 for update skip locked));

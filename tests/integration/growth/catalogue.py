@@ -48,25 +48,25 @@ def _ago(*, hours: float) -> datetime:
 
 
 #: Ten messages that were sent, ten that wait, ten customers, as a batch has them.
-SENT: Final = [row_id(n) for n in range(500_001, 500_011)]
-QUEUED: Final = [row_id(n) for n in range(950_001, 950_011)]
-WAMIDS: Final = [f"wamid.{n}" for n in range(500_001, 500_011)]
-CUSTOMERS: Final = [str(49151000000000 + n) for n in range(50_001, 50_011)]
-NUMBERS: Final = [str(1000 + n % 10) for n in range(50_001, 50_011)]
+SENT: Final = [row_id(n) for n in range(100_001, 100_011)]
+QUEUED: Final = [row_id(n) for n in range(190_001, 190_011)]
+WAMIDS: Final = [f"wamid.{n}" for n in range(100_001, 100_011)]
+CUSTOMERS: Final = [str(49151000000000 + n) for n in range(10_001, 10_011)]
+NUMBERS: Final = [str(1000 + n % 10) for n in range(10_001, 10_011)]
 NEW_CUSTOMERS: Final = [str(49161000000000 + n) for n in range(10)]
 IDS: Final = [f"DE.{n}" for n in range(10)]
-NEWEST: Final = [row_id(n) for n in range(999_991, 1_000_001)]
-BULK: Final = [row_id(n) for n in range(999_401, 999_411)]
-BULK_CUSTOMERS: Final = [str(49151000000000 + n) for n in range(999_401, 999_411)]
+NEWEST: Final = [row_id(n) for n in range(199_991, 200_001)]
+BULK: Final = [row_id(n) for n in range(199_401, 199_411)]
+BULK_CUSTOMERS: Final = [str(49151000000000 + n) for n in range(199_401, 199_411)]
 ONES: Final = [1] * 10
-CONVERSATIONS: Final = [f"conversation {n}" for n in range(50_001, 50_011)]
-LETTERS: Final = [row_id(n) for n in range(400_001, 400_011)]
-DEFERRED: Final = [row_id(n) for n in range(200_001, 200_011)]
-FRESH: Final = [row_id(2_000_000 + n) for n in range(10)]
+CONVERSATIONS: Final = [f"conversation {n}" for n in range(10_001, 10_011)]
+LETTERS: Final = [row_id(n) for n in range(80_001, 80_011)]
+DEFERRED: Final = [row_id(n) for n in range(40_001, 40_011)]
+FRESH: Final = [row_id(1_000_000 + n) for n in range(10)]
 NEW: Final = [f"new {n}" for n in range(10)]
 PAST_RETENTION: Final = [row_id(n) for n in range(1, 2001)]
-AMBIGUOUS: Final = [row_id(300 * n) for n in range(1, 201)]
-RECIPIENTS: Final = list(range(600_001, 600_011))
+AMBIGUOUS: Final = [row_id(60 * n) for n in range(1, 201)]
+RECIPIENTS: Final = list(range(120_001, 120_011))
 MIB: Final = 1024 * 1024
 NOTHING: Final = [None] * 10
 TEXTS: Final = ["text"] * 10
@@ -74,7 +74,7 @@ JSON: Final = ["{}"] * 10
 BODIES: Final = [b"{}"] * 10
 PLACES: Final = list(range(1, 11))
 TIMES: Final = [_LONG_AGO] * 10
-MAPPINGS: Final = [row_id(n) for n in range(50_001, 50_011)]
+MAPPINGS: Final = [row_id(n) for n in range(10_001, 10_011)]
 FIRST_OF_ALL: Final = UUID(int=0)
 
 _SCHEDULER: Final = "workers/scheduler/queries.sql"
@@ -120,13 +120,13 @@ PERIODIC: Final = (
     _measured(_CONVERSATIONS_UPKEEP, "count_active", 10_000, rows=10_002, pages=2_000),
     _measured(_LETTERS, "count_pending_dead_letters", 10_000, rows=10_002, pages=2_000),
     # What waits, by its index alone.
-    _measured(_DEFERRAL, "count_deferred", rows=1_000_000, pages=10_000),
+    _measured(_DEFERRAL, "count_deferred", rows=200_010, pages=2_000),
     _measured(_NUMBERS_UPKEEP, "read_circuits", rows=10),
     _measured(_NUMBERS_UPKEEP, "count_paused_numbers", rows=10),
     _measured(_NUMBERS_UPKEEP, "read_paused_numbers", rows=10),
     _measured(_OUTBOX, "oldest_unmarked_s", rows=1),
     # The hour in which idleness begins holds one in 24; a bitmap comes upon each twice.
-    _measured(_MAPPINGS, "find_idle", _DAY, 1000, None, None, rows=90_000, pages=45_000),
+    _measured(_MAPPINGS, "find_idle", _DAY, 1000, None, None, rows=18_000, pages=9_000),
     _measured(_SCHEDULER, "find_due_ambiguous", 200, 16 * MIB, rows=600),
     _measured(_SCHEDULER, "lock_messages", AMBIGUOUS, rows=200),
     _measured(_SCHEDULER, "lock_ambiguous", AMBIGUOUS, rows=1200),
@@ -147,7 +147,7 @@ PERIODIC: Final = (
     _measured(_OUTBOX, "claim_unmarked", 500, 15 * _SECOND, 16 * MIB, "wa.events message.updated", rows=1000),
     _measured(_TRACKING, "find_matchable", None, None, _DAY, 1000, rows=3000),
     _measured(_TRACKING, "find_matchable", None, None, 5 * _MINUTE, 1000, rows=3000, pages=20_000),
-    _measured(_TRACKING, "find_matchable", str(_ago(hours=12)), 500_000, _DAY, 1000, rows=3000),
+    _measured(_TRACKING, "find_matchable", str(_ago(hours=12)), 100_000, _DAY, 1000, rows=3000),
     _measured(_CAMPAIGNS, "due", rows=10),
     _measured(_CAMPAIGNS, "find_finished", rows=10),
     _measured(_CAMPAIGNS, "finish", ["giant"], rows=10),
@@ -202,16 +202,16 @@ PERIODIC: Final = (
     _measured(_DOCTOR, "paused_numbers", rows=10),
     _measured(_DOCTOR, "open_breakers", rows=10),
     _measured(_DOCTOR, "unmarked_outbox", _MINUTE, rows=2000),
-    _measured(_PACE, "read_pace", 10 * _SECOND, 40_000, rows=120_000, pages=60_000),
+    _measured(_PACE, "read_pace", 10 * _SECOND, 8_000, rows=24_000, pages=12_000),
     # Of each of four reasons and of each number so many, by an index alone.
     _measured(_BACKLOG, "glance_at_deferred", 10_000, rows=40_100, pages=2_000),
     _measured(_LETTERS, "glance_at_pending", list(DeadReason), 10_000, rows=20_100, pages=2_000),
     _measured(_NUMBERS, "list", ["1001"], rows=100),
     _measured(
-        _NUMBERS, "count_deferred_of", [str(1000 + n) for n in range(10)], 10_000, rows=100_100, pages=5_000
+        _NUMBERS, "count_deferred_of", [str(1000 + n) for n in range(10)], 2_000, rows=20_100, pages=1_000
     ),
     # Behind whatever counts the table: where rows moved, an index alone does not do.
-    _measured(_RENAMING, "rename_deferred", NUMBERS[:1], CUSTOMERS[:1], NEW_CUSTOMERS[:1], rows=2000),
+    _measured(_RENAMING, "rename_deferred", NUMBERS[:1], CUSTOMERS[:1], NEW_CUSTOMERS[:1], rows=500),
 )
 
 #: For a message, or for a batch of ten.
@@ -240,7 +240,7 @@ PER_MESSAGE: Final = (
     _measured(_BREAKER, "find_circuits", NUMBERS, "(unknown)", rows=60),
     _measured(_INTAKE, "find_numbers", CUSTOMERS, rows=40),
     _measured(_STORED_BODIES, "defer_lost", QUEUED, "text", rows=100),
-    _measured(_MAPPINGS, "expire_idle", _DAY, [row_id(n) for n in range(999_901, 999_911)], rows=40),
+    _measured(_MAPPINGS, "expire_idle", _DAY, [row_id(n) for n in range(199_901, 199_911)], rows=40),
     _measured(_ATTEMPTS, "give_up_undecided", SENT, rows=30),
     _measured(_DEFERRAL, "remove_messages", QUEUED, rows=20),
     _measured(_LETTERS, "claim", LETTERS, _MINUTE, "test", True, rows=40),
@@ -268,8 +268,8 @@ PER_MESSAGE: Final = (
     ),
     _measured(_OUTBOX, "record", FRESH, TEXTS, TEXTS, TEXTS, JSON, TEXTS, TEXTS, TEXTS, _MINUTE, rows=0),
     _measured(_OUTBOX, "record_once", FRESH, TEXTS, TEXTS, TEXTS, JSON, TEXTS, TEXTS, TEXTS, _MINUTE, rows=0),
-    _measured(_OUTBOX, "reopen", [row_id(n) for n in range(998_001, 998_011)], _MINUTE, rows=30),
-    _measured(_OUTBOX, "mark", [row_id(n) for n in range(998_001, 998_011)], rows=20),
+    _measured(_OUTBOX, "reopen", [row_id(n) for n in range(198_001, 198_011)], _MINUTE, rows=30),
+    _measured(_OUTBOX, "mark", [row_id(n) for n in range(198_001, 198_011)], rows=20),
     _measured(
         *(
             _DEFERRAL,
@@ -305,7 +305,7 @@ PER_MESSAGE: Final = (
     _measured(_TRACKING, "find_waiting", WAMIDS, rows=40),
     _measured(_TRACKING, "match", WAMIDS, SENT, rows=40),
     _measured(_TRACKING, "match", NEW, NOTHING, rows=40),
-    _measured(_TRACKING, "match_genesys", [f"genesys {n}" for n in range(500_001, 500_041, 4)], rows=40),
+    _measured(_TRACKING, "match_genesys", [f"genesys {n}" for n in range(100_001, 100_041, 4)], rows=40),
     _measured(_TRACKING, "lock_messages", SENT, rows=40),
     _measured(_TRACKING, "find_background", SENT, rows=60),
     _measured(_TRACKING, "find_addressing", QUEUED, rows=60),
@@ -319,7 +319,7 @@ PER_MESSAGE: Final = (
         *(
             _RECIPIENTS,
             "move_recipients",
-            [row_id(n) for n in range(100_001, 100_011)],
+            [row_id(n) for n in range(20_001, 20_011)],
             ["read"] * 10,
             WAMIDS,
         ),
@@ -371,8 +371,8 @@ PER_MESSAGE: Final = (
     _measured(_CLAIMS, "lock_messages", QUEUED, rows=20),
     _measured(_CLAIMS, "read_gates", QUEUED, NOTHING, "(unknown)", NOTHING, rows=100),
     _measured(_CLAIMS, "read_gates", BULK, NOTHING, "(unknown)", BULK_CUSTOMERS, rows=140),
-    # Who has had 20,000 messages before.
-    _measured(_CLAIMS, "read_gates", [row_id(1_000_000)], [None], "(unknown)", [None], rows=10),
+    # Who has had 4,000 messages before.
+    _measured(_CLAIMS, "read_gates", [row_id(200_000)], [None], "(unknown)", [None], rows=10),
     _measured(_CLAIMS, "claim", QUEUED, ONES, NOTHING, rows=60),
     _measured(_BREAKER, "ensure_circuits", NUMBERS, NUMBERS[:1], "(unknown)", rows=4000),
     _measured(_BREAKER, "lock_circuits", NUMBERS, rows=20),
@@ -380,11 +380,11 @@ PER_MESSAGE: Final = (
     _measured(_RECIPIENTS, "return_unsent", BULK, NOTHING, ["pending"] * 10, NOTHING, rows=80),
     _measured(_TRACKING, "drop_messages", QUEUED, rows=60),
     _measured(_RESULTS, "lock_messages", QUEUED, rows=20),
-    _measured(_RESULTS, "find_told", [row_id(n) for n in range(900_001, 900_011)], rows=100),
+    _measured(_RESULTS, "find_told", [row_id(n) for n in range(180_001, 180_011)], rows=100),
     _measured(_ATTEMPTS, "close_attempts", SENT, ONES, ["failed"] * 10, *[NOTHING] * 3, rows=30),
     _measured(_RECIPIENTS, "skip_cancelled", BULK, rows=80),
     _measured(
-        *(_INTAKE, "find_known", PLACES, NEW, [f"client {n}" for n in range(500_000, 500_040, 4)], CUSTOMERS),
+        *(_INTAKE, "find_known", PLACES, NEW, [f"client {n}" for n in range(100_000, 100_040, 4)], CUSTOMERS),
         rows=70,
     ),
     _measured(_INTAKE, "find_unburied", SENT, rows=60),
@@ -459,7 +459,7 @@ PER_MESSAGE: Final = (
     _measured(_JOINING, "drop_aliases", MAPPINGS, rows=30),
     _measured(_JOINING, "move_messages", MAPPINGS, MAPPINGS, rows=60),
     # Whatever waits for them.
-    _measured(_JOINING, "move_deferred", NUMBERS[:1], CUSTOMERS[:1], NEW_CUSTOMERS[0], rows=2000),
+    _measured(_JOINING, "move_deferred", NUMBERS[:1], CUSTOMERS[:1], NEW_CUSTOMERS[0], rows=500),
     _measured(_JOINING, "rename_recipients", CUSTOMERS, CUSTOMERS[0], rows=30),
     _measured(_JOINING, "skip_twins", CUSTOMERS[0], rows=20),
     _measured(_JOINING, "lock_profiles", CUSTOMERS, rows=30),
@@ -468,19 +468,19 @@ PER_MESSAGE: Final = (
     _measured(_JOINING, "move_addresses", CUSTOMERS, CUSTOMERS[0], rows=30),
     _measured(_JOINING, "find_addresses", CUSTOMERS[0], rows=2),
     _measured(_JOINING, "find_holder", NUMBERS[0], CUSTOMERS[0], CUSTOMERS[0], rows=4),
-    _measured(_JOINING, "close_holder", row_id(50_001), rows=4),
+    _measured(_JOINING, "close_holder", row_id(10_001), rows=4),
     _measured(_INBOUND, "claim_publication", WAMIDS, _MINUTE, FIRST_OF_ALL, rows=30),
     _measured(_INBOUND, "extend_claim", WAMIDS, _MINUTE, FIRST_OF_ALL, rows=30),
     _measured(_INBOUND, "mark_published", WAMIDS, rows=30),
     _measured(_RESOLVER, "find_mappings", WAMIDS, CONVERSATIONS, rows=40),
-    _measured(_RESOLVER, "find_mapping_of_message", "wamid.500002", rows=4),
-    _measured(_RESOLVER, "lock_mapping_of_message", "wamid.500002", "earlier 1", rows=6),
-    _measured(_MAPPINGS, "correlate", row_id(500_001), "new", "new", 1, rows=4),
-    _measured(_MAPPINGS, "confirm_correlation", row_id(500_001), 1, rows=4),
-    _measured(_MAPPINGS, "keep_alias", "new", row_id(500_001), rows=0),
-    _measured(_INBOUND, "name_message", "wamid.500002", "new", rows=6),
-    _measured(_RESOLVER, "find_conversation", "conversation 50001", rows=6),
-    _measured(_MAPPINGS, "close_mapping", row_id(50_001), "conversation 50001", rows=4),
+    _measured(_RESOLVER, "find_mapping_of_message", "wamid.100002", rows=4),
+    _measured(_RESOLVER, "lock_mapping_of_message", "wamid.100002", "earlier 1", rows=6),
+    _measured(_MAPPINGS, "correlate", row_id(100_001), "new", "new", 1, rows=4),
+    _measured(_MAPPINGS, "confirm_correlation", row_id(100_001), 1, rows=4),
+    _measured(_MAPPINGS, "keep_alias", "new", row_id(100_001), rows=0),
+    _measured(_INBOUND, "name_message", "wamid.100002", "new", rows=6),
+    _measured(_RESOLVER, "find_conversation", "conversation 10001", rows=6),
+    _measured(_MAPPINGS, "close_mapping", row_id(10_001), "conversation 10001", rows=4),
     _measured(_DLQ, "stored_before", NEW, rows=30),
     _measured(_DLQ, "find_messages", PLACES, SENT, [False] * 10, NEW, NEW, rows=60),
     _measured(_DLQ, "lock_messages", SENT, rows=20),
@@ -500,7 +500,7 @@ PER_MESSAGE: Final = (
             b"{}",
             "{}",
             _MINUTE,
-            row_id(950_001),
+            row_id(190_001),
             "1001",
             "text",
             "reply",

@@ -10,6 +10,6 @@ from tests.support.servers import Servers
 
 @pytest.fixture(scope="module")
 def big_url(servers: Servers) -> Iterator[str]:
-    """The URL of a database whose growing tables have a million rows. Whoever uses it leaves it as it is."""
+    """The URL of a database whose growing tables have 200,000 rows. Whoever uses it leaves it as it is."""
     with big_database(servers.database_url) as url:
         yield url

@@ -17,119 +17,119 @@ insert into leases (name, owner, expires_at) values ('scheduler', row_id(1), now
 
 -- name: customer_profiles
 insert into customer_profiles (phone, opt_in_marketing, last_interaction_at)
-select (49151000000000 + n)::text, n % 50 <> 0, now() from generate_series(1, 1000000) as n;
+select (49151000000000 + n)::text, n % 50 <> 0, now() from generate_series(1, 200000) as n;
 
 -- name: customer_addresses
 insert into customer_addresses (address, phone, kind, source)
-select (49151000000000 + n)::text, (49151000000000 + n)::text, 'phone', 'inbound' from generate_series(1, 1000000) as n;
+select (49151000000000 + n)::text, (49151000000000 + n)::text, 'phone', 'inbound' from generate_series(1, 200000) as n;
 
 -- name: conversation_mappings
--- All active; 833 of them for longer than 24 h.
+-- All active; 830 of them for longer than 24 h.
 insert into conversation_mappings
     (id, wa_id, customer, phone_number_id, conversation_id, last_activity_at, created_at)
 select row_id(n), (49151000000000 + n)::text, (49151000000000 + n)::text, (1000 + n % 10)::text, 'conversation ' || n,
-       now() - interval '24.02 hours' * n / 1000000, now() - interval '80 days' * n / 1000000
-from generate_series(1, 1000000) as n;
+       now() - interval '24.1 hours' * n / 200000, now() - interval '80 days' * n / 200000
+from generate_series(1, 200000) as n;
 
 -- name: conversation_aliases
 insert into conversation_aliases (conversation_id, mapping_id)
-select 'earlier ' || n, row_id(n) from generate_series(1, 1000000) as n;
+select 'earlier ' || n, row_id(n) from generate_series(1, 200000) as n;
 
 -- name: broadcast_campaigns
 insert into broadcast_campaigns (id, phone_number_id, message_text, status, next_batch_at)
-select 'done ' || n, '1001', 'text', 'done', null from generate_series(1, 1000000) as n
+select 'done ' || n, '1001', 'text', 'done', null from generate_series(1, 200000) as n
 union all select 'giant', '1001', 'text', 'running', now()
 union all select 'paused', '1001', 'text', 'paused', null;
 
 -- name: message_tracking
--- The first customer has 20,000 messages and one more; the last 60,000 of all wait to be sent, 700 of them for
+-- The first customer has 4,000 messages and one more; the last 12,000 of all wait to be sent, 700 of them for
 -- the giant campaign.
 insert into message_tracking
     (id, mapping_id, wamid, client_message_id, genesys_message_id, direction, status, lane, campaign_id, created_at)
-select row_id(n), row_id(case when n <= 20000 or n = 1000000 then 1 else n end),
-       case when n <= 940000 then 'wamid.' || n end,
+select row_id(n), row_id(case when n <= 4000 or n = 200000 then 1 else n end),
+       case when n <= 188000 then 'wamid.' || n end,
        case when n % 4 = 0 then 'client ' || n end, case when n % 4 = 1 then 'genesys ' || n end,
-       case when n % 4 = 2 and n <= 940000 then 'INBOUND' else 'OUTBOUND' end,
-       case when n > 940000 then 'queued' when n % 4 = 2 then 'processed' else 'delivered' end,
-       case when n % 4 = 2 and n <= 940000 then null when n > 999300 and n < 1000000 then 'bulk' else 'reply' end,
-       case when n > 999300 and n < 1000000 then 'giant' when n <= 200000 and n % 4 = 3 then 'done 1' end,
-       now() - interval '90 days 1 hour' * (1000000 - n) / 1000000
-from generate_series(1, 1000000) as n;
+       case when n % 4 = 2 and n <= 188000 then 'INBOUND' else 'OUTBOUND' end,
+       case when n > 188000 then 'queued' when n % 4 = 2 then 'processed' else 'delivered' end,
+       case when n % 4 = 2 and n <= 188000 then null when n > 199300 and n < 200000 then 'bulk' else 'reply' end,
+       case when n > 199300 and n < 200000 then 'giant' when n <= 40000 and n % 4 = 3 then 'done 1' end,
+       now() - interval '90 days 5 hours' * (200000 - n) / 200000
+from generate_series(1, 200000) as n;
 
 -- name: outbound_bodies
--- Those of the 60,000 that wait, and of as many as were sent and are not decided.
+-- Those of the 12,000 that wait, and of as many as were sent and are not decided.
 insert into outbound_bodies (message_id, queue, exchange, routing_key, body, created_at)
 select row_id(n), 'outbound-sender', 'wa.outbound', 'reply.1', '{}',
-       now() - interval '8 days 1 hour' * (1000000 - n) / 1000000
-from generate_series(1, 1000000) as n;
+       now() - interval '8 days 5 hours' * (200000 - n) / 200000
+from generate_series(1, 200000) as n;
 
 -- name: send_attempts
--- Of each message that was sent; 60,000 had to be tried twice.
+-- Of each message that was sent; 12,000 had to be tried twice.
 insert into send_attempts (message_id, attempt, wamid, outcome, started_at, finished_at)
 select row_id(n), 1, 'wamid.' || n, 'sent', at, at
-from (select n, now() - interval '30 days 1 hour' * (1000000 - n) / 1000000 as at
-      from generate_series(1, 940000) as n) as row
+from (select n, now() - interval '30 days 5 hours' * (200000 - n) / 200000 as at
+      from generate_series(1, 188000) as n) as row
 union all
-select row_id(n), 2, null, 'failed', now(), now() from generate_series(100001, 160000) as n;
+select row_id(n), 2, null, 'failed', now(), now() from generate_series(20001, 32000) as n;
 
 -- name: status_events
--- A million events that wait for the messages of another system, and some that found theirs.
+-- 200,000 events that wait for the messages of another system, and some that found theirs.
 insert into status_events (wamid, status, occurred_at, received_at, message_id, outcome)
-select 'other.' || n, 'sent', now(), now() - interval '23.9 hours' * (1000000 - n) / 1000000, null, 'unmatched'
-from generate_series(1, 1000000) as n
+select 'other.' || n, 'sent', now(), now() - interval '23.9 hours' * (200000 - n) / 200000, null, 'unmatched'
+from generate_series(1, 200000) as n
 union all
-select 'wamid.' || n, 'delivered', now(), now() - interval '30 days 1 hour' * (1000000 - n) / 1000000, row_id(n),
+select 'wamid.' || n, 'delivered', now(), now() - interval '30 days 5 hours' * (200000 - n) / 200000, row_id(n),
        'applied'
-from generate_series(840001, 940000) as n;
+from generate_series(168001, 188000) as n;
 
 -- name: broadcast_recipients
--- 300,000 skipped, most after an attempt; half a million still to go.
+-- 60,000 skipped, most after an attempt; 100,000 still to go.
 insert into broadcast_recipients (campaign_id, wa_id, customer, status, message_id)
-select case when n <= 400000 then 'done ' || 1 + n % 2000 else 'giant' end, (49151000000000 + n)::text,
+select case when n <= 80000 then 'done ' || 1 + n % 400 else 'giant' end, (49151000000000 + n)::text,
        (49151000000000 + n)::text,
-       case when n <= 100000 then 'delivered' when n <= 400000 then 'skipped'
-            when n <= 500000 then 'delivered' when n between 999301 and 999999 then 'queued' else 'pending' end,
-       case when n <= 300000 or n between 999301 and 999999 then row_id(n) end
-from generate_series(1, 1000000) as n;
+       case when n <= 20000 then 'delivered' when n <= 80000 then 'skipped'
+            when n <= 100000 then 'delivered' when n between 199301 and 199999 then 'queued' else 'pending' end,
+       case when n <= 60000 or n between 199301 and 199999 then row_id(n) end
+from generate_series(1, 200000) as n;
 
 -- name: outbox_events
 insert into outbox_events (id, event_type, payload, created_at, published_at, claimed_until)
-select row_id(n), 'message.updated', '{"event_version": 1}', at, case when n <= 998000 then at end, at
-from (select n, now() - interval '8 days 1 hour' * (1000000 - n) / 1000000 - interval '1 minute' as at
-      from generate_series(1, 1000000) as n) as row;
+select row_id(n), 'message.updated', '{"event_version": 1}', at, case when n <= 198000 then at end, at
+from (select n, now() - interval '8 days 5 hours' * (200000 - n) / 200000 - interval '1 minute' as at
+      from generate_series(1, 200000) as n) as row;
 
 -- name: deferred_messages
--- 500 customers have 300 each behind an earlier message; numbers that work have 30,000 due each, one that
+-- 500 customers have 60 each behind an earlier message; numbers that work have 6,000 due each, one that
 -- is paused has more than twenty times as many. 300 are ambiguous. The ten newest messages are not deferred.
 insert into deferred_messages
     (id, queue, exchange, routing_key, body, headers, reason, not_before, message_id, message_seq, phone_number_id,
      customer, lane)
 select row_id(n), 'outbound-sender', 'wa.outbound', 'reply.1', '{}', '{"correlation_id": "trace"}', reason,
-       case reason when 'ambiguous' then now() + interval '1 hour' * (n - 120000) / 300000
+       case reason when 'ambiguous' then now() + interval '1 hour' * (n - 24000) / 60000
                    when 'earlier_message' then null
-                   else now() - interval '1 hour' * n / 1000000 end,
-       case when n between 240001 and 299990 then row_id(n + 700000) when reason = 'ambiguous' then row_id(n) end,
-       1000001 - n, case when n > 300000 then '1009' else (1000 + n % 10)::text end,
-       (49151000050000 + n % 1000)::text, 'reply'
-from (select n, case when n > 300000 or n % 10 = 9 then 'number_paused'
-                     when n % 300 = 0 and n <= 90000 then 'ambiguous'
+                   else now() - interval '1 hour' * n / 200000 end,
+       case when n between 48001 and 59990 then row_id(n + 140000) when reason = 'ambiguous' then row_id(n) end,
+       200001 - n, case when n > 60000 then '1009' else (1000 + n % 10)::text end,
+       (49151000010000 + n % 1000)::text, 'reply'
+from (select n, case when n > 60000 or n % 10 = 9 then 'number_paused'
+                     when n % 60 = 0 and n <= 18000 then 'ambiguous'
                      when n % 2 = 0 then 'earlier_message' else 'rate_limit' end as reason
-      from generate_series(1, 1000000) as n) as row;
+      from generate_series(1, 200000) as n) as row;
 
 -- name: dead_letter_queue
--- 700,000 are open. 100,000 of them are of a kind that goes back by itself: 250 may, 250 have gone often enough by now,
--- the others had long before. 300,000 are settled since yesterday, 1,000 of them for longer than they are kept.
+-- 140,000 are open. 20,000 of them are of a kind that goes back by itself: 250 may, 250 have gone often enough by now,
+-- the others had long before. 60,000 are settled since yesterday, 1,000 of them for longer than they are kept.
 insert into dead_letter_queue
     (id, dedupe_key, source_queue, reason, payload, raw_body, status, created_at, dismissed_at, replay_count,
      automatic)
 select row_id(n), 'key ' || n, 'outbound-sender', case when n % 7 = 0 then 'database_error' else 'send_rejected' end,
        '{"wa_id": "4915"}', repeat('{"wa_id": "4915"}', 10)::bytea,
-       case when n <= 300000 then 'dismissed' else 'pending' end, now() - interval '60 days',
-       case when n <= 1000 then now() - interval '31 days' when n <= 300000 then now() - interval '1 day' end,
-       case when n % 7 = 0 and n % 2800 <> 0 then 3 else 0 end, n % 1400 = 0
-from generate_series(1, 1000000) as n;
+       case when n <= 60000 then 'dismissed' else 'pending' end, now() - interval '60 days',
+       case when n <= 1000 then now() - interval '31 days' when n <= 60000 then now() - interval '1 day' end,
+       case when n % 7 = 0 and n % 560 <> 0 then 3 else 0 end, n % 280 = 0
+from generate_series(1, 200000) as n;
 
 -- name: audit_log
 insert into audit_log (at, actor, action, subject)
-select now() - interval '90 days' * (1000000 - n) / 1000000, 'ana', 'dlq.replay', row_id(n)::text
-from generate_series(1, 1000000) as n;
+select now() - interval '90 days' * (200000 - n) / 200000, 'ana', 'dlq.replay', row_id(n)::text
+from generate_series(1, 200000) as n;
