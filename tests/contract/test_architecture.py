@@ -1,7 +1,8 @@
 """The arrows between packages, and what every shipped file owes its reader."""
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from functools import cache
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -26,12 +27,20 @@ def files(*folders: str) -> list[Path]:
     return sorted(path for folder in folders for path in (ROOT / folder).rglob("*.py"))
 
 
-def imports(path: Path) -> Iterator[str]:
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+@cache
+def parsed(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+@cache
+def imports(path: Path) -> tuple[str, ...]:
+    found: list[str] = []
+    for node in ast.walk(parsed(path)):
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
+            found += (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module:
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+            found += (f"{node.module}.{alias.name}" for alias in node.names)
+    return tuple(found)
 
 
 def ours(path: Path) -> Iterator[str]:
@@ -42,24 +51,36 @@ def name_of(path: Path) -> str:
     return str(path.relative_to(ROOT))
 
 
-@pytest.mark.parametrize("path", files("shared"), ids=name_of)
-def test_shared_knows_no_worker_no_schema_and_no_deployment(path: Path) -> None:
-    assert [name for name in ours(path) if not name.startswith("shared")] == []
+def offences(paths: Iterable[Path], offence: Callable[[Path], object]) -> dict[str, object]:
+    """What is wrong, by file: thousands of files and rules, so not a test for each."""
+    return {name_of(path): found for path in paths if (found := offence(path))}
 
 
-@pytest.mark.parametrize("path", files("shared"), ids=name_of)
-def test_shared_speaks_to_no_terminal(path: Path) -> None:
-    assert [name for name in imports(path) if name.partition(".")[0] in ("click", "rich")] == []
+def test_shared_knows_no_worker_no_schema_and_no_deployment() -> None:
+    def others(path: Path) -> list[str]:
+        return [name for name in ours(path) if not name.startswith("shared")]
+
+    assert offences(files("shared"), others) == {}
+
+
+def test_shared_speaks_to_no_terminal() -> None:
+    def terminals(path: Path) -> list[str]:
+        return [name for name in imports(path) if name.partition(".")[0] in ("click", "rich")]
+
+    assert offences(files("shared"), terminals) == {}
 
 
 #: What a message, a customer or a campaign is, is known here alone; everything else in `shared` is mechanism.
 NOUNS = ("shared/messaging/",)
 
 
-@pytest.mark.parametrize("path", files("shared"), ids=name_of)
-def test_mechanism_knows_no_noun(path: Path) -> None:
-    if not name_of(path).startswith(NOUNS):
-        assert [name for name in ours(path) if name.startswith("shared.messaging")] == []
+def test_mechanism_knows_no_noun() -> None:
+    mechanism = [path for path in files("shared") if not name_of(path).startswith(NOUNS)]
+
+    def nouns(path: Path) -> list[str]:
+        return [name for name in ours(path) if name.startswith("shared.messaging")]
+
+    assert offences(mechanism, nouns) == {}
 
 
 def test_no_room_of_shared_leans_on_one_that_leans_on_it() -> None:
@@ -76,7 +97,7 @@ def test_no_room_of_shared_leans_on_one_that_leans_on_it() -> None:
 def test_a_class_name_has_one_meaning() -> None:
     places: dict[str, list[str]] = {}
     for path in files("shared", "workers"):
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        for node in ast.walk(parsed(path)):
             if isinstance(node, ast.ClassDef):
                 places.setdefault(node.name.lstrip("_"), []).append(name_of(path))
     doubled = {name: where for name, where in places.items() if len(where) > 1}
@@ -97,7 +118,7 @@ def sql_of(path: Path) -> list[str]:
     """Where a file has statements, or runs them."""
     if path.suffix == ".sql":
         return [path.name]
-    nodes = ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+    nodes = ast.walk(parsed(path))
     calls = [
         node.func.attr
         for node in nodes
@@ -109,21 +130,21 @@ def sql_of(path: Path) -> list[str]:
     ]
 
 
-@pytest.mark.parametrize(
-    "path",
-    [path for face in FACES for path in sorted((ROOT / face).rglob("*")) if path.suffix in (".py", ".sql")],
-    ids=name_of,
-)
-def test_a_face_has_no_statements(path: Path) -> None:
-    if not name_of(path).startswith(tuple(HAS_SQL)):
-        assert sql_of(path) == []
+def test_a_face_has_no_statements() -> None:
+    found = [path for face in FACES for path in (ROOT / face).rglob("*") if path.suffix in (".py", ".sql")]
+    faces = [path for path in found if not name_of(path).startswith(tuple(HAS_SQL))]
+
+    assert offences(faces, sql_of) == {}
 
 
-@pytest.mark.parametrize("path", files(*FACES), ids=name_of)
-def test_a_face_knows_no_worker_but_by_the_registry(path: Path) -> None:
+def test_a_face_knows_no_worker_but_by_the_registry() -> None:
     allowed = ("workers.registry.", *(f"{face.replace('/', '.')}." for face in FACES))
-    programs = [name for name in ours(path) if name.startswith("workers.")]
-    assert [name for name in programs if not f"{name}.".startswith(allowed)] == []
+
+    def others(path: Path) -> list[str]:
+        programs = [name for name in ours(path) if name.startswith("workers.")]
+        return [name for name in programs if not f"{name}.".startswith(allowed)]
+
+    assert offences(files(*FACES), others) == {}
 
 
 #: The command line and the registry know all workers: that is what they are for.
@@ -132,13 +153,13 @@ KINDS = [
 ]
 
 
-@pytest.mark.parametrize("path", files(*(f"workers/{kind}" for kind in KINDS)), ids=name_of)
-def test_workers_do_not_import_each_other(path: Path) -> None:
-    kind = path.relative_to(ROOT / "workers").parts[0]
-    others = [n for n in ours(path) if n.startswith("workers.") and n.split(".")[1] != kind]
+def test_workers_do_not_import_each_other() -> None:
+    def others(path: Path) -> list[str]:
+        kind = path.relative_to(ROOT / "workers").parts[0]
+        workers = [n for n in ours(path) if n.startswith("workers.") and n.split(".")[1] != kind]
+        return workers + [name for name in ours(path) if name.partition(".")[0] == "tests"]
 
-    assert others == []
-    assert [name for name in ours(path) if name.partition(".")[0] == "tests"] == []
+    assert offences(files(*(f"workers/{kind}" for kind in KINDS)), others) == {}
 
 
 #: The sender's stations, and what each may know of the others; all of them know its message.
@@ -154,9 +175,11 @@ def test_a_station_of_the_sender_knows_its_message_and_no_other_station(
         assert known <= {station, "message", *may_know}, path
 
 
-@pytest.mark.parametrize("path", files("workers"), ids=name_of)
-def test_what_runs_in_production_knows_no_deployment(path: Path) -> None:
-    assert [name for name in ours(path) if name.partition(".")[0] == "deploy"] == []
+def test_what_runs_in_production_knows_no_deployment() -> None:
+    def deployments(path: Path) -> list[str]:
+        return [name for name in ours(path) if name.partition(".")[0] == "deploy"]
+
+    assert offences(files("workers"), deployments) == {}
 
 
 @pytest.mark.parametrize(("place", "may_know"), ALONE.items())
@@ -178,51 +201,59 @@ NAMES_AN_IMPLEMENTATION = {
 }
 
 
-@pytest.mark.parametrize("path", files(*SHIPPED), ids=name_of)
-def test_only_an_implementation_of_the_seam_knows_an_amqp_client(path: Path) -> None:
-    if not name_of(path).startswith(KNOWS_A_CLIENT):
-        assert [name for name in imports(path) if name.partition(".")[0] in AMQP_CLIENTS] == []
-    for implementation, may_name in NAMES_AN_IMPLEMENTATION.items():
-        if not name_of(path).startswith(may_name):
-            assert [name for name in imports(path) if name.startswith(implementation)] == []
+def test_only_an_implementation_of_the_seam_knows_an_amqp_client() -> None:
+    def clients(path: Path) -> list[str]:
+        name, known = name_of(path), imports(path)
+        found = [other for other in known if other.partition(".")[0] in AMQP_CLIENTS]
+        foreign = tuple(
+            seam for seam, may_name in NAMES_AN_IMPLEMENTATION.items() if not name.startswith(may_name)
+        )
+        named = [other for other in known if other.startswith(foreign)]
+        return named if name.startswith(KNOWS_A_CLIENT) else found + named
+
+    assert offences(files(*SHIPPED), clients) == {}
 
 
-@pytest.mark.parametrize("path", files("shared/amqp"), ids=name_of)
-def test_the_seam_knows_nothing_of_what_runs_on_it(path: Path) -> None:
+def test_the_seam_knows_nothing_of_what_runs_on_it() -> None:
     below = ("addresses", "amqp", "certificates", "durations", "errors", "ids", "masking", "reasons", "tasks")
     parts = ("observability.spans", "observability.tracing", "settings.server_urls")
     known = tuple(f"shared.{name}." for name in (*below, *parts))
 
-    assert [name for name in ours(path) if not f"{name}.".startswith(known)] == []
+    def above(path: Path) -> list[str]:
+        return [name for name in ours(path) if not f"{name}.".startswith(known)]
+
+    assert offences(files("shared/amqp"), above) == {}
 
 
-@pytest.mark.parametrize(
-    "path", [path for path in files(*SHIPPED) if path.name == "__init__.py"], ids=name_of
-)
-def test_a_folder_says_what_lives_there(path: Path) -> None:
-    assert ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))), f"{path.parent}: whose home is it?"
+def test_a_folder_says_what_lives_there() -> None:
+    folders = [path for path in files(*SHIPPED) if path.name == "__init__.py"]
+
+    assert offences(folders, lambda path: not ast.get_docstring(parsed(path))) == {}, "whose home is it?"
 
 
-@pytest.mark.parametrize("path", files(*SHIPPED), ids=name_of)
-def test_a_shipped_file_says_what_it_is_and_stays_readable(path: Path) -> None:
-    text = path.read_text(encoding="utf-8")
-    module = ast.parse(text)
-    assert path.stem not in VAGUE
-    assert text.count("\n") <= 350
-    if module.body:
-        assert ast.get_docstring(module), f"{path}: no module docstring"
+def test_a_shipped_file_says_what_it_is_and_stays_readable() -> None:
+    def faults(path: Path) -> list[str]:
+        found = {
+            "a vague name": path.stem in VAGUE,
+            "longer than 350 lines": path.read_text(encoding="utf-8").count("\n") > 350,
+            "no module docstring": bool(parsed(path).body) and not ast.get_docstring(parsed(path)),
+        }
+        return [fault for fault, is_there in found.items() if is_there]
+
+    assert offences(files(*SHIPPED), faults) == {}
 
 
-@pytest.mark.parametrize(
-    "path", files("tests/unit", "tests/integration", "tests/e2e", "tests/contract"), ids=name_of
-)
-def test_tests_wait_for_conditions_not_for_times(path: Path) -> None:
-    module = ast.parse(path.read_text(encoding="utf-8"))
-    polls = {id(node) for loop in ast.walk(module) if isinstance(loop, ast.While) for node in ast.walk(loop)}
-    sleeps = [
-        node.lineno
-        for node in ast.walk(module)
-        if isinstance(node, ast.Call) and ast.unparse(node.func) == "time.sleep" and id(node) not in polls
-    ]
+def test_tests_wait_for_conditions_not_for_times() -> None:
+    def sleeps(path: Path) -> list[int]:
+        if "time.sleep" not in path.read_text(encoding="utf-8"):
+            return []
+        module = parsed(path)
+        loops = [node for node in ast.walk(module) if isinstance(node, ast.While)]
+        polls = {id(node) for loop in loops for node in ast.walk(loop)}
+        return [
+            node.lineno
+            for node in ast.walk(module)
+            if isinstance(node, ast.Call) and ast.unparse(node.func) == "time.sleep" and id(node) not in polls
+        ]
 
-    assert sleeps == []
+    assert offences(files("tests/unit", "tests/integration", "tests/e2e", "tests/contract"), sleeps) == {}
