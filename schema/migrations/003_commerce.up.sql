@@ -1,0 +1,169 @@
+-- What a shop says of carts, orders, products and customers, what customers consented to, and the automatic messages
+-- that follow from it. A row of a fact shows the greatest fact of its set, whose stamp stands beside it:
+-- `source_version`, `source_updated_at`, `source_hash`. No index holds a column that ordinary updates change.
+
+-- Money as it was written: never rounded, never negative. Amounts of different currencies are never added.
+create domain exact_money as numeric
+    constraint exact_money_form check (value >= 0 and value < 1000000000000000 and scale(value) <= 4);
+
+alter table customer_profiles
+    add column wc_customer_id     text,
+    add column email              text,
+    add column last_known_address jsonb,
+    add column saved_addresses    jsonb,
+    add column preferences        jsonb,
+    add column tags               jsonb,
+    add column total_orders       integer not null default 0 check (total_orders >= 0),
+    add column total_spent        exact_money not null default 0,
+    add column currency           text,
+    add column last_order_at      timestamptz,
+    add column language           text,
+    add column timezone           text,
+    add column consent_source     text,
+    add column source_version     bigint,
+    add column source_updated_at  timestamptz,
+    add column source_hash        bytea;
+create index customer_profiles_shop_customer on customer_profiles (wc_customer_id) where wc_customer_id is not null;
+create index customer_profiles_last_order on customer_profiles (last_order_at) where opt_in_marketing;
+create index customer_profiles_spent on customer_profiles (total_spent) where opt_in_marketing;
+
+create table consent_events (
+    id          uuid primary key default time_ordered_uuid(),
+    phone       customer_address not null,
+    kind        text not null check (kind in ('marketing', 'notifications')),
+    value       boolean not null,
+    source      text not null,
+    occurred_at timestamptz not null,
+    received_at timestamptz not null default now(),
+    evidence    text,
+    constraint consent_events_once unique (phone, kind, occurred_at, source, value)
+);
+
+create table suppressions (
+    phone_hash bytea primary key,
+    created_at timestamptz not null default now()
+);
+
+create table carts (
+    id                   uuid primary key default time_ordered_uuid(),
+    shop_id              text not null,
+    cart_id              text not null,
+    customer_phone       customer_address,
+    phone_number_id      text,
+    items                jsonb not null default '[]',
+    items_hash           bytea not null,
+    total                exact_money not null default 0,
+    currency             text,
+    coupon_code          text,
+    shipping_address     jsonb,
+    cart_url             text,
+    status               text not null default 'active'
+                         check (status in ('active', 'abandoned', 'recovered', 'converted', 'expired')),
+    status_reason        text,
+    round                integer not null default 1 check (round > 0),
+    last_activity_at     timestamptz not null default now(),
+    -- A hint for the scheduler: written when the cart opens and when a step was looked at, never by activity.
+    next_step_at         timestamptz,
+    reminder_1_sent_at   timestamptz,
+    reminder_2_sent_at   timestamptz,
+    reminder_3_sent_at   timestamptz,
+    stopped_at           timestamptz,
+    stop_reason          text,
+    abandoned_at         timestamptz,
+    recovery_coupon_code text,
+    recovered            boolean not null default false,
+    recovered_order_id   text,
+    recovered_revenue    exact_money,
+    recovered_at         timestamptz,
+    expires_at           timestamptz,
+    holdout              boolean not null default false,
+    closed_at            timestamptz,
+    source_version       bigint not null default 0,
+    source_updated_at    timestamptz not null,
+    source_hash          bytea not null,
+    revision             bigint not null default 1,
+    created_at           timestamptz not null default now(),
+    updated_at           timestamptz not null default now(),
+    constraint carts_closed check ((closed_at is null) = (status in ('active', 'abandoned')))
+) with (fillfactor = 80);
+-- Open carts are those that are not closed: an index on the status would end heap-only updates.
+create unique index carts_one_open on carts (shop_id, cart_id) where closed_at is null;
+create unique index carts_one_a_customer on carts (shop_id, customer_phone) where closed_at is null;
+create index carts_due on carts (next_step_at) where next_step_at is not null;
+create index carts_of_shop on carts (shop_id, cart_id, created_at);
+create index carts_customer on carts (customer_phone) where customer_phone is not null;
+create index carts_closed_age on carts (closed_at) where closed_at is not null;
+
+create table orders (
+    shop_id           text not null,
+    order_id          text not null,
+    customer_phone    customer_address,
+    status            text not null default 'pending' check (status in (
+        'pending', 'on_hold', 'processing', 'shipped', 'delivered', 'completed',
+        'failed', 'cancelled', 'refunded', 'deleted')),
+    order_number      text,
+    total             exact_money,
+    currency          text,
+    refunds           jsonb not null default '{}',
+    refunded_total    exact_money not null default 0,
+    items             jsonb not null default '[]',
+    cart_id           text,
+    coupon_codes      jsonb not null default '[]',
+    trackings         jsonb not null default '{}',
+    whatsapp          boolean not null default true,
+    placed_at         timestamptz,
+    -- What the customer's profile holds of this order.
+    counted_phone     customer_address,
+    counted_orders    integer not null default 0 check (counted_orders in (0, 1)),
+    counted_spent     exact_money not null default 0,
+    -- All null while only a shipment or a refund of it is known.
+    source_version    bigint,
+    source_updated_at timestamptz,
+    source_hash       bytea,
+    revision          bigint not null default 1,
+    created_at        timestamptz not null default now(),
+    updated_at        timestamptz not null default now(),
+    primary key (shop_id, order_id)
+) with (fillfactor = 80);
+create index orders_customer on orders (customer_phone) where customer_phone is not null;
+create index orders_cart on orders (shop_id, cart_id) where cart_id is not null;
+
+create table products (
+    shop_id             text not null,
+    product_id          text not null,
+    name                text,
+    price               exact_money,
+    currency            text,
+    in_stock            boolean,
+    stock_quantity      integer,
+    url                 text,
+    image_url           text,
+    source_version      bigint,
+    source_updated_at   timestamptz,
+    source_hash         bytea,
+    inventory_version   bigint,
+    inventory_updated_at timestamptz,
+    inventory_hash      bytea,
+    deleted_at          timestamptz,
+    revision            bigint not null default 1,
+    created_at          timestamptz not null default now(),
+    updated_at          timestamptz not null default now(),
+    primary key (shop_id, product_id)
+) with (fillfactor = 80);
+
+create table product_views (
+    id             bigint generated always as identity primary key,
+    shop_id        text not null,
+    customer_phone customer_address not null,
+    product_id     text not null,
+    viewed_at      timestamptz not null,
+    viewed_hour    timestamptz not null generated always as (
+        date_trunc('hour', viewed_at at time zone 'UTC') at time zone 'UTC') stored,
+    price_at_view  exact_money,
+    currency       text,
+    in_stock       boolean,
+    created_at     timestamptz not null default now(),
+    constraint product_views_once_an_hour unique (customer_phone, shop_id, product_id, viewed_hour)
+);
+create index product_views_product on product_views (shop_id, product_id, viewed_at);
+create index product_views_age on product_views (viewed_at);
