@@ -49,6 +49,8 @@ create table carts (
     shop_id              text not null,
     cart_id              text not null,
     customer_phone       customer_address,
+    -- Of the greatest fact that named the customer: bytes that compare as stamps do.
+    customer_stamp       bytea,
     phone_number_id      text,
     items                jsonb not null default '[]',
     items_hash           bytea not null,
@@ -75,6 +77,8 @@ create table carts (
     recovered_order_id   text,
     recovered_revenue    exact_money,
     recovered_at         timestamptz,
+    -- By the shop's clock: what the cart holds some time after that is a new cart.
+    bought_at            timestamptz,
     expires_at           timestamptz,
     holdout              boolean not null default false,
     closed_at            timestamptz,
@@ -98,6 +102,7 @@ create table orders (
     shop_id           text not null,
     order_id          text not null,
     customer_phone    customer_address,
+    customer_stamp    bytea,
     status            text not null default 'pending' check (status in (
         'pending', 'on_hold', 'processing', 'shipped', 'delivered', 'completed',
         'failed', 'cancelled', 'refunded', 'deleted')),

@@ -31,6 +31,17 @@ from shared.payloads.outbound import (
     Reaction,
     Template,
 )
+from shared.payloads.shop import (
+    CartDeleted,
+    CartUpdated,
+    InventoryUpdated,
+    OrderRefunded,
+    OrderShipped,
+    OrderUpdated,
+    ProductDeleted,
+    ProductUpdated,
+)
+from shared.payloads.shop_events import CartExpired, CartRecovered, OrderCreated
 from shared.payloads.status import StatusError, StatusUpdate
 
 __all__ = [
@@ -39,6 +50,10 @@ __all__ = [
     "BroadcastCampaign",
     "CampaignControl",
     "CampaignUpdated",
+    "CartDeleted",
+    "CartExpired",
+    "CartRecovered",
+    "CartUpdated",
     "Category",
     "ContentKind",
     "ConversationClosed",
@@ -54,11 +69,18 @@ __all__ = [
     "Event",
     "InboundMessage",
     "InvalidPayload",
+    "InventoryUpdated",
     "Location",
     "MessageUpdated",
+    "OrderCreated",
+    "OrderRefunded",
+    "OrderShipped",
+    "OrderUpdated",
     "OutboundMessage",
     "OutboundWaiting",
     "Payload",
+    "ProductDeleted",
+    "ProductUpdated",
     "Reaction",
     "Recipient",
     "SendError",

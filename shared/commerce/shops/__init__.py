@@ -1,0 +1,1 @@
+"""Shops: what a merchant chose for each of them."""
