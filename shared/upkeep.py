@@ -1,7 +1,7 @@
 """What a table says of itself: how long its rows stay, which are a person's, what is counted.
 
-Owns the kinds of answers. Each noun answers for its tables in its `upkeep.py`; `shared.messaging.upkeep`
-gathers them for those who prune, count and erase.
+Owns the kinds of answers. Each noun answers for its tables in its `upkeep.py`; `shared.tables` gathers them
+for those who prune, count and erase.
 """
 
 from collections.abc import Callable, Mapping
@@ -51,6 +51,8 @@ class Theirs:
     messages: tuple[str, ...] = ()
     #: Whatever may name them somewhere inside.
     texts: tuple[str, ...] = ()
+    #: Removes all rows of a person by their addresses ($1), where an erasure has no statement of its own.
+    erase: str | None = None
 
     @property
     def columns(self) -> tuple[str, ...]:

@@ -14,6 +14,7 @@ import asyncpg
 
 from shared.messaging.customers.erasure import erase
 from shared.postgres.database import Database
+from shared.tables import TABLES
 from tests.bench.ground import ground
 
 _PERSON = "491700000001"
@@ -62,7 +63,7 @@ async def measure(database_url: str, history: int, others: int, *, dry_run: bool
         async with asyncio.TaskGroup() as group:
             waits = [group.create_task(_probe(database_url, who, done)) for who in (_PERSON, _OTHER)]
             began = time.monotonic()
-            await erase(database, _PERSON, by="bench", dry_run=dry_run)
+            await erase(database, _PERSON, TABLES, by="bench", dry_run=dry_run)
             whole_s = time.monotonic() - began
             done.set()
     finally:

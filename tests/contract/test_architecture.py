@@ -71,16 +71,33 @@ def test_shared_speaks_to_no_terminal() -> None:
 
 
 #: What a message, a customer or a campaign is, is known here alone; everything else in `shared` is mechanism.
-NOUNS = ("shared/messaging/",)
+NOUNS = ("shared/messaging/", "shared/commerce/")
+_NOUN_PACKAGES = ("shared.messaging", "shared.commerce")
+#: What gathers the nouns' tables for programs.
+_ABOVE = "shared/tables.py"
 
 
 def test_mechanism_knows_no_noun() -> None:
-    mechanism = [path for path in files("shared") if not name_of(path).startswith(NOUNS)]
+    mechanism = [path for path in files("shared") if not name_of(path).startswith((*NOUNS, _ABOVE))]
 
     def nouns(path: Path) -> list[str]:
-        return [name for name in ours(path) if name.startswith("shared.messaging")]
+        return [name for name in ours(path) if name.startswith(_NOUN_PACKAGES)]
 
     assert offences(mechanism, nouns) == {}
+
+
+def test_messaging_knows_no_commerce() -> None:
+    def commerce(path: Path) -> list[str]:
+        return [name for name in ours(path) if name.startswith("shared.commerce")]
+
+    assert offences(files("shared/messaging"), commerce) == {}
+
+
+def test_programs_alone_know_all_tables() -> None:
+    def tables(path: Path) -> list[str]:
+        return [name for name in ours(path) if name.startswith("shared.tables")]
+
+    assert offences(files("shared"), tables) == {}
 
 
 def test_no_room_of_shared_leans_on_one_that_leans_on_it() -> None:

@@ -10,9 +10,9 @@ import pytest
 from prometheus_client import Gauge
 
 from shared.durations import DURATIONS
-from shared.messaging.upkeep import TABLES
 from shared.observability.metrics import Metrics
 from shared.postgres.queries import parse_queries
+from shared.tables import TABLES
 from shared.upkeep import Retention, Table
 from tests.contract.test_schema_inventory import read_catalogue, read_sections
 
@@ -23,6 +23,7 @@ ERASURE: Final = SHARED / "messaging" / "customers" / "erasure.sql"
 NAMES: Final = [table.name for table in TABLES]
 OLD: Final = {table.name: table.stays for table in TABLES if isinstance(table.stays, Retention)}
 PERSONAL: Final = [table for table in TABLES if table.theirs]
+ERASES: Final = {table.name: table.theirs.erase for table in PERSONAL if table.theirs and table.theirs.erase}
 COUNTED: Final = [counted for table in TABLES for counted in table.counted]
 
 REFERENCES: Final = """
@@ -105,7 +106,8 @@ async def test_every_column_of_an_address_a_conversation_or_a_message_tells_a_pe
 
 
 def test_an_erasure_removes_from_the_tables_with_rows_of_a_person_and_from_no_other() -> None:
-    removed_from = re.findall(r"^delete from (\w+)", ERASURE.read_text("utf-8"), flags=re.MULTILINE)
+    statements = "\n".join([ERASURE.read_text("utf-8"), *ERASES.values()])
+    removed_from = re.findall(r"^delete from (\w+)", statements, flags=re.MULTILINE)
 
     assert set(removed_from) == {table.name for table in PERSONAL}
 
@@ -113,7 +115,7 @@ def test_an_erasure_removes_from_the_tables_with_rows_of_a_person_and_from_no_ot
 @pytest.mark.parametrize("table", PERSONAL, ids=name_of)
 def test_an_erasure_looks_at_every_column_that_tells_a_persons_row(table: Table) -> None:
     assert table.theirs is not None
-    statements = parse_queries(ERASURE.read_text("utf-8")).values()
+    statements = [*parse_queries(ERASURE.read_text("utf-8")).values(), *ERASES.values()]
     looks = " ".join(text for text in statements if re.search(rf"\bfrom {table.name}\b", text))
 
     assert [column for column in table.theirs.columns if not re.search(rf"\b{column}\b", looks)] == []
@@ -131,5 +133,7 @@ def test_every_statement_is_a_named_one() -> None:
         text for path in SHARED.rglob("*.sql") for text in parse_queries(path.read_text("utf-8")).values()
     }
     used = {counted.statement for counted in COUNTED} | {old.prune for old in OLD.values()}
+
+    used |= set(ERASES.values())
 
     assert used | {old.find for old in OLD.values() if old.find} <= named

@@ -21,6 +21,7 @@ from shared.coordination.client import RedisClient, RedisUnavailable
 from shared.errors import StoreError
 from shared.messaging.customers.erasure import erase, remove_keys
 from shared.postgres.database import Database
+from shared.tables import TABLES
 from tests.faults.wire import SteadyWire
 from tests.support.servers import Servers
 
@@ -115,7 +116,7 @@ async def _erase(database: Database, redis: RedisClient, address: str) -> None:
     given_up = time.monotonic() + _GIVE_UP_S
     while True:
         try:
-            erasure = await erase(database, address, by="fault rig", dry_run=False)
+            erasure = await erase(database, address, TABLES, by="fault rig", dry_run=False)
         except StoreError:
             if time.monotonic() > given_up:
                 raise

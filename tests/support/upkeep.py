@@ -1,8 +1,8 @@
 """What a table's upkeep says, done on a connection of a test."""
 
 from shared.durations import DURATIONS
-from shared.messaging.upkeep import TABLES
 from shared.postgres.database import touched
+from shared.tables import TABLES
 from shared.upkeep import Retention, Table
 from tests.support.rows import Connection
 

@@ -16,6 +16,7 @@ from shared.messaging.customers.erasure import Erasure, count_keys, remove_keys
 from shared.messaging.customers.erasure import erase as erase_person
 from shared.messaging.customers.profile import StoredCustomer, read_customer
 from shared.settings.settings import Settings
+from shared.tables import TABLES
 from workers.cli.confirmation import Unconfirmed, can_ask, demand_consent, yes_option
 from workers.cli.customer import phone_argument
 from workers.cli.operation import (
@@ -116,7 +117,9 @@ def _confirm(settings: Settings, phone: str, by: str) -> None:
 
 
 def _erase(settings: Settings, phone: str, by: str, *, dry_run: bool) -> Erasure:
-    return run_on_database(settings, lambda database: erase_person(database, phone, by=by, dry_run=dry_run))
+    return run_on_database(
+        settings, lambda database: erase_person(database, phone, TABLES, by=by, dry_run=dry_run)
+    )
 
 
 def _reach_keys(

@@ -4,10 +4,10 @@ from shared.amqp.broker import Broker
 from shared.amqp.topology import DLQ_HANDLER, ENRICHED, WORK_QUEUES
 from shared.consuming.ages import QueueAges
 from shared.durable.aside import RowsAside
-from shared.messaging.upkeep import TABLES
 from shared.observability.metrics import Metrics
 from shared.postgres.database import Database
 from shared.postgres.gauges import TableGauges
+from shared.tables import TABLES
 
 
 class GaugesJob:

@@ -12,9 +12,9 @@ from shared.durable.aside import RowsAside
 from shared.durations import Durations
 from shared.errors import StoreError, StoreUnavailable
 from shared.messaging.messages.upkeep import MESSAGES
-from shared.messaging.upkeep import TABLES
 from shared.observability.logs import Operation, fields, get_logger
 from shared.postgres.database import Database
+from shared.tables import TABLES
 from shared.upkeep import Retention
 from workers.scheduler.forgotten import ForgottenMessages
 

@@ -16,10 +16,10 @@ from shared.coordination.keys import conversation_key, customer_key
 from shared.coordination.rate_shared import pair_key
 from shared.messaging.customers.addresses import audit_subject
 from shared.messaging.customers.people import read_known
-from shared.messaging.upkeep import TABLES
 from shared.postgres.audit import record_audit
 from shared.postgres.database import Connection, Database, touched
 from shared.postgres.queries import Queries
+from shared.upkeep import Table
 
 _QUERIES: Final = Queries("shared.messaging.customers", "erasure.sql")
 #: Tables without an index by person are scanned, however long that takes.
@@ -109,19 +109,24 @@ class _RolledBack(Exception):  # noqa: N818 - it rolls back, and is no error
     """Ends a step of a dry run."""
 
 
-async def erase(database: Database, phone: str, *, by: str, dry_run: bool) -> Erasure:
+async def erase(
+    database: Database, phone: str, tables: Sequence[Table], *, by: str, dry_run: bool
+) -> Erasure:
     """Remove everything of the person with this address, under all of theirs; a dry run counts it.
+
+    `tables`: all that may have rows of theirs. Where one brings a statement for it, that is run beside ours.
 
     Searched first, without a lock; then what is found goes, and their messages, so many at a time; at last,
     in one short transaction, their conversations and what came meanwhile. Ended half way, it is to be done
     again: addresses and conversations, by which a person is known, go last. The audit log keeps that it was
     done, with counts and a slow hash of the customer. Raises StoreError.
     """
+    theirs = [table for table in tables if table.theirs is not None]
     async with _step(database) as eraser:
         known = await read_known(eraser.connection, phone)
         person = await eraser.read_person(known.names)
         found = await eraser.search(person)
-    erasure = Erasure(person, dict.fromkeys((table.name for table in TABLES if table.theirs), 0))
+    erasure = Erasure(person, dict.fromkeys((table.name for table in theirs), 0))
     async with _step(database, undone=dry_run) as eraser:
         erasure += await eraser.remove_found(person, found)
     for start in range(0, len(person.message_ids), _PART):
@@ -129,9 +134,9 @@ async def erase(database: Database, phone: str, *, by: str, dry_run: bool) -> Er
             erasure += await eraser.remove_messages(person, person.message_ids[start : start + _PART])
     if dry_run:
         async with _step(database, undone=True) as eraser:
-            return erasure + await eraser.count_rest(known.customer, person)
+            return erasure + await eraser.count_rest(known.customer, person, theirs)
     async with _step(database) as eraser:
-        erasure += await eraser.remove_rest(known.customer)
+        erasure += await eraser.remove_rest(known.customer, theirs)
         details = {"rows": erasure.rows, "shortened": erasure.shortened}
         await record_audit(
             eraser.connection,
@@ -193,7 +198,7 @@ class _Eraser:
         }
         return Erasure(person, rows)
 
-    async def remove_rest(self, customer: str) -> Erasure:
+    async def remove_rest(self, customer: str, tables: Sequence[Table]) -> Erasure:
         """Their addresses and conversations, locked until the commit, and what came since the search.
 
         The person is read once more: who was joined to them, or they to somebody, is erased with them.
@@ -208,15 +213,17 @@ class _Eraser:
             "broadcast_recipients": await self._remove_recipients(recipients),
             "conversation_aliases": await self._run("delete_aliases", person.mapping_ids),
             "conversation_mappings": await self._run("delete_mappings", person.mapping_ids),
+            **await self._remove_others(person, tables),
             **await self._remove_customer(known.customer, person),
         }
         return erasure + Erasure(person, rows)
 
-    async def count_rest(self, customer: str, person: Person) -> Erasure:
+    async def count_rest(self, customer: str, person: Person, tables: Sequence[Table]) -> Erasure:
         """As `remove_rest`, to be undone: no conversation is locked, for its messages would go with it."""
         rows = {
             "conversation_aliases": await self._run("delete_aliases", person.mapping_ids),
             "conversation_mappings": len(person.mapping_ids),
+            **await self._remove_others(person, tables),
             **await self._remove_customer(customer, person),
         }
         return Erasure(person, rows)
@@ -225,6 +232,16 @@ class _Eraser:
         return {
             "customer_addresses": await self._run("delete_addresses", customer),
             "customer_profiles": await self._run("delete_profiles", person.addresses),
+        }
+
+    async def _remove_others(self, person: Person, tables: Sequence[Table]) -> dict[str, int]:
+        """Rows that others keep of the customer."""
+        return {
+            table.name: touched(
+                await self.connection.execute(table.theirs.erase, person.addresses, timeout=_TIMEOUT_S)
+            )
+            for table in tables
+            if table.theirs is not None and table.theirs.erase is not None
         }
 
     async def sweep(self, person: Person) -> Erasure:
