@@ -170,6 +170,9 @@ class Durations:
     retention_status_events_days: float = 30.0
     retention_attempts_days: float = 30.0
     retention_dead_letters_days: float = 30.0
+    #: After a cart was closed; and after a product was looked at.
+    retention_carts_days: float = 90.0
+    retention_views_days: float = 30.0
     #: Least retention of messages, events and attempts: platforms repeat an event for 7 days.
     retention_floor_days: float = 8.0
 

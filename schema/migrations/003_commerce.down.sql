@@ -1,26 +1,20 @@
-drop table reengagement;
-drop table notification_log;
 drop table product_views;
 drop table products;
 drop table orders;
 drop table carts;
-drop table suppressions;
-drop table consent_events;
-drop index customer_profiles_spent, customer_profiles_last_order, customer_profiles_shop_customer;
+drop index customer_profiles_shop_customer;
+alter table customer_profiles drop column if exists language;
 alter table customer_profiles
+    drop column source_shop,
     drop column wc_customer_id,
     drop column email,
     drop column last_known_address,
     drop column saved_addresses,
-    drop column preferences,
     drop column tags,
     drop column total_orders,
     drop column total_spent,
     drop column currency,
-    drop column last_order_at,
-    drop column language,
     drop column timezone,
-    drop column consent_source,
     drop column source_version,
     drop column source_updated_at,
     drop column source_hash;

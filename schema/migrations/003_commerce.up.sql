@@ -1,48 +1,28 @@
--- What a shop says of carts, orders, products and customers, what customers consented to, and the automatic messages
--- that follow from it. A row of a fact shows the greatest fact of its set, whose stamp stands beside it:
--- `source_version`, `source_updated_at`, `source_hash`. No index holds a column that ordinary updates change.
+-- Facts of a shop. What it says of carts, orders, products and customers: a row shows the greatest fact of its set,
+-- whose stamp stands beside it: `source_version`, `source_updated_at`, `source_hash`. No index holds a column that
+-- ordinary updates change.
 
 -- Money as it was written: never rounded, never negative. Amounts of different currencies are never added.
 create domain exact_money as numeric
     constraint exact_money_form check (value >= 0 and value < 1000000000000000 and scale(value) <= 4);
 
 alter table customer_profiles
+    add column source_shop        text,
     add column wc_customer_id     text,
     add column email              text,
     add column last_known_address jsonb,
     add column saved_addresses    jsonb,
-    add column preferences        jsonb,
     add column tags               jsonb,
     add column total_orders       integer not null default 0 check (total_orders >= 0),
     add column total_spent        exact_money not null default 0,
     add column currency           text,
-    add column last_order_at      timestamptz,
-    add column language           text,
     add column timezone           text,
-    add column consent_source     text,
     add column source_version     bigint,
     add column source_updated_at  timestamptz,
     add column source_hash        bytea;
-create index customer_profiles_shop_customer on customer_profiles (wc_customer_id) where wc_customer_id is not null;
-create index customer_profiles_last_order on customer_profiles (last_order_at) where opt_in_marketing;
-create index customer_profiles_spent on customer_profiles (total_spent) where opt_in_marketing;
-
-create table consent_events (
-    id          uuid primary key default time_ordered_uuid(),
-    phone       customer_address not null,
-    kind        text not null check (kind in ('marketing', 'notifications')),
-    value       boolean not null,
-    source      text not null,
-    occurred_at timestamptz not null,
-    received_at timestamptz not null default now(),
-    evidence    text,
-    constraint consent_events_once unique (phone, kind, occurred_at, source, value)
-);
-
-create table suppressions (
-    phone_hash bytea primary key,
-    created_at timestamptz not null default now()
-);
+alter table customer_profiles add column if not exists language text;
+create index customer_profiles_shop_customer on customer_profiles (source_shop, wc_customer_id)
+    where wc_customer_id is not null;
 
 create table carts (
     id                   uuid primary key default time_ordered_uuid(),
@@ -72,14 +52,12 @@ create table carts (
     stopped_at           timestamptz,
     stop_reason          text,
     abandoned_at         timestamptz,
-    recovery_coupon_code text,
     recovered            boolean not null default false,
     recovered_order_id   text,
     recovered_revenue    exact_money,
     recovered_at         timestamptz,
     -- By the shop's clock: what the cart holds some time after that is a new cart.
     bought_at            timestamptz,
-    expires_at           timestamptz,
     holdout              boolean not null default false,
     closed_at            timestamptz,
     source_version       bigint not null default 0,
@@ -110,6 +88,7 @@ create table orders (
     total             exact_money,
     currency          text,
     refunds           jsonb not null default '{}',
+    refunded_told     exact_money not null default 0,
     refunded_total    exact_money not null default 0,
     items             jsonb not null default '[]',
     cart_id           text,
@@ -141,14 +120,16 @@ create table products (
     currency            text,
     in_stock            boolean,
     stock_quantity      integer,
+    -- As the stock keeper counts it, beside what the product says.
+    inventory_quantity  integer,
     url                 text,
     image_url           text,
     source_version      bigint,
     source_updated_at   timestamptz,
     source_hash         bytea,
-    inventory_version   bigint,
+    inventory_version    bigint,
     inventory_updated_at timestamptz,
-    inventory_hash      bytea,
+    inventory_hash       bytea,
     deleted_at          timestamptz,
     revision            bigint not null default 1,
     created_at          timestamptz not null default now(),
@@ -172,70 +153,3 @@ create table product_views (
 );
 create index product_views_product on product_views (shop_id, product_id, viewed_at);
 create index product_views_age on product_views (viewed_at);
-
--- The ledger of every automatic message: planned here in the transaction of its cause, before it is sent.
-create table notification_log (
-    id                uuid primary key default time_ordered_uuid(),
-    shop_id           text not null,
-    kind              text not null check (kind in ('order', 'cart', 'reengagement', 'request')),
-    notification_type text not null,
-    dedupe_key        text not null constraint notification_log_once unique,
-    order_id          text,
-    cart              uuid references carts (id) on delete set null,
-    product_id        text,
-    customer_phone    customer_address,
-    phone_number_id   text,
-    category          text not null check (category in ('utility', 'marketing')),
-    template_name     text,
-    language          text,
-    variables         jsonb not null default '{}',
-    status            text not null default 'pending' check (status in (
-        'pending', 'queued', 'sent', 'delivered', 'read', 'failed', 'skipped')),
-    skip_reason       text,
-    -- The facts of its last five decisions.
-    trace             jsonb not null default '[]',
-    attempt           integer not null default 0 check (attempt >= 0),
-    retry_count       integer not null default 0 check (retry_count >= 0),
-    template_only     boolean not null default false,
-    -- When it is looked at; null once it has left or ended, so that moving it on is a heap-only update.
-    not_before        timestamptz,
-    not_after         timestamptz,
-    claimed_until     timestamptz,
-    reserved_at       timestamptz,
-    message_id        uuid references message_tracking (id) on delete set null,
-    wamid             text,
-    error_code        text,
-    error_message     text,
-    sent_at           timestamptz,
-    delivered_at      timestamptz,
-    read_at           timestamptz,
-    revision          bigint not null default 1,
-    created_at        timestamptz not null default now(),
-    updated_at        timestamptz not null default now()
-) with (fillfactor = 80);
-create index notification_log_due on notification_log (not_before) where not_before is not null;
-create index notification_log_customer on notification_log (customer_phone, reserved_at);
-create index notification_log_order on notification_log (order_id) where order_id is not null;
-create index notification_log_cart on notification_log (cart) where cart is not null;
-create index notification_log_message on notification_log (message_id) where message_id is not null;
-create index notification_log_age on notification_log (created_at);
-
--- What a cart or reengagement notice brought: one row each, under the notice's id.
-create table reengagement (
-    id                  uuid primary key,
-    shop_id             text not null,
-    customer_phone      customer_address not null,
-    campaign_type       text not null check (campaign_type in (
-        'cart_reminder', 'product_reminder', 'back_in_stock', 'price_drop', 'loyalty_reward', 'we_miss_you')),
-    product_id          text,
-    sent_at             timestamptz,
-    converted           boolean not null default false,
-    conversion_order_id text,
-    conversion_revenue  exact_money,
-    currency            text,
-    converted_at        timestamptz,
-    created_at          timestamptz not null default now()
-) with (fillfactor = 85);
-create unique index reengagement_one_credit on reengagement (shop_id, conversion_order_id) where converted;
-create index reengagement_customer on reengagement (customer_phone, sent_at);
-create index reengagement_age on reengagement (created_at);

@@ -34,12 +34,14 @@ from shared.payloads.outbound import (
 from shared.payloads.shop import (
     CartDeleted,
     CartUpdated,
+    CustomerUpdated,
     InventoryUpdated,
     OrderRefunded,
     OrderShipped,
     OrderUpdated,
     ProductDeleted,
     ProductUpdated,
+    ProductViewed,
 )
 from shared.payloads.shop_events import CartExpired, CartRecovered, OrderCreated
 from shared.payloads.status import StatusError, StatusUpdate
@@ -62,6 +64,7 @@ __all__ = [
     "ConversationCorrelation",
     "ConversationExpired",
     "CustomerMerged",
+    "CustomerUpdated",
     "DLQMessage",
     "Decoded",
     "EnrichedInboundMessage",
@@ -81,6 +84,7 @@ __all__ = [
     "Payload",
     "ProductDeleted",
     "ProductUpdated",
+    "ProductViewed",
     "Reaction",
     "Recipient",
     "SendError",

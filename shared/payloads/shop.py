@@ -36,6 +36,8 @@ OrderStatus = Literal[
 ]
 #: Items of a cart, an order.
 MOST_ITEMS: Final = 200
+#: Views of one message.
+MOST_VIEWS: Final = 500
 DEFAULT_SHOP: Final = "default"
 _LIMIT: Final = Decimal(10) ** WHOLE_DIGITS
 _MOST_PIECES: Final = 9_999
@@ -101,7 +103,6 @@ class CartUpdated(CustomerFact):
     cart_url: Side[Text] = None
     customer_id: Maybe[Identifier] = None
     phone_number_id: Maybe[Identifier] = None
-    accepts_marketing: Side[bool] = None
     order_id: Maybe[Identifier] = None
 
     @property
@@ -204,6 +205,43 @@ class ProductDeleted(ShopFact):
     """`wa.shop`, key `product.deleted`."""
 
     product_id: Identifier
+
+
+class CustomerUpdated(CustomerFact):
+    """`wa.shop`, key `customer.updated`: what the shop knows of a customer, whole."""
+
+    customer_id: Maybe[Identifier] = None
+    name: Side[ContactName] = None
+    email: Side[ContactName] = None
+    addresses: Side[Annotated[list[dict[str, Any]], Field(max_length=MOST_ITEMS)]] = None
+    tags: Side[Annotated[list[Identifier], Field(max_length=MOST_ITEMS)]] = None
+
+
+class ViewedProduct(Part):
+    """A customer looked at a product: at this price, while it was in stock or not."""
+
+    product_id: Identifier
+    viewed_at: EventTime
+    price: Maybe[Money] = None
+    currency: Maybe[Currency] = None
+    in_stock: Side[bool] = None
+
+    @model_validator(mode="after")
+    def _check_currency(self) -> Self:
+        if self.price is not None and self.currency is None:
+            raise ValueError("currency: required beside price")
+        return self
+
+
+class ProductViewed(Payload):
+    """`wa.shop`, key `view`: what one customer looked at, up to 500 at once."""
+
+    shop_id: _ShopId = DEFAULT_SHOP
+    wa_id: Side[CustomerId] = None
+    phone: Side[_Phone] = None
+    country: Side[_Country] = None
+    customer_id: Maybe[Identifier] = None
+    views: Annotated[list[ViewedProduct], Field(min_length=1, max_length=MOST_VIEWS, fail_fast=True)]
 
 
 class InventoryUpdated(ShopFact):

@@ -45,7 +45,7 @@ def latest(told: Sequence[Told]) -> CartRow:
     for fact, customer in told:
         row, _, _ = step(row, fact, customer)
     assert row is not None
-    return replace(row, revision=0)
+    return replace(row, revision=0, next_step_at=None)  # which is a hint
 
 
 CUSTOMERS = st.sampled_from([None, PHONE, "491700000002"])
@@ -62,16 +62,16 @@ DELETED = st.builds(deleted, second=st.sampled_from([0, 1, 90]))
 PLAIN = st.builds(cart, second=st.sampled_from([0, 1, 2, 90, 150]), pieces=st.integers(0, 2))
 
 
-@given(st.lists(st.tuples(CARTS | DELETED, CUSTOMERS), min_size=1, max_size=4), st.data())
+@given(st.lists(st.tuples(CARTS | DELETED, CUSTOMERS), min_size=1, max_size=3), st.data())
 def test_updates_and_deletions_end_in_one_row_in_every_order(told: list[Told], data: st.DataObject) -> None:
-    repeated = [*told, *data.draw(st.lists(st.sampled_from(told), max_size=2))]
+    repeated = [*told, *data.draw(st.lists(st.sampled_from(told), max_size=1))]
 
     assert len({repr(latest(some)) for some in permutations(repeated)}) == 1
 
 
-@given(st.lists(st.tuples(PLAIN | BOUGHT, CUSTOMERS), min_size=1, max_size=4), st.data())
+@given(st.lists(st.tuples(PLAIN | BOUGHT, CUSTOMERS), min_size=1, max_size=3), st.data())
 def test_updates_and_purchases_end_in_one_row_in_every_order(told: list[Told], data: st.DataObject) -> None:
-    repeated = [*told, *data.draw(st.lists(st.sampled_from(told), max_size=2))]
+    repeated = [*told, *data.draw(st.lists(st.sampled_from(told), max_size=1))]
 
     assert len({repr(latest(some)) for some in permutations(repeated)}) == 1
 
@@ -83,9 +83,9 @@ def test_a_cart_without_a_total_costs_what_its_items_cost() -> None:
 
 
 def test_a_cart_of_somebody_with_something_in_it_is_looked_at() -> None:
-    assert latest([(cart(), PHONE)]).next_step_at == NOW
-    assert latest([(cart(), None)]).next_step_at is None
-    assert latest([(cart(pieces=0), PHONE)]).next_step_at is None
+    assert step(None, cart())[0].next_step_at == NOW
+    assert step(None, cart(), None)[0].next_step_at is None
+    assert step(None, cart(pieces=0))[0].next_step_at is None
 
 
 def test_a_busy_cart_is_active_and_its_next_look_stays() -> None:

@@ -67,9 +67,9 @@ PARCELS = st.builds(
 TOLD = st.tuples(ORDERS | REFUNDS | PARCELS, st.sampled_from([None, "491700000001", "491700000002"]))
 
 
-@given(st.lists(TOLD, min_size=1, max_size=4), st.data())
+@given(st.lists(TOLD, min_size=1, max_size=3), st.data())
 def test_every_order_and_repetition_of_facts_ends_in_one_row(told: list[Told], data: st.DataObject) -> None:
-    repeated = [*told, *data.draw(st.lists(st.sampled_from(told), max_size=2))]
+    repeated = [*told, *data.draw(st.lists(st.sampled_from(told), max_size=1))]
 
     rows = {repr(fold(some)) for some in permutations(repeated)}
 

@@ -20,6 +20,9 @@ CartFact: TypeAlias = CartUpdated | CartDeleted
 
 #: A shop still tells of a cart for a while after it was bought: that fills nothing anew.
 AFTER_PURCHASE: Final = timedelta(seconds=60)
+#: Why a cart has expired.
+DELETED: Final = "deleted"
+SUPERSEDED: Final = "superseded"
 #: Of one moment, a deletion is greater than whatever the cart held.
 _DELETION: Final = b"\xff" * DIGEST_BYTES
 
@@ -70,7 +73,7 @@ def fold_cart(
         shown = _show(row, fact, stamp, now) if outcome is FactOutcome.APPLIED else row
     if isinstance(fact, CartDeleted):
         if outcome is FactOutcome.APPLIED and shown.is_open:
-            shown = close(shown, "expired", "deleted", now)
+            shown = close(shown, "expired", DELETED, now)
     elif fact.order_id is not None:
         shown = _bought(shown, PlacedOrder(fact.order_id, fact.updated_at), now)
     if purchase is not None:
@@ -88,7 +91,7 @@ def outranks(cart: CartRow, other: CartRow) -> bool:
 
 def supersede(cart: CartRow, now: datetime) -> CartRow:
     """The customer has gone on with another one."""
-    return close(cart, "expired", "superseded", now)
+    return close(cart, "expired", SUPERSEDED, now)
 
 
 def close(cart: CartRow, status: str, reason: str | None, now: datetime) -> CartRow:
@@ -104,8 +107,13 @@ def close(cart: CartRow, status: str, reason: str | None, now: datetime) -> Cart
 
 
 def _fills_anew(row: CartRow, fact: CartFact, stamp: Stamp, purchase: PlacedOrder | None) -> bool:
-    """Whether a closed cart begins once more: with something in it, later than its end."""
-    if row.is_open or isinstance(fact, CartDeleted) or not fact.items or fact.order_id is not None:
+    """Whether a closed cart begins once more, by what is later than its end: told first, it had stayed open.
+
+    One whose customer has gone on with another begins only with something in it.
+    """
+    if row.is_open or isinstance(fact, CartDeleted) or fact.order_id is not None:
+        return False
+    if not fact.items and row.status_reason == SUPERSEDED:
         return False
     bought = [row.bought_at, None if purchase is None else purchase.bought_at]
     ends = [at + AFTER_PURCHASE for at in bought if at is not None]
@@ -216,7 +224,7 @@ def _named(
     row: CartRow, stamp: Stamp, customer: str | None, before: CartRow | None, now: datetime
 ) -> CartRow:
     """With its customer, whom a late fact may tell, too; who may be reminded from now on is looked at."""
-    if customer is not None and stamp.key > (row.customer_stamp or b""):
+    if customer is not None and (stamp.key, customer) > (row.customer_stamp or b"", row.customer_phone or ""):
         row = replace(row, customer_phone=customer, customer_stamp=stamp.key)
     if row.may_be_reminded_of and not (before is not None and before.may_be_reminded_of):
         row = replace(row, next_step_at=now)

@@ -29,8 +29,9 @@ PAID: Final = PLACED - {"on_hold"}
 class OrderRow:
     """A row of `orders`. `refunds`: {id: {amount, currency}}; `trackings`: {number: {at, carrier, url}}.
 
-    Without a stamp no more is known of it than parcels and refunds. `customer_stamp`: of the greatest fact
-    that named the customer.
+    `refunded_told`: what the shop says was refunded in all; `refunded_total`: what of it and of the refunds
+    counts. Without a stamp no more is known of it than parcels and refunds. `customer_stamp`: of the greatest
+    fact that named the customer.
     """
 
     shop_id: str
@@ -42,6 +43,7 @@ class OrderRow:
     total: Decimal | None = None
     currency: str | None = None
     refunds: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    refunded_told: Decimal = ZERO
     refunded_total: Decimal = ZERO
     items: list[dict[str, Any]] = field(default_factory=list)
     cart_id: str | None = None
@@ -107,7 +109,7 @@ def fold_order(row: OrderRow, fact: OrderFact, customer: str | None) -> tuple[Or
             outcome = FactOutcome.DUPLICATE if after == row else FactOutcome.APPLIED
         case OrderRefunded():
             after = replace(row, refunds=_fold_refund(row.refunds, fact))
-            after = replace(after, refunded_total=_refunded(after, after.refunded_total))
+            after = replace(after, refunded_total=_refunded(after))
             outcome = FactOutcome.DUPLICATE if after == row else FactOutcome.APPLIED
     if outcome is FactOutcome.APPLIED and isinstance(fact, OrderUpdated) and after.customer_phone is None:
         outcome = FactOutcome.UNREACHABLE
@@ -132,7 +134,7 @@ def _fold_whole(row: OrderRow, fact: OrderUpdated, customer: str | None) -> tupl
     stamp = stamp_of(fact)
     outcome = stamp.after(row.stamp)
     after = replace(row, trackings=_fold_trackings(row.trackings, fact.tracking or (), fact.updated_at))
-    if customer is not None and stamp.key > (row.customer_stamp or b""):
+    if customer is not None and (stamp.key, customer) > (row.customer_stamp or b"", row.customer_phone or ""):
         after = replace(after, customer_phone=customer, customer_stamp=stamp.key)
     if outcome is not FactOutcome.APPLIED:
         return after, outcome
@@ -142,6 +144,7 @@ def _fold_whole(row: OrderRow, fact: OrderUpdated, customer: str | None) -> tupl
         order_number=fact.order_number,
         total=fact.total,
         currency=fact.currency,
+        refunded_told=fact.refunded_total or ZERO,
         items=[item.model_dump(mode="json", exclude_none=True) for item in fact.items],
         cart_id=fact.cart_id,
         coupon_codes=list(fact.coupon_codes or ()),
@@ -151,15 +154,15 @@ def _fold_whole(row: OrderRow, fact: OrderUpdated, customer: str | None) -> tupl
         source_updated_at=stamp.updated_at,
         source_hash=stamp.content,
     )
-    return replace(after, refunded_total=_refunded(after, fact.refunded_total or ZERO)), outcome
+    return replace(after, refunded_total=_refunded(after)), outcome
 
 
-def _refunded(row: OrderRow, told: Decimal) -> Decimal:
+def _refunded(row: OrderRow) -> Decimal:
     """The greater of what the shop told in all and of the refunds that are known, at most the whole."""
     if row.total is None:
         return ZERO
     known = add(Decimal(item["amount"]) for item in row.refunds.values() if item["currency"] == row.currency)
-    return smallest(row.total, largest(told, known))
+    return smallest(row.total, largest(row.refunded_told, known))
 
 
 def _fold_refund(
@@ -170,7 +173,7 @@ def _fold_refund(
     known = refunds.get(fact.refund_id)
     if known is not None and _weight(known) >= _weight(said):
         return refunds
-    return {**refunds, fact.refund_id: said}
+    return dict(sorted({**refunds, fact.refund_id: said}.items()))
 
 
 def _weight(refund: Mapping[str, str]) -> tuple[Decimal, str, str]:
@@ -189,7 +192,7 @@ def _fold_trackings(
         if parcel.url is not None:
             said["url"] = parcel.url
         folded[parcel.number] = max(folded.get(parcel.number, said), said, key=_told_at)
-    return folded
+    return dict(sorted(folded.items()))
 
 
 def _told_at(parcel: Mapping[str, str]) -> tuple[datetime, str, str]:
