@@ -14,6 +14,8 @@ from shared.amqp.topology import (
     INBOUND_CORRELATION,
     INBOUND_RESOLVER,
     LANES,
+    SHOP_UPDATER,
+    SHOP_VIEWS,
     STATUS_UPDATER,
 )
 
@@ -39,6 +41,7 @@ PROGRAMS: Final = (
     Program("broadcast-batcher", 9104, "broadcast_batcher.worker", (BROADCAST_BATCHER,)),
     Program("dlq-handler", 9105, "dlq_handler.worker", (DLQ_HANDLER,)),
     Program("scheduler", 9106, "scheduler.worker"),
+    Program("shop-updater", 9108, "shop_updater.worker", (SHOP_UPDATER, SHOP_VIEWS)),
 )
 WORKER_NAMES: Final = tuple(program.name for program in PROGRAMS)
 #: All of them in one process, for development.

@@ -110,6 +110,7 @@ create table orders (
     primary key (shop_id, order_id)
 ) with (fillfactor = 80);
 create index orders_customer on orders (customer_phone) where customer_phone is not null;
+create index orders_counted on orders (counted_phone) where counted_phone is not null;
 create index orders_cart on orders (shop_id, cart_id) where cart_id is not null;
 
 create table products (

@@ -12,6 +12,7 @@ from shared.amqp.topology import (
     EVENTS,
     INBOUND,
     OUTBOUND,
+    SHOP,
     STATUS,
 )
 
@@ -25,6 +26,16 @@ PAYLOAD_NAMES: Final = {
     (BROADCAST, "#"): "CampaignControl",
     (BROADCAST, "campaign.launch"): "BroadcastCampaign",
     (BROADCAST, "campaign.batch"): "CampaignNudge",
+    (SHOP, "cart.updated"): "CartUpdated",
+    (SHOP, "cart.deleted"): "CartDeleted",
+    (SHOP, "order.updated"): "OrderUpdated",
+    (SHOP, "order.shipped"): "OrderShipped",
+    (SHOP, "order.refunded"): "OrderRefunded",
+    (SHOP, "product.updated"): "ProductUpdated",
+    (SHOP, "product.deleted"): "ProductDeleted",
+    (SHOP, "inventory.updated"): "InventoryUpdated",
+    (SHOP, "customer.updated"): "CustomerUpdated",
+    (SHOP, "view"): "ProductViewed",
     (EVENTS, "inbound.enriched"): "EnrichedInboundMessage",
     (EVENTS, "outbound.sent"): "EnrichedOutboundMessage",
     (EVENTS, "outbound.failed"): "EnrichedOutboundMessage",
@@ -35,6 +46,9 @@ PAYLOAD_NAMES: Final = {
     (EVENTS, "conversation.expired"): "ConversationExpired",
     (EVENTS, "customer.merged"): "CustomerMerged",
     (EVENTS, "campaign.updated"): "CampaignUpdated",
+    (EVENTS, "cart.recovered"): "CartRecovered",
+    (EVENTS, "cart.expired"): "CartExpired",
+    (EVENTS, "order.created"): "OrderCreated",
     (EVENTS, "deadletter.stored"): "DLQMessage",
 }
 #: What died in a queue that is not ours, or was never bound.
@@ -46,5 +60,6 @@ def payload_name(place: str, routing_key: str) -> str:
 
     The schema of each is `schema/payloads/<name>.json`.
     """
-    exchange = BINDINGS[place][0][0] if place in BINDINGS else place
-    return PAYLOAD_NAMES.get((exchange, routing_key)) or PAYLOAD_NAMES.get((exchange, "#"), _UNKNOWN)
+    exchanges = dict.fromkeys(exchange for exchange, _ in BINDINGS.get(place, ((place, "#"),)))
+    names = [PAYLOAD_NAMES.get((exchange, key)) for key in (routing_key, "#") for exchange in exchanges]
+    return next((name for name in names if name is not None), _UNKNOWN)

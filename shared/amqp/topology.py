@@ -14,12 +14,13 @@ OUTBOUND: Final = "wa.outbound"
 STATUS: Final = "wa.status"
 CORRELATION: Final = "wa.correlation"
 BROADCAST: Final = "wa.broadcast"
+SHOP: Final = "wa.shop"
 EVENTS: Final = "wa.events"
 RETRY: Final = "wa.retry"
 DLX: Final = "wa.dlx"
 UNROUTED: Final = "wa.unrouted"
 #: The exchanges that others publish to; each has `wa.unrouted` as its alternate.
-INGRESS: Final = (INBOUND, OUTBOUND, STATUS, CORRELATION, BROADCAST)
+INGRESS: Final = (INBOUND, OUTBOUND, STATUS, CORRELATION, BROADCAST, SHOP)
 
 INBOUND_RESOLVER: Final = "inbound-resolver"
 INBOUND_CORRELATION: Final = "inbound-resolver.correlation"
@@ -28,11 +29,30 @@ OUTBOUND_UTILITY: Final = "outbound-sender.utility"
 OUTBOUND_BULK: Final = "outbound-sender.bulk"
 STATUS_UPDATER: Final = "status-updater"
 BROADCAST_BATCHER: Final = "broadcast-batcher"
+SHOP_UPDATER: Final = "shop-updater"
+SHOP_VIEWS: Final = "shop-updater.views"
 DLQ_HANDLER: Final = "dlq-handler"
 ENRICHED: Final = "inbound.enriched"
+#: The event by which rows of a person follow them.
+MERGED: Final = "customer.merged"
 
 #: Lane of each sender queue.
 LANES: Final = {OUTBOUND_REPLY: "reply", OUTBOUND_UTILITY: "utility", OUTBOUND_BULK: "bulk"}
+
+#: What a shop says of the things that last.
+SHOP_FACTS: Final = (
+    "cart.updated",
+    "cart.deleted",
+    "order.updated",
+    "order.shipped",
+    "order.refunded",
+    "product.updated",
+    "product.deleted",
+    "inventory.updated",
+    "customer.updated",
+)
+#: What its customers look at.
+VIEW: Final = "view"
 
 #: What each queue of work is bound to: exchange and routing keys.
 BINDINGS: Final = {
@@ -43,6 +63,8 @@ BINDINGS: Final = {
     OUTBOUND_BULK: ((OUTBOUND, "bulk.#"),),
     STATUS_UPDATER: ((STATUS, "#"),),
     BROADCAST_BATCHER: ((BROADCAST, "campaign.#"),),
+    SHOP_UPDATER: (*((SHOP, key) for key in SHOP_FACTS), (EVENTS, MERGED)),
+    SHOP_VIEWS: ((SHOP, VIEW),),
 }
 
 #: No limit, written so that every version means it: for RabbitMQ 3.10 a limit of -1 is passed by the first

@@ -53,6 +53,7 @@ class Metrics:
         self._count_deliveries()
         self._count_conversations()
         self._count_customers()
+        self._count_shops()
         self._count_sending()
         self._count_waiting()
 
@@ -177,6 +178,21 @@ class Metrics:
             "Rows of before whose customer is still to be read, by table: counted up to 10,000, beyond that"
             " PostgreSQL's estimate.",
             "table",
+        )
+
+    def _count_shops(self) -> None:
+        """What shops say."""
+        self.facts = self._counter(
+            "facts_total",
+            "Facts of shops by kind (cart, order, product, customer, view) and outcome (applied, late,"
+            " duplicate, unreachable).",
+            "kind",
+            "outcome",
+        )
+        self.carts = self._counter(
+            "carts_total",
+            "Carts by what became of them: opened, recovered, converted, expired.",
+            "outcome",
         )
 
     def _count_sending(self) -> None:

@@ -6,7 +6,7 @@ folded is written, and what is to be told is given to the caller. Of a customer'
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Final
 from uuid import UUID
@@ -71,6 +71,24 @@ async def fold_carts(connection: Connection, told: Sequence[ToldCart]) -> Folded
         )
         folding.outcomes.append(change.outcome)
         folding.show(change.row, item.trace_id)
+    await write_carts(connection, folding.changed)
+    return FoldedFacts(folding.outcomes, folding.events, folding.counts)
+
+
+async def follow_carts(
+    connection: Connection,
+    shops: Sequence[str],
+    gone: Sequence[str],
+    stays: str,
+    now: datetime,
+    trace_id: str,
+) -> FoldedFacts:
+    """Carts of `gone` become those of `stays`, whose turns the caller has taken. Raises StoreError."""
+    found = await find_of_customers(connection, shops, [*gone, stays])
+    folding = _Folding(await hold_carts(connection, {cart.id for cart in found}), now)
+    for cart in folding.found:
+        if cart.customer_phone != stays:
+            folding.show(replace(cart, customer_phone=stays, revision=cart.revision + 1), trace_id)
     await write_carts(connection, folding.changed)
     return FoldedFacts(folding.outcomes, folding.events, folding.counts)
 

@@ -7,7 +7,7 @@ stamp of its own. A variation is a product of its own, under its own id.
 from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from shared.commerce.shops.stamps import FactOutcome, Stamp
 from shared.payloads import InventoryUpdated, ProductDeleted, ProductUpdated
@@ -15,13 +15,15 @@ from shared.payloads.digest import DIGEST_BYTES, digest
 
 ProductFact: TypeAlias = ProductUpdated | ProductDeleted | InventoryUpdated
 
+#: What a product says of itself; one that is deleted says nothing.
+_SHOWN: Final = ("name", "price", "currency", "in_stock", "stock_quantity", "url", "image_url")
 #: Of one moment, a deletion is greater than whatever the product was.
 _DELETION: Final = b"\xff" * DIGEST_BYTES
 
 
 @dataclass(frozen=True, slots=True)
 class ProductRow:
-    """A row of `products`. Without `source_…` only its stock is known, without `inventory_…` only the product."""
+    """A row of `products`. Without `source_…` its stock alone is known, without `inventory_…` the product."""
 
     shop_id: str
     product_id: str
@@ -85,18 +87,12 @@ def _show(row: ProductRow, fact: ProductFact, stamp: Stamp) -> ProductRow:
             inventory_updated_at=stamp.updated_at,
             inventory_hash=stamp.content,
         )
-    told = fact if isinstance(fact, ProductUpdated) else None
+    told: dict[str, Any] = {name: getattr(fact, name, None) for name in _SHOWN}
     return replace(
         row,
-        name=told and told.name,
-        price=told and told.price,
-        currency=told and told.currency,
-        in_stock=told and told.in_stock,
-        stock_quantity=told and told.stock_quantity,
-        url=told and told.url,
-        image_url=told and told.image_url,
+        **told,
         source_version=stamp.version,
         source_updated_at=stamp.updated_at,
         source_hash=stamp.content,
-        deleted_at=stamp.updated_at if told is None else None,
+        deleted_at=stamp.updated_at if isinstance(fact, ProductDeleted) else None,
     )

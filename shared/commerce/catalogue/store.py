@@ -77,5 +77,11 @@ async def keep_views(connection: Connection, views: Iterable[KeptView], kept_for
     )
 
 
+async def follow_views(connection: Connection, gone: Sequence[str], stays: str) -> None:
+    """What `gone` looked at, `stays` did. Raises StoreError."""
+    await connection.execute(_QUERIES["move_views"], list(gone), stays)
+    await connection.execute(_QUERIES["erase_views"], list(gone))
+
+
 def _earlier(view: KeptView) -> tuple[datetime, Decimal]:
     return view.viewed_at, Decimal(-1) if view.price is None else view.price

@@ -46,3 +46,12 @@ delete from product_views
 where id = any(array(select id from product_views
                      where viewed_at < now() - $1::interval
                      order by viewed_at limit $2 for update skip locked));
+
+-- name: move_views
+-- Where the other looked at the same in the same hour, theirs stands.
+update product_views as view
+set customer_phone = $2
+where view.customer_phone = any($1::text[])
+  and not exists (select from product_views as other
+                  where other.customer_phone = $2 and other.shop_id = view.shop_id
+                    and other.product_id = view.product_id and other.viewed_hour = view.viewed_hour);

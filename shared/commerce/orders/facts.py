@@ -16,7 +16,14 @@ from shared.commerce.carts.row import CartRow
 from shared.commerce.carts.store import find_latest, find_of_customers, hold_carts, write_carts
 from shared.commerce.carts.telling import tell_recovered
 from shared.commerce.orders.rules import Contribution, OrderFact, OrderRow, contribution_of, fold_order
-from shared.commerce.orders.store import OrderId, StoredOrder, find_orders, hold_orders, write_orders
+from shared.commerce.orders.store import (
+    OrderId,
+    StoredOrder,
+    find_ids_of,
+    find_orders,
+    hold_orders,
+    write_orders,
+)
 from shared.commerce.orders.telling import tell_created
 from shared.commerce.shops.customers import NamedCustomer, find_customers
 from shared.commerce.shops.holding import cart_key, carts_of_key, order_key, take_turns
@@ -72,6 +79,28 @@ async def fold_orders(connection: Connection, told: Sequence[ToldOrder]) -> Fold
     await write_carts(connection, folding.changed_carts)
     await write_orders(connection, folding.changed)
     return FoldedFacts(folding.outcomes, folding.events, folding.counts)
+
+
+async def follow_orders(
+    connection: Connection, gone: Sequence[str], stays: str, currency: str | None
+) -> None:
+    """Orders of `gone` become those of `stays`, who is held, and count there. Raises StoreError.
+
+    `currency`: the profile's of `stays`. What another profile held of them went with it.
+    """
+    stored = await hold_orders(connection, await find_ids_of(connection, gone))
+    written, totals = [], []
+    for key in sorted(stored):
+        row = stored[key].row
+        theirs = replace(row, customer_phone=stays if row.customer_phone in gone else row.customer_phone)
+        if row.counted_phone in gone:
+            counted = contribution_of(theirs, currency)
+            theirs = _counted(theirs, counted)
+            totals += _move(Contribution(), counted, row.currency)
+            currency = currency or (row.currency if counted.phone is not None else None)
+        written.append(replace(theirs, revision=row.revision + 1))
+    await add_totals(connection, totals)
+    await write_orders(connection, written)
 
 
 async def _hold_others(
@@ -195,9 +224,7 @@ class _Folding:
             totals += _move(before, after, row.currency)
             if after.phone is not None and currencies.get(after.phone) is None:
                 currencies[after.phone] = row.currency
-            self._rows[key] = replace(
-                row, counted_phone=after.phone, counted_orders=after.orders, counted_spent=after.spent
-            )
+            self._rows[key] = _counted(row, after)
         return totals
 
     def _close(self, cart: CartRow, bought: CartRow, order: OrderRow, trace_id: str) -> None:
@@ -213,6 +240,10 @@ class _Folding:
         if cart != before:
             self._carts[cart.id] = cart
             self._changed_carts[cart.id] = None
+
+
+def _counted(row: OrderRow, held: Contribution) -> OrderRow:
+    return replace(row, counted_phone=held.phone, counted_orders=held.orders, counted_spent=held.spent)
 
 
 def _move(before: Contribution, after: Contribution, currency: str | None) -> list[OrderTotals]:

@@ -32,6 +32,12 @@ async def find_orders(store: "Database | Connection", ids: Collection[OrderId]) 
     return {} if not ids else _stored(await store.fetch(_QUERIES["find"], *_columns(ids)))
 
 
+async def find_ids_of(connection: Connection, customers: Collection[str]) -> set[OrderId]:
+    """Orders of these customers, or counted in their profiles. Raises StoreError."""
+    rows = await connection.fetch(_QUERIES["find_ids_of"], sorted(customers))
+    return {(row["shop_id"], row["order_id"]) for row in rows}
+
+
 async def hold_orders(connection: Connection, ids: Collection[OrderId]) -> dict[OrderId, StoredOrder]:
     """Lock them, and give what they are now. Raises StoreError."""
     await connection.execute(_QUERIES["lock"], *_columns(ids))

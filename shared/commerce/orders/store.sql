@@ -44,5 +44,10 @@ set customer_phone = excluded.customer_phone, customer_stamp = excluded.customer
     source_updated_at = excluded.source_updated_at, source_hash = excluded.source_hash, revision = excluded.revision,
     updated_at = now();
 
+-- name: find_ids_of
+select shop_id, order_id from orders where customer_phone = any($1::text[])
+union
+select shop_id, order_id from orders where counted_phone = any($1::text[]);
+
 -- name: erase
 delete from orders where customer_phone = any($1::text[]) or counted_phone = any($1::text[]);

@@ -36,7 +36,7 @@ def product_key(shop_id: str, product_id: str) -> str:
 async def take_turns(connection: Connection, keys: Iterable[str]) -> datetime:
     """Wait for the turn of each, and hold it until the commit; gives the database's time then.
 
-    Before any row is locked, and once a transaction: nobody waits for one who waits for them. Raises StoreError.
+    Before any row is locked, once a transaction: nobody waits for one who waits for them. Raises StoreError.
     """
     await connection.execute(_QUERIES["take_turns"], sorted(set(keys)))
     at: datetime = await connection.fetchval(_QUERIES["time"])

@@ -17,7 +17,10 @@ from shared.postgres.database import Connection
 async def fold_profiles_of_shops(
     connection: Connection, told: Sequence[CustomerUpdated]
 ) -> list[FactOutcome]:
-    """Show each in its customer's profile, in the caller's transaction; what became of each. Raises StoreError."""
+    """Show each in its customer's profile, in the caller's transaction; what became of each.
+
+    Raises StoreError.
+    """
     named = [
         NamedCustomer(fact.shop_id, fact.wa_id, fact.phone, fact.country, fact.customer_id) for fact in told
     ]

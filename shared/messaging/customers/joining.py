@@ -155,6 +155,7 @@ async def _fold_profiles(connection: Connection, names: Sequence[str], stays: st
     if not rows or [row["phone"] for row in rows] == [stays]:
         return
     await connection.execute(_QUERIES["write_profile"], stays, *fold_profiles(rows))
+    await connection.execute(_QUERIES["follow_shops"], list(names), stays)
     left = [row["phone"] for row in rows if row["phone"] != stays]
     await connection.execute(_QUERIES["remove_profiles"], left)
 

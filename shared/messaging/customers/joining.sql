@@ -91,6 +91,21 @@ set name = excluded.name, opt_in_marketing = excluded.opt_in_marketing,
     marketing_opted_at = excluded.marketing_opted_at, notification_opt_out = excluded.notification_opt_out,
     last_interaction_at = excluded.last_interaction_at, created_at = excluded.created_at, updated_at = now();
 
+-- name: follow_shops
+-- What shops said last of either; what orders add up to comes with the orders.
+update customer_profiles as stays
+set source_shop = latest.source_shop, wc_customer_id = latest.wc_customer_id, email = latest.email,
+    last_known_address = latest.last_known_address, saved_addresses = latest.saved_addresses, tags = latest.tags,
+    language = latest.language, timezone = latest.timezone, source_version = latest.source_version,
+    source_updated_at = latest.source_updated_at, source_hash = latest.source_hash
+from (
+    select * from customer_profiles
+    where phone = any($1::text[]) and source_hash is not null
+    order by source_version desc, source_updated_at desc, source_hash desc
+    limit 1
+) as latest
+where stays.phone = $2 and latest.phone <> $2;
+
 -- name: remove_profiles
 delete from customer_profiles where phone = any($1::text[]);
 

@@ -1,0 +1,100 @@
+"""From deliveries to what a shop says: decoded by their routing keys, each kind by itself. Pure."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final, Generic, TypeAlias, TypeVar
+
+from pydantic import BaseModel
+
+from shared.amqp.delivery import Delivery
+from shared.amqp.disposition import Dead
+from shared.amqp.topology import MERGED
+from shared.payloads import (
+    CartDeleted,
+    CartUpdated,
+    CustomerMerged,
+    CustomerUpdated,
+    InvalidPayload,
+    InventoryUpdated,
+    OrderRefunded,
+    OrderShipped,
+    OrderUpdated,
+    ProductDeleted,
+    ProductUpdated,
+)
+from shared.payloads.decoding import read
+from shared.reasons import DeadReason
+
+CartTold: TypeAlias = CartUpdated | CartDeleted
+OrderTold: TypeAlias = OrderUpdated | OrderShipped | OrderRefunded
+ProductTold: TypeAlias = ProductUpdated | ProductDeleted | InventoryUpdated
+
+_MODELS: Final[Mapping[str, type[BaseModel]]] = {
+    "cart.updated": CartUpdated,
+    "cart.deleted": CartDeleted,
+    "order.updated": OrderUpdated,
+    "order.shipped": OrderShipped,
+    "order.refunded": OrderRefunded,
+    "product.updated": ProductUpdated,
+    "product.deleted": ProductDeleted,
+    "inventory.updated": InventoryUpdated,
+    "customer.updated": CustomerUpdated,
+    MERGED: CustomerMerged,
+}
+F = TypeVar("F")
+
+
+@dataclass(frozen=True, slots=True)
+class InHand(Generic[F]):
+    """One fact and its delivery."""
+
+    fact: F
+    delivery: Delivery
+
+
+@dataclass(slots=True)
+class ShopIntake:
+    """What a batch holds, by kind, and what is none of them."""
+
+    carts: list[InHand[CartTold]] = field(default_factory=list)
+    orders: list[InHand[OrderTold]] = field(default_factory=list)
+    products: list[InHand[ProductTold]] = field(default_factory=list)
+    customers: list[InHand[CustomerUpdated]] = field(default_factory=list)
+    joins: list[InHand[CustomerMerged]] = field(default_factory=list)
+    dead: list[tuple[Delivery, Dead]] = field(default_factory=list)
+    characters_replaced: int = 0
+    fields_dropped: int = 0
+
+
+def take_in(batch: Sequence[Delivery]) -> ShopIntake:
+    """Decode each delivery. The routing key says what it is."""
+    intake = ShopIntake()
+    for delivery in batch:
+        model = _MODELS.get(delivery.origin_routing_key)
+        if model is None:
+            error = "the routing key is that of no fact"
+            intake.dead.append((delivery, Dead(DeadReason.INVALID_PAYLOAD, error)))
+            continue
+        try:
+            decoded = read(model, delivery.body)
+        except InvalidPayload as error:
+            intake.dead.append((delivery, Dead(DeadReason.INVALID_PAYLOAD, str(error))))
+            continue
+        intake.characters_replaced += decoded.replaced
+        intake.fields_dropped += len(decoded.dropped)
+        _sort(intake, decoded.payload, delivery)
+    return intake
+
+
+def _sort(intake: ShopIntake, payload: BaseModel, delivery: Delivery) -> None:
+    match payload:
+        case CartUpdated() | CartDeleted():
+            intake.carts.append(InHand(payload, delivery))
+        case OrderUpdated() | OrderShipped() | OrderRefunded():
+            intake.orders.append(InHand(payload, delivery))
+        case ProductUpdated() | ProductDeleted() | InventoryUpdated():
+            intake.products.append(InHand(payload, delivery))
+        case CustomerUpdated():
+            intake.customers.append(InHand(payload, delivery))
+        case CustomerMerged():
+            intake.joins.append(InHand(payload, delivery))

@@ -1,0 +1,82 @@
+"""The shop updater: what a shop says, into the rows of carts, orders, products and profiles.
+
+Owns the order of its steps: a kind of facts is one transaction, with what is to be told of it; only then are
+its deliveries done. Profiles come first, for by them a shop's own ids tell who a customer is.
+"""
+
+from collections.abc import AsyncIterator, Iterable, Sequence
+
+from shared.amqp.delivery import Delivery
+from shared.amqp.disposition import Ack
+from shared.amqp.headers import correlation_of
+from shared.commerce.carts.facts import FoldedFacts, ToldCart, fold_carts
+from shared.commerce.catalogue.facts import fold_products
+from shared.commerce.joining import follow_join
+from shared.commerce.orders.facts import ToldOrder, fold_orders
+from shared.commerce.shops.profiles import fold_profiles_of_shops
+from shared.commerce.shops.stamps import FactOutcome
+from shared.consuming.handling import Handler
+from shared.consuming.settlement import Settled
+from shared.durable.outbox import Outbox, OutboxEvent
+from shared.observability.metrics import Metrics, count_repairs
+from shared.postgres.database import Database
+from workers.shop_updater.intake import InHand, take_in
+
+
+class ShopUpdater(Handler):
+    """Handles the queue `shop-updater`."""
+
+    def __init__(self, worker: str, database: Database, outbox: Outbox, metrics: Metrics) -> None:
+        self._worker = worker
+        self._database = database
+        self._outbox = outbox
+        self._metrics = metrics
+
+    async def handle(self, batch: Sequence[Delivery]) -> AsyncIterator[Sequence[Settled]]:
+        """Fold a batch, one kind after the other; see `shared.consuming.handling.Handler`."""
+        intake = take_in(batch)
+        count_repairs(self._metrics, self._worker, intake.characters_replaced, intake.fields_dropped)
+        if intake.dead:
+            yield intake.dead
+        if intake.customers:
+            async with self._database.transaction() as connection:
+                outcomes = await fold_profiles_of_shops(connection, [item.fact for item in intake.customers])
+            yield self._settle("customer", intake.customers, outcomes)
+        if intake.carts:
+            told_carts = [ToldCart(item.fact, correlation_of(item.delivery)) for item in intake.carts]
+            async with self._database.transaction() as connection:
+                folded = await fold_carts(connection, told_carts)
+                await self._outbox.record(connection, folded.events)
+            await self._tell(folded)
+            yield self._settle("cart", intake.carts, folded.outcomes)
+        if intake.orders:
+            told_orders = [ToldOrder(item.fact, correlation_of(item.delivery)) for item in intake.orders]
+            async with self._database.transaction() as connection:
+                folded = await fold_orders(connection, told_orders)
+                await self._outbox.record(connection, folded.events)
+            await self._tell(folded)
+            yield self._settle("order", intake.orders, folded.outcomes)
+        if intake.products:
+            async with self._database.transaction() as connection:
+                outcomes = await fold_products(connection, [item.fact for item in intake.products])
+            yield self._settle("product", intake.products, outcomes)
+        for join in intake.joins:
+            trace_id = correlation_of(join.delivery)
+            async with self._database.transaction() as connection:
+                folded = await follow_join(connection, join.fact.merged, join.fact.customer, trace_id)
+                await self._outbox.record(connection, folded.events)
+            await self._tell(folded)
+            yield [(join.delivery, Ack())]
+
+    async def _tell(self, folded: FoldedFacts) -> None:
+        for outcome, count in folded.carts.items():
+            self._metrics.carts.labels(outcome).inc(count)
+        events: Sequence[OutboxEvent] = folded.events
+        await self._outbox.publish(events)
+
+    def _settle(
+        self, kind: str, items: Iterable[InHand[object]], outcomes: Sequence[FactOutcome]
+    ) -> list[Settled]:
+        for outcome in outcomes:
+            self._metrics.facts.labels(kind, outcome).inc()
+        return [(item.delivery, Ack()) for item in items]
