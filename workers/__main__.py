@@ -40,6 +40,7 @@ _COMMANDS: Final = {
     "campaign": "workers.cli.campaign:campaign",
     "number": "workers.cli.number:number",
     "profile": "workers.cli.profile:profile",
+    "shop": "workers.cli.shop:shop",
     "audit": "workers.cli.audit:audit",
 }
 

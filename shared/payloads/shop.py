@@ -74,12 +74,12 @@ class CustomerFact(ShopFact):
 
 
 class ShopItem(Part):
-    """One line of a cart or an order. `price`: of one piece, in the currency of the whole."""
+    """One line of a cart or an order. `price`: of one piece, in the currency of the whole, if it is exact."""
 
     product_id: Identifier
     variation_id: Maybe[Identifier] = None
     quantity: Annotated[int, Field(ge=1, le=_MOST_PIECES)]
-    price: Money
+    price: Maybe[Money] = None
     product_name: Side[str] = None
     variant_attributes: Side[dict[str, Any]] = None
     image_url: Side[Text] = None
@@ -110,10 +110,12 @@ class CartUpdated(CustomerFact):
         """What the cart costs."""
         if self.total is not None:
             return self.total
-        return sum((item.price * item.quantity for item in self.items), Decimal(0))
+        return sum((item.price * item.quantity for item in self.items if item.price is not None), Decimal(0))
 
     @model_validator(mode="after")
     def _check(self) -> Self:
+        if self.total is None and any(item.price is None for item in self.items):
+            raise ValueError("total: required where an item has no price")
         if self.amount >= _LIMIT:
             raise ValueError(f"items: they cost more than {WHOLE_DIGITS} digits can say")
         return self

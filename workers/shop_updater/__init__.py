@@ -1,1 +1,1 @@
-"""The shop-updater: folds what shops say of carts, orders, products and customers, and keeps what is looked at."""
+"""The shop-updater: folds what shops say of carts, orders, products and customers, and keeps views."""

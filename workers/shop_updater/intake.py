@@ -41,14 +41,14 @@ _MODELS: Final[Mapping[str, type[BaseModel]]] = {
     "customer.updated": CustomerUpdated,
     MERGED: CustomerMerged,
 }
-F = TypeVar("F")
+F_co = TypeVar("F_co", covariant=True)
 
 
 @dataclass(frozen=True, slots=True)
-class InHand(Generic[F]):
+class InHand(Generic[F_co]):
     """One fact and its delivery."""
 
-    fact: F
+    fact: F_co
     delivery: Delivery
 
 
