@@ -48,7 +48,9 @@ def stamp_of(fact: CartFact) -> Stamp:
     """Its place among the facts of the cart."""
     if isinstance(fact, CartDeleted):
         return Stamp(fact.version or 0, fact.updated_at, 0, _DELETION)
-    content = fact.model_dump(mode="json", exclude={"shop_id", "updated_at", "version", "event_id"})
+    content = fact.model_dump(
+        mode="json", warnings=False, exclude={"shop_id", "updated_at", "version", "event_id"}
+    )
     return Stamp(fact.version or 0, fact.updated_at, 0, digest(content))
 
 
@@ -199,7 +201,7 @@ def _content(fact: CartFact) -> dict[str, Any]:
             "cart_url": None,
             "phone_number_id": None,
         }
-    items = [item.model_dump(mode="json", exclude_none=True) for item in fact.items]
+    items = [item.model_dump(mode="json", warnings=False, exclude_none=True) for item in fact.items]
     return {
         "items": items,
         "items_hash": hash_of_items(items, fact.coupon_code, fact.shipping_address),

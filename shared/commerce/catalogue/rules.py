@@ -67,7 +67,9 @@ def fold_product(row: ProductRow, fact: ProductFact) -> tuple[ProductRow, FactOu
 
 def stamp_of(fact: ProductFact) -> Stamp:
     """Its place among the facts of the same product, or of its stock."""
-    content = fact.model_dump(mode="json", exclude={"shop_id", "updated_at", "version", "event_id"})
+    content = fact.model_dump(
+        mode="json", warnings=False, exclude={"shop_id", "updated_at", "version", "event_id"}
+    )
     told = _DELETION if isinstance(fact, ProductDeleted) else digest(content)
     return Stamp(fact.version or 0, fact.updated_at, 0, told)
 

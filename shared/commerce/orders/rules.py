@@ -126,7 +126,9 @@ def contribution_of(row: OrderRow, currency: str | None) -> Contribution:
 
 def stamp_of(fact: OrderUpdated) -> Stamp:
     """Its place among the facts of the order."""
-    content = fact.model_dump(mode="json", exclude={"shop_id", "updated_at", "version", "event_id"})
+    content = fact.model_dump(
+        mode="json", warnings=False, exclude={"shop_id", "updated_at", "version", "event_id"}
+    )
     return Stamp(fact.version or 0, fact.updated_at, rank_of(fact.status), digest(content))
 
 
@@ -145,7 +147,7 @@ def _fold_whole(row: OrderRow, fact: OrderUpdated, customer: str | None) -> tupl
         total=fact.total,
         currency=fact.currency,
         refunded_told=fact.refunded_total or ZERO,
-        items=[item.model_dump(mode="json", exclude_none=True) for item in fact.items],
+        items=[item.model_dump(mode="json", warnings=False, exclude_none=True) for item in fact.items],
         cart_id=fact.cart_id,
         coupon_codes=list(fact.coupon_codes or ()),
         whatsapp=fact.whatsapp,

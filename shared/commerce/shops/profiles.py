@@ -40,7 +40,7 @@ async def fold_profiles_of_shops(
 
 def read_profile(fact: CustomerUpdated) -> ShopProfile:
     """What it says. The address is the default one, else the first. Pure."""
-    content = fact.model_dump(mode="json", exclude={"updated_at", "version", "event_id"})
+    content = fact.model_dump(mode="json", warnings=False, exclude={"updated_at", "version", "event_id"})
     return ShopProfile(
         shop_id=fact.shop_id,
         customer_id=fact.customer_id,

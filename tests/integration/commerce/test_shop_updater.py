@@ -53,7 +53,7 @@ async def test_a_recorded_webhook_of_an_order_is_a_row_a_total_and_an_event(
 
     async with cluster.running("shop-updater"):
         done = await run_wabus(
-            "shop", "publish", str(path), "--platform", "woocommerce", environ=cluster.environ
+            "shop", "publish", str(path), "--platform", "woocommerce", environ=cluster.environment()
         )
         await until(lambda: len(cluster.told("order.created")) == 1)
 
