@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from shared.amqp.delivery import ECHO
 from shared.amqp.payload_names import payload_name
-from shared.amqp.topology import BROADCAST, CORRELATION, EVENTS, INBOUND, LANES, OUTBOUND, STATUS
+from shared.amqp.topology import BROADCAST, CORRELATION, EVENTS, INBOUND, LANES, OUTBOUND, SHOP, SHOP_FACTS, STATUS, VIEW
 from shared.payloads.schemas import EVENTS_OUT, FOLDER, build_schemas
 from shared.version import VERSION
 
@@ -62,6 +62,7 @@ ROUTES_IN: Final = (
     PublicRoute(BROADCAST, "campaign.pause"),
     PublicRoute(BROADCAST, "campaign.resume"),
     PublicRoute(BROADCAST, "campaign.cancel"),
+    *(PublicRoute(SHOP, key) for key in (*SHOP_FACTS, VIEW)),
 )
 #: What the cluster tells.
 ROUTES_OUT: Final = (

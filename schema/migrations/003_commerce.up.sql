@@ -152,5 +152,4 @@ create table product_views (
     created_at     timestamptz not null default now(),
     constraint product_views_once_an_hour unique (customer_phone, shop_id, product_id, viewed_hour)
 );
-create index product_views_product on product_views (shop_id, product_id, viewed_at);
 create index product_views_age on product_views (viewed_at);

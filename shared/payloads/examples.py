@@ -151,6 +151,114 @@ EXAMPLES: Final[dict[str, list[dict[str, Any]]]] = {
             "recipients": {"sent": 40, "delivered": 9, "failed": 1},
         }
     ],
+    "CartUpdated": [
+        {
+            "cart_id": "c-1",
+            "updated_at": _TIME,
+            "wa_id": "491700000001",
+            "items": [{"product_id": "7", "quantity": 2, "price": "12.90", "product_name": "Mug"}],
+            "currency": "EUR",
+            "cart_url": "https://shop.example.org/cart",
+        },
+        {"cart_id": "c-1", "updated_at": _TIME, "items": [], "currency": "EUR", "version": 4},
+    ],
+    "CartDeleted": [{"cart_id": "c-1", "updated_at": _TIME}],
+    "OrderUpdated": [
+        {
+            "order_id": "727",
+            "updated_at": _TIME,
+            "status": "processing",
+            "total": "25.80",
+            "currency": "EUR",
+            "phone": "0176 12345678",
+            "country": "DE",
+            "cart_id": "c-1",
+            "items": [{"product_id": "7", "quantity": 2, "price": "12.90"}],
+        }
+    ],
+    "OrderShipped": [
+        {
+            "order_id": "727",
+            "occurred_at": _TIME,
+            "tracking": {"number": "00340434161094", "carrier": "DHL"},
+        }
+    ],
+    "OrderRefunded": [
+        {
+            "order_id": "727",
+            "refund_id": "r-1",
+            "amount": "5.00",
+            "currency": "EUR",
+            "occurred_at": _TIME,
+        }
+    ],
+    "ProductUpdated": [
+        {
+            "product_id": "7",
+            "updated_at": _TIME,
+            "name": "Mug",
+            "price": "12.90",
+            "currency": "EUR",
+            "in_stock": True,
+        }
+    ],
+    "ProductDeleted": [{"product_id": "7", "updated_at": _TIME}],
+    "InventoryUpdated": [{"product_id": "7", "updated_at": _TIME, "quantity": 12}],
+    "CustomerUpdated": [
+        {
+            "customer_id": "25",
+            "updated_at": _TIME,
+            "phone": "0176 12345678",
+            "country": "DE",
+            "name": "Ana",
+            "email": "ana@example.org",
+            "tags": ["wholesale"],
+        }
+    ],
+    "ProductViewed": [
+        {
+            "wa_id": "491700000001",
+            "views": [{"product_id": "7", "viewed_at": _TIME, "price": "12.90", "currency": "EUR"}],
+        }
+    ],
+    "CartRecovered": [
+        {
+            **_NEW,
+            "cart": _MAPPING,
+            "shop_id": "default",
+            "cart_id": "c-1",
+            "customer": "491700000001",
+            "order_id": "727",
+            "revenue": "25.80",
+            "currency": "EUR",
+            "reminder": 1,
+            "revision": 5,
+        }
+    ],
+    "CartExpired": [
+        {
+            **_NEW,
+            "cart": _MAPPING,
+            "shop_id": "default",
+            "cart_id": "c-1",
+            "customer": "491700000001",
+            "reason": "superseded",
+            "revision": 3,
+        }
+    ],
+    "OrderCreated": [
+        {
+            **_NEW,
+            "shop_id": "default",
+            "order_id": "727",
+            "customer": "491700000001",
+            "status": "processing",
+            "total": "25.80",
+            "currency": "EUR",
+            "cart_id": "c-1",
+            "revision": 2,
+        }
+    ],
     "DLQMessage": [
         {
             "event_version": 1,

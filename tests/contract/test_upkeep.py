@@ -67,6 +67,8 @@ def test_what_an_event_may_be_about_stays_while_platforms_repeat_it() -> None:
     kept = {name: old.older_than(hasty).days for name, old in OLD.items()}
 
     assert kept.pop("dead_letter_queue") == DURATIONS.retention_dead_letters_days
+    assert kept.pop("carts") == DURATIONS.retention_carts_days
+    assert kept.pop("product_views") == DURATIONS.retention_views_days
     assert set(kept.values()) == {DURATIONS.retention_floor_days}
 
 

@@ -1,10 +1,11 @@
-"""`deploy/connect.md` as its tests read it: tables and commands."""
+"""`deploy/connect.md` as its tests read it, with the page for shops: tables and commands."""
 
 import re
 from pathlib import Path
 from typing import Final, NamedTuple
 
 PAGE: Final = Path(__file__).resolve().parents[2] / "deploy" / "connect.md"
+SHOP_PAGE: Final = PAGE.with_name("connect_shop.md")
 _CODE: Final = re.compile(r"`([^`]+)`")
 
 
@@ -24,11 +25,16 @@ def lines() -> list[str]:
 
 
 def table(*heads: str) -> list[list[str]]:
-    """The cells of each row of the table with these heads."""
-    page = lines()
-    first = page.index(f"| {' | '.join(heads)} |") + 2
+    """The cells of each row of the tables with these heads, of both pages."""
+    head = f"| {' | '.join(heads)} |"
+    pages = [lines(), SHOP_PAGE.read_text(encoding="utf-8").splitlines()]
+    assert any(head in page for page in pages)
+    return [row for page in pages if head in page for row in _rows(page[page.index(head) + 2 :])]
+
+
+def _rows(below: list[str]) -> list[list[str]]:
     rows = []
-    for line in page[first:]:
+    for line in below:
         if not line.startswith("|"):
             break
         rows.append([cell.strip() for cell in line.strip("|").split(" | ")])

@@ -33,6 +33,8 @@ PROMISED = {
     "wabus_payload_repairs_total": {"worker", "kind"},
     "wabus_identity_evidence_total": {"source", "outcome"},
     "wabus_identity_unnamed_rows": {"table"},
+    "wabus_facts_total": {"kind", "outcome"},
+    "wabus_carts_total": {"outcome"},
     "wabus_deferred_messages": {"reason"},
     "wabus_dlq_messages_total": {"reason"},
     "wabus_dlq_pending": set(),
