@@ -12,7 +12,18 @@ from typing import Any, Final
 
 from shared.amqp.delivery import ECHO
 from shared.amqp.payload_names import payload_name
-from shared.amqp.topology import BROADCAST, CORRELATION, EVENTS, INBOUND, LANES, OUTBOUND, SHOP, SHOP_FACTS, STATUS, VIEW
+from shared.amqp.topology import (
+    BROADCAST,
+    CORRELATION,
+    EVENTS,
+    INBOUND,
+    LANES,
+    OUTBOUND,
+    SHOP,
+    SHOP_FACTS,
+    STATUS,
+    VIEW,
+)
 from shared.payloads.schemas import EVENTS_OUT, FOLDER, build_schemas
 from shared.version import VERSION
 

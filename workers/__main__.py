@@ -41,6 +41,8 @@ _COMMANDS: Final = {
     "number": "workers.cli.number:number",
     "profile": "workers.cli.profile:profile",
     "shop": "workers.cli.shop:shop",
+    "cart": "workers.cli.cart:cart",
+    "order": "workers.cli.order:order",
     "audit": "workers.cli.audit:audit",
 }
 

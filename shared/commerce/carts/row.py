@@ -3,11 +3,13 @@
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID
 
 from shared.commerce.shops.money import ZERO
 from shared.commerce.shops.stamps import Stamp
+
+CartStatus = Literal["active", "abandoned", "recovered", "converted", "expired"]
 
 
 @dataclass(frozen=True, slots=True)

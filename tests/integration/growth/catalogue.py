@@ -114,6 +114,16 @@ _PACE: Final = "shared/messaging/messages/pace.sql"
 _BACKLOG: Final = "shared/durable/backlog.sql"
 _NUMBERS: Final = "shared/messaging/numbers/control.sql"
 _UNTOLD: Final = "shared/deadletters/untold.sql"
+_CARTS: Final = "shared/commerce/carts/store.sql"
+_ORDERS: Final = "shared/commerce/orders/store.sql"
+_CATALOGUE: Final = "shared/commerce/catalogue/store.sql"
+_TURNS: Final = "shared/commerce/shops/holding.sql"
+_SHOP_JOINS: Final = "shared/commerce/joining.sql"
+_SHOP_PROFILE: Final = "shared/messaging/customers/shop_profile.sql"
+SHOPS: Final = ["default"] * 10
+#: What a shop calls a cart, an order, a product, a customer.
+SHOP_IDS: Final = [f"id {n}" for n in range(10_001, 10_011)]
+_A_PROFILE: Final = ("25", None, None, "en", "Europe/Berlin", None, None, None, 0, _LONG_AGO, b"0")
 
 #: By the clock: of the scheduler, and of whoever watches `wabus doctor` or `wabus top`.
 PERIODIC: Final = (
@@ -140,6 +150,8 @@ PERIODIC: Final = (
     _measured(_MESSAGES_UPKEEP, "prune_bodies", 8 * _DAY, 2000, rows=6100),
     _measured(_OUTBOX, "prune", 8 * _DAY, 2000, rows=6000),
     _measured(_LETTERS, "prune_settled", 30 * _DAY, 2000, rows=6000),
+    _measured(_CARTS, "prune", 90 * _DAY, 2000, rows=6000),
+    _measured(_CATALOGUE, "prune_views", 30 * _DAY, 2000, rows=6000),
     _measured(_LETTERS, "leave_to_people", 3, 1000, rows=2000),
     _measured(_DLQ, "find_untold", 50, rows=100),
     _measured(_LETTERS, "due_by_themselves", 5 * _MINUTE, 3, 50, 16 * MIB, LETTERS, rows=1000),
@@ -508,4 +520,31 @@ PER_MESSAGE: Final = (
         row_id(1),
         rows=10,
     ),
+    _measured(_TURNS, "take_turns", SHOP_IDS, rows=0),
+    _measured(_TURNS, "time", rows=0),
+    _measured(_CARTS, "find_latest", SHOPS, SHOP_IDS, rows=40),
+    _measured(_CARTS, "find_of_customers", SHOPS, CUSTOMERS, rows=40),
+    _measured(_CARTS, "lock", MAPPINGS, rows=30),
+    _measured(_CARTS, "read", MAPPINGS, rows=30),
+    _measured(_CARTS, "write", [], rows=0),
+    _measured(_ORDERS, "find", SHOPS, SHOP_IDS, rows=40),
+    _measured(_ORDERS, "lock", SHOPS, SHOP_IDS, rows=40),
+    _measured(_ORDERS, "find_purchases", SHOPS, SHOP_IDS, ["processing", "completed"], rows=40),
+    _measured(_ORDERS, "find_ids_of", CUSTOMERS, rows=60),
+    _measured(_ORDERS, "write", [], rows=0),
+    _measured(_CATALOGUE, "find", SHOPS, SHOP_IDS, rows=40),
+    _measured(_CATALOGUE, "write", [], rows=0),
+    _measured(
+        _CATALOGUE, "keep_views", SHOPS, CUSTOMERS, SHOP_IDS, TIMES, NOTHING, NOTHING, NOTHING, _DAY, rows=0
+    ),
+    _measured(_CATALOGUE, "move_views", CUSTOMERS, NEW_CUSTOMERS[0], rows=60),
+    _measured(_CATALOGUE, "erase_views", CUSTOMERS, rows=60),
+    _measured(_SHOP_JOINS, "find_shops", CUSTOMERS, rows=40),
+    _measured(_JOINING, "follow_shops", CUSTOMERS, CUSTOMERS[0], rows=40),
+    _measured(_SHOP_PROFILE, "find_by_shop_ids", SHOPS, SHOP_IDS, rows=40),
+    _measured(_SHOP_PROFILE, "show_shop_profile", CUSTOMERS[0], "default", *_A_PROFILE, rows=6),
+    _measured(_SHOP_PROFILE, "shown_hash", CUSTOMERS[0], rows=2),
+    _measured(_SHOP_PROFILE, "make_profiles", CUSTOMERS, rows=30),
+    _measured(_SHOP_PROFILE, "lock_profiles", CUSTOMERS, rows=30),
+    _measured(_SHOP_PROFILE, "add_totals", CUSTOMERS[0], 1, 1, "EUR", rows=4),
 )

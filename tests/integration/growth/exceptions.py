@@ -77,6 +77,8 @@ EXCEPTIONS: Final[Mapping[str, str]] = {
         f"shared/messaging/numbers/control.sql:{name}": "a person looks at, pauses or resumes numbers"
         for name in ("set_state", "count_waiting")
     },
+    "shared/commerce/carts/store.sql:list": "a person asks for a page of carts, whichever they choose",
+    **{f"shared/commerce/{noun}/store.sql:erase": _ERASURE for noun in ("carts", "orders")},
     **{f"shared/messaging/customers/profile.sql:{name}": _PERSON for name in ("profile", "conversations")},
     **{
         f"shared/messaging/customers/consent.sql:{name}": _PERSON for name in ("hold_customer", "set_consent")

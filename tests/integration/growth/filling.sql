@@ -16,8 +16,8 @@ insert into circuit_breakers (service) select n::text from generate_series(1000,
 insert into leases (name, owner, expires_at) values ('scheduler', row_id(1), now() + interval '1 hour');
 
 -- name: customer_profiles
-insert into customer_profiles (phone, opt_in_marketing, last_interaction_at)
-select (49151000000000 + n)::text, n % 50 <> 0, now() from generate_series(1, 200000) as n;
+insert into customer_profiles (phone, opt_in_marketing, last_interaction_at, source_shop, wc_customer_id)
+select (49151000000000 + n)::text, n % 50 <> 0, now(), 'default', 'id ' || n from generate_series(1, 200000) as n;
 
 -- name: customer_addresses
 insert into customer_addresses (address, phone, kind, source)
@@ -132,4 +132,27 @@ from generate_series(1, 200000) as n;
 -- name: audit_log
 insert into audit_log (at, actor, action, subject)
 select now() - interval '90 days' * (200000 - n) / 200000, 'ana', 'dlq.replay', row_id(n)::text
+from generate_series(1, 200000) as n;
+
+-- name: carts
+-- The last 20,000 are open.
+insert into carts
+    (id, shop_id, cart_id, customer_phone, items_hash, status, closed_at, source_updated_at, source_hash, created_at)
+select row_id(n), 'default', 'id ' || n, (4915200000000 + n)::text, '\x00',
+       case when n <= 180000 then 'expired' else 'active' end,
+       case when n <= 180000 then now() - interval '91 days' * (200000 - n) / 200000 end,
+       now(), '\x00', now() - interval '91 days' * (200000 - n) / 200000
+from generate_series(1, 200000) as n;
+
+-- name: orders
+insert into orders
+    (shop_id, order_id, customer_phone, status, total, currency, cart_id, counted_phone, counted_orders, counted_spent,
+     source_version, source_updated_at, source_hash)
+select 'default', 'id ' || n, (4915200000000 + n)::text, 'completed', 10, 'EUR', 'id ' || n,
+       (4915200000000 + n)::text, 1, 10, 0, now(), '\x00'
+from generate_series(1, 200000) as n;
+
+-- name: product_views
+insert into product_views (shop_id, customer_phone, product_id, viewed_at)
+select 'default', (4915200000000 + n)::text, 'id ' || n % 1000, now() - interval '31 days' * (200000 - n) / 200000
 from generate_series(1, 200000) as n;

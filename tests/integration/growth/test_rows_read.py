@@ -34,6 +34,7 @@ IN_MODULES: Final = {
 SMALL_BY_NATURE: Final = {
     "business_numbers": "a row for each number of the business",
     "circuit_breakers": "a row for each number of the business, and one for the unknown",
+    "products": "a row for each product and variation of a shop",
     "leases": "a row for each job that one replica does",
     "rows_set_aside": "a row for each that a job cannot work, for an hour",
     "schema_migrations": "a row for each migration",
