@@ -11,7 +11,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.commerce.orders.rules import OrderFact, OrderRow, contribution_of, fold_order
+from shared.commerce.orders.rules import (
+    Contribution,
+    OrderFact,
+    OrderRow,
+    contribution_of,
+    fold_order,
+)
 from shared.commerce.shops.stamps import FactOutcome
 from shared.payloads import OrderRefunded, OrderShipped, OrderUpdated
 from shared.payloads.shop import Tracking
@@ -114,7 +120,8 @@ def test_a_refund_alone_opens_a_pending_row_and_waits_for_the_order() -> None:
     early = fold([(refund(), None)])
     late = fold([(refund(), None), (order(), None)])
 
-    assert (early.status, early.stamp, early.refunded_total) == ("pending", None, 0)
+    assert (early.status, early.stamp) == ("pending", None)
+    assert early.refunded_total == 0
     assert late.refunded_total == Decimal("10.00")
 
 
@@ -129,7 +136,8 @@ def test_refunds_add_up_and_one_that_is_told_twice_counts_once() -> None:
 def test_a_refund_in_another_currency_is_kept_and_not_added() -> None:
     row = fold([(order(), None), (refund(currency="USD"), None)])
 
-    assert (row.refunded_total, row.refunds["r1"]["currency"]) == (0, "USD")
+    assert row.refunded_total == 0
+    assert row.refunds["r1"]["currency"] == "USD"
 
 
 def test_a_late_fact_still_tells_who_the_customer_is() -> None:
@@ -187,4 +195,4 @@ def test_a_profile_counts_what_is_paid_less_what_was_given_back(status: str, ord
 def test_an_order_in_another_currency_counts_and_its_money_does_not() -> None:
     row = fold([(order(), "491700000001")])
 
-    assert (contribution_of(row, "USD").orders, contribution_of(row, "USD").spent) == (1, 0)
+    assert contribution_of(row, "USD") == Contribution("491700000001", 1)

@@ -18,16 +18,7 @@ from workers.cli.operation import json_option, read_settings, run_on_database
 from workers.cli.printing import print_facts, print_json, print_table
 
 _COLUMNS: Final = (
-    "shop",
-    "cart",
-    "customer",
-    "status",
-    "reason",
-    "lines",
-    "total",
-    "currency",
-    "active",
-    "order",
+    *("shop", "cart", "customer", "status", "reason", "lines", "total", "currency", "active at", "order"),
 )
 
 
