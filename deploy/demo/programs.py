@@ -1,4 +1,4 @@
-"""Which processes a demo consists of, and what each is told: the sandbox and all six workers.
+"""Which processes a demo consists of, and what each is told: the sandbox and all workers.
 
 Owns command lines, environments and ports, which are the same each time in one checkout. Nothing of the
 caller's environment reaches them but where programs are.

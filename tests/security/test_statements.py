@@ -24,6 +24,7 @@ EXCEPTIONS: Final = {
         "f\"set local lock_timeout = '{_LOCK_TIMEOUT}'\"",
     ): "a constant of the module: SET takes no parameters",
     ("shared/postgres/gauges.py", "counted.statement"): _UPKEEP,
+    ("shared/messaging/customers/erasure.py", "table.theirs.erase"): _UPKEEP,
     ("workers/scheduler/retention.py", "old.find"): _UPKEEP,
     ("workers/scheduler/retention.py", "old.prune"): _UPKEEP,
     ("workers/scheduler/retention.py", "prune"): _UPKEEP,

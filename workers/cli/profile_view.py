@@ -31,6 +31,7 @@ def describe_customer(customer: StoredCustomer) -> dict[str, Any]:
         "profile": None if customer.profile is None else asdict(customer.profile),
         "addresses": [asdict(row) | {"doubt_explained": _explain(row)} for row in customer.known.addresses],
         "addresses_of_before": customer.known.before,
+        "shop": None if customer.shop is None else asdict(customer.shop),
         "conversations": asdict(customer.stored),
         "audit": [
             {"at": line.at, "actor": line.actor, "action": line.action, "details": line.details}
@@ -55,6 +56,8 @@ def print_customer(customer: StoredCustomer) -> None:
     for row in rows:
         if row.doubt is not None:
             click.echo(f"{row.address} was kept apart{_since(row)}: {_explain(row)}")
+    if customer.shop is not None:
+        print_facts("Shops", asdict(customer.shop))
     print_facts("Stored", asdict(customer.stored))
     if customer.audit:
         lines = ((line.at, line.actor, line.action) for line in customer.audit)

@@ -6,7 +6,8 @@ Owns the reading, for people; what an erasure covers is `erasure`'s.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from decimal import Decimal
+from typing import Any, Final
 
 from shared.messaging.customers.addresses import audit_subject
 from shared.messaging.customers.people import KnownCustomer, read_known
@@ -32,6 +33,22 @@ class CustomerProfile:
 
 
 @dataclass(frozen=True, slots=True)
+class ShopFigures:
+    """What a shop said of them last, and what their paid orders add up to in `currency`."""
+
+    source_shop: str | None
+    wc_customer_id: str | None
+    email: str | None
+    language: str | None
+    timezone: str | None
+    tags: list[str] | None
+    last_known_address: dict[str, Any] | None
+    total_orders: int
+    total_spent: Decimal
+    currency: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class StoredCounts:
     """How many conversations, how many of them `active`, and how many messages in them."""
 
@@ -42,12 +59,16 @@ class StoredCounts:
 
 @dataclass(frozen=True, slots=True)
 class StoredCustomer:
-    """All of it. `audit`: what operators did to them under any of their addresses, oldest first."""
+    """All of it. `shop`: None where no shop told of them.
+
+    `audit`: what operators did to them under any of their addresses, oldest first.
+    """
 
     known: KnownCustomer
     profile: CustomerProfile | None
     stored: StoredCounts
     audit: Sequence[AuditLine]
+    shop: ShopFigures | None
 
     @property
     def is_nothing(self) -> bool:
@@ -69,5 +90,7 @@ async def read_customer(database: Database, address: str) -> StoredCustomer:
     assert stored is not None
     subjects = [audit_subject(name) for name in dict.fromkeys([address, *known.names])]
     audit = await read_audit(database, subjects=subjects)
+    told = await database.fetchrow(_QUERIES["shop_figures"], known.names)
+    figures = None if told is None else ShopFigures(**dict(told))
     profile = None if row is None else CustomerProfile(**dict(row))
-    return StoredCustomer(known, profile, StoredCounts(**dict(stored)), audit.lines)
+    return StoredCustomer(known, profile, StoredCounts(**dict(stored)), audit.lines, figures)

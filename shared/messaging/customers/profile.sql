@@ -16,3 +16,12 @@ select count(*) as conversations,
            as messages
 from conversation_mappings as mapping
 where coalesce(mapping.customer, mapping.wa_id) = any($1::text[]);
+
+-- name: shop_figures
+-- Of rows of before the one that a shop told of last.
+select source_shop, wc_customer_id, email, language, timezone, tags, last_known_address, total_orders, total_spent,
+       currency
+from customer_profiles
+where phone = any($1::text[]) and (source_hash is not null or total_orders > 0)
+order by source_updated_at desc nulls last, phone
+limit 1;

@@ -13,6 +13,16 @@ from tests.support.waiting import until
 
 NOON = datetime(2024, 5, 6, 12, tzinfo=UTC)
 PHONE = "4917612345678"
+OTHER = "4917612345679"
+REFUND = {
+    "order_id": "1",
+    "refund_id": "r1",
+    "amount": "5.00",
+    "currency": "EUR",
+    "occurred_at": NOON.isoformat(),
+}
+#: What people ask for.
+ASKED = (("profile", "show", PHONE), ("cart", "list", "--phone", PHONE), ("order", "show", "default", "1"))
 ITEM = {"product_id": "7", "quantity": 2, "price": "12.90"}
 
 
@@ -26,7 +36,7 @@ def order(second: int = 0, **fields: Any) -> dict[str, Any]:
     return told | {"updated_at": (NOON + timedelta(seconds=second)).isoformat()} | fields
 
 
-async def tell(cluster: Cluster, key: str, *facts: dict[str, Any]) -> None:
+async def tell(cluster: Cluster, key: str, *facts: dict[str, Any] | bytes) -> None:
     for fact in facts:
         await cluster.publish("wa.shop", key, fact)
 
@@ -68,3 +78,57 @@ async def test_a_recorded_webhook_of_an_order_is_a_row_a_total_and_an_event(
     profile = await cluster.conn.fetchrow("select total_orders, total_spent, currency from customer_profiles")
     assert profile is not None
     assert tuple(profile) == (1, Decimal("25.00"), "EUR")
+
+
+async def test_a_shops_day_reaches_rows_people_and_dead_letters(cluster: Cluster) -> None:
+    customer = {
+        "customer_id": "25",
+        "wa_id": OTHER,
+        "email": "ana@example.org",
+        "updated_at": NOON.isoformat(),
+    }
+    view = {"wa_id": PHONE, "views": [{"product_id": "7", "viewed_at": datetime.now(UTC).isoformat()}]}
+    async with cluster.running("shop-updater", "dlq-handler"):
+        await tell(cluster, "customer.updated", customer)
+        await tell(cluster, "cart.updated", cart(0), cart(1, cart_id="c2"), {"cart_id": "c3"}, b"{")
+        await tell(cluster, "order.updated", order(60, cart_id="c2"), order(0, order_id="2", wa_id=OTHER))
+        await tell(cluster, "order.refunded", REFUND)
+        await tell(cluster, "product.updated", {"product_id": "7", "updated_at": NOON.isoformat()})
+        await tell(cluster, "view", view, {"views": []})
+        await until(lambda: len(cluster.told("deadletter.stored")) == 3)
+        await until(lambda: is_whole(cluster))
+        told = [await run_wabus(*words, "--json", environ=cluster.environment()) for words in ASKED]
+        refused = await run_wabus("order", "show", "default", "lost", environ=cluster.environment())
+
+        await run_wabus("profile", "link", PHONE, OTHER, "--yes", environ=cluster.environment())
+        await until(lambda: follows(cluster))
+
+    profile, carts, shown = (item.json for item in told)
+    assert profile["shop"]["total_spent"] == "20.80"
+    assert [(item["cart_id"], item["status"]) for item in carts["carts"]] == [
+        ("c2", "converted"),
+        ("c1", "expired"),
+    ]
+    assert (shown["cart_id"], shown["refunds"]["r1"]["amount"]) == ("c2", "5.00")
+    assert (refused.code, refused.err) == (1, "wabus: default lost: no such order\n")
+    row = await cluster.conn.fetchrow(
+        "select total_orders, total_spent, email from customer_profiles where phone = $1", PHONE
+    )
+    assert row is not None
+    assert tuple(row) == (2, Decimal("46.60"), "ana@example.org")
+
+
+async def is_whole(cluster: Cluster) -> bool:
+    refunded = "select refunded_total > 0 and counted_spent < total from orders where order_id = '1'"
+    return bool(await cluster.conn.fetchval(refunded)) and all(
+        [
+            await cluster.conn.fetchval(f"select count(*) from {table}")
+            for table in ("products", "product_views")
+        ]
+    )
+
+
+async def follows(cluster: Cluster) -> bool:
+    return bool(
+        await cluster.conn.fetchval("select count(*) = 2 from orders where counted_phone = $1", PHONE)
+    )

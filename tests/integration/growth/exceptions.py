@@ -79,7 +79,10 @@ EXCEPTIONS: Final[Mapping[str, str]] = {
     },
     "shared/commerce/carts/store.sql:list": "a person asks for a page of carts, whichever they choose",
     **{f"shared/commerce/{noun}/store.sql:erase": _ERASURE for noun in ("carts", "orders")},
-    **{f"shared/messaging/customers/profile.sql:{name}": _PERSON for name in ("profile", "conversations")},
+    **{
+        f"shared/messaging/customers/profile.sql:{name}": _PERSON
+        for name in ("profile", "conversations", "shop_figures")
+    },
     **{
         f"shared/messaging/customers/consent.sql:{name}": _PERSON for name in ("hold_customer", "set_consent")
     },
