@@ -173,6 +173,8 @@ class Durations:
     #: After a cart was closed; and after a product was looked at.
     retention_carts_days: float = 90.0
     retention_views_days: float = 30.0
+    #: An open cart that nobody can be reminded of expires when it is untouched for so long.
+    cart_left_h: float = 72.0
     #: Least retention of messages, events and attempts: platforms repeat an event for 7 days.
     retention_floor_days: float = 8.0
 

@@ -34,7 +34,7 @@ class CartRecovered(Event):
 
 
 class CartExpired(Event):
-    """`cart.expired`: nobody waits for it any more. `reason`: `superseded` by another one, or `deleted`."""
+    """`cart.expired`: nobody waits for it any more. `reason`: `superseded` by another, `deleted`, `left`."""
 
     EVENT_TYPE: ClassVar[str] = "cart.expired"
 

@@ -15,6 +15,7 @@ from shared.running.kit import Kit, SideTask, Worker, WorkerSpec
 from workers.scheduler.ambiguity import AmbiguityJob
 from workers.scheduler.before import BeforeJob
 from workers.scheduler.campaigns import CampaignsJob, SkippedJob
+from workers.scheduler.carts import LeftCartsJob
 from workers.scheduler.clock import Clock, Job
 from workers.scheduler.expiry import ExpiryJob
 from workers.scheduler.forgotten import ForgottenMessages
@@ -89,6 +90,11 @@ def _jobs(kit: Kit, tracker: Tracker, ambiguity: AmbiguityJob) -> list[Job]:
             Replayer(database, kit.broker.publisher, durations).replay_due,
         ),
         Job("rows of before", durations.unmarked_after_s / 3, BeforeJob(database, before).run),
+        Job(
+            "left carts",
+            durations.retention_s,
+            LeftCartsJob(database, outbox, kit.metrics, durations).run,
+        ),
         Job("expiry", settings.expiry_job_interval_minutes * 60, expiry.run),
         Job(
             "retention",

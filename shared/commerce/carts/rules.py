@@ -96,6 +96,17 @@ def supersede(cart: CartRow, now: datetime) -> CartRow:
     return close(cart, "expired", SUPERSEDED, now)
 
 
+def is_left(cart: CartRow, idle: timedelta, now: datetime) -> bool:
+    """Whether nobody touched it for so long, and nobody can be reminded of it."""
+    has_steps = cart.may_be_reminded_of and cart.next_step_at is not None
+    return cart.is_open and not has_steps and cart.last_activity_at < now - idle
+
+
+def leave(cart: CartRow, now: datetime) -> CartRow:
+    """Nobody came back to it."""
+    return close(cart, "expired", "left", now)
+
+
 def close(cart: CartRow, status: str, reason: str | None, now: datetime) -> CartRow:
     """Nobody waits for it any more."""
     return replace(

@@ -5,7 +5,7 @@ Owns the table `carts`, save for what reminders write of it.
 
 from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any, Final
 from uuid import UUID
@@ -70,6 +70,11 @@ async def write_carts(connection: Connection, carts: Sequence[CartRow]) -> None:
         rows = [as_json(asdict(cart)) for cart in carts if cart.is_open is is_open]
         if rows:
             await connection.execute(_QUERIES["write"], rows)
+
+
+async def find_left(database: Database, idle: timedelta, limit: int) -> list[UUID]:
+    """Open carts that were left for so long, and that nobody can be reminded of. Raises StoreError."""
+    return [row["id"] for row in await database.fetch(_QUERIES["find_left"], idle, limit)]
 
 
 async def list_carts(

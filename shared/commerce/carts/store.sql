@@ -84,3 +84,12 @@ where ($1::text is null or shop_id = $1) and ($2::text is null or status = $2)
   and ($3::text[] is null or customer_phone = any($3))
 order by id desc
 limit $4;
+
+-- name: find_left
+-- Open carts of nobody, without items or without a step to come, untouched for longer than $1: the oldest first.
+select id from carts
+where closed_at is null and created_at < now() - $1::interval and last_activity_at < now() - $1::interval
+  and (customer_phone is null or items = '[]' or next_step_at is null)
+  and not exists (select from rows_set_aside where job = 'left carts' and row_key = carts.id::text)
+order by created_at
+limit $2;

@@ -39,5 +39,10 @@ async def take_turns(connection: Connection, keys: Iterable[str]) -> datetime:
     Before any row is locked, once a transaction: nobody waits for one who waits for them. Raises StoreError.
     """
     await connection.execute(_QUERIES["take_turns"], sorted(set(keys)))
+    return await read_time(connection)
+
+
+async def read_time(connection: Connection) -> datetime:
+    """The database's time, by which carts are closed on every replica. Raises StoreError."""
     at: datetime = await connection.fetchval(_QUERIES["time"])
     return at

@@ -150,6 +150,7 @@ PERIODIC: Final = (
     _measured(_MESSAGES_UPKEEP, "prune_bodies", 8 * _DAY, 2000, rows=6100),
     _measured(_OUTBOX, "prune", 8 * _DAY, 2000, rows=6000),
     _measured(_LETTERS, "prune_settled", 30 * _DAY, 2000, rows=6000),
+    _measured(_CARTS, "find_left", 72 * _HOUR, 500, rows=2500),
     _measured(_CARTS, "prune", 90 * _DAY, 2000, rows=6000),
     _measured(_CATALOGUE, "prune_views", 30 * _DAY, 2000, rows=6000),
     _measured(_LETTERS, "leave_to_people", 3, 1000, rows=2000),
