@@ -74,7 +74,7 @@ create unique index carts_one_a_customer on carts (shop_id, customer_phone) wher
 create index carts_due on carts (next_step_at) where next_step_at is not null;
 create index carts_of_shop on carts (shop_id, cart_id, created_at);
 create index carts_customer on carts (customer_phone) where customer_phone is not null;
-create index carts_open_age on carts (created_at) where closed_at is null;
+create index carts_left on carts (created_at) where closed_at is null and next_step_at is null;
 create index carts_closed_age on carts (closed_at) where closed_at is not null;
 
 create table orders (

@@ -45,7 +45,7 @@ F_co = TypeVar("F_co", covariant=True)
 
 
 @dataclass(frozen=True, slots=True)
-class InHand(Generic[F_co]):
+class FactInHand(Generic[F_co]):
     """One fact and its delivery."""
 
     fact: F_co
@@ -56,11 +56,11 @@ class InHand(Generic[F_co]):
 class ShopIntake:
     """What a batch holds, by kind, and what is none of them."""
 
-    carts: list[InHand[CartTold]] = field(default_factory=list)
-    orders: list[InHand[OrderTold]] = field(default_factory=list)
-    products: list[InHand[ProductTold]] = field(default_factory=list)
-    customers: list[InHand[CustomerUpdated]] = field(default_factory=list)
-    joins: list[InHand[CustomerMerged]] = field(default_factory=list)
+    carts: list[FactInHand[CartTold]] = field(default_factory=list)
+    orders: list[FactInHand[OrderTold]] = field(default_factory=list)
+    products: list[FactInHand[ProductTold]] = field(default_factory=list)
+    customers: list[FactInHand[CustomerUpdated]] = field(default_factory=list)
+    joins: list[FactInHand[CustomerMerged]] = field(default_factory=list)
     dead: list[tuple[Delivery, Dead]] = field(default_factory=list)
     characters_replaced: int = 0
     fields_dropped: int = 0
@@ -89,12 +89,12 @@ def take_in(batch: Sequence[Delivery]) -> ShopIntake:
 def _sort(intake: ShopIntake, payload: BaseModel, delivery: Delivery) -> None:
     match payload:
         case CartUpdated() | CartDeleted():
-            intake.carts.append(InHand(payload, delivery))
+            intake.carts.append(FactInHand(payload, delivery))
         case OrderUpdated() | OrderShipped() | OrderRefunded():
-            intake.orders.append(InHand(payload, delivery))
+            intake.orders.append(FactInHand(payload, delivery))
         case ProductUpdated() | ProductDeleted() | InventoryUpdated():
-            intake.products.append(InHand(payload, delivery))
+            intake.products.append(FactInHand(payload, delivery))
         case CustomerUpdated():
-            intake.customers.append(InHand(payload, delivery))
+            intake.customers.append(FactInHand(payload, delivery))
         case CustomerMerged():
-            intake.joins.append(InHand(payload, delivery))
+            intake.joins.append(FactInHand(payload, delivery))

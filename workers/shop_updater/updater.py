@@ -20,7 +20,7 @@ from shared.consuming.settlement import Settled
 from shared.durable.outbox import Outbox, OutboxEvent
 from shared.observability.metrics import Metrics, count_repairs
 from shared.postgres.database import Database
-from workers.shop_updater.intake import InHand, take_in
+from workers.shop_updater.intake import FactInHand, take_in
 
 
 class ShopUpdater(Handler):
@@ -75,7 +75,7 @@ class ShopUpdater(Handler):
         await self._outbox.publish(events)
 
     def _settle(
-        self, kind: str, items: Iterable[InHand[object]], outcomes: Sequence[FactOutcome]
+        self, kind: str, items: Iterable[FactInHand[object]], outcomes: Sequence[FactOutcome]
     ) -> list[Settled]:
         for outcome in outcomes:
             self._metrics.facts.labels(kind, outcome).inc()

@@ -6,7 +6,7 @@ from datetime import timedelta
 from shared.amqp.delivery import Delivery
 from shared.amqp.disposition import Ack, Dead
 from shared.commerce.catalogue.store import KeptView, keep_views
-from shared.commerce.shops.customers import NamedCustomer, find_customers
+from shared.commerce.shops.customers import ToldCustomer, find_customers
 from shared.commerce.shops.stamps import FactOutcome
 from shared.consuming.handling import Handler
 from shared.consuming.settlement import Settled
@@ -47,7 +47,7 @@ class ViewKeeper(Handler):
     async def _keep(self, told: Sequence[ProductViewed]) -> None:
         """Views of nobody are counted and dropped, and so are late and repeated ones."""
         named = [
-            NamedCustomer(item.shop_id, item.wa_id, item.phone, item.country, item.customer_id)
+            ToldCustomer(item.shop_id, item.wa_id, item.phone, item.country, item.customer_id)
             for item in told
         ]
         async with self._database.transaction() as connection:

@@ -16,7 +16,7 @@ from shared.commerce.carts.rules import CartFact, fold_cart, outranks, supersede
 from shared.commerce.carts.store import CartId, find_latest, find_of_customers, hold_carts, write_carts
 from shared.commerce.carts.telling import tell_expired
 from shared.commerce.orders.store import find_purchases
-from shared.commerce.shops.customers import NamedCustomer, find_customers
+from shared.commerce.shops.customers import ToldCustomer, find_customers
 from shared.commerce.shops.holding import cart_key, carts_of_key, take_turns
 from shared.commerce.shops.stamps import FactOutcome
 from shared.durable.outbox import OutboxEvent
@@ -59,7 +59,7 @@ async def fold_carts(connection: Connection, told: Sequence[ToldCart]) -> Folded
     held, now = await _take_turns(connection, told, customers)
     rows = await _hold(connection, {item.id for item in told}, held)
     purchases = await find_purchases(connection, {item.id for item in told})
-    folding = _Folding(rows, now)
+    folding = _CartsFolding(rows, now)
     for item, customer in zip(told, customers, strict=True):
         change = fold_cart(
             folding.latest(item.id),
@@ -85,7 +85,7 @@ async def follow_carts(
 ) -> FoldedFacts:
     """Carts of `gone` become those of `stays`, whose turns the caller has taken. Raises StoreError."""
     found = await find_of_customers(connection, shops, [*gone, stays])
-    folding = _Folding(await hold_carts(connection, {cart.id for cart in found}), now)
+    folding = _CartsFolding(await hold_carts(connection, {cart.id for cart in found}), now)
     for cart in folding.found:
         if cart.customer_phone != stays:
             folding.show(replace(cart, customer_phone=stays, revision=cart.revision + 1), trace_id)
@@ -127,14 +127,14 @@ def _owners(rows: Sequence[CartRow]) -> set[tuple[str, str]]:
     return {(row.shop_id, row.customer_phone) for row in rows if row.customer_phone is not None}
 
 
-def _named(fact: CartFact) -> NamedCustomer:
+def _named(fact: CartFact) -> ToldCustomer:
     if not isinstance(fact, CartUpdated):
-        return NamedCustomer(fact.shop_id)
-    return NamedCustomer(fact.shop_id, fact.wa_id, fact.phone, fact.country, fact.customer_id)
+        return ToldCustomer(fact.shop_id)
+    return ToldCustomer(fact.shop_id, fact.wa_id, fact.phone, fact.country, fact.customer_id)
 
 
 @dataclass(slots=True)
-class _Folding:
+class _CartsFolding:
     """Rows in hand by id, as they were found and as they are."""
 
     found: Sequence[CartRow]

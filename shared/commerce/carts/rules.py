@@ -98,8 +98,7 @@ def supersede(cart: CartRow, now: datetime) -> CartRow:
 
 def is_left(cart: CartRow, idle: timedelta, now: datetime) -> bool:
     """Whether nobody touched it for so long, and nobody can be reminded of it."""
-    has_steps = cart.may_be_reminded_of and cart.next_step_at is not None
-    return cart.is_open and not has_steps and cart.last_activity_at < now - idle
+    return cart.is_open and cart.next_step_at is None and cart.last_activity_at < now - idle
 
 
 def leave(cart: CartRow, now: datetime) -> CartRow:

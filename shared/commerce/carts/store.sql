@@ -86,10 +86,10 @@ order by id desc
 limit $4;
 
 -- name: find_left
--- Open carts of nobody, without items or without a step to come, untouched for longer than $1: the oldest first.
+-- Open carts without a step to come, for nobody can be reminded of them, untouched for longer than $1.
 select id from carts
-where closed_at is null and created_at < now() - $1::interval and last_activity_at < now() - $1::interval
-  and (customer_phone is null or items = '[]' or next_step_at is null)
+where closed_at is null and next_step_at is null and created_at < now() - $1::interval
+  and last_activity_at < now() - $1::interval
   and not exists (select from rows_set_aside where job = 'left carts' and row_key = carts.id::text)
 order by created_at
 limit $2;

@@ -25,7 +25,7 @@ from shared.commerce.orders.store import (
     write_orders,
 )
 from shared.commerce.orders.telling import tell_created
-from shared.commerce.shops.customers import NamedCustomer, find_customers
+from shared.commerce.shops.customers import ToldCustomer, find_customers
 from shared.commerce.shops.holding import cart_key, carts_of_key, order_key, take_turns
 from shared.commerce.shops.money import ZERO
 from shared.commerce.shops.stamps import FactOutcome
@@ -50,7 +50,7 @@ class ToldOrder:
 
 
 @dataclass(frozen=True, slots=True)
-class _Held:
+class _OrderTurns:
     """What the transaction has in hand."""
 
     customers: set[tuple[str, str]]
@@ -70,7 +70,7 @@ async def fold_orders(connection: Connection, told: Sequence[ToldOrder]) -> Fold
     stored = await hold_orders(connection, {item.id for item in told})
     if not _owners(stored) <= held.customers or not _carts(stored) <= held.carts:
         raise StoreConflict("an order became another customer's meanwhile")
-    folding = _Folding(stored, carts, held.now)
+    folding = _OrdersFolding(stored, carts, held.now)
     for item, customer in zip(told, customers, strict=True):
         folding.fold(item, customer)
     folding.close_carts()
@@ -105,7 +105,7 @@ async def follow_orders(
 
 async def _hold_others(
     connection: Connection, told: Sequence[ToldOrder], customers: Sequence[str | None]
-) -> _Held:
+) -> _OrderTurns:
     found = await find_orders(connection, {item.id for item in told})
     owners = _owners(found) | {
         (item.fact.shop_id, customer)
@@ -124,10 +124,10 @@ async def _hold_others(
     ]
     now = await take_turns(connection, turns)
     currencies = await hold_profiles(connection, {phone for _, phone in owners})
-    return _Held(owners, carts, now, currencies)
+    return _OrderTurns(owners, carts, now, currencies)
 
 
-async def _hold_carts(connection: Connection, held: _Held) -> list[CartRow]:
+async def _hold_carts(connection: Connection, held: _OrderTurns) -> list[CartRow]:
     shops, phones = {shop for shop, _ in held.customers}, {phone for _, phone in held.customers}
     found = [
         *await find_latest(connection, held.carts),
@@ -151,15 +151,15 @@ def _carts(stored: Mapping[OrderId, StoredOrder]) -> set[tuple[str, str]]:
     return {(row.shop_id, row.cart_id) for row in rows if row.cart_id is not None}
 
 
-def _named(fact: OrderFact) -> NamedCustomer:
+def _named(fact: OrderFact) -> ToldCustomer:
     if not isinstance(fact, OrderUpdated):
-        return NamedCustomer(fact.shop_id)
+        return ToldCustomer(fact.shop_id)
     customer_id = None if fact.customer is None else fact.customer.customer_id
-    return NamedCustomer(fact.shop_id, fact.wa_id, fact.phone, fact.country, customer_id)
+    return ToldCustomer(fact.shop_id, fact.wa_id, fact.phone, fact.country, customer_id)
 
 
 @dataclass(slots=True)
-class _Folding:
+class _OrdersFolding:
     """Orders and carts in hand, as they were found and as they are."""
 
     stored: Mapping[OrderId, StoredOrder]

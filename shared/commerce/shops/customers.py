@@ -13,7 +13,7 @@ from shared.postgres.database import Connection
 
 
 @dataclass(frozen=True, slots=True)
-class NamedCustomer:
+class ToldCustomer:
     """How a fact names its customer; each may be absent."""
 
     shop_id: str
@@ -30,7 +30,7 @@ class NamedCustomer:
         return None if self.phone is None else read_phone(self.phone, self.country)
 
 
-async def find_customers(connection: Connection, named: Sequence[NamedCustomer]) -> list[str | None]:
+async def find_customers(connection: Connection, named: Sequence[ToldCustomer]) -> list[str | None]:
     """The customer of each. Raises StoreError."""
     addresses = [item.address for item in named]
     asked = {

@@ -6,7 +6,7 @@ Owns the reading of such a fact; the profile's columns are messaging's.
 from collections.abc import Sequence
 from typing import Any
 
-from shared.commerce.shops.customers import NamedCustomer, find_customers
+from shared.commerce.shops.customers import ToldCustomer, find_customers
 from shared.commerce.shops.stamps import FactOutcome
 from shared.messaging.customers.shop_profile import ShopProfile, show_shop_profile
 from shared.payloads import CustomerUpdated
@@ -22,7 +22,7 @@ async def fold_profiles_of_shops(
     Raises StoreError.
     """
     named = [
-        NamedCustomer(fact.shop_id, fact.wa_id, fact.phone, fact.country, fact.customer_id) for fact in told
+        ToldCustomer(fact.shop_id, fact.wa_id, fact.phone, fact.country, fact.customer_id) for fact in told
     ]
     customers = await find_customers(connection, named)
     outcomes = [FactOutcome.UNREACHABLE] * len(told)

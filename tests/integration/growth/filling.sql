@@ -135,13 +135,15 @@ select now() - interval '90 days' * (200000 - n) / 200000, 'ana', 'dlq.replay', 
 from generate_series(1, 200000) as n;
 
 -- name: carts
--- The last 20,000 are open.
+-- The last 20,000 are open; nobody can be reminded of a tenth of these.
 insert into carts
-    (id, shop_id, cart_id, customer_phone, items_hash, status, closed_at, source_updated_at, source_hash, created_at)
+    (id, shop_id, cart_id, customer_phone, items_hash, status, closed_at, source_updated_at, source_hash, created_at,
+     last_activity_at, next_step_at)
 select row_id(n), 'default', 'id ' || n, (4915200000000 + n)::text, '\x00',
        case when n <= 180000 then 'expired' else 'active' end,
        case when n <= 180000 then now() - interval '91 days' * (200000 - n) / 200000 end,
-       now(), '\x00', now() - interval '91 days' * (200000 - n) / 200000
+       now(), '\x00', now() - interval '91 days' * (200000 - n) / 200000,
+       now() - interval '91 days' * (200000 - n) / 200000, case when n % 10 > 0 and n > 180000 then now() end
 from generate_series(1, 200000) as n;
 
 -- name: orders
