@@ -6,7 +6,7 @@ A field that is left out is null. Who the customer is may be told in several way
 from decimal import Decimal
 from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import ConfigDict, Field, StringConstraints, model_validator
 
 from shared.payloads.fields import (
     ContactName,
@@ -21,6 +21,7 @@ from shared.payloads.fields import (
 )
 from shared.payloads.model import Part, Payload
 from shared.payloads.money import WHOLE_DIGITS, Currency, Money
+from shared.payloads.schema_rules import none_of, telling_without
 
 OrderStatus = Literal[
     "pending",
@@ -187,6 +188,8 @@ class OrderRefunded(Payload):
 class ProductUpdated(ShopFact):
     """`wa.shop`, key `product.updated`: the whole product."""
 
+    model_config = ConfigDict(json_schema_extra=none_of(telling_without("price", "currency")))
+
     product_id: Identifier
     name: Side[ContactName] = None
     price: Maybe[Money] = None
@@ -221,6 +224,8 @@ class CustomerUpdated(CustomerFact):
 
 class ViewedProduct(Part):
     """A customer looked at a product: at this price, while it was in stock or not."""
+
+    model_config = ConfigDict(json_schema_extra=none_of(telling_without("price", "currency")))
 
     product_id: Identifier
     viewed_at: EventTime

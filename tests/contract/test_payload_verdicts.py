@@ -17,7 +17,14 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from shared.payloads import BroadcastCampaign, InboundMessage, InvalidPayload, OutboundMessage, decode
+from shared.payloads import (
+    BroadcastCampaign,
+    CartUpdated,
+    InboundMessage,
+    InvalidPayload,
+    OutboundMessage,
+    decode,
+)
 from shared.payloads.schemas import PAYLOADS_IN
 from tests.support.campaigns import campaign, customers
 from tests.support.schema_verdicts import is_valid
@@ -39,6 +46,7 @@ DECODING = sorted(
 )
 INBOUND = {"wamid": "wamid.A1", "timestamp": 1714979289, "wa_id": "491700000001"}
 CAMPAIGN = {"campaign_id": "spring", "phone_number_id": "1001", "message_text": "hello"}
+CART = {"cart_id": "c-1", "updated_at": "2024-05-06T07:08:10Z", "currency": "EUR"}
 LOCATED = {"wa_id": "491700000001", "client_message_id": "c-1"}
 
 
@@ -93,6 +101,18 @@ UNSAID = (
         "it has no clock",
         inbound(timestamp=(datetime.now(UTC) + timedelta(hours=25)).isoformat()),
         error=r"timestamp: outside 2009 to now \+ 1 day",
+    ),
+    Difference(
+        "a rule over each item of a list would be refused by generators",
+        json.dumps(CART | {"items": [{"product_id": "7", "quantity": 1}]}).encode(),
+        model=CartUpdated,
+        error="total: required where an item has no price",
+    ),
+    Difference(
+        "it does not reckon",
+        json.dumps(CART | {"items": [{"product_id": "7", "quantity": 9, "price": "9" * 15}]}).encode(),
+        model=CartUpdated,
+        error="items: they cost more",
     ),
     Difference(
         "it has no calendar", inbound(timestamp="2024-02-30T07:08:09Z"), error="timestamp: neither ISO 8601"
