@@ -109,6 +109,12 @@ UNSAID = (
         error="total: required where an item has no price",
     ),
     Difference(
+        "it counts no digits of a number",
+        json.dumps(CART | {"items": [], "total": 12.345678}).encode(),
+        model=CartUpdated,
+        error="an amount is text of digits",
+    ),
+    Difference(
         "it does not reckon",
         json.dumps(CART | {"items": [{"product_id": "7", "quantity": 9, "price": "9" * 15}]}).encode(),
         model=CartUpdated,
