@@ -35,11 +35,9 @@ DRESS: Final = [
 ]
 BLANKS: Final = [" ", "  ", "\n", "\t", "\u00a0", "\u3000", "\r\n"]
 #: Of every script a little, the words themselves among them: what sentences are made of.
-VOCABULARY: Final = [
-    *(part for text, _ in ALL for part in text.split()),
-    *"please I am late the bus at my order no yes cancel end now it do not me to again 2 17 ok all and".split(),
-    *"bitte nicht die Bestellung für arrêtez por favor não спасибо стоп 停止 توقف रुको".split(),
-]
+_OTHERS: Final = """please I am late the bus at my order no yes cancel end now it do not me to again 2 17 ok
+bitte nicht die Bestellung für arrêtez por favor não спасибо стоп 停止 توقف रुको"""
+VOCABULARY: Final = [*(part for text, _ in ALL for part in text.split()), *_OTHERS.split()]
 
 
 def message(**fields: Any) -> InboundMessage:
@@ -58,8 +56,8 @@ def test_each_word_of_the_list_is_read(text: str, word: ConsentWord) -> None:
 @pytest.mark.parametrize(
     ("text", "word"),
     [
-        ("ＳＴＯＰ", ConsentWord.OPT_OUT),
-        ("𝐒𝐓𝐎𝐏", ConsentWord.OPT_OUT),
+        ("\uff33\uff34\uff2f\uff30", ConsentWord.OPT_OUT),
+        ("\U0001d412\U0001d413\U0001d40e\U0001d40f", ConsentWord.OPT_OUT),
         ("🛑STOP🛑", ConsentWord.OPT_OUT),
         ("S.T.O.P.", ConsentWord.OPT_OUT),
         ("opt-out", ConsentWord.OPT_OUT),
@@ -135,7 +133,7 @@ def sentence(chance: random.Random) -> str:
 
 
 def find_misread(seed: int, count: int) -> list[str]:
-    """Sentences that are taken for a word though the words in them, one after the other, are none of the list."""
+    """Sentences that are taken for a word, and whose own words in their order are none of the list."""
     chance, known = random.Random(seed), {text for text, _ in ALL}
     told = (sentence(chance) for _ in range(count))
     return [

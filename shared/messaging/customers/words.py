@@ -1,7 +1,7 @@
 """Words by which a customer tells in a chat what they want: STOP, STOPALL, START, and their like. Pure.
 
-Owns how a text is compared (whole, whatever its case, punctuation and emoji) and where it stands in a message.
-A sentence is never a word: "stop, I am late" says nothing of consent.
+Owns how a text is compared (whole, whatever its case, punctuation and emoji) and where it stands in a
+message. A sentence is never a word: "stop, I am late" says nothing of consent.
 """
 
 import unicodedata
@@ -27,7 +27,8 @@ class ConsentWord(StrEnum):
     OPT_OUT_ALL = "opt_out_all"
 
 
-#: What counts unless CONSENT_WORDS_FILE says otherwise. Not `cancel`, `end`, `yes`, `no`: they answer an agent.
+#: What counts unless CONSENT_WORDS_FILE says otherwise. Not `cancel`, `end`, `yes` and `no`, which answer an
+#: agent.
 DEFAULT_WORDS: Final[Mapping[ConsentWord, tuple[str, ...]]] = {
     ConsentWord.OPT_OUT: (
         "stop",
