@@ -12,7 +12,7 @@ from typing import Any, Final
 from shared.payloads import InboundMessage
 
 #: A longer text is a sentence, or somebody leans on a key.
-_LONGEST_TEXT: Final = 100
+LONGEST_TEXT: Final = 100
 #: Kinds of messages in which a customer says something: what they typed, and the button that they touched.
 _SPOKEN: Final = frozenset({"text", "button", "interactive"})
 #: Selectors of how a character is shown, as emoji have them.
@@ -61,9 +61,9 @@ class ConsentWords:
         """What the whole of a text says; None for nearly all."""
         if text is None:
             return None
-        if len(text) > _LONGEST_TEXT:
+        if len(text) > LONGEST_TEXT:
             text = text.strip()
-            if len(text) > _LONGEST_TEXT:
+            if len(text) > LONGEST_TEXT:
                 return None
         return self._meanings.get(normalise(text))
 
