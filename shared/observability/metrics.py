@@ -181,8 +181,8 @@ class Metrics:
 
         self.consent_changes = self._counter(
             "consent_changes_total",
-            "Customers who want something from now on, or no longer: marketing or notifications, yes or no, by"
-            " who told.",
+            "Customers who want something from now on, or no longer: marketing or notifications, yes or no,"
+            " by who told.",
             "kind",
             "value",
             "source",

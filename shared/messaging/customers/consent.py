@@ -66,6 +66,8 @@ async def record_consent_events(
     the same transaction, and counts its `changes` afterwards (`count_changes`). A refusal binds once it is
     committed. Raises StoreError.
     """
+    if not events:
+        return RecordedConsents()
     whose = await _hold_customers(connection, {item.address for item in events})
     named = [replace(item, address=whose[item.address]) for item in events]
     return await record_of_customers(connection, named, suppressions)
@@ -184,7 +186,7 @@ async def share_refusals(connection: Connection, customer: str, other: str) -> N
     await _fold(connection, [other])
 
 
-async def read_consents(store: Database | Connection, names: Sequence[str]) -> list[StoredConsent]:
+async def read_consents(store: "Database | Connection", names: Sequence[str]) -> list[StoredConsent]:
     """All that was said of a person with these names, the latest first. Raises StoreError."""
     return [StoredConsent(**dict(row)) for row in await store.fetch(_QUERIES["read_events"], list(names))]
 

@@ -18,8 +18,8 @@ from shared.payloads.consent import ConsentChange, ConsentChanged
 
 ConsentKind: TypeAlias = Literal["marketing", "notifications"]
 
-#: Who told: a word in a chat, the platform's own switch (`user_preferences`), its refusal to deliver (131050),
-#: an operator, a refusal that outlived an erasure. Others name themselves: a shop, a preference centre.
+#: Who told: a word in a chat, the platform's own switch (`user_preferences`) or its refusal (131050), an
+#: operator, a refusal that outlived an erasure. Others name themselves: a shop, a preference centre.
 MESSAGE: Final = "message"
 WHATSAPP: Final = "whatsapp"
 DELIVERY: Final = "delivery"
