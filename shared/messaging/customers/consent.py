@@ -170,9 +170,12 @@ async def join_consents(connection: Connection, names: Sequence[str], stays: str
     return await _fold(connection, [stays])
 
 
-async def keep_answers_of_before(connection: Connection, phones: Sequence[str]) -> None:
-    """Answers that stand in these profiles and in no event become events; the profiles are locked."""
-    await connection.execute(_QUERIES["keep_core"], list(phones))
+async def keep_unproved_answers(connection: Connection, phones: Sequence[str]) -> None:
+    """Answers that stand in these profiles and in no event become events; the profiles are locked.
+
+    A release that keeps no events wrote them: before the upgrade to this one, or beside it.
+    """
+    await connection.execute(_QUERIES["keep_unproved"], list(phones))
 
 
 async def share_refusals(connection: Connection, customer: str, other: str) -> None:
@@ -180,7 +183,7 @@ async def share_refusals(connection: Connection, customer: str, other: str) -> N
     rows = await connection.fetch(_QUERIES["lock_profiles"], [customer, other])
     if not any(_refuses(row) for row in rows if row["phone"] == customer):
         return
-    await keep_answers_of_before(connection, [customer, other])
+    await keep_unproved_answers(connection, [customer, other])
     await connection.execute(_QUERIES["open_profiles"], [other])
     await connection.execute(_QUERIES["copy_refusals"], customer, other)
     await _fold(connection, [other])
@@ -222,7 +225,7 @@ async def _keep(
     if not events:
         return RecordedConsents()
     if answered := [phone for phone, row in held.items() if _has_answered(row)]:
-        await keep_answers_of_before(connection, answered)
+        await keep_unproved_answers(connection, answered)
     await connection.execute(_QUERIES["keep_events"], *map(list, zip(*map(_columns, events), strict=True)))
     changes = await _fold(connection, sorted({item.address for item in events}))
     return record_of(changes, events)

@@ -39,18 +39,31 @@ where phone = any($1::text[])
 order by phone
 for update;
 
--- name: keep_core
--- A row that is older than its events stands for one; of notifications only a no was ever said.
+-- name: keep_unproved
+-- An answer that stands in a profile and in no event was written by a release that kept none. Before the first event it is
+-- one of `core`, of notifications only a no. Beside events it is newer than they are: that release still works during an
+-- upgrade.
 insert into consent_events (phone, kind, value, source, occurred_at)
-select profile.phone, said.kind, said.value, 'core', said.at
+select profile.phone, said.kind, said.value, case when latest.at is null then 'core' else 'earlier release' end,
+       case when said.kind = 'marketing' or latest.at is null then said.at else now() end
 from customer_profiles as profile
 cross join lateral (
     values ('marketing', profile.opt_in_marketing, coalesce(profile.marketing_opted_at, profile.created_at)),
            ('notifications', case when profile.notification_opt_out then false end, profile.created_at)
 ) as said (kind, value, at)
+left join lateral (
+    select event.value, least(event.occurred_at, event.received_at) as at
+    from consent_events as event
+    where event.phone = profile.phone and event.kind = said.kind
+    order by 2 desc, event.value
+    limit 1
+) as latest on true
 where profile.phone = any($1::text[]) and said.value is not null
-  and not exists (select from consent_events as event
-                  where event.phone = profile.phone and event.kind = said.kind)
+  and case when latest.at is null then true
+           when said.kind = 'notifications' then latest.value
+           else not exists (select from consent_events as event
+                            where event.phone = profile.phone and event.kind = said.kind and event.value = said.value
+                              and least(event.occurred_at, event.received_at) = said.at) end
 on conflict do nothing;
 
 -- name: keep_events

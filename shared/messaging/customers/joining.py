@@ -15,7 +15,7 @@ import asyncpg
 
 from shared.coordination.keys import conversation_key, customer_key
 from shared.durable.outbox import OutboxEvent, event
-from shared.messaging.customers.consent import join_consents, keep_answers_of_before
+from shared.messaging.customers.consent import join_consents, keep_unproved_answers
 from shared.messaging.customers.consent_rules import ChangedConsent
 from shared.messaging.customers.notation import is_phone, kind_of, notations, platform_notation
 from shared.payloads import ConversationClosedEvent, CustomerMerged, Event, encode
@@ -159,7 +159,7 @@ async def _fold_profiles(
     rows = await connection.fetch(_QUERIES["lock_profiles"], list(names))
     if not rows or [row["phone"] for row in rows] == [stays]:
         return ()
-    await keep_answers_of_before(connection, names)
+    await keep_unproved_answers(connection, names)
     await connection.execute(_QUERIES["write_profile"], stays, *fold_profiles(rows))
     changed = await join_consents(connection, names, stays)
     left = [row["phone"] for row in rows if row["phone"] != stays]

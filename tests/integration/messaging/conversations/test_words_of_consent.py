@@ -2,6 +2,7 @@
 
 import json
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -33,9 +34,12 @@ def message(wamid: str, text: str | None, customer: str = ANA, **fields: Any) ->
 async def hear(cluster: Cluster, *messages: dict[str, Any]) -> None:
     """Have them resolved, one after the other."""
     for item in messages:
-        told = len(marks(cluster))
         await cluster.publish("wa.inbound", item["wa_id"], item)
-        await until(lambda told=told: len(marks(cluster)) > told)
+        await until(partial(is_marked, cluster, item["wamid"]))
+
+
+def is_marked(cluster: Cluster, wamid: str) -> bool:
+    return any(told == wamid for told, _ in marks(cluster))
 
 
 def marks(cluster: Cluster) -> list[tuple[str, str | None]]:

@@ -198,6 +198,26 @@ async def test_an_answer_of_before_counts_as_one_event_of_core(conn: Connection)
     ]
 
 
+async def test_what_an_earlier_release_writes_beside_this_one_counts(conn: Connection) -> None:
+    later = NOON + timedelta(minutes=2)
+    await insert(conn, "customer_profiles", phone=PHONE, opt_in_marketing=False, marketing_opted_at=NOON)
+    await record(conn, said(True, 1), said(True, 1, kind="notifications"))
+
+    # When a worker of before is told of 131050, and a person is joined by it to one who refused everything
+    await conn.execute(
+        "update customer_profiles set opt_in_marketing = false, marketing_opted_at = $1,"
+        " notification_opt_out = true",
+        later,
+    )
+    late = await record(conn, said(True, 1.5), said(True, 1.5, kind="notifications"))
+
+    # Then its word stands as one of them, until a later one
+    assert late.changes == []
+    assert await answer_of(conn) == (False, later, "earlier release", True)
+    await record(conn, said(True, 3))
+    assert (await answer_of(conn))[:3] == (True, NOON + timedelta(minutes=3), "shop")
+
+
 async def test_it_is_the_answer_of_the_person_under_any_address(conn: Connection) -> None:
     await insert(conn, "customer_addresses", address=PHONE, phone=PHONE, kind="phone", source="inbound")
     await insert(conn, "customer_addresses", address=ID, phone=PHONE, kind="bsuid", source="inbound")
