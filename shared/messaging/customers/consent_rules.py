@@ -14,21 +14,18 @@ from shared.durable.outbox import OutboxEvent, event
 from shared.messaging.customers.words import ConsentWord
 from shared.payloads import InboundMessage, encode
 from shared.payloads.clock import CLOCK
-from shared.payloads.consent import ConsentChange, ConsentChanged
+from shared.payloads.consent import ConsentChanged
 
 ConsentKind: TypeAlias = Literal["marketing", "notifications"]
 
-#: Who told: a word in a chat, the platform's own switch (`user_preferences`) or its refusal (131050), an
-#: operator, a refusal that outlived an erasure. Others name themselves: a shop, a preference centre.
+#: Who told: a word in a chat, the platform's refusal to deliver (131050), an operator, a refusal that outlived
+#: an erasure.
 MESSAGE: Final = "message"
-WHATSAPP: Final = "whatsapp"
 DELIVERY: Final = "delivery"
 OPERATOR: Final = "operator"
 SUPPRESSION: Final = "suppression"
 #: As the metric calls them; whoever has another name is `other`.
-_COUNTED: Final = frozenset(
-    {MESSAGE, WHATSAPP, DELIVERY, OPERATOR, SUPPRESSION, "core", "shop", "preference"}
-)
+_COUNTED: Final = frozenset({MESSAGE, DELIVERY, OPERATOR, SUPPRESSION, "core", "shop", "whatsapp", "preference"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,18 +99,6 @@ def events_of_operator(customer: str, *, wanted: bool, by: str, trace_id: str) -
     yield ConsentEvent(customer, "marketing", wanted, OPERATOR, None, by, trace_id)
     if wanted:
         yield ConsentEvent(customer, "notifications", wanted, OPERATOR, None, by, trace_id)
-
-
-def events_of_change(change: ConsentChange, trace_id: str) -> Iterator[ConsentEvent]:
-    """What a payload says: one or both kinds."""
-    said: tuple[tuple[ConsentKind, bool | None], ...] = (
-        ("marketing", change.marketing),
-        ("notifications", change.notifications),
-    )
-    for kind, value in said:
-        if value is not None:
-            said_at, evidence = change.occurred_at, change.evidence
-            yield ConsentEvent(change.wa_id, kind, value, change.source, said_at, evidence, trace_id)
 
 
 def changes_of(row: asyncpg.Record | Mapping[str, Any]) -> Iterator[ChangedConsent]:
