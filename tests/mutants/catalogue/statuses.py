@@ -204,9 +204,9 @@ MUTATIONS: Final = (
     ),
     Mutation(
         "a refusal of marketing that a status reports is not recorded",
-        "shared/messaging/messages/consequences.py",
-        "for case in cases if case.opts_out}",
-        "for case in cases if case.opts_out and case.is_done and case.leaves_queue}",
+        "shared/messaging/messages/judged.py",
+        "item.error_class is ErrorClass.OPTED_OUT",
+        "item.error_class is ErrorClass.WINDOW",
         "4.5 131050: recorded",
         (f"{_FAILURES}::test_an_opt_out_that_a_status_reports_is_recorded",),
     ),
