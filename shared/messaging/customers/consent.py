@@ -12,6 +12,7 @@ from typing import Any, Final
 from uuid import UUID, uuid4
 
 from shared.durable.outbox import leave_to_scheduler
+from shared.errors import StoreConflict
 from shared.messaging.customers.addresses import audit_subject
 from shared.messaging.customers.consent_rules import (
     DELIVERY,
@@ -208,6 +209,8 @@ async def _hold_customers(connection: Connection, addresses: Iterable[str]) -> d
     await connection.execute(_QUERIES["claim_customers"], asked, [kind_of(key) for key in asked])
     rows = await connection.fetch(_QUERIES["hold_customers"], asked)
     customers = {row["address"]: row["customer"] for row in rows}
+    if len(customers) < len(asked):
+        raise StoreConflict("one of these customers is erased at the same time")
     return {address: customers[key] for address, key in keys.items()}
 
 

@@ -25,7 +25,9 @@ DELIVERY: Final = "delivery"
 OPERATOR: Final = "operator"
 SUPPRESSION: Final = "suppression"
 #: As the metric calls them; whoever has another name is `other`.
-_COUNTED: Final = frozenset({MESSAGE, DELIVERY, OPERATOR, SUPPRESSION, "core", "shop", "whatsapp", "preference"})
+_COUNTED: Final = frozenset(
+    {MESSAGE, DELIVERY, OPERATOR, SUPPRESSION, "core", "shop", "whatsapp", "preference"}
+)
 
 
 @dataclass(frozen=True, slots=True)

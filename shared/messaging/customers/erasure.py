@@ -208,8 +208,8 @@ class _Eraser:
         await self._column("lock_mappings", known.names)
         person = await self.read_person(known.names)
         recipients = await self._find_recipients(person)
-        await suppressions.keep(self.connection, person.addresses)
         erasure = await self.remove_messages(person, person.message_ids)
+        await suppressions.keep(self.connection, person.addresses)
         rows = {
             "broadcast_recipients": await self._remove_recipients(recipients),
             "conversation_aliases": await self._run("delete_aliases", person.mapping_ids),
@@ -230,8 +230,9 @@ class _Eraser:
     async def _remove_customer(self, customer: str, person: Person) -> dict[str, int]:
         return {
             "customer_addresses": await self._run("delete_addresses", customer),
-            "consent_events": await self._run("delete_consents", person.addresses),
             "customer_profiles": await self._run("delete_profiles", person.addresses),
+            # Behind the profiles: whoever held one of them has committed its events.
+            "consent_events": await self._run("delete_consents", person.addresses),
         }
 
     async def sweep(self, person: Person) -> Erasure:

@@ -10,10 +10,13 @@ group by asked.phone, kept.kind
 order by asked.phone, kept.kind;
 
 -- name: read_refused
--- Which kinds a person with these addresses refuses now.
+-- Which kinds a person with these addresses refuses now; the profiles stay locked until they are erased.
 select bool_or(opt_in_marketing is false) as marketing, bool_or(notification_opt_out) as notifications
-from customer_profiles
-where phone = any($1::text[]);
+from (select opt_in_marketing, notification_opt_out
+      from customer_profiles
+      where phone = any($1::text[])
+      order by phone
+      for update) as held;
 
 -- name: keep_suppressions
 insert into suppressions (phone_hash, kind)

@@ -345,6 +345,7 @@ PER_MESSAGE: Final = (
         *(_CONSENT, "keep_events", CUSTOMERS, ["marketing"] * 10, [False] * 10, ["message"] * 10, TIMES),
         WAMIDS,
         rows=0,
+        pages=400,
     ),
     _measured(_CONSENT, "fold", CUSTOMERS, rows=80),
     _measured(
