@@ -18,8 +18,8 @@ from shared.payloads.consent import ConsentChanged
 
 ConsentKind: TypeAlias = Literal["marketing", "notifications"]
 
-#: Who told: a word in a chat, the platform's refusal to deliver (131050), an operator, a refusal that outlived
-#: an erasure.
+#: Who told: a word in a chat, the platform's refusal to deliver (131050), an operator, a refusal that
+#: outlived an erasure.
 MESSAGE: Final = "message"
 DELIVERY: Final = "delivery"
 OPERATOR: Final = "operator"
