@@ -349,7 +349,7 @@ PER_MESSAGE: Final = (
     ),
     _measured(_CONSENT, "fold", CUSTOMERS, rows=80),
     _measured(
-        _CONSENT, "mark_answered", CUSTOMERS, [f"wamid.{n}" for n in range(50_001, 50_011)], _HOUR, rows=80
+        _CONSENT, "mark_answered", CUSTOMERS, [f"wamid.{n}" for n in range(10_001, 10_011)], _HOUR, rows=80
     ),
     _measured(_CONSENT, "move_events", CUSTOMERS, CUSTOMERS[0], rows=30),
     _measured(_CONSENT, "remove_moved", CUSTOMERS, CUSTOMERS[0], rows=30),

@@ -21,13 +21,13 @@ select (49151000000000 + n)::text, n % 50 <> 0, now() from generate_series(1, 20
 
 -- name: consent_events
 insert into consent_events (phone, kind, value, source, occurred_at, evidence)
-select (49151000000000 + n)::text, 'marketing', n % 50 <> 0, 'message', now() - interval '80 days' * n / 1000000,
+select (49151000000000 + n)::text, 'marketing', n % 50 <> 0, 'message', now() - interval '80 days' * n / 200000,
        'wamid.' || n
-from generate_series(1, 1000000) as n;
+from generate_series(1, 200000) as n;
 
 -- name: suppressions
 insert into suppressions (phone_hash, kind)
-select sha256(('erased ' || n)::bytea), 'marketing' from generate_series(1, 1000000) as n;
+select sha256(('erased ' || n)::bytea), 'marketing' from generate_series(1, 200000) as n;
 
 -- name: customer_addresses
 insert into customer_addresses (address, phone, kind, source)

@@ -14,7 +14,7 @@ MUTATIONS: Final = (
         _SQL,
         "order by phone, kind, at desc, value, source, evidence",
         "order by phone, kind, evidence, at, value, source",
-        "B4.1 per kind the latest counts",
+        "COMMERCE B4.1 per kind the latest counts",
         (f"{_CONSENT}::test_events_in_any_order_end_in_the_latest_of_each_kind",),
     ),
     Mutation(
@@ -22,7 +22,7 @@ MUTATIONS: Final = (
         _SQL,
         "order by phone, kind, at desc, value, source, evidence",
         "order by phone, kind, at desc, value desc, source, evidence",
-        "B4.1 at equal times the refusal",
+        "COMMERCE B4.1 at equal times the refusal",
         (f"{_CONSENT}::test_of_two_at_equal_times_a_joined_person_has_the_refusal",),
     ),
     Mutation(
@@ -30,7 +30,7 @@ MUTATIONS: Final = (
         _SQL,
         "select phone, kind, value, source, evidence, least(occurred_at, received_at) as at",
         "select phone, kind, value, source, evidence, occurred_at as at",
-        "B4.1 the latest counts",
+        "COMMERCE B4.1 the latest counts",
         (f"{_CONSENT}::test_a_yes_that_is_dated_ahead_does_not_outlast_a_refusal",),
     ),
     Mutation(
@@ -38,7 +38,7 @@ MUTATIONS: Final = (
         _SQL,
         "and case when latest.at is null then true",
         "and latest.at is null and case when latest.at is null then true",
-        "B4.1 rows without events count",
+        "COMMERCE B4.1 rows without events count",
         (f"{_CONSENT}::test_what_an_earlier_release_writes_beside_this_one_counts",),
     ),
     Mutation(
@@ -46,7 +46,7 @@ MUTATIONS: Final = (
         _SQL,
         "earlier.answered_at > now() - $3::interval",
         "earlier.answered_at > now() + $3::interval",
-        "B4.3 at most one answer an hour",
+        "COMMERCE B4.3 at most one answer an hour",
         (f"{_WORDS}::test_a_word_is_kept_marked_and_answered_once",),
     ),
     Mutation(
@@ -54,7 +54,7 @@ MUTATIONS: Final = (
         "shared/messaging/customers/erasure.py",
         "await suppressions.keep(self.connection, person.addresses)",
         "await suppressions.keep(self.connection, [])",
-        "B12.3 a refusal survives",
+        "COMMERCE B12.3 a refusal survives",
         (f"{_CONSENT}::test_a_refusal_outlives_an_erasure_as_a_hash_and_nothing_else_does",),
     ),
     Mutation(
@@ -62,7 +62,7 @@ MUTATIONS: Final = (
         "workers/outbound_sender/claiming/gate.py",
         "if gate.opted_out_of_all and (request.is_notification or gate.recipient is not None):",
         "if gate.opted_out_of_all and request.is_marketing:",
-        "B4.4 a refusal binds in the gate",
+        "COMMERCE B4.4 a refusal binds in the gate",
         (f"{_GATE}::test_a_refusal_of_everything_binds_what_is_sent_by_itself_and_no_reply",),
     ),
 )
