@@ -34,6 +34,7 @@ PAYLOAD_NAMES: Final = {
     (EVENTS, "conversation.closed"): "ConversationClosedEvent",
     (EVENTS, "conversation.expired"): "ConversationExpired",
     (EVENTS, "customer.merged"): "CustomerMerged",
+    (EVENTS, "consent.changed"): "ConsentChanged",
     (EVENTS, "campaign.updated"): "CampaignUpdated",
     (EVENTS, "deadletter.stored"): "DLQMessage",
 }

@@ -37,6 +37,7 @@ SECRETS: Final = frozenset(
         "REDIS_URL",
         "WHATSAPP_ACCESS_TOKEN",
         "OTEL_EXPORTER_OTLP_HEADERS",
+        "SUPPRESSION_KEY",
     }
 )
 
@@ -123,6 +124,7 @@ PostgresUrl = Annotated[SecretStr, server_url(*_SCHEMES["DATABASE_URL"])]
 RedisUrl = Annotated[SecretStr, server_url(*_SCHEMES["REDIS_URL"])]
 ApiUrl = Annotated[str, AfterValidator(_check_api_url)]
 Token = Annotated[SecretStr, Field(min_length=1)]
+SuppressionKey = Annotated[SecretStr, Field(min_length=16)]
 #: One of them, as OpenTelemetry writes them into a variable.
 _HEADER: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+\s*=\s*[!-~]([ -~]*[!-~])?")
 Headers = Annotated[SecretStr, AfterValidator(_check_headers)]
@@ -184,6 +186,11 @@ class Settings(BaseModel):
     #: The overrides that WHATSAPP_NUMBERS_FILE names, by phone number id.
     whatsapp_numbers: _Numbers = Field(default_factory=dict)
     media_url_allowed_hosts: Hosts = ()
+
+    #: Words by which customers consent, and the answers; the resolver reads it. None: the usual ones.
+    consent_words_file: Path | None = None
+    #: Keeps what a person refused when they are erased, as an HMAC of their addresses. None: nothing stays.
+    suppression_key: SuppressionKey | None = None
 
     lock_ttl_seconds: Amount = 5
     lock_retry_count: int = Field(3, ge=0, le=10)

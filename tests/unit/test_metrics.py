@@ -33,6 +33,7 @@ PROMISED = {
     "wabus_payload_repairs_total": {"worker", "kind"},
     "wabus_identity_evidence_total": {"source", "outcome"},
     "wabus_identity_unnamed_rows": {"table"},
+    "wabus_consent_changes_total": {"kind", "value", "source"},
     "wabus_deferred_messages": {"reason"},
     "wabus_dlq_messages_total": {"reason"},
     "wabus_dlq_pending": set(),

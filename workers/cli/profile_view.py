@@ -32,6 +32,7 @@ def describe_customer(customer: StoredCustomer) -> dict[str, Any]:
         "addresses": [asdict(row) | {"doubt_explained": _explain(row)} for row in customer.known.addresses],
         "addresses_of_before": customer.known.before,
         "conversations": asdict(customer.stored),
+        "consents": [asdict(item) for item in customer.consents],
         "audit": [
             {"at": line.at, "actor": line.actor, "action": line.action, "details": line.details}
             for line in customer.audit
@@ -55,6 +56,9 @@ def print_customer(customer: StoredCustomer) -> None:
     for row in rows:
         if row.doubt is not None:
             click.echo(f"{row.address} was kept apart{_since(row)}: {_explain(row)}")
+    if customer.consents:
+        headings = ("consent", "wanted", "source", "said at", "received", "evidence", "answered")
+        print_table("Consent", headings, (asdict(item).values() for item in customer.consents))
     print_facts("Stored", asdict(customer.stored))
     if customer.audit:
         lines = ((line.at, line.actor, line.action) for line in customer.audit)

@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Final
 
 from shared.messaging.customers.addresses import audit_subject
+from shared.messaging.customers.consent import StoredConsent, read_consents
 from shared.messaging.customers.people import KnownCustomer, read_known
 from shared.postgres.audit import AuditLine, read_audit
 from shared.postgres.database import Database
@@ -19,12 +20,13 @@ _QUERIES: Final = Queries("shared.messaging.customers", "profile.sql")
 
 @dataclass(frozen=True, slots=True)
 class CustomerProfile:
-    """A row of `customer_profiles`. `opt_in_marketing` None: never asked."""
+    """A row of `customer_profiles`. `opt_in_marketing` None: never asked; `consent_source`: who told it."""
 
     phone: str
     name: str | None
     opt_in_marketing: bool | None
     marketing_opted_at: datetime | None
+    consent_source: str | None
     notification_opt_out: bool
     last_interaction_at: datetime | None
     created_at: datetime
@@ -42,12 +44,16 @@ class StoredCounts:
 
 @dataclass(frozen=True, slots=True)
 class StoredCustomer:
-    """All of it. `audit`: what operators did to them under any of their addresses, oldest first."""
+    """All of it. `audit`: what operators did to them under any of their addresses, oldest first.
+
+    `consents`: what was said of their consent, latest first; none of an answer that is older than its proofs.
+    """
 
     known: KnownCustomer
     profile: CustomerProfile | None
     stored: StoredCounts
     audit: Sequence[AuditLine]
+    consents: Sequence[StoredConsent] = ()
 
     @property
     def is_nothing(self) -> bool:
@@ -70,4 +76,5 @@ async def read_customer(database: Database, address: str) -> StoredCustomer:
     subjects = [audit_subject(name) for name in dict.fromkeys([address, *known.names])]
     audit = await read_audit(database, subjects=subjects)
     profile = None if row is None else CustomerProfile(**dict(row))
-    return StoredCustomer(known, profile, StoredCounts(**dict(stored)), audit.lines)
+    consents = await read_consents(database, known.names)
+    return StoredCustomer(known, profile, StoredCounts(**dict(stored)), audit.lines, consents)
