@@ -41,6 +41,7 @@ from tests.support.servers import (
     Servers,
     keep_postgres_in_memory,
     keep_rabbitmq_in_memory,
+    quiet_machine,
     servers_of,
     stack_root,
 )
@@ -59,7 +60,7 @@ class Ground:
 def ground() -> Iterator[Ground]:
     with stack_root() as root:
         keep_rabbitmq_in_memory(root)
-        state = stack.up(root, {}, progress=lambda _: None)
+        state = stack.up(root, {}, lambda _: None, quiet_machine({}))
         if any(server.source is not Source.NATIVE for server in state.servers.values()):
             pytest.skip("not run: servers in Docker cannot be ended one by one")
         keep_postgres_in_memory(root, state.servers[Kind.POSTGRES])
