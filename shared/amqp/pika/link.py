@@ -14,7 +14,7 @@ from aiormq.channel import Channel
 from pamqp import decode
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_random_exponential
 
-from shared.amqp.decoding import read_short_text, read_table, read_time
+from shared.amqp.decoding import read_headers, read_short_text, read_time
 from shared.amqp.opening import AmqpConnection, open_connection
 from shared.certificates import ObserveExpiry, ignore_expiry
 from shared.durations import Durations
@@ -35,7 +35,7 @@ BROKER_ERRORS = (
 _LISTEN_EVERY_S = 1.0
 
 # for all of this process: what pamqp's own decoders refuse ends the connection by which it comes
-decode.METHODS |= {"shortstr": read_short_text, "table": read_table, "timestamp": read_time}
+decode.METHODS |= {"shortstr": read_short_text, "table": read_headers, "timestamp": read_time}
 
 
 class Link:
