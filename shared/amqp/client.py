@@ -1,13 +1,16 @@
 """The AMQP client that wabus speaks with: the one place that names an implementation of the seam."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from enum import StrEnum
+from typing import Final
 
 from shared.amqp.broker import Broker, LentPublisher
-from shared.amqp.frames.broker import FramesBroker
+from shared.amqp.frames.wire import open_frames
+from shared.amqp.kept.broker import KeptBroker
+from shared.amqp.kept.link import OpenWire
 from shared.amqp.pika import short_lived
-from shared.amqp.pika.broker import PikaBroker
+from shared.amqp.pika.wire import open_pika
 from shared.amqp.session import Session
 from shared.amqp.topology import Topology
 from shared.certificates import ObserveExpiry, ignore_expiry
@@ -20,6 +23,9 @@ class AmqpClient(StrEnum):
 
     PIKA = "pika"
     FRAMES = "frames"
+
+
+_WIRES: Final[Mapping[AmqpClient, OpenWire]] = {AmqpClient.PIKA: open_pika, AmqpClient.FRAMES: open_frames}
 
 
 def build_broker(
@@ -35,10 +41,16 @@ def build_broker(
 
     `name`: what the server shows of us. `observe_confirm`: told how long each batch waited for its confirms.
     """
-    if client is AmqpClient.FRAMES:
-        prepare = short_lived.prepare_topology
-        return FramesBroker(url, name, topology, durations, prepare, observe_confirm, observe_expiry)
-    return PikaBroker(url, name, topology, durations, observe_confirm, observe_expiry)
+    return KeptBroker(
+        _WIRES[client],
+        short_lived.prepare_topology,
+        url,
+        name,
+        topology,
+        durations,
+        observe_confirm,
+        observe_expiry,
+    )
 
 
 def open_session(url: str, name: str = "wabus") -> AbstractAsyncContextManager[Session]:

@@ -49,6 +49,7 @@ class Carrier(Protocol):
     """What a channel needs of its connection."""
 
     frame_max: int
+    awaits_cancel_ok: bool
 
     def write(self, data: bytes) -> None:
         """Soon. Raises ConnectionError where it is closed."""
@@ -168,6 +169,8 @@ class FramesChannel:
                 self.is_flowing = bool(method.active)
                 self._carrier.write(marshal(commands.Channel.FlowOk(self.is_flowing), self.number))
             case commands.Basic.Cancel():
+                if self._carrier.awaits_cancel_ok:
+                    self._carrier.write(marshal(commands.Basic.CancelOk(method.consumer_tag), self.number))
                 self.on_cancelled(str(method.consumer_tag))
             case _ if self._answer is not None and not self._answer.done():
                 self._answer.set_result(method)

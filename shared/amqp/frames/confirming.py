@@ -27,7 +27,7 @@ class ConfirmWindow:
         self.answers = bytearray(len(message_ids))
         #: The error of the channel or connection that went away before all were answered.
         self.cut_off: ConnectionError | None = None
-        self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.done: asyncio.Future[object] = asyncio.get_running_loop().create_future()
         self._left = len(message_ids)
         self._numbers = {message_id: number for number, message_id in enumerate(message_ids)}
         self._returned: set[int] = set()
@@ -64,7 +64,7 @@ class Confirms:
         self._next = 1
 
     @property
-    def out(self) -> list[asyncio.Future[None]]:
+    def out(self) -> list[asyncio.Future[object]]:
         """What is waited for."""
         return [window.done for window in self._windows if not window.done.done()]
 

@@ -43,10 +43,12 @@ class FramesConnection(asyncio.Protocol):
 
     def __init__(self, heartbeat_s: int) -> None:
         self.frame_max = _FRAME_MAX
+        #: Whether it waits for our word on a consumer that it cancelled (from RabbitMQ 4.3 on).
+        self.awaits_cancel_ok = False
         #: Why RabbitMQ reads nothing from us; None while it does.
         self.blocked: str | None = None
         loop = asyncio.get_running_loop()
-        self.closing: asyncio.Future[None] = loop.create_future()
+        self.lost: asyncio.Future[object] = loop.create_future()
         self._clock = loop.time
         self._heartbeat_s = heartbeat_s
         self._heard_at = self._said_at = loop.time()
@@ -79,7 +81,9 @@ class FramesConnection(asyncio.Protocol):
 
     async def open(self, mechanism: str, response: str, virtual_host: str, name: str) -> None:
         """Sign in. Raises ConnectionError, with RabbitMQ's reason where it gave one."""
-        await self._next(commands.Connection.Start)
+        start = await self._next(commands.Connection.Start)
+        able = (start.server_properties or {}).get("capabilities")
+        self.awaits_cancel_ok = isinstance(able, dict) and bool(able.get("accept_consumer_cancel_ok"))
         properties = {"connection_name": name, "product": "wabus", "capabilities": _CAPABILITIES}
         self._say(commands.Connection.StartOk(cast(Any, properties), mechanism, response, "en_US"))
         tune = await self._next(commands.Connection.Tune)
@@ -107,7 +111,7 @@ class FramesConnection(asyncio.Protocol):
         """Say good-bye and wait for the answer; nothing where it is closed."""
         if self._error is None:
             self._say(commands.Connection.Close(200, "", 0, 0))
-            await asyncio.wait([self.closing])
+            await asyncio.wait([self.lost])
 
     def abort(self) -> None:
         """Close it without a word."""
@@ -183,7 +187,7 @@ class FramesConnection(asyncio.Protocol):
         """The next method of the greeting."""
         waiting = asyncio.ensure_future(self._methods.get())
         try:
-            either: list[asyncio.Future[Any]] = [waiting, self.closing]
+            either: list[asyncio.Future[Any]] = [waiting, self.lost]
             await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
             if not waiting.done():
                 raise self._error or ConnectionError("it was closed")
@@ -221,4 +225,4 @@ class FramesConnection(asyncio.Protocol):
         for channel in list(self._channels.values()):
             channel.lose(error)
         self._channels.clear()
-        self.closing.set_result(None)
+        self.lost.set_result(None)

@@ -19,7 +19,7 @@ from aiormq.abc import FieldTable
 from aiormq.exceptions import ChannelAccessRefused, ChannelNotFoundEntity, ChannelPreconditionFailed
 
 from shared.amqp.broker import QueueState
-from shared.amqp.pika.link import open_channel
+from shared.amqp.pika.calling import open_channel
 from shared.amqp.session import Comparison
 from shared.amqp.topology import Exchange, Queue, Topology
 from shared.errors import TopologyForbidden, TopologyMissing
