@@ -200,10 +200,10 @@ async def test_what_is_no_frame_in_its_place_ends_the_connection_with_its_reason
 
     line.connection.data_received(said)
 
-    with pytest.raises(ConnectionError, match=told):
-        await asked
     assert line.connection.lost.done()
     assert line.socket.is_closed
+    with pytest.raises(ConnectionError, match=told):
+        await asked
     with pytest.raises(ConnectionError, match=told):
         await line.connection.open_channel()
     assert [record.getMessage().count(told) for record in caplog.records] == [1]
