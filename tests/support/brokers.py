@@ -17,3 +17,14 @@ async def running(broker: Broker) -> AsyncIterator[Broker]:
             yield broker
         finally:
             await end_tasks(broker.tasks)
+
+
+@asynccontextmanager
+async def starting(broker: Broker) -> AsyncIterator[None]:
+    """Let it look for a server that it may never reach; in the end it gives up."""
+    async with asyncio.TaskGroup() as tasks:
+        run = tasks.create_task(broker.run(tasks))
+        try:
+            yield
+        finally:
+            await end_tasks([run, *broker.tasks])

@@ -32,14 +32,16 @@ class FrameProxy(Proxy):
     def __init__(self, host: str, port: int) -> None:
         super().__init__(host, port)
         self.held: list[HeldBack] = []
-        self._passed: Counter[type] = Counter()
+        #: What the server has said, for each connection in its order.
+        self.recorded: list[bytearray] = []
+        self._passed: Counter[type[object]] = Counter()
         self._is_held: Callable[[Any], bool] = lambda _: False
 
     def hold(self, *kinds: type[Frame]) -> None:
         """Let no frame of these kinds pass."""
         self._is_held = lambda frame: isinstance(frame, kinds)
 
-    def count(self, kind: type[Frame]) -> int:
+    def count(self, kind: type[object]) -> int:
         """How many frames of this kind have passed."""
         return self._passed[kind]
 
@@ -59,16 +61,22 @@ class FrameProxy(Proxy):
         for frame in frames:
             origin.client.write(marshal(frame, origin.channel))
 
-    def tell_all(self, frame: Frame) -> None:
+    def tell_all(self, frame: Frame, channel: int = 0) -> None:
         """Say this on every connection, as the server does of itself."""
+        self.say_to_all(marshal(frame, channel))
+
+    def say_to_all(self, said: bytes) -> None:
+        """The same of any bytes."""
         for client, _ in self._pairs:
-            client.write(marshal(frame, 0))
+            client.write(said)
 
     def _downstream(self, client: asyncio.StreamWriter) -> Callable[[bytes], bytes]:
-        rest = bytearray()
+        rest, recorded = bytearray(), bytearray()
+        self.recorded.append(recorded)
 
         def read(data: bytes) -> bytes:
             rest.extend(data)
+            recorded.extend(data)
             passed = bytearray()
             while len(rest) >= _HEAD:
                 size = _HEAD + int.from_bytes(rest[3:_HEAD]) + _END
