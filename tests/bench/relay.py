@@ -6,16 +6,16 @@ batches, by the same adapters as the workers, and does nothing else: the ceiling
 
 import argparse
 import asyncio
-import os
 import time
 from collections.abc import Sequence
 
-from shared.amqp.client import AmqpClient, build_broker
+from shared.amqp.client import build_broker
 from shared.amqp.delivery import Delivery, Publication
 from shared.amqp.topology import ENRICHED, EVENTS, INBOUND_RESOLVER, build_topology
 from shared.durations import DURATIONS
 from tests.bench.ground import Ground, ground
 from tests.bench.inbound_resolver import fill
+from tests.support.brokers import CLIENT
 
 _BATCH = 150
 
@@ -24,8 +24,7 @@ async def measure(place: Ground, messages: int) -> float:
     """Messages relayed a second, by one process."""
     async with place.channel() as channel:
         await fill(channel, messages, customers=5_000)
-    client = AmqpClient(os.environ.get("AMQP_CLIENT", AmqpClient.PIKA))
-    broker = build_broker(place.rabbitmq_url, "relay", build_topology(), DURATIONS, client=client)
+    broker = build_broker(place.rabbitmq_url, "relay", build_topology(), DURATIONS, client=CLIENT)
     async with asyncio.TaskGroup() as group:
         await broker.run(group)
         inlet = await broker.inlet(INBOUND_RESOLVER, 2 * _BATCH)

@@ -1,11 +1,20 @@
-"""A broker for a test, connected for as long as the test needs it."""
+"""A broker for a test, connected for as long as the test needs it, on the client that the run is about."""
 
 import asyncio
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Final
 
 from shared.amqp.broker import Broker
+from shared.amqp.client import AmqpClient
+from shared.settings.settings import Settings
 from shared.tasks import end_tasks
+
+#: AMQP_CLIENT of the run, for workers that have nothing else of its environment.
+CLIENT_VARIABLE: Final = {name: os.environ[name] for name in ("AMQP_CLIENT",) if name in os.environ}
+#: What such a worker speaks with.
+CLIENT: Final = AmqpClient(Settings.from_env(CLIENT_VARIABLE).amqp_client)
 
 
 @asynccontextmanager
