@@ -67,7 +67,7 @@ def _parse(traceparent: object) -> tuple[str | None, str | None, str]:
 def _usable(correlation_id: str | None) -> str | None:
     if not correlation_id or len(correlation_id) > _CORRELATION_ID_CHARACTERS:
         return None
-    if len(correlation_id.encode("utf-8", "replace")) > _SHORT_STRING_BYTES:
+    if not correlation_id.isascii() and len(correlation_id.encode("utf-8", "replace")) > _SHORT_STRING_BYTES:
         return None
     return correlation_id if correlation_id.isprintable() else None
 

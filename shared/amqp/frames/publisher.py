@@ -95,7 +95,7 @@ def _write(channel: FramesChannel, confirms: Confirms, batch: Sequence[Publicati
     message_ids: list[str] = []
     parts: list[bytes] = []
     for item in batch:
-        message_id = str(random_uuid())
+        message_id = random_uuid()
         try:
             parts += write_publication(writer, channel.number, channel.frame_max, item, message_id)
         except Unpublishable as error:

@@ -129,7 +129,7 @@ async def _write(channel: Channel, batch: Sequence[Publication]) -> list["asynci
         numbered: dict[int, asyncio.Future[object]] = {}
         for item in batch:
             confirms.append(channel.create_future())
-            message_id = str(random_uuid())
+            message_id = random_uuid()
             try:
                 frames += _frames(channel, writer, item, message_id)
             except Unpublishable as error:

@@ -110,7 +110,7 @@ class PikaSession:
         properties = Basic.Properties(delivery_mode=1)
         if not bare:
             properties = Basic.Properties(
-                content_type=CONTENT_TYPE, delivery_mode=PERSISTENT, message_id=str(random_uuid())
+                content_type=CONTENT_TYPE, delivery_mode=PERSISTENT, message_id=random_uuid()
             )
         with _translated():
             channel = await self._open_publishing()
