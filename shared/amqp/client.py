@@ -35,7 +35,7 @@ def build_broker(
     durations: Durations,
     observe_confirm: Callable[[float], None] = lambda _: None,
     observe_expiry: ObserveExpiry = ignore_expiry,
-    client: AmqpClient = AmqpClient.PIKA,
+    client: AmqpClient = AmqpClient.FRAMES,
 ) -> Broker:
     """A broker for a process; nothing is connected before `run`.
 
