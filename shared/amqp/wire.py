@@ -65,7 +65,7 @@ class ConsumerChannel(Protocol):
         ...
 
 
-class Written(Protocol):
+class WrittenBatch(Protocol):
     """What was published together, until its confirms are there."""
 
     @property
@@ -100,7 +100,7 @@ class PublishingChannel(Protocol):
         """Confirms that somebody still waits for."""
         ...
 
-    async def write(self, batch: Sequence[Publication]) -> Written:
+    async def write(self, batch: Sequence[Publication]) -> WrittenBatch:
         """Publish in order, in one piece. Waits while the socket is full."""
         ...
 

@@ -54,7 +54,7 @@ class FramesPublishing:
 
 
 class FramesWritten:
-    """See `shared.amqp.wire.Written`. `told`: the errors of those that were not written."""
+    """See `shared.amqp.wire.WrittenBatch`. `told`: the errors of those that were not written."""
 
     def __init__(
         self, batch: Sequence[Publication], told: Sequence[WabusError | None], window: ConfirmWindow
@@ -65,19 +65,19 @@ class FramesWritten:
 
     @property
     def is_spent(self) -> bool:
-        """Whether its channel is; see `shared.amqp.wire.Written`."""
+        """Whether its channel is; see `shared.amqp.wire.WrittenBatch`."""
         window = self._window
         return Answer.REFUSED in window.answers or (window.cut_off is None and Answer.NONE in window.answers)
 
     async def wait(self, timeout_s: float) -> None:
-        """Wait for the confirms; see `shared.amqp.wire.Written`."""
+        """Wait for the confirms; see `shared.amqp.wire.WrittenBatch`."""
         try:
             await asyncio.wait([self._window.done], timeout=timeout_s)
         finally:
             self._window.finish()
 
     def outcomes(self) -> list[WabusError | None]:
-        """One each; see `shared.amqp.wire.Written`."""
+        """One each; see `shared.amqp.wire.WrittenBatch`."""
         answers = self._window.answers
         if len(answers) == len(self._batch) == answers.count(Answer.TAKEN):
             return [None] * len(answers)

@@ -59,7 +59,7 @@ class PikaPublishing:
 
 
 class PikaWritten:
-    """See `shared.amqp.wire.Written`."""
+    """See `shared.amqp.wire.WrittenBatch`."""
 
     def __init__(self, batch: Sequence[Publication], confirms: "Sequence[asyncio.Future[object]]") -> None:
         self._batch = batch
@@ -67,11 +67,11 @@ class PikaWritten:
 
     @property
     def is_spent(self) -> bool:
-        """Whether its channel is; see `shared.amqp.wire.Written`."""
+        """Whether its channel is; see `shared.amqp.wire.WrittenBatch`."""
         return any(confirm.cancelled() or _is_refused(confirm) for confirm in self._confirms)
 
     async def wait(self, timeout_s: float) -> None:
-        """Wait for the confirms; see `shared.amqp.wire.Written`."""
+        """Wait for the confirms; see `shared.amqp.wire.WrittenBatch`."""
         try:
             await asyncio.wait(self._confirms, timeout=timeout_s)
         finally:
@@ -79,7 +79,7 @@ class PikaWritten:
                 confirm.cancel()
 
     def outcomes(self) -> list[WabusError | None]:
-        """One each; see `shared.amqp.wire.Written`."""
+        """One each; see `shared.amqp.wire.WrittenBatch`."""
         return [_outcome(confirm, item) for confirm, item in zip(self._confirms, self._batch, strict=True)]
 
 
