@@ -11,10 +11,11 @@ from shared.messaging.customers.notation import platform_notation
 from shared.payloads import Decoded, InboundMessage, InvalidPayload, read
 from shared.reasons import DeadReason
 from shared.settings.media_url import InvalidMediaUrl, check_media_url
+from shared.values import value
 from workers.inbound_resolver.identity import address_of
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class Inbound:
     """One message, with every delivery of it in the batch, first come first.
 
