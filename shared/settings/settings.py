@@ -208,8 +208,8 @@ class Settings(BaseModel):
     metrics_port: int | None = Field(None, ge=0, le=65535)
     #: Whether the queue `inbound.enriched` is declared.
     enriched_queue: Flag = True
-    #: What workers consume and publish with: aio-pika, or AMQP frames of our own.
-    amqp_client: Annotated[Literal["frames", "pika"], BeforeValidator(_lower)] = "pika"
+    #: What workers consume and publish with: AMQP frames of our own, or aio-pika.
+    amqp_client: Annotated[Literal["frames", "pika"], BeforeValidator(_lower)] = "frames"
 
     log_level: Annotated[LogLevel, BeforeValidator(_upper)] = LogLevel.INFO
     #: None: console on a terminal, else JSON lines.

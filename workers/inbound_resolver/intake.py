@@ -12,10 +12,11 @@ from shared.messaging.customers.words import ConsentWord, ConsentWords
 from shared.payloads import Decoded, InboundMessage, InvalidPayload, read
 from shared.reasons import DeadReason
 from shared.settings.media_url import InvalidMediaUrl, check_media_url
+from shared.values import value
 from workers.inbound_resolver.identity import address_of
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class Inbound:
     """One message, with every delivery of it in the batch, first come first.
 

@@ -27,6 +27,7 @@ from shared.observability.tracing import trace_key
 from shared.payloads import InboundMessage
 from shared.postgres.database import Database
 from shared.postgres.queries import Queries
+from shared.values import value
 from workers.inbound_resolver.consents import ConsentKeeper
 from workers.inbound_resolver.identity import changes_of, ids_of, pairs_of
 from workers.inbound_resolver.intake import Inbound
@@ -42,7 +43,7 @@ class _TwoPersonsError(Exception):
         self.evidences = evidences
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class Resolved:
     """To whom a message belongs. `claimed`: it is ours to publish; `known`: it had been tracked before."""
 

@@ -27,7 +27,7 @@ from pamqp import commands as spec
 from pamqp.base import Frame
 
 from shared.amqp.broker import QueueState
-from shared.amqp.pika.link import open_channel, underlay
+from shared.amqp.pika.calling import open_channel, underlay
 from shared.amqp.session import Comparison
 from shared.amqp.topology import Exchange, Queue, Topology
 from shared.errors import TopologyForbidden, TopologyMissing
