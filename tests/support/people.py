@@ -17,6 +17,7 @@ IMPERSONAL: Final = frozenset(
         "leases",
         "rows_set_aside",
         "schema_migrations",
+        "suppressions",
     }
 )
 _COLUMNS: Final = """
@@ -58,6 +59,8 @@ async def add_person(conn: Connection, person: Person, campaign: str) -> None:
         await insert(conn, "customer_addresses", address=address, phone=phone, kind=kind, source="inbound")
     await insert(conn, "customer_profiles", phone=phone, name=f"name {tag}", opt_in_marketing=True)
     await insert(conn, "customer_profiles", phone=person.user_id, name=f"name {tag}")
+    said = {"kind": "marketing", "value": True, "source": "shop", "occurred_at": NOON, "evidence": tag}
+    await insert(conn, "consent_events", phone=phone, **said)
     closed = await add_mapping(conn, wa_id=phone, status="closed", conversation_id=f"first-{tag}")
     mapping = await add_mapping(conn, wa_id=phone, user_id=person.user_id, conversation_id=f"second-{tag}")
     await add_mapping(conn, wa_id=person.user_id, phone_number_id="2002", contact_name=tag)
