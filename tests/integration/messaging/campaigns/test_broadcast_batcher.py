@@ -19,6 +19,7 @@ from shared.messaging.customers.erasure import erase
 from shared.messaging.customers.suppressions import Suppressions
 from shared.observability.metrics import Metrics
 from shared.postgres.database import Database
+from shared.tables import TABLES
 from tests.support.campaigns import (
     BATCHER,
     BULK_QUEUE,
@@ -169,7 +170,7 @@ async def test_whoever_was_erased_after_a_refusal_is_skipped_in_a_later_list(clu
     database = Database(cluster.database_url)
     async with database.transaction() as connection:
         await record_consent_events(connection, [refusal])
-    await erase(database, customer(0), by="ana", dry_run=False, suppressions=suppressions)
+    await erase(database, customer(0), TABLES, by="ana", dry_run=False, suppressions=suppressions)
     await database.close()
 
     async with cluster.running(BATCHER, SUPPRESSION_KEY=key), ticking(cluster):

@@ -10,6 +10,7 @@ from shared.amqp.topology import OUTBOUND_REPLY
 from shared.messaging.customers.erasure import erase
 from shared.messaging.customers.suppressions import Suppressions
 from shared.postgres.database import Database
+from shared.tables import TABLES
 from tests.support.cluster import Cluster
 from tests.support.program import run_wabus
 from tests.support.rows import only_row
@@ -160,7 +161,8 @@ async def test_whoever_was_erased_after_a_refusal_writes_again_as_one_who_refuse
         await hear(cluster, message("wamid.1", "stop"))
         await answers(cluster)
         database = Database(cluster.database_url, size=1)
-        await erase(database, ANA, by="ana", dry_run=False, suppressions=Suppressions(KEY.encode()))
+        key = Suppressions(KEY.encode())
+        await erase(database, ANA, TABLES, by="ana", dry_run=False, suppressions=key)
         await database.close()
 
         await hear(cluster, message("wamid.2", "hello"))

@@ -26,6 +26,7 @@ from shared.messaging.customers.identities import follow
 from shared.messaging.customers.renaming import Renames
 from shared.messaging.customers.suppressions import Suppressions
 from shared.postgres.database import Database
+from shared.tables import TABLES
 from tests.support.rows import NOON, Connection, add_mapping, add_message, insert, only_row
 
 PHONE: Final = "491700000001"
@@ -359,7 +360,7 @@ async def test_the_platforms_refusal_is_an_event_once_until_they_say_yes(conn: C
 
 
 async def forget(database: Database, *, key: Suppressions = KEY, dry_run: bool = False) -> None:
-    await erase(database, PHONE, by="ana", dry_run=dry_run, suppressions=key)
+    await erase(database, PHONE, TABLES, by="ana", dry_run=dry_run, suppressions=key)
 
 
 async def test_a_refusal_outlives_an_erasure_as_a_hash_and_nothing_else_does(
