@@ -76,6 +76,12 @@ def _check_headers(headers: SecretStr) -> SecretStr:
     return headers
 
 
+def _check_key(key: SecretStr) -> SecretStr:
+    if len(key.get_secret_value()) < _SHORTEST_KEY:
+        raise ValueError(f"must have {_SHORTEST_KEY} characters or more")
+    return key
+
+
 def _split_headers(headers: SecretStr) -> list[str]:
     return [pair.strip() for pair in headers.get_secret_value().split(",") if pair.strip()]
 
@@ -124,7 +130,9 @@ PostgresUrl = Annotated[SecretStr, server_url(*_SCHEMES["DATABASE_URL"])]
 RedisUrl = Annotated[SecretStr, server_url(*_SCHEMES["REDIS_URL"])]
 ApiUrl = Annotated[str, AfterValidator(_check_api_url)]
 Token = Annotated[SecretStr, Field(min_length=1)]
-SuppressionKey = Annotated[SecretStr, Field(min_length=16)]
+SuppressionKey = Annotated[SecretStr, AfterValidator(_check_key)]
+#: A shorter one is guessed sooner than the phones that it hides.
+_SHORTEST_KEY: Final = 16
 #: One of them, as OpenTelemetry writes them into a variable.
 _HEADER: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+\s*=\s*[!-~]([ -~]*[!-~])?")
 Headers = Annotated[SecretStr, AfterValidator(_check_headers)]

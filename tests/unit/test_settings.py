@@ -125,6 +125,7 @@ _HEADERS = "must be name=value, separated by commas, in printable ASCII"
         ("MIGRATION_DATABASE_URL", "hunter2", "must start with postgresql:// or postgres://"),
         ("REDIS_URL", "redis://u:hunter2@host:port/", "must name a host and, after a colon, a port number"),
         ("REDIS_URL", "rediss://u:hunt er2@host/", "must be one URL without spaces"),
+        ("SUPPRESSION_KEY", "hunter2", "must have 16 characters or more"),
         *(
             (
                 "OTEL_EXPORTER_OTLP_HEADERS",
