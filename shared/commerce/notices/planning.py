@@ -80,15 +80,17 @@ async def take_back(
     order: tuple[str, str] | None = None,
     category: str | None = None,
     types: Collection[str] | None = None,
+    keys: Collection[str] | None = None,
 ) -> int:
     """Skip notices that have not left, in the caller's transaction; returns how many.
 
-    Of exactly one of a cart, a customer and an `order` (shop, id); of one category and of certain types where
-    given. The sender's gate withdraws the messages of those that are queued. Raises ValueError, StoreError.
+    Of exactly one of a cart, a customer and an `order` (shop, id); of one category, of certain types or under
+    certain dedupe keys where given. The sender's gate withdraws the messages of those that are queued.
+    Raises ValueError, StoreError.
     """
     if sum(subject is not None for subject in (cart, customer_phone, order)) != 1:
         raise ValueError("notices are taken back of exactly one cart, customer or order")
-    wanted = (reason, category, None if types is None else list(types))
+    wanted = (reason, category, _listed(types), _listed(keys))
     if cart is not None:
         rows = await connection.fetch(_QUERIES["take_back_of_cart"], *wanted, cart)
     elif customer_phone is not None:
@@ -97,6 +99,10 @@ async def take_back(
         assert order is not None
         rows = await connection.fetch(_QUERIES["take_back_of_order"], *wanted, *order)
     return len(rows)
+
+
+def _listed(values: Collection[str] | None) -> list[str] | None:
+    return None if values is None else list(values)
 
 
 def _born_skipped(notice: PlannedNotice) -> str | None:

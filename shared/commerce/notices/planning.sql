@@ -18,8 +18,9 @@ on conflict (dedupe_key) do nothing;
 -- A cart's that have not left: their place under the caps is free again.
 with theirs as (
     select id, status from notification_log
-    where cart = $4 and status in ('pending', 'queued')
+    where cart = $5 and status in ('pending', 'queued')
       and ($2::text is null or category = $2) and ($3::text[] is null or notification_type = any($3))
+      and ($4::text[] is null or dedupe_key = any($4))
     order by id
     for update
 )
@@ -34,8 +35,9 @@ returning notice.id, notice.shop_id, notice.notification_type, theirs.status as 
 -- A customer's, as above.
 with theirs as (
     select id, status from notification_log
-    where customer_phone = $4 and status in ('pending', 'queued')
+    where customer_phone = $5 and status in ('pending', 'queued')
       and ($2::text is null or category = $2) and ($3::text[] is null or notification_type = any($3))
+      and ($4::text[] is null or dedupe_key = any($4))
     order by id
     for update
 )
@@ -47,11 +49,12 @@ where notice.id = theirs.id
 returning notice.id, notice.shop_id, notice.notification_type, theirs.status as old_status, notice.revision;
 
 -- name: take_back_of_order
--- An order's ($4: its shop), as above.
+-- An order's ($5: its shop), as above.
 with theirs as (
     select id, status from notification_log
-    where shop_id = $4 and order_id = $5 and status in ('pending', 'queued')
+    where shop_id = $5 and order_id = $6 and status in ('pending', 'queued')
       and ($2::text is null or category = $2) and ($3::text[] is null or notification_type = any($3))
+      and ($4::text[] is null or dedupe_key = any($4))
     order by id
     for update
 )
