@@ -49,6 +49,7 @@ PAYLOAD_NAMES: Final = {
     (EVENTS, "cart.recovered"): "CartRecovered",
     (EVENTS, "cart.expired"): "CartExpired",
     (EVENTS, "order.created"): "OrderCreated",
+    (EVENTS, "notification.updated"): "NotificationUpdated",
     (EVENTS, "deadletter.stored"): "DLQMessage",
 }
 #: What died in a queue that is not ours, or was never bound.

@@ -17,6 +17,7 @@ from shared.payloads.events import (
     DLQMessage,
     EnrichedOutboundMessage,
     MessageUpdated,
+    NotificationUpdated,
     OutboundWaiting,
     SendError,
 )
@@ -79,6 +80,7 @@ __all__ = [
     "OrderRefunded",
     "OrderShipped",
     "OrderUpdated",
+    "NotificationUpdated",
     "OutboundMessage",
     "OutboundWaiting",
     "Payload",

@@ -256,6 +256,15 @@ EXAMPLES: Final[dict[str, list[dict[str, Any]]]] = {
             "total": "25.80",
             "currency": "EUR",
             "cart_id": "c-1",
+    "NotificationUpdated": [
+        {
+            **_NEW,
+            "notification_id": _MESSAGE,
+            "shop_id": "default",
+            "notification_type": "cart_reminder_1",
+            "old_status": "pending",
+            "new_status": "skipped",
+            "skip_reason": "frequency_cap",
             "revision": 2,
         }
     ],

@@ -1,6 +1,6 @@
 """Which notices an order's change causes, and which waiting ones it takes back. Pure, save `carry_out`.
 
-Owns the rules of order notices. What a state tells is a set of causes; a change plans what the new state tells
+Owns the rules of order notices. What a state tells is a set of causes; a change plans what the new one tells
 and the old one did not, under keys that never come twice.
 """
 
