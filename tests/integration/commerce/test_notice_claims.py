@@ -32,6 +32,7 @@ select count(*) from pg_stat_activity where wait_event_type = 'Lock' and datname
 
 def shop(quiet: str = "00:00-00:00", caps: str = "2/24h") -> Shop:
     zone = read_zone("UTC")
+    assert zone is not None
     said = {
         "en": ShopMessage(template=Template(name="cart_1", language="en"), text="Hi {{name}}: {{cart_url}}")
     }
@@ -291,10 +292,9 @@ async def test_a_stop_that_is_committed_first_is_seen_by_the_claim_that_waits_fo
     await plan(database, kind="cart", cart=cart, dedupe_key=f"cart:{cart}:1:1")
     leased = await notifier(database).lease(10)
 
-    async with asyncio.TaskGroup() as group:
-        async with stop(conn, database, kind, cart):
-            group.create_task(notifier(database).decide(leased))
-            await until(lambda: is_blocked(conn, 1))
+    async with asyncio.TaskGroup() as group, stop(conn, database, kind, cart):
+        group.create_task(notifier(database).decide(leased))
+        await until(lambda: is_blocked(conn, 1))
 
     assert await outcomes(conn) == {reason: 1}
     assert await messages(conn) == []
