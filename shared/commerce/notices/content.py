@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Final
 from uuid import UUID
 
+from shared.commerce.notices.ids import client_message_id
 from shared.commerce.notices.planning import NoticeCategory
 from shared.commerce.shops.file import ShopMessage
 from shared.messaging.campaigns.rendering import render_template, render_text, texts_of
@@ -19,23 +20,6 @@ _NAMELESS: Final = {
     "nl": "klant",
     "pt": "cliente",
 }
-
-
-def client_message_id(notice_id: UUID, attempt: int) -> str:
-    """Under which the sender knows it: the same attempt is never sent twice."""
-    return f"notice:{notice_id}:{attempt}"
-
-
-def read_client_message_id(text: str | None) -> tuple[UUID, int] | None:
-    """The notice and the attempt of such an id; None for any other."""
-    kind, _, rest = (text or "").partition(":")
-    notice_id, _, attempt = rest.partition(":")
-    if kind != "notice" or not (attempt.isascii() and attempt.isdigit()) or len(attempt) > 9:
-        return None
-    try:
-        return UUID(notice_id), int(attempt)
-    except ValueError:
-        return None
 
 
 def named(variables: Mapping[str, str], name: str | None, language: str | None) -> dict[str, str]:

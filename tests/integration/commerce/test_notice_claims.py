@@ -1,4 +1,4 @@
-"""The claim of due notices on a real database: the cap, what comes before and after it, what a kill leaves."""
+"""Due notices claimed on a real database: the cap, what comes before and after, what a kill leaves."""
 
 import asyncio
 import json
