@@ -4,6 +4,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 from uuid import uuid4
 
+from shared.commerce.notices.moving import move_notices
 from shared.coordination.rate_shared import SharedRates
 from shared.deadletters.replay import Replayer
 from shared.messaging.conversations.cache import MappingCache
@@ -33,7 +34,7 @@ def compose(kit: Kit) -> Worker:
     rates = SharedRates(kit.redis, kit.durations)
     cache = MappingCache(kit.redis, observe=kit.metrics.count_cache, durations=kit.durations)
     follower = Follower(kit.database, kit.outbox, cache, kit.metrics)
-    tracker = Tracker(kit.database, kit.outbox, kit.metrics, kit.durations, rates, follower)
+    tracker = Tracker(kit.database, kit.outbox, kit.metrics, kit.durations, rates, follower, move_notices)
     ambiguity = AmbiguityJob(kit, tracker)
 
     def forget() -> None:

@@ -14,7 +14,7 @@ ReturnedNotice = tuple[UUID, Literal["pending", "skipped"], str | None]
 
 
 async def return_notices(connection: Connection, returned: Sequence[ReturnedNotice]) -> None:
-    """Give notices back whose message was never sent: their place under the caps is free. Raises StoreError."""
+    """Give notices back whose message was never sent: their places are free. Raises StoreError."""
     if returned:
         columns = zip(*sorted(returned, key=lambda item: item[0]), strict=True)
         await connection.execute(_QUERIES["return"], *map(list, columns))
