@@ -26,11 +26,7 @@ def compose(kit: Kit) -> Worker:
     tracker = Tracker(kit.database, kit.outbox, kit.metrics, kit.durations, follow=move_notices)
     batcher = BroadcastBatcher(
         Launcher(kit.database, kit.outbox, kit.metrics, _NAME),
-        Controller(
-            kit.database,
-            kit.outbox,
-            Tracker(kit.database, kit.outbox, kit.metrics, kit.durations, follow=move_notices),
-        ),
+        Controller(kit.database, kit.outbox, tracker),
         batches,
     )
     return Worker(
