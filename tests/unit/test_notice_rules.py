@@ -13,9 +13,9 @@ from shared.commerce.notices.hours import QuietHours, is_quiet
 from shared.commerce.notices.rules import (
     NoticeFacts,
     NoticePolicy,
-    Postpone,
-    Queue,
-    Skip,
+    PostponeNotice,
+    QueueNotice,
+    SkipNotice,
     decide_notice,
 )
 from shared.commerce.notices.zones import read_zone
@@ -123,11 +123,11 @@ def free_by_counting(now: datetime, taken: Sequence[datetime], caps: Sequence[Ca
 
 def in_words(facts: NoticeFacts, policy: NoticePolicy) -> str:
     match decide_notice(facts, policy):
-        case Queue(as_text):
+        case QueueNotice(as_text):
             return f"queue {'text' if as_text else 'template'}"
-        case Postpone(_, rule):
+        case PostponeNotice(_, rule):
             return f"postpone {rule}"
-        case Skip(reason):
+        case SkipNotice(reason):
             return f"skip {reason}"
 
 
@@ -142,17 +142,17 @@ def test_what_is_postponed_is_later_and_not_postponed_again_for_the_same_reason(
 ) -> None:
     decision = decide_notice(facts, policy)
 
-    if isinstance(decision, Postpone):
+    if isinstance(decision, PostponeNotice):
         assert decision.until > facts.now
         again = decide_notice(replace(facts, now=decision.until, checkout_running=False), policy)
-        assert not (isinstance(again, Postpone) and again.rule == decision.rule)
+        assert not (isinstance(again, PostponeNotice) and again.rule == decision.rule)
 
 
 @given(FACTS, POLICIES)
 def test_what_is_queued_leaves_before_the_night_and_its_end(facts: NoticeFacts, policy: NoticePolicy) -> None:
     decision = decide_notice(facts, policy)
 
-    if isinstance(decision, Queue) and not facts.is_urgent:
+    if isinstance(decision, QueueNotice) and not facts.is_urgent:
         by = decision.leaves_by or facts.now + 24 * HOUR
         minutes = range(int((by - facts.now) / timedelta(minutes=15)))
         assert not any(asleep(facts.now + n * timedelta(minutes=15), facts, policy) for n in minutes)
@@ -210,7 +210,7 @@ def test_less_than_five_minutes_before_the_night_it_is_the_morning() -> None:
     evening = datetime(2026, 6, 10, 19, 55, 1, tzinfo=UTC)  # 21:55:01 in Berlin
     morning = datetime(2026, 6, 11, 6, tzinfo=UTC)
 
-    assert decide_notice(replace(REMINDER, now=evening), POLICY) == Postpone(morning, "quiet_hours")
+    assert decide_notice(replace(REMINDER, now=evening), POLICY) == PostponeNotice(morning, "quiet_hours")
     assert in_words(replace(REMINDER, now=evening - timedelta(seconds=1)), POLICY) == "queue template"
 
 

@@ -23,9 +23,9 @@ from shared.commerce.notices.rules import (
     NoticeDecision,
     NoticeFacts,
     NoticePolicy,
-    Postpone,
-    Queue,
-    Skip,
+    PostponeNotice,
+    QueueNotice,
+    SkipNotice,
     decide_notice,
 )
 from shared.commerce.notices.zones import country_of, read_zone, zones_of_phone
@@ -69,18 +69,18 @@ class DecidedNotice:
     def trace(self) -> str:
         """Its last decisions, as JSON: when, what, and why or until when."""
         match self.decision:
-            case Queue(as_text, leaves_by):
+            case QueueNotice(as_text, leaves_by):
                 told: dict[str, Any] = {"decided": "queue", "as_text": as_text, "leaves_by": _iso(leaves_by)}
-            case Postpone(until, rule):
+            case PostponeNotice(until, rule):
                 told = {"decided": "postpone", "rule": rule, "until": _iso(until)}
-            case Skip(reason):
+            case SkipNotice(reason):
                 told = {"decided": "skip", "rule": reason}
         before = json.loads(self.row["trace"])
         return json.dumps([*before, {"at": _iso(self.at), **told}][-_REMEMBERED:])
 
 
 @dataclass(frozen=True, slots=True)
-class Claims:
+class ClaimedNotices:
     """What a claim did: `decided` in order, `events` to be published now."""
 
     decided: Sequence[DecidedNotice] = ()
@@ -105,8 +105,8 @@ class NoticeStore:
         rows = await self._database.fetch(_QUERIES["lease"], most, LEASE)
         return [Leased(row["id"], row["customer_phone"], row["cart"]) for row in rows]
 
-    async def decide(self, leased: Sequence[Leased]) -> Claims:
-        """The second step; publish `Claims.events` after it. Raises StoreError.
+    async def decide(self, leased: Sequence[Leased]) -> ClaimedNotices:
+        """The second step; publish `ClaimedNotices.events` after it. Raises StoreError.
 
         Done twice for the same notices, the second time finds nothing to decide.
         """
@@ -117,10 +117,10 @@ class NoticeStore:
             rows = await connection.fetch(_QUERIES["read_facts"], [row["id"] for row in due], self._longest)
             decided = self._decide_all(rows)
             await _write(connection, decided)
-            events = [_told(item) for item in decided if not isinstance(item.decision, Postpone)]
+            events = [_told(item) for item in decided if not isinstance(item.decision, PostponeNotice)]
             events += [_publication(item.message) for item in decided if item.message is not None]
             await self._outbox.record(connection, events)
-        return Claims(decided, events)
+        return ClaimedNotices(decided, events)
 
     def _decide_all(self, rows: Sequence[asyncpg.Record]) -> list[DecidedNotice]:
         """One after the other: who is queued takes a place that the next one of that customer counts."""
@@ -128,7 +128,7 @@ class NoticeStore:
         decided = []
         for row in rows:
             item = self._decide(row, taken.get(row["customer_phone"], []))
-            if isinstance(item.decision, Queue) and row["category"] == "marketing":
+            if isinstance(item.decision, QueueNotice) and row["category"] == "marketing":
                 taken.setdefault(row["customer_phone"], []).append(row["at"])
             decided.append(item)
         return decided
@@ -136,7 +136,7 @@ class NoticeStore:
     def _decide(self, row: asyncpg.Record, taken_now: Sequence[datetime]) -> DecidedNotice:
         shop = self._shops.get(row["shop_id"])
         if shop is None:
-            return DecidedNotice(row, Skip("shop_unknown"), row["at"])
+            return DecidedNotice(row, SkipNotice("shop_unknown"), row["at"])
         language = row["language"] or row["customer_language"]
         said = shop.message(row["notification_type"], language)
         policy = NoticePolicy(
@@ -147,14 +147,14 @@ class NoticeStore:
             shop.marketing_blocked_countries,
         )
         decision = decide_notice(_facts(row, said, taken_now), policy)
-        if not isinstance(decision, Queue) or said is None:
+        if not isinstance(decision, QueueNotice) or said is None:
             return DecidedNotice(row, decision, row["at"])
         try:
             message = _message(row, said, decision, language or shop.language, shop.phone_number_id)
         except MissingVariable:
-            return DecidedNotice(row, Skip("missing_variable"), row["at"])
+            return DecidedNotice(row, SkipNotice("missing_variable"), row["at"])
         except ValidationError:
-            return DecidedNotice(row, Skip("unreadable"), row["at"])
+            return DecidedNotice(row, SkipNotice("unreadable"), row["at"])
         return DecidedNotice(row, decision, row["at"], message)
 
 
@@ -198,7 +198,7 @@ def _stopped(row: asyncpg.Record) -> str | None:
 
 
 def _message(
-    row: asyncpg.Record, said: ShopMessage, decision: Queue, language: str, number: str
+    row: asyncpg.Record, said: ShopMessage, decision: QueueNotice, language: str, number: str
 ) -> OutboundMessage:
     return notice_message(
         said,
@@ -217,17 +217,17 @@ async def _write(connection: Connection, decided: Sequence[DecidedNotice]) -> No
     queued = [
         (item.row["id"], _template_of(item), item.row["language"], item.trace)
         for item in decided
-        if isinstance(item.decision, Queue)
+        if isinstance(item.decision, QueueNotice)
     ]
     postponed = [
         (item.row["id"], item.decision.until, item.trace)
         for item in decided
-        if isinstance(item.decision, Postpone)
+        if isinstance(item.decision, PostponeNotice)
     ]
     skipped = [
         (item.row["id"], item.decision.reason, item.trace)
         for item in decided
-        if isinstance(item.decision, Skip)
+        if isinstance(item.decision, SkipNotice)
     ]
     for name, rows in (("queue", queued), ("postpone", postponed), ("skip", skipped)):
         if rows:
@@ -235,7 +235,7 @@ async def _write(connection: Connection, decided: Sequence[DecidedNotice]) -> No
             await connection.execute(_QUERIES[name], *columns)
     if queued:
         await connection.execute(_QUERIES["credit"], [row[0] for row in queued])
-    replied = {item.row["cart"] for item in decided if item.decision == Skip(_REPLIED)}
+    replied = {item.row["cart"] for item in decided if item.decision == SkipNotice(_REPLIED)}
     await stop_carts(connection, replied, _REPLIED)
 
 
@@ -259,14 +259,14 @@ def _publication(message: OutboundMessage) -> OutboxEvent:
 
 
 def _told(item: DecidedNotice) -> OutboxEvent:
-    row, skipped = item.row, isinstance(item.decision, Skip)
+    row, skipped = item.row, isinstance(item.decision, SkipNotice)
     told = NotificationUpdated(
         notification_id=row["id"],
         shop_id=row["shop_id"],
         notification_type=row["notification_type"],
         old_status="pending",
         new_status="skipped" if skipped else "queued",
-        skip_reason=item.decision.reason if isinstance(item.decision, Skip) else None,
+        skip_reason=item.decision.reason if isinstance(item.decision, SkipNotice) else None,
         revision=row["revision"] + 1,
         timestamp=item.at,
         trace_id=row["id"].hex,

@@ -82,7 +82,7 @@ class NoticeFacts:
 
 
 @dataclass(frozen=True, slots=True)
-class Queue:
+class QueueNotice:
     """It goes, as text or as template, unless it has not left by `leaves_by`."""
 
     as_text: bool
@@ -90,7 +90,7 @@ class Queue:
 
 
 @dataclass(frozen=True, slots=True)
-class Postpone:
+class PostponeNotice:
     """It is decided anew at that time."""
 
     until: datetime
@@ -98,13 +98,13 @@ class Postpone:
 
 
 @dataclass(frozen=True, slots=True)
-class Skip:
+class SkipNotice:
     """It never goes."""
 
     reason: str
 
 
-NoticeDecision: TypeAlias = Queue | Postpone | Skip
+NoticeDecision: TypeAlias = QueueNotice | PostponeNotice | SkipNotice
 
 
 def decide_notice(facts: NoticeFacts, policy: NoticePolicy) -> NoticeDecision:
@@ -115,35 +115,35 @@ def decide_notice(facts: NoticeFacts, policy: NoticePolicy) -> NoticeDecision:
         or _woken(facts, policy)
         or _too_many(facts, policy)
         or _speechless(facts)
-        or Queue(facts.says_text, _leaves_by(facts, policy))
+        or QueueNotice(facts.says_text, _leaves_by(facts, policy))
     )
 
 
 def _over(facts: NoticeFacts) -> NoticeDecision | None:
     if facts.not_after is not None and facts.now >= facts.not_after:
-        return Skip("expired")
+        return SkipNotice("expired")
     if facts.stopped is not None:
-        return Skip(facts.stopped)
+        return SkipNotice(facts.stopped)
     if facts.checkout_running:
         return _later(facts, facts.now + _CHECKOUT, "checkout_running", "expired")
     return None
 
 
-def _unwanted(facts: NoticeFacts, policy: NoticePolicy) -> Skip | None:
+def _unwanted(facts: NoticeFacts, policy: NoticePolicy) -> SkipNotice | None:
     """A refusal binds all that comes by itself, marketing needs a yes as far as the operator says so."""
     if facts.refuses_all:
-        return Skip("opted_out")
+        return SkipNotice("opted_out")
     if facts.category == "marketing":
         if facts.opted_in is False:
-            return Skip("opted_out")
+            return SkipNotice("opted_out")
         if facts.opted_in is None and policy.consent == "required":
-            return Skip("no_consent")
+            return SkipNotice("no_consent")
     if facts.topic_off:
-        return Skip("topic_off")
+        return SkipNotice("topic_off")
     if facts.holdout:
-        return Skip("holdout")
+        return SkipNotice("holdout")
     if facts.category == "marketing" and not facts.says_text and facts.country in policy.blocked_countries:
-        return Skip("country_blocked")
+        return SkipNotice("country_blocked")
     return None
 
 
@@ -152,14 +152,14 @@ def _woken(facts: NoticeFacts, policy: NoticePolicy) -> NoticeDecision | None:
         return None
     awake_at = first_awake(facts.now, facts.zones, policy.quiet, policy.zone)
     if awake_at is None:
-        return Skip("quiet_hours")
+        return SkipNotice("quiet_hours")
     if awake_at > facts.now:
         return _later(facts, awake_at, "quiet_hours", "expired")
     ends_at = _quiet_at(facts, policy)
     if ends_at is None or ends_at - facts.now >= _LEAST:
         return None
     morning = first_awake(ends_at, facts.zones, policy.quiet, policy.zone)
-    return Skip("quiet_hours") if morning is None else _later(facts, morning, "quiet_hours", "expired")
+    return SkipNotice("quiet_hours") if morning is None else _later(facts, morning, "quiet_hours", "expired")
 
 
 def _too_many(facts: NoticeFacts, policy: NoticePolicy) -> NoticeDecision | None:
@@ -169,17 +169,17 @@ def _too_many(facts: NoticeFacts, policy: NoticePolicy) -> NoticeDecision | None
     return _later(facts, free_at, "cap", "frequency_cap") if free_at > facts.now else None
 
 
-def _speechless(facts: NoticeFacts) -> Skip | None:
+def _speechless(facts: NoticeFacts) -> SkipNotice | None:
     if facts.says_text or facts.has_template:
         return None
-    return Skip("window_closed" if facts.has_text else "no_message")
+    return SkipNotice("window_closed" if facts.has_text else "no_message")
 
 
 def _later(facts: NoticeFacts, at: datetime, rule: str, too_late: str) -> NoticeDecision:
     """Postponed if that is in time."""
     if facts.not_after is not None and at >= facts.not_after:
-        return Skip(too_late)
-    return Postpone(at, rule)
+        return SkipNotice(too_late)
+    return PostponeNotice(at, rule)
 
 
 def _leaves_by(facts: NoticeFacts, policy: NoticePolicy) -> datetime | None:

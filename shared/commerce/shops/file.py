@@ -116,11 +116,11 @@ Name = Annotated[str, Field(pattern=r"^[a-z0-9_]{1,100}$")]
 Id = Annotated[str, Field(min_length=1, max_length=100)]
 
 
-class _Choice(BaseModel):
+class _MerchantChoice(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
 
 
-class ShopMessage(_Choice):
+class ShopMessage(_MerchantChoice):
     """What a type says in one language: `text` inside of the customer service window, else the template."""
 
     template: Template | None = None
@@ -139,13 +139,13 @@ class ShopMessage(_Choice):
         return names_used(self.text) | names_used(components)
 
 
-class ShopCaps(_Choice):
+class ShopCaps(_MerchantChoice):
     """At most so many automatic marketing messages to a customer, in moving windows."""
 
     marketing: Caps = (Cap(2, timedelta(hours=24)), Cap(10, timedelta(days=30)))
 
 
-class FixedCoupon(_Choice):
+class FixedCoupon(_MerchantChoice):
     """One code for all, which reminder `on` names. Exactly one of `percent` and `amount`."""
 
     code: Id
@@ -160,7 +160,7 @@ class FixedCoupon(_Choice):
         return self
 
 
-class CartChoice(_Choice):
+class CartChoice(_MerchantChoice):
     """When an idle cart is reminded of, counted from its last activity, and when it is given up."""
 
     reminders: Annotated[tuple[Delay, ...], Field(max_length=3)] = (
@@ -180,7 +180,7 @@ class CartChoice(_Choice):
         return self
 
 
-class Shop(_Choice):
+class Shop(_MerchantChoice):
     """All that a merchant chose for one shop."""
 
     currency: Currency

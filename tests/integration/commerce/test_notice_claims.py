@@ -10,7 +10,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from shared.commerce.notices.caps import read_caps
-from shared.commerce.notices.claiming import Claims, NoticeStore
+from shared.commerce.notices.claiming import ClaimedNotices, NoticeStore
 from shared.commerce.notices.hours import QuietHours
 from shared.commerce.notices.planning import PlannedNotice, plan_notices, take_back
 from shared.commerce.notices.zones import read_zone
@@ -123,7 +123,7 @@ async def wants_marketing(conn: Connection, customer: str = ANA) -> None:
     await insert(conn, "customer_profiles", phone=customer, name="Ana", opt_in_marketing=True)
 
 
-async def claim(store: NoticeStore, most: int = 100) -> Claims:
+async def claim(store: NoticeStore, most: int = 100) -> ClaimedNotices:
     return await store.decide(await store.lease(most))
 
 
