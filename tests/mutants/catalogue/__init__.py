@@ -17,6 +17,7 @@ from tests.mutants.catalogue import (
     installation,
     locked_rows,
     measuring,
+    notices,
     persons,
     rows_aside,
     scheduling,
@@ -51,4 +52,5 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
     *edges.MUTATIONS,
     *measuring.MUTATIONS,
     *tracing.MUTATIONS,
+    *notices.MUTATIONS,
 )
