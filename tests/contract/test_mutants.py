@@ -10,7 +10,7 @@ from tests.mutants.catalogue import MUTATIONS
 from tests.mutants.mutation import Mutation
 
 ROOT = Path(__file__).resolve().parents[2]
-_RULE = re.compile(r"(?:INTERFACE )?\d+(?:\.\d+)?(?:, \d+(?:\.\d+)?)? [a-zA-Z0-9]")
+_RULE = re.compile(r"(?:INTERFACE |COMMERCE B)?\d+(?:\.\d+)?(?:, \d+(?:\.\d+)?)? [a-zA-Z0-9]")
 
 
 @pytest.mark.parametrize("mutation", MUTATIONS, ids=[mutation.name for mutation in MUTATIONS])
