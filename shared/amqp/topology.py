@@ -15,12 +15,14 @@ STATUS: Final = "wa.status"
 CORRELATION: Final = "wa.correlation"
 BROADCAST: Final = "wa.broadcast"
 SHOP: Final = "wa.shop"
+JOBS: Final = "wa.jobs"
 EVENTS: Final = "wa.events"
 RETRY: Final = "wa.retry"
 DLX: Final = "wa.dlx"
 UNROUTED: Final = "wa.unrouted"
 #: The exchanges that others publish to; each has `wa.unrouted` as its alternate.
 INGRESS: Final = (INBOUND, OUTBOUND, STATUS, CORRELATION, BROADCAST, SHOP)
+INGRESS: Final = (INBOUND, OUTBOUND, STATUS, CORRELATION, BROADCAST, JOBS)
 
 INBOUND_RESOLVER: Final = "inbound-resolver"
 INBOUND_CORRELATION: Final = "inbound-resolver.correlation"
@@ -31,6 +33,7 @@ STATUS_UPDATER: Final = "status-updater"
 BROADCAST_BATCHER: Final = "broadcast-batcher"
 SHOP_UPDATER: Final = "shop-updater"
 SHOP_VIEWS: Final = "shop-updater.views"
+NOTIFIER: Final = "notifier"
 DLQ_HANDLER: Final = "dlq-handler"
 ENRICHED: Final = "inbound.enriched"
 #: The event by which rows of a person follow them.
@@ -65,6 +68,7 @@ BINDINGS: Final = {
     BROADCAST_BATCHER: ((BROADCAST, "campaign.#"),),
     SHOP_UPDATER: (*((SHOP, key) for key in SHOP_FACTS), (EVENTS, MERGED)),
     SHOP_VIEWS: ((SHOP, VIEW),),
+    NOTIFIER: ((JOBS, "notify.#"),),
 }
 
 #: No limit, written so that every version means it: for RabbitMQ 3.10 a limit of -1 is passed by the first

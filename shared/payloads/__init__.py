@@ -5,6 +5,7 @@ whether a media URL may be fetched (`shared.settings.media_url`), what a payload
 """
 
 from shared.payloads.broadcast import BroadcastCampaign, CampaignControl, Recipient
+from shared.payloads.cart_events import CartAbandoned, CartExpired
 from shared.payloads.conversation import ConversationClosed, ConversationCorrelation
 from shared.payloads.decoding import BODY_LIMIT_BYTES, Decoded, InvalidPayload, check_text, decode, mend, read
 from shared.payloads.encoding import encode
@@ -57,6 +58,8 @@ __all__ = [
     "CartExpired",
     "CartRecovered",
     "CartUpdated",
+    "CartAbandoned",
+    "CartExpired",
     "Category",
     "ContentKind",
     "ConversationClosed",

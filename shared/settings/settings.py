@@ -185,6 +185,11 @@ class Settings(BaseModel):
     whatsapp_numbers: _Numbers = Field(default_factory=dict)
     media_url_allowed_hosts: Hosts = ()
 
+    #: What merchants chose for each shop, as JSON. None: facts are stored, and nothing goes out by itself.
+    shops_file: Path | None = None
+    #: Whether automatic marketing needs a yes, or only no refusal.
+    marketing_consent: Annotated[Literal["required", "not_refused"], BeforeValidator(_lower)] = "required"
+
     lock_ttl_seconds: Amount = 5
     lock_retry_count: int = Field(3, ge=0, le=10)
     conversation_ttl_hours: Amount = 24

@@ -48,7 +48,7 @@ _REPLIED: Final = "replied"
 
 
 @dataclass(frozen=True, slots=True)
-class Leased:
+class LeasedNotice:
     """A notice that is nobody else's for a while."""
 
     id: UUID
@@ -100,12 +100,12 @@ class NoticeStore:
         windows = (cap.window for shop in shops.values() for cap in shop.caps.marketing)
         self._longest = max(windows, default=timedelta())
 
-    async def lease(self, most: int) -> list[Leased]:
+    async def lease(self, most: int) -> list[LeasedNotice]:
         """The first step: due notices, the longest due first. Raises StoreError."""
         rows = await self._database.fetch(_QUERIES["lease"], most, LEASE)
-        return [Leased(row["id"], row["customer_phone"], row["cart"]) for row in rows]
+        return [LeasedNotice(row["id"], row["customer_phone"], row["cart"]) for row in rows]
 
-    async def decide(self, leased: Sequence[Leased]) -> ClaimedNotices:
+    async def decide(self, leased: Sequence[LeasedNotice]) -> ClaimedNotices:
         """The second step; publish `ClaimedNotices.events` after it. Raises StoreError.
 
         Done twice for the same notices, the second time finds nothing to decide.

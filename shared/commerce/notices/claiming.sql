@@ -23,7 +23,8 @@ for update;
 -- took one began later and was faster.
 select notice.id, notice.shop_id, notice.kind, notice.cart, notice.notification_type, notice.category, notice.customer_phone,
        notice.phone_number_id, notice.language, notice.variables::text as variables, notice.trace::text as trace,
-       notice.attempt, notice.template_only, notice.not_after, notice.revision, now() as at,
+       notice.attempt, notice.template_only, notice.not_before, notice.not_after,
+       notice.revision, now() as at,
        profile.opted_in, coalesce(profile.refuses_all, false) as refuses_all, profile.name,
        profile.language as customer_language, profile.timezone, coalesce(profile.topic_off, false) as topic_off,
        cart.id is not null as has_cart, cart.stop_reason, cart.closed_at, cart.status as cart_status,

@@ -215,8 +215,13 @@ class Shop(_MerchantChoice):
 _SHOPS: Final = TypeAdapter(dict[Annotated[str, Field(min_length=1, max_length=100)], Shop])
 
 
-def read_shops(path: Path) -> dict[str, Shop]:
-    """The shops of a file, by `shop_id`. Raises SettingsError: one line with the shop, the key, the rule."""
+def read_shops(path: Path | None) -> dict[str, Shop]:
+    """The shops of a file, by `shop_id`; none without one.
+
+    Raises SettingsError: one line with the shop, the key, the rule.
+    """
+    if path is None:
+        return {}
     try:
         content = orjson.loads(path.read_text(encoding="utf-8"))
     except orjson.JSONDecodeError as error:

@@ -5,49 +5,25 @@ import json
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import pytest
 
-from shared.commerce.notices.caps import read_caps
 from shared.commerce.notices.claiming import ClaimedNotices, NoticeStore
-from shared.commerce.notices.hours import QuietHours
-from shared.commerce.notices.planning import PlannedNotice, plan_notices, take_back
-from shared.commerce.notices.zones import read_zone
-from shared.commerce.shops.file import Shop, ShopCaps, ShopMessage
+from shared.commerce.notices.planning import take_back
+from shared.commerce.shops.file import Shop
 from shared.durable.outbox import Outbox, OutboxEvent
-from shared.payloads import Template
 from shared.postgres import database as postgres
 from shared.postgres.database import Database
+from tests.support.notices import ANA, add_cart, plan, shop, wants_marketing
 from tests.support.paces import FAST
 from tests.support.rows import Connection, add_mapping, add_message, insert, only_row
 from tests.support.tracking import AbsentBroker
 from tests.support.waiting import until
 
-ANA = "491700000001"
 WAITING = """
 select count(*) from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()
 """
-
-
-def shop(quiet: str = "00:00-00:00", caps: str = "2/24h") -> Shop:
-    zone = read_zone("UTC")
-    assert zone is not None
-    said = {
-        "en": ShopMessage(template=Template(name="cart_1", language="en"), text="Hi {{name}}: {{cart_url}}")
-    }
-    return Shop.model_construct(
-        currency="EUR",
-        language="en",
-        timezone=zone,
-        phone_number_id="1001",
-        quiet_hours=QuietHours.read(quiet),
-        caps=ShopCaps.model_construct(marketing=read_caps(caps)),
-        cart=Shop.model_fields["cart"].default,
-        holdout_percent=0,
-        marketing_blocked_countries=("US",),
-        messages={"cart_reminder_1": said, "shipped": said},
-    )
 
 
 class HeldOutbox(Outbox):
@@ -73,54 +49,6 @@ async def database(database_url: str) -> AsyncIterator[Database]:
 def notifier(database: Database, chosen: Shop | None = None, outbox: Outbox | None = None) -> NoticeStore:
     kept = outbox or Outbox(database, AbsentBroker(), FAST)
     return NoticeStore(database, kept, {"default": chosen or shop()}, "required")
-
-
-async def plan(database: Database, *, number: int = 1, **changes: object) -> list[UUID]:
-    """So many notices that are due, to Ana unless said otherwise."""
-    due = datetime.now(UTC) - timedelta(minutes=1)
-    values: dict[str, object] = {
-        "shop_id": "default",
-        "kind": "request",
-        "notification_type": "cart_reminder_1",
-        "category": "marketing",
-        "customer_phone": ANA,
-        "phone_number_id": None,
-        "order_id": None,
-        "cart": None,
-        "product_id": None,
-        "variables": {"cart_url": "https://shop.example/c"},
-        "language": "en",
-        "not_before": due,
-        "not_after": None,
-    } | changes
-    notices = [
-        PlannedNotice(**({"dedupe_key": f"request:{uuid4()}"} | values))  # type: ignore[arg-type]
-        for _ in range(number)
-    ]
-    async with database.transaction() as connection:
-        await plan_notices(connection, notices)
-    keys = [item.dedupe_key for item in notices]
-    rows = await database.fetch("select id from notification_log where dedupe_key = any($1::text[])", keys)
-    return [row["id"] for row in rows]
-
-
-async def add_cart(conn: Connection, **values: object) -> UUID:
-    row: dict[str, object] = {
-        "shop_id": "default",
-        "cart_id": "c1",
-        "customer_phone": ANA,
-        "items_hash": b"h",
-        "source_hash": b"h",
-        "source_updated_at": datetime.now(UTC),
-        "status": "abandoned",
-        "abandoned_at": datetime.now(UTC) - timedelta(hours=1),
-    }
-    cart: UUID = await insert(conn, "carts", **(row | values))
-    return cart
-
-
-async def wants_marketing(conn: Connection, customer: str = ANA) -> None:
-    await insert(conn, "customer_profiles", phone=customer, name="Ana", opt_in_marketing=True)
 
 
 async def claim(store: NoticeStore, most: int = 100) -> ClaimedNotices:

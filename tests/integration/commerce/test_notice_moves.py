@@ -13,7 +13,7 @@ from shared.commerce.notices.returning import bind_notices, return_notices
 from shared.messaging.messages.judgement import Message
 from shared.messaging.messages.states import Direction, MessageStatus
 from shared.postgres.database import Database
-from tests.integration.commerce.test_notice_claims import ANA, add_cart
+from tests.support.notices import ANA, add_cart
 from tests.support.rows import Connection, add_message, insert, only_row
 
 AT = datetime(2026, 1, 15, 12, tzinfo=UTC)
