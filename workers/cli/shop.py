@@ -58,3 +58,50 @@ def _tell(recorded: RecordedFacts, published: int, *, as_json: bool) -> None:
         return
     silent = f", {recorded.silent} lines are no fact" if recorded.silent else ""
     click.echo(f"{published} facts of {recorded.lines} lines published{silent}")
+"""`wabus shop check`: what SHOPS_FILE says, and what is missing in it.
+
+Owns the table; the rules of the file are `shared.commerce.shops.file`'s.
+"""
+
+from collections.abc import Mapping
+
+import click
+
+from shared.commerce.shops.check import describe_shop, find_gaps
+from shared.commerce.shops.file import Shop, read_shops
+from shared.errors import SettingsError
+from workers.cli.operation import json_option, read_settings
+from workers.cli.printing import print_facts, print_json
+
+
+@click.group(epilog="\b\nExample:\n  wabus shop check")
+def shop() -> None:
+    """Shops that are named in SHOPS_FILE."""
+
+
+@shop.command(epilog="\b\nExample:\n  SHOPS_FILE=shops.json wabus shop check --json")
+@json_option
+def check(as_json: bool) -> None:
+    """Read SHOPS_FILE as the workers do, show each shop, and name what will never be sent.
+
+    Exits 2 where a worker would not start with it.
+    """
+    path = read_settings().shops_file
+    if path is None:
+        raise SettingsError("SHOPS_FILE: not set: facts of shops are stored, and nothing goes out by itself")
+    shops = read_shops(path)
+    if as_json:
+        print_json(
+            {"shops": {name: describe_shop(item) | {"gaps": find_gaps(item)} for name, item in shops.items()}}
+        )
+    else:
+        _print(shops)
+
+
+def _print(shops: Mapping[str, Shop]) -> None:
+    for name, item in shops.items():
+        print_facts(f"Shop {name}", describe_shop(item))
+        for gap in find_gaps(item):
+            click.echo(f"  {gap}")
+    if not shops:
+        click.echo("SHOPS_FILE names no shop.")

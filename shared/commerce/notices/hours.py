@@ -35,6 +35,9 @@ class QuietHours:
             raise ValueError("must be two times of day such as 22:00-08:00")
         return cls(_time_of_day(start), _time_of_day(end))
 
+    def __str__(self) -> str:
+        return f"{self.start:%H:%M}-{self.end:%H:%M}"
+
     def holds(self, wall: time) -> bool:
         """Whether a wall clock that shows this is inside."""
         if self.start <= self.end:
