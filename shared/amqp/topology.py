@@ -23,6 +23,7 @@ UNROUTED: Final = "wa.unrouted"
 #: The exchanges that others publish to; each has `wa.unrouted` as its alternate.
 INGRESS: Final = (INBOUND, OUTBOUND, STATUS, CORRELATION, BROADCAST, SHOP)
 INGRESS: Final = (INBOUND, OUTBOUND, STATUS, CORRELATION, BROADCAST, JOBS)
+INGRESS: Final = (INBOUND, OUTBOUND, STATUS, CORRELATION, BROADCAST)
 
 INBOUND_RESOLVER: Final = "inbound-resolver"
 INBOUND_CORRELATION: Final = "inbound-resolver.correlation"
@@ -181,12 +182,13 @@ def tier_queue(queue: str, attempt: int) -> str:
 def build_topology(durations: Durations = DURATIONS, *, enriched_queue: bool = True) -> Topology:
     """Build the topology. `enriched_queue=False` leaves `inbound.enriched` undeclared."""
     internal = (Exchange(UNROUTED), Exchange(DLX), Exchange(RETRY), Exchange(EVENTS))
+    jobs = (Exchange(JOBS, alternate=UNROUTED),)
     ingress = tuple(Exchange(name, alternate=UNROUTED) for name in INGRESS)
     dead_letters = Queue(DLQ_HANDLER, bindings=((DLX, "#"), (UNROUTED, "#")))
     enriched = (Queue(ENRICHED, bindings=((EVENTS, ENRICHED),)),) if enriched_queue else ()
     work = tuple(_work_queue(name, durations) for name in WORK_QUEUES)
     tiers = tuple(tier for name in (*WORK_QUEUES, DLQ_HANDLER) for tier in _tiers(name, durations))
-    return Topology(internal + ingress, (dead_letters, *enriched, *work, *tiers))
+    return Topology(internal + ingress + jobs, (dead_letters, *enriched, *work, *tiers))
 
 
 def _work_queue(name: str, durations: Durations) -> Queue:
