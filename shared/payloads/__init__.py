@@ -5,7 +5,6 @@ whether a media URL may be fetched (`shared.settings.media_url`), what a payload
 """
 
 from shared.payloads.broadcast import BroadcastCampaign, CampaignControl, Recipient
-from shared.payloads.cart_events import CartAbandoned, CartExpired
 from shared.payloads.conversation import ConversationClosed, ConversationCorrelation
 from shared.payloads.decoding import BODY_LIMIT_BYTES, Decoded, InvalidPayload, check_text, decode, mend, read
 from shared.payloads.encoding import encode
@@ -45,7 +44,7 @@ from shared.payloads.shop import (
     ProductUpdated,
     ProductViewed,
 )
-from shared.payloads.shop_events import CartExpired, CartRecovered, OrderCreated
+from shared.payloads.shop_events import CartAbandoned, CartExpired, CartRecovered, OrderCreated
 from shared.payloads.status import StatusError, StatusUpdate
 
 __all__ = [
@@ -54,12 +53,11 @@ __all__ = [
     "BroadcastCampaign",
     "CampaignControl",
     "CampaignUpdated",
+    "CartAbandoned",
     "CartDeleted",
     "CartExpired",
     "CartRecovered",
     "CartUpdated",
-    "CartAbandoned",
-    "CartExpired",
     "Category",
     "ContentKind",
     "ConversationClosed",
@@ -79,11 +77,11 @@ __all__ = [
     "InventoryUpdated",
     "Location",
     "MessageUpdated",
+    "NotificationUpdated",
     "OrderCreated",
     "OrderRefunded",
     "OrderShipped",
     "OrderUpdated",
-    "NotificationUpdated",
     "OutboundMessage",
     "OutboundWaiting",
     "Payload",

@@ -222,6 +222,7 @@ EXAMPLES: Final[dict[str, list[dict[str, Any]]]] = {
         }
     ],
     "CartRecovered": [
+    "CartAbandoned": [
         {
             **_NEW,
             "cart": _MAPPING,
@@ -256,6 +257,14 @@ EXAMPLES: Final[dict[str, list[dict[str, Any]]]] = {
             "total": "25.80",
             "currency": "EUR",
             "cart_id": "c-1",
+            "cart_id": "c-17",
+            "customer": "491700000001",
+            "total": "12.90",
+            "currency": "EUR",
+            "round": 1,
+            "revision": 2,
+        }
+    ],
     "NotificationUpdated": [
         {
             **_NEW,

@@ -87,7 +87,6 @@ def test_mechanism_knows_no_noun() -> None:
 @pytest.mark.parametrize("path", files("shared"), ids=name_of)
 def test_mechanism_knows_no_noun(path: Path) -> None:
     if not name_of(path).startswith((*NOUNS, _ABOVE)):
-    if not name_of(path).startswith(NOUNS):
         assert [name for name in ours(path) if name.startswith(_NOUN_PACKAGES)] == []
 
 
