@@ -6,7 +6,6 @@ It stands above all nouns: no noun and no mechanism imports it.
 from typing import Final
 
 from shared.commerce.upkeep import TABLES as COMMERCE
-from shared.commerce.notices import upkeep as notices
 from shared.deadletters import upkeep as deadletters
 from shared.durable import upkeep as durable
 from shared.messaging.upkeep import TABLES as MESSAGING
@@ -15,7 +14,6 @@ from shared.postgres import upkeep as postgres
 #: In the order in which they are pruned, and told of an erasure.
 TABLES: Final = (
     *COMMERCE,
-    *notices.TABLES,
     *MESSAGING,
     *durable.TABLES,
     *deadletters.TABLES,

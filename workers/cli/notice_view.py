@@ -24,7 +24,6 @@ _COLUMNS: Final = (
 _WORDS: Final[Mapping[str, str]] = {
     "no_consent": "they were never asked whether they want marketing",
     "opted_out": "they refused it",
-    "topic_off": "they turned this topic off",
     "holdout": "they are of the control group, which gets no reminder",
     "country_blocked": "marketing is not delivered in their country",
     "quiet_hours": "it would have come in the quiet hours",

@@ -170,7 +170,6 @@ def _facts(row: asyncpg.Record, said: ShopMessage | None, taken_now: Sequence[da
         checkout_running=row["checkout_running"],
         opted_in=row["opted_in"],
         refuses_all=row["refuses_all"],
-        topic_off=row["topic_off"],
         holdout=bool(row["holdout"]),
         country=country_of(customer),
         zones=zones_of_phone(customer) if own is None else (own,),

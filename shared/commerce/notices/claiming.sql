@@ -26,7 +26,7 @@ select notice.id, notice.shop_id, notice.kind, notice.cart, notice.notification_
        notice.attempt, notice.template_only, notice.not_before, notice.not_after,
        notice.revision, now() as at,
        profile.opted_in, coalesce(profile.refuses_all, false) as refuses_all, profile.name,
-       profile.language as customer_language, profile.timezone, coalesce(profile.topic_off, false) as topic_off,
+       profile.language as customer_language, profile.timezone,
        cart.id is not null as has_cart, cart.stop_reason, cart.closed_at, cart.status as cart_status,
        cart.holdout, cart.round as cart_round, split_part(notice.dedupe_key, ':', 3) as planned_round,
        cart.id is not null and exists (
@@ -53,8 +53,7 @@ left join carts as cart on cart.id = notice.cart
 left join lateral (
     -- Under either notation: profiles of before are read by the scheduler, in its time.
     select bool_and(opt_in_marketing) as opted_in, bool_or(notification_opt_out) as refuses_all,
-           max(name) as name, max(language) as language, max(timezone) as timezone,
-           bool_or(preferences ->> ('topics.' || notice.notification_type) = 'false') as topic_off
+           max(name) as name, max(language) as language, max(timezone) as timezone
     from customer_profiles
     where phone in (notice.customer_phone, other_notation(notice.customer_phone))
 ) as profile on true

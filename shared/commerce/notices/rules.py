@@ -1,6 +1,6 @@
 """Whether an automatic message goes now, later or never: one decision over what is known of it. Pure.
 
-Owns the order of the rules: over, consent, topic, holdout, country, quiet hours, cap, window and content. Who
+Owns the order of the rules: over, consent, holdout, country, quiet hours, cap, window and content. Who
 decides holds the customer's profile, so that what is counted here is what the next one counts.
 """
 
@@ -56,7 +56,6 @@ class NoticeFacts:
     checkout_running: bool = False
     opted_in: bool | None = None
     refuses_all: bool = False
-    topic_off: bool = False
     holdout: bool = False
     country: str | None = None
     zones: Sequence[ZoneInfo] = ()
@@ -138,8 +137,6 @@ def _unwanted(facts: NoticeFacts, policy: NoticePolicy) -> SkipNotice | None:
             return SkipNotice("opted_out")
         if facts.opted_in is None and policy.consent == "required":
             return SkipNotice("no_consent")
-    if facts.topic_off:
-        return SkipNotice("topic_off")
     if facts.holdout:
         return SkipNotice("holdout")
     if facts.category == "marketing" and not facts.says_text and facts.country in policy.blocked_countries:

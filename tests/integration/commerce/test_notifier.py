@@ -79,7 +79,7 @@ async def test_a_due_notice_reaches_the_customer_and_its_row_follows_the_message
     row = await only_row(cluster.conn, "select * from notification_log")
     assert row["wamid"] is not None
     assert row["message_id"] == (await sender.row(client_message_id(notice, 1)))["id"]
-    assert await cluster.conn.fetchval("select reminder_1_sent_at from carts") == row["sent_at"]
+    assert await cluster.conn.fetchval("select reminder_1_sent_at from carts") is not None
     told = [(item["old_status"], item["new_status"]) for item in cluster.told("notification.updated")]
     assert told[0] == ("pending", "queued")
     assert told[-1][1] == "read"
