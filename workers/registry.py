@@ -14,9 +14,9 @@ from shared.amqp.topology import (
     INBOUND_CORRELATION,
     INBOUND_RESOLVER,
     LANES,
+    NOTIFIER,
     SHOP_UPDATER,
     SHOP_VIEWS,
-    NOTIFIER,
     STATUS_UPDATER,
 )
 

@@ -49,7 +49,6 @@ PAYLOAD_NAMES: Final = {
     (EVENTS, "customer.merged"): "CustomerMerged",
     (EVENTS, "campaign.updated"): "CampaignUpdated",
     (EVENTS, "cart.recovered"): "CartRecovered",
-    (EVENTS, "cart.expired"): "CartExpired",
     (EVENTS, "order.created"): "OrderCreated",
     (EVENTS, "cart.abandoned"): "CartAbandoned",
     (EVENTS, "cart.expired"): "CartExpired",

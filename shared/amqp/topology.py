@@ -22,8 +22,6 @@ DLX: Final = "wa.dlx"
 UNROUTED: Final = "wa.unrouted"
 #: The exchanges that others publish to; each has `wa.unrouted` as its alternate.
 INGRESS: Final = (INBOUND, OUTBOUND, STATUS, CORRELATION, BROADCAST, SHOP)
-INGRESS: Final = (INBOUND, OUTBOUND, STATUS, CORRELATION, BROADCAST, JOBS)
-INGRESS: Final = (INBOUND, OUTBOUND, STATUS, CORRELATION, BROADCAST)
 
 INBOUND_RESOLVER: Final = "inbound-resolver"
 INBOUND_CORRELATION: Final = "inbound-resolver.correlation"
