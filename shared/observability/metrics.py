@@ -192,7 +192,7 @@ class Metrics:
         )
         self.carts = self._counter(
             "carts_total",
-            "Carts by what became of them: opened, recovered, converted, expired.",
+            "Carts by what became of them: opened, abandoned, recovered, converted, expired.",
             "outcome",
         )
 
@@ -265,10 +265,7 @@ class Metrics:
         self.outbox_oldest = self._gauge("outbox_oldest_seconds", "Age of the oldest unmarked publication.")
 
     def _count_commerce(self) -> None:
-        """Carts, and the automatic messages that follow from them."""
-        self.carts = self._counter(
-            "carts_total", "Carts by what became of them: abandoned, expired.", "outcome"
-        )
+        """Automatic messages."""
         self.notices = self._counter(
             "notices_total",
             "Decisions over automatic messages, by kind (order, cart, reengagement, request) and outcome:"

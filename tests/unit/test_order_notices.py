@@ -34,7 +34,7 @@ def seen(status: str, **changes: object) -> OrderSeen:
 
 
 def caused(before: OrderSeen | None, after: OrderSeen, **changes: object) -> list[PlannedNotice | TakeBack]:
-    asked = {"now": NOW, "updated_at": NOW, "types": ORDER_TYPES, "refuses_all": False} | changes
+    asked = {"now": NOW, "updated_at": NOW, "types": ORDER_TYPES} | changes
     return list(order_notices(before, after, **asked))  # type: ignore[arg-type]
 
 
@@ -163,7 +163,6 @@ def test_a_later_status_takes_back_what_is_not_true_any_more(status: str, stays:
         (seen("processing"), {"updated_at": NOW - timedelta(hours=24)}, None),
         (seen("processing", whatsapp=False), {}, "whatsapp_off"),
         (seen("processing", customer_phone=None), {}, "no_phone"),
-        (seen("processing"), {"refuses_all": True}, "opted_out"),
     ],
 )
 def test_what_nobody_can_be_told_is_planned_as_skipped(

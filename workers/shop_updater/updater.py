@@ -4,7 +4,7 @@ Owns the order of its steps: a kind of facts is one transaction, with what is to
 its deliveries done. Profiles come first, for by them a shop's own ids tell who a customer is.
 """
 
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 
 from shared.amqp.delivery import Delivery
 from shared.amqp.disposition import Ack
@@ -12,7 +12,10 @@ from shared.amqp.headers import correlation_of
 from shared.commerce.carts.facts import FoldedFacts, ToldCart, fold_carts
 from shared.commerce.catalogue.facts import fold_products
 from shared.commerce.joining import follow_join
+from shared.commerce.notices.of_orders import tell_of_orders
+from shared.commerce.notices.planning import take_back_of_carts
 from shared.commerce.orders.facts import ToldOrder, fold_orders
+from shared.commerce.shops.file import Shop
 from shared.commerce.shops.profiles import fold_profiles_of_shops
 from shared.commerce.shops.stamps import FactOutcome
 from shared.consuming.handling import Handler
@@ -21,16 +24,21 @@ from shared.durable.outbox import Outbox, OutboxEvent
 from shared.observability.metrics import Metrics, count_repairs
 from shared.postgres.database import Database
 from workers.shop_updater.intake import FactInHand, take_in
+from shared.postgres.database import Connection, Database
+from workers.shop_updater.intake import InHand, take_in
 
 
 class ShopUpdater(Handler):
     """Handles the queue `shop-updater`."""
 
-    def __init__(self, worker: str, database: Database, outbox: Outbox, metrics: Metrics) -> None:
+    def __init__(
+        self, worker: str, database: Database, outbox: Outbox, metrics: Metrics, shops: Mapping[str, Shop]
+    ) -> None:
         self._worker = worker
         self._database = database
         self._outbox = outbox
         self._metrics = metrics
+        self._shops = shops
 
     async def handle(self, batch: Sequence[Delivery]) -> AsyncIterator[Sequence[Settled]]:
         """Fold a batch, one kind after the other; see `shared.consuming.handling.Handler`."""
@@ -46,14 +54,14 @@ class ShopUpdater(Handler):
             told_carts = [ToldCart(item.fact, correlation_of(item.delivery)) for item in intake.carts]
             async with self._database.transaction() as connection:
                 folded = await fold_carts(connection, told_carts)
-                await self._outbox.record(connection, folded.events)
+                await self._follow(connection, folded)
             await self._tell(folded)
             yield self._settle("cart", intake.carts, folded.outcomes)
         if intake.orders:
             told_orders = [ToldOrder(item.fact, correlation_of(item.delivery)) for item in intake.orders]
             async with self._database.transaction() as connection:
                 folded = await fold_orders(connection, told_orders)
-                await self._outbox.record(connection, folded.events)
+                await self._follow(connection, folded)
             await self._tell(folded)
             yield self._settle("order", intake.orders, folded.outcomes)
         if intake.products:
@@ -64,9 +72,15 @@ class ShopUpdater(Handler):
             trace_id = correlation_of(join.delivery)
             async with self._database.transaction() as connection:
                 folded = await follow_join(connection, join.fact.merged, join.fact.customer, trace_id)
-                await self._outbox.record(connection, folded.events)
+                await self._follow(connection, folded)
             await self._tell(folded)
             yield [(join.delivery, Ack())]
+
+    async def _follow(self, connection: Connection, folded: FoldedFacts) -> None:
+        """What facts cause, in their transaction: notices that are planned, notices that are taken back."""
+        await take_back_of_carts(connection, folded.stopped)
+        await tell_of_orders(connection, self._shops, folded.orders)
+        await self._outbox.record(connection, folded.events)
 
     async def _tell(self, folded: FoldedFacts) -> None:
         for outcome, count in folded.carts.items():

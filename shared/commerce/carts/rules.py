@@ -4,7 +4,7 @@ Owns the fold: the same facts in any order, repeated or split, end in the same l
 that is closed still shows its greatest fact; what fills the cart anew opens another row.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Final, TypeAlias
@@ -86,6 +86,21 @@ def fold_cart(
     return CartChange(named, outcome, opened)
 
 
+def find_stopped(before: Iterable[CartRow], after: Iterable[CartRow]) -> list[tuple[UUID, str]]:
+    """Carts that are closed now, or of which a person has begun something new, and which of it."""
+    known = {cart.id: cart for cart in before}
+    stopped = []
+    for cart in after:
+        was = known.get(cart.id)
+        if was is None:
+            continue
+        if was.is_open and not cart.is_open:
+            stopped.append((cart.id, cart.status))
+        elif was.round != cart.round:
+            stopped.append((cart.id, "cart_changed"))
+    return stopped
+
+
 def outranks(cart: CartRow, other: CartRow) -> bool:
     """Which of a customer's two carts stays open: one with something in it, then the later one."""
     return _precedence(cart) > _precedence(other)
@@ -142,6 +157,7 @@ def _open(before: CartRow | None, fact: CartFact, stamp: Stamp, now: datetime, n
         source_updated_at=stamp.updated_at,
         source_hash=stamp.content,
         last_activity_at=now,
+        next_step_at=now,
         customer_phone=None if before is None else before.customer_phone,
         customer_stamp=None if before is None else before.customer_stamp,
     )

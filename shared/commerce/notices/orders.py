@@ -80,7 +80,6 @@ def order_notices(
     now: datetime,
     updated_at: datetime,
     types: Collection[str],
-    refuses_all: bool,
 ) -> Sequence[PlannedNotice | TakeBack]:
     """What a change of an order's row causes; `types`: those that the shop has a message for.
 
@@ -88,7 +87,7 @@ def order_notices(
     """
     told = set() if before is None else _causes(before)
     new = sorted(cause for cause in _causes(after) - told if _follows(cause, before) and cause[0] in types)
-    reason = _skipped(after, now - updated_at > _FRESH, refuses_all)
+    reason = _skipped(after, now - updated_at > _FRESH)
     planned = [_plan(after, cause, now, reason) for cause in new]
     return [*_taken_back(before, after), *planned]
 
@@ -139,14 +138,12 @@ def _taken_back(before: OrderSeen | None, after: OrderSeen) -> list[TakeBack]:
     return taken
 
 
-def _skipped(order: OrderSeen, is_stale: bool, refuses_all: bool) -> str | None:
+def _skipped(order: OrderSeen, is_stale: bool) -> str | None:
     if is_stale:
         return "stale"
     if not order.whatsapp:
         return "whatsapp_off"
-    if order.customer_phone is None:
-        return "no_phone"
-    return "opted_out" if refuses_all else None
+    return "no_phone" if order.customer_phone is None else None
 
 
 def _plan(order: OrderSeen, cause: Cause, now: datetime, reason: str | None) -> PlannedNotice:

@@ -101,6 +101,12 @@ async def take_back(
     return len(rows)
 
 
+async def take_back_of_carts(connection: Connection, stopped: Sequence[tuple[UUID, str]]) -> None:
+    """Skip the waiting reminders of these carts, each for its reason. Raises StoreError."""
+    for cart, reason in sorted(stopped):
+        await take_back(connection, reason=reason, cart=cart)
+
+
 def _listed(values: Collection[str] | None) -> list[str] | None:
     return None if values is None else list(values)
 

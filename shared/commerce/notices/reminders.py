@@ -38,7 +38,7 @@ def plan_reminders(cart: RemindedCart, step: CartStep, shop: Shop, now: datetime
     if step.reminder is None:
         return []
     numbers = [number for number in range(1, step.reminder + 1) if _type(number) in shop.messages]
-    return [_plan(cart, number, step, shop.cart.coupon, now) for number in numbers]
+    return [_plan(cart, number, step, shop, now) for number in numbers]
 
 
 def is_held_out(shop_id: str, customer: str, percent: int) -> bool:
@@ -47,9 +47,8 @@ def is_held_out(shop_id: str, customer: str, percent: int) -> bool:
     return int.from_bytes(told[:8]) % 100 < percent
 
 
-def _plan(
-    cart: RemindedCart, number: int, step: CartStep, coupon: FixedCoupon | None, now: datetime
-) -> PlannedNotice:
+def _plan(cart: RemindedCart, number: int, step: CartStep, shop: Shop, now: datetime) -> PlannedNotice:
+    coupon = shop.cart.coupon
     return PlannedNotice(
         shop_id=cart.shop_id,
         kind="cart",
@@ -57,7 +56,7 @@ def _plan(
         dedupe_key=f"cart:{cart.id}:{cart.round}:{number}",
         category="marketing",
         customer_phone=cart.customer_phone,
-        phone_number_id=cart.phone_number_id,
+        phone_number_id=cart.phone_number_id or shop.phone_number_id,
         order_id=None,
         cart=cart.id,
         product_id=None,

@@ -20,7 +20,7 @@ from shared.commerce.carts.due import (
     move_carts_on,
 )
 from shared.commerce.carts.steps import CartStep, IdleCart, find_step
-from shared.commerce.notices.planning import PlannedNotice, plan_notices, take_back
+from shared.commerce.notices.planning import PlannedNotice, plan_notices, take_back_of_carts
 from shared.commerce.notices.reminders import RemindedCart, is_held_out, plan_reminders
 from shared.commerce.shops.file import CartChoice, Shop
 from shared.durable.aside import RowsAside
@@ -78,8 +78,7 @@ class Reminders:
             await move_carts_on(connection, moved)
             await abandon_carts(connection, [(look.row["id"], look.holdout) for look in abandoned])
             await expire_carts(connection, expired)
-            for cart in expired:
-                await take_back(connection, reason="expired", cart=cart)
+            await take_back_of_carts(connection, [(cart, "expired") for cart in expired])
             await plan_notices(connection, [notice for look in looks for notice in self._plan(look)])
             events = [_told(look) for look in looks if look.step.abandons or look.step.expires]
             await self._outbox.record(connection, events)
