@@ -7,6 +7,8 @@ from typing import Any
 
 from tests.support.cluster import Cluster
 from tests.support.notices import wants_marketing
+from tests.support.program import run_wabus
+from tests.support.rows import only_row
 from tests.support.sending import NUMBER, Sender
 from tests.support.waiting import until
 
@@ -23,22 +25,49 @@ SHOP = {
 }
 
 
-def cart(cart_id: str, wa_id: str) -> dict[str, Any]:
-    item = {"product_id": "p1", "quantity": 2, "price": "6.45", "product_name": "Socks"}
+def cart(token: str, phone: str) -> dict[str, Any]:
+    """A cart of the Store API, as a plugin of WooCommerce sends it."""
+    minor = {"currency_minor_unit": 2, "currency_code": "EUR"}
+    line = {"id": 93, "name": "Mug", "quantity": 2, "prices": minor | {"price": "645"}}
     return {
-        "cart_id": cart_id,
-        "wa_id": wa_id,
-        "items": [item],
-        "currency": "EUR",
-        "cart_url": f"https://shop.example/{cart_id}",
-        "updated_at": "2026-11-28T00:00:00Z",
+        "headers": {"X-WC-Webhook-Topic": "cart.updated", "Cart-Token": token},
+        "received_at": "2026-11-28T12:00:00Z",
+        "body": {
+            "items": [line],
+            "totals": minor | {"total_price": "1290"},
+            "billing_address": {"phone": phone, "country": "DE"},
+        },
     }
+
+
+def order(phone: str) -> dict[str, Any]:
+    """What WooCommerce sends of it once it is bought: nothing of the cart but who has it."""
+    body = {
+        "id": 727,
+        "status": "processing",
+        "currency": "EUR",
+        "total": "12.90",
+        "date_created_gmt": "2026-11-28T12:30:00",
+        "date_modified_gmt": "2026-11-28T12:30:00",
+        "billing": {"first_name": "Ana", "phone": phone, "country": "DE"},
+        "line_items": [{"product_id": 93, "quantity": 2, "price": 6.45, "name": "Mug"}],
+    }
+    return {"headers": {"X-WC-Webhook-Topic": "order.updated"}, "body": body}
+
+
+async def publish(cluster: Cluster, path: Path, *lines: dict[str, Any]) -> None:
+    path.write_text("\n".join(map(json.dumps, lines)))
+    done = await run_wabus(
+        "shop", "publish", str(path), "--platform", "woocommerce", environ=cluster.environment()
+    )
+    assert done.code == 0, done.err
 
 
 async def grow_older(cluster: Cluster, hours: float) -> None:
     """As if so much time had passed for the open carts."""
     await cluster.conn.execute(
-        """update carts set last_activity_at = last_activity_at - $1 * interval '1 hour', next_step_at = now(),
+        """update carts
+           set last_activity_at = last_activity_at - $1 * interval '1 hour', next_step_at = now(),
                reminder_1_sent_at = reminder_1_sent_at - $1 * interval '1 hour',
                abandoned_at = abandoned_at - $1 * interval '1 hour'
            where closed_at is null""",
@@ -64,30 +93,42 @@ async def test_an_idle_cart_is_reminded_of_once_and_a_purchase_stops_the_next_re
         cluster.running(*WORKERS, SHOPS_FILE=str(path)),
         sender.running(),
     ):
-        for cart_id, customer in zip(("c1", "c2"), customers, strict=True):
-            await cluster.publish("wa.shop", "cart.updated", cart(cart_id, customer))
+        recorded = tmp_path / "webhooks.jsonl"
+        await publish(cluster, recorded, cart("c1", "0170 0000001"), cart("c2", "0170 0000002"))
         await until(lambda: are(cluster, "carts where status = 'active'", 2))
         await grow_older(cluster, 5)
         await until(lambda: are(cluster, "carts where reminder_1_sent_at is not null", 2))
         assert await texts(sender, customers) == {ANA: 1, BEN: 1}
 
-        order = {
-            "order_id": "17",
-            "status": "processing",
-            "cart_id": "c1",
-            "wa_id": ANA,
-            "total": "12.90",
-            "currency": "EUR",
-            "items": cart("c1", ANA)["items"],
-            "updated_at": "2100-01-01T00:00:00Z",
-        }
-        await cluster.publish("wa.shop", "order.updated", order | {"updated_at": "2026-11-28T00:00:30Z"})
+        await publish(cluster, recorded, order("0170 0000001"))
         await until(lambda: are(cluster, "carts where closed_at is not null", 1))
         await grow_older(cluster, 20)
-        await until(lambda: are(cluster, "notification_log where status in ('sent', 'delivered', 'read')", 3))
+        await until(lambda: are(cluster, "carts where reminder_2_sent_at is not null", 1))
         assert await texts(sender, customers) == {ANA: 1, BEN: 2}
 
-    assert [told["cart_id"] for told in cluster.told("cart.abandoned")].sort() == ["c1", "c2"].sort()
+    assert sorted(told["cart_id"] for told in cluster.told("cart.abandoned")) == ["c1", "c2"]
+    assert await cluster.conn.fetchval("select customer_phone from carts where closed_at is null") == BEN
+
+
+async def test_a_purchase_takes_back_the_reminder_that_waits_for_the_morning(
+    sender: Sender, tmp_path: Path
+) -> None:
+    cluster = sender.cluster
+    path = tmp_path / "shops.json"
+    path.write_text(json.dumps({"default": SHOP | {"quiet_hours": "00:00-23:59"}}))
+    await wants_marketing(cluster.conn)
+
+    async with cluster.running(*WORKERS, SHOPS_FILE=str(path)):
+        recorded = tmp_path / "webhooks.jsonl"
+        await publish(cluster, recorded, cart("c1", "0170 0000001"))
+        await until(lambda: are(cluster, "carts where status = 'active'", 1))
+        await grow_older(cluster, 5)
+        await until(lambda: are(cluster, "notification_log where trace <> '[]'", 1))
+        await publish(cluster, recorded, order("0170 0000001"))
+        await until(lambda: are(cluster, "carts where status = 'converted'", 1))
+
+    row = await only_row(cluster.conn, "select status, skip_reason, not_before from notification_log")
+    assert tuple(row) == ("skipped", "converted", None)
 
 
 async def are(cluster: Cluster, rows: str, number: int) -> bool:
