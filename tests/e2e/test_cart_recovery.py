@@ -55,8 +55,13 @@ def order(phone: str) -> dict[str, Any]:
     return {"headers": {"X-WC-Webhook-Topic": "order.updated"}, "body": body}
 
 
-async def publish(cluster: Cluster, path: Path, *lines: dict[str, Any]) -> None:
+def record(path: Path, *lines: dict[str, Any]) -> Path:
     path.write_text("\n".join(map(json.dumps, lines)))
+    return path
+
+
+async def publish(cluster: Cluster, path: Path, *lines: dict[str, Any]) -> None:
+    record(path, *lines)
     done = await run_wabus(
         "shop", "publish", str(path), "--platform", "woocommerce", environ=cluster.environment()
     )
