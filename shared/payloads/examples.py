@@ -221,8 +221,20 @@ EXAMPLES: Final[dict[str, list[dict[str, Any]]]] = {
             "views": [{"product_id": "7", "viewed_at": _TIME, "price": "12.90", "currency": "EUR"}],
         }
     ],
-    "CartRecovered": [
     "CartAbandoned": [
+        {
+            **_NEW,
+            "cart": _MAPPING,
+            "shop_id": "default",
+            "cart_id": "c-1",
+            "customer": "491700000001",
+            "total": "12.90",
+            "currency": "EUR",
+            "round": 1,
+            "revision": 2,
+        }
+    ],
+    "CartRecovered": [
         {
             **_NEW,
             "cart": _MAPPING,
@@ -257,11 +269,6 @@ EXAMPLES: Final[dict[str, list[dict[str, Any]]]] = {
             "total": "25.80",
             "currency": "EUR",
             "cart_id": "c-1",
-            "cart_id": "c-17",
-            "customer": "491700000001",
-            "total": "12.90",
-            "currency": "EUR",
-            "round": 1,
             "revision": 2,
         }
     ],

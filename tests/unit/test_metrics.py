@@ -55,7 +55,6 @@ PROMISED = {
     "wabus_job_failures_total": {"name"},
     "wabus_publish_confirm_seconds": set(),
     "wabus_last_progress_timestamp_seconds": {"worker"},
-    "wabus_carts_total": {"outcome"},
     "wabus_notices_total": {"kind", "outcome"},
     "wabus_notices_pending": {"kind"},
     "wabus_notice_lateness_seconds": {"kind"},
