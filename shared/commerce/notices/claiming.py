@@ -33,7 +33,7 @@ from shared.commerce.shops.file import Shop, ShopMessage
 from shared.durable.outbox import Outbox, OutboxEvent, event
 from shared.ids import time_ordered_uuid
 from shared.messaging.campaigns.rendering import MissingVariable
-from shared.messaging.customers.holding import hold_profiles
+from shared.messaging.customers.shop_profile import hold_profiles
 from shared.payloads import NotificationUpdated, OutboundMessage, encode
 from shared.postgres.database import Connection, Database
 from shared.postgres.queries import Queries
@@ -111,7 +111,7 @@ class NoticeStore:
         Done twice for the same notices, the second time finds nothing to decide.
         """
         async with self._database.transaction() as connection:
-            await hold_profiles(connection, (item.customer for item in leased))
+            await hold_profiles(connection, {item.customer for item in leased})
             await hold_carts(connection, {item.cart for item in leased if item.cart is not None})
             due = await connection.fetch(_QUERIES["lock_due"], [item.id for item in leased])
             rows = await connection.fetch(_QUERIES["read_facts"], [row["id"] for row in due], self._longest)
