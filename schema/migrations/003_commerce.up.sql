@@ -196,6 +196,7 @@ create table notification_log (
     updated_at        timestamptz not null default now()
 ) with (fillfactor = 80);
 create index notification_log_due on notification_log (not_before) where not_before is not null;
+create index notification_log_queued on notification_log (phone_number_id) where status = 'queued';
 create index notification_log_customer on notification_log (customer_phone, reserved_at);
 create index notification_log_order on notification_log (order_id) where order_id is not null;
 create index notification_log_cart on notification_log (cart) where cart is not null;

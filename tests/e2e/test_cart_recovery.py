@@ -8,7 +8,7 @@ from typing import Any
 from tests.support.cluster import Cluster
 from tests.support.notices import wants_marketing
 from tests.support.program import run_wabus
-from tests.support.rows import only_row
+from tests.support.rows import insert
 from tests.support.sending import NUMBER, Sender
 from tests.support.waiting import until
 
@@ -115,25 +115,45 @@ async def test_an_idle_cart_is_reminded_of_once_and_a_purchase_stops_the_next_re
     assert await cluster.conn.fetchval("select customer_phone from carts where closed_at is null") == BEN
 
 
-async def test_a_purchase_takes_back_the_reminder_that_waits_for_the_morning(
+async def test_a_purchase_takes_back_the_reminder_that_waits_and_is_confirmed(
     sender: Sender, tmp_path: Path
 ) -> None:
+    # Given a customer whose one marketing message a day was sent 23 hours ago
     cluster = sender.cluster
+    chosen = SHOP | {"caps": {"marketing": "1/24h"}}
+    chosen["messages"] = {"cart_reminder_1": SAID, "order_confirmed": SAID}
     path = tmp_path / "shops.json"
-    path.write_text(json.dumps({"default": SHOP | {"quiet_hours": "00:00-23:59"}}))
+    path.write_text(json.dumps({"default": chosen}))
     await wants_marketing(cluster.conn)
-
+    await insert(
+        cluster.conn,
+        "notification_log",
+        shop_id="default",
+        kind="request",
+        notification_type="news",
+        dedupe_key="request:1",
+        category="marketing",
+        customer_phone=ANA,
+        status="sent",
+        reserved_at=await cluster.conn.fetchval("select now() - interval '23 hours'"),
+    )
     async with cluster.running(*WORKERS, SHOPS_FILE=str(path)):
+        # When their cart idles, and is bought while its reminder waits
         recorded = tmp_path / "webhooks.jsonl"
         await publish(cluster, recorded, cart("c1", "0170 0000001"))
         await until(lambda: are(cluster, "carts where status = 'active'", 1))
         await grow_older(cluster, 5)
-        await until(lambda: are(cluster, "notification_log where trace <> '[]'", 1))
+        await until(lambda: are(cluster, "notification_log where trace <> '[]' and status = 'pending'", 1))
         await publish(cluster, recorded, order("0170 0000001"))
         await until(lambda: are(cluster, "carts where status = 'converted'", 1))
-
-    row = await only_row(cluster.conn, "select status, skip_reason, not_before from notification_log")
-    assert tuple(row) == ("skipped", "converted", None)
+    # Then
+    rows = await cluster.conn.fetch(
+        "select notification_type, status, skip_reason from notification_log where kind in ('cart', 'order')"
+    )
+    assert sorted(map(tuple, rows)) == [
+        ("cart_reminder_1", "skipped", "converted"),
+        ("order_confirmed", "pending", None),
+    ]
 
 
 async def are(cluster: Cluster, rows: str, number: int) -> bool:

@@ -32,11 +32,11 @@ from shared.messaging.campaigns.recipients import (
     skip_recipients,
 )
 from shared.messaging.campaigns.store import begin_batch
+from shared.messaging.numbers.ahead import allowance
 from shared.observability.logs import Operation, fields, get_logger
 from shared.observability.tracing import read_trace
 from shared.payloads import OutboundMessage, Template, encode
 from shared.postgres.database import Connection, Database
-from workers.broadcast_batcher.decisions import allowance
 from workers.broadcast_batcher.store import QUERIES
 
 logger = get_logger(__name__)

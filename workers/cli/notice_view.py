@@ -45,6 +45,7 @@ _WORDS: Final[Mapping[str, str]] = {
     "converted": "they bought it",
     "recovered": "they bought it",
     "replied": "they answered",
+    "rate": "as many of the number wait for the sender as it sends in ten seconds",
     "checkout_running": "they are just buying it",
 }
 

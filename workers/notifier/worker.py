@@ -13,7 +13,14 @@ def compose(kit: Kit) -> Worker:
     """Build the notifier. Raises SettingsError where SHOPS_FILE is wrong."""
     settings = kit.settings
     shops = read_shops(settings.shops_file)
-    store = NoticeStore(kit.database, kit.outbox, shops, settings.marketing_consent)
+    store = NoticeStore(
+        kit.database,
+        kit.outbox,
+        shops,
+        consent=settings.marketing_consent,
+        mps_of=lambda number: settings.number(number).mps,
+        durations=kit.durations,
+    )
     return Worker(
         routes=(
             Route(

@@ -6,7 +6,7 @@ Killed before the commit nothing has happened, after it the message is in the ou
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -18,6 +18,7 @@ from pydantic import ValidationError
 from shared.amqp.topology import OUTBOUND
 from shared.commerce.carts.due import hold_carts, stop_carts
 from shared.commerce.notices.content import named, notice_message
+from shared.commerce.notices.pace import NumberQueue
 from shared.commerce.notices.rules import (
     Consent,
     NoticeDecision,
@@ -31,6 +32,7 @@ from shared.commerce.notices.rules import (
 from shared.commerce.notices.zones import country_of, read_zone, zones_of_phone
 from shared.commerce.shops.file import Shop, ShopMessage
 from shared.durable.outbox import Outbox, OutboxEvent, event
+from shared.durations import Durations
 from shared.ids import time_ordered_uuid
 from shared.messaging.campaigns.rendering import MissingVariable
 from shared.messaging.customers.shop_profile import hold_profiles
@@ -91,12 +93,22 @@ class NoticeStore:
     """Claims due notices for the shops of SHOPS_FILE."""
 
     def __init__(
-        self, database: Database, outbox: Outbox, shops: Mapping[str, Shop], consent: Consent
+        self,
+        database: Database,
+        outbox: Outbox,
+        shops: Mapping[str, Shop],
+        *,
+        consent: Consent,
+        mps_of: Callable[[str], float],
+        durations: Durations,
     ) -> None:
+        """`mps_of`: messages a second of a business number."""
         self._database = database
         self._outbox = outbox
         self._shops = shops
         self._consent = consent
+        self._mps_of = mps_of
+        self._durations = durations
         windows = (cap.window for shop in shops.values() for cap in shop.caps.marketing)
         self._longest = max(windows, default=timedelta())
 
@@ -115,21 +127,45 @@ class NoticeStore:
             await hold_carts(connection, {item.cart for item in leased if item.cart is not None})
             due = await connection.fetch(_QUERIES["lock_due"], [item.id for item in leased])
             rows = await connection.fetch(_QUERIES["read_facts"], [row["id"] for row in due], self._longest)
-            decided = self._decide_all(rows)
+            queues = await self._count_queued(connection, rows)
+            decided = self._decide_all(rows, queues)
             await _write(connection, decided)
             events = [_told(item) for item in decided if not isinstance(item.decision, PostponeNotice)]
             events += [_publication(item.message) for item in decided if item.message is not None]
             await self._outbox.record(connection, events)
         return ClaimedNotices(decided, events)
 
-    def _decide_all(self, rows: Sequence[asyncpg.Record]) -> list[DecidedNotice]:
-        """One after the other: who is queued takes a place that the next one of that customer counts."""
+    async def _count_queued(
+        self, connection: Connection, rows: Sequence[asyncpg.Record]
+    ) -> dict[str, NumberQueue]:
+        """What waits for the sender of these notices' numbers, which nobody else counts until the commit."""
+        numbers = sorted({number for row in rows if (number := self._number_of(row)) is not None})
+        await connection.execute(_QUERIES["lock_numbers"], numbers)
+        counted = await connection.fetch(_QUERIES["count_queued"], numbers)
+        queued = {row["number"]: row["queued"] for row in counted}
+        return {
+            number: NumberQueue.of(self._mps_of(number), queued.get(number, 0), self._durations)
+            for number in numbers
+        }
+
+    def _number_of(self, row: asyncpg.Record) -> str | None:
+        shop = self._shops.get(row["shop_id"])
+        return row["phone_number_id"] or (None if shop is None else shop.phone_number_id)
+
+    def _decide_all(
+        self, rows: Sequence[asyncpg.Record], queues: Mapping[str, NumberQueue]
+    ) -> list[DecidedNotice]:
+        """One after the other: who is queued takes a place that the next one counts."""
         taken: dict[str, list[datetime]] = {}
         decided = []
         for row in rows:
             item = self._decide(row, taken.get(row["customer_phone"], []))
-            if isinstance(item.decision, QueueNotice) and row["category"] == "marketing":
-                taken.setdefault(row["customer_phone"], []).append(row["at"])
+            if item.message is not None:
+                wait = queues[item.message.phone_number_id or ""].take()
+                if wait is not None:
+                    item = DecidedNotice(row, PostponeNotice(row["at"] + wait, "rate"), row["at"])
+                elif row["category"] == "marketing":
+                    taken.setdefault(row["customer_phone"], []).append(row["at"])
             decided.append(item)
         return decided
 
@@ -214,9 +250,9 @@ def _message(
 
 async def _write(connection: Connection, decided: Sequence[DecidedNotice]) -> None:
     queued = [
-        (item.row["id"], _template_of(item), item.row["language"], item.trace)
+        (item.row["id"], _template_of(item.message), item.message.phone_number_id, item.trace)
         for item in decided
-        if isinstance(item.decision, QueueNotice)
+        if item.message is not None
     ]
     postponed = [
         (item.row["id"], item.decision.until, item.trace)
@@ -238,9 +274,8 @@ async def _write(connection: Connection, decided: Sequence[DecidedNotice]) -> No
     await stop_carts(connection, replied, _REPLIED)
 
 
-def _template_of(item: DecidedNotice) -> str | None:
-    template = None if item.message is None else item.message.template
-    return None if template is None else template.name
+def _template_of(message: OutboundMessage) -> str | None:
+    return None if message.template is None else message.template.name
 
 
 def _publication(message: OutboundMessage) -> OutboxEvent:

@@ -60,13 +60,24 @@ left join lateral (
 where notice.id = any($1::uuid[])
 order by notice.customer_phone, notice.id;
 
+-- name: lock_numbers
+-- One decision of a number at a time, so that their counts of what is queued add up.
+select pg_advisory_xact_lock(hashtextextended('wabus notices of number ' || number, 0))
+from (select number from unnest($1::text[]) as number order by number) as ordered;
+
+-- name: count_queued
+select phone_number_id as number, count(*)::int as queued
+from notification_log
+where status = 'queued' and phone_number_id = any($1::text[])
+group by phone_number_id;
+
 -- name: queue
 -- They are handed to the sender, and take a place under the caps.
 update notification_log as notice
 set status = 'queued', attempt = notice.attempt + 1, reserved_at = now(), not_before = null, claimed_until = null,
-    template_name = row.template_name, language = row.language, trace = row.trace::jsonb,
+    template_name = row.template_name, phone_number_id = row.number, trace = row.trace::jsonb,
     revision = revision + 1, updated_at = now()
-from unnest($1::uuid[], $2::text[], $3::text[], $4::text[]) as row (id, template_name, language, trace)
+from unnest($1::uuid[], $2::text[], $3::text[], $4::text[]) as row (id, template_name, number, trace)
 where notice.id = row.id;
 
 -- name: credit

@@ -46,9 +46,18 @@ async def database(database_url: str) -> AsyncIterator[Database]:
     await database.close()
 
 
-def notifier(database: Database, chosen: Shop | None = None, outbox: Outbox | None = None) -> NoticeStore:
+def notifier(
+    database: Database, chosen: Shop | None = None, outbox: Outbox | None = None, mps: float = 80
+) -> NoticeStore:
     kept = outbox or Outbox(database, AbsentBroker(), FAST)
-    return NoticeStore(database, kept, {"default": chosen or shop()}, "required")
+    return NoticeStore(
+        database,
+        kept,
+        {"default": chosen or shop()},
+        consent="required",
+        mps_of=lambda _: mps,
+        durations=FAST,
+    )
 
 
 async def claim(store: NoticeStore, most: int = 100) -> ClaimedNotices:
@@ -128,6 +137,25 @@ async def test_twenty_notifiers_and_one_customer_are_exactly_the_cap(
     assert len(await messages(conn)) == 3
     postponed = "select count(*) from notification_log where not_before > now() + interval '23 hours'"
     assert await conn.fetchval(postponed) == 37
+
+
+async def test_no_more_of_a_number_is_queued_than_it_sends_in_ten_seconds(
+    conn: Connection, database: Database
+) -> None:
+    for number in range(30):
+        await plan(database, category="utility", customer_phone=f"4917000001{number:02}")
+    notifiers = [notifier(database, mps=1) for _ in range(3)]
+    leased = [await store.lease(10) for store in notifiers]
+
+    await asyncio.gather(*(store.decide(mine) for store, mine in zip(notifiers, leased, strict=True)))
+
+    assert await outcomes(conn) == {"queued": 9, "pending": 21}
+    waits = "select count(*) from notification_log where status = 'pending' and not_before > now()"
+    assert await conn.fetchval(waits) == 21
+    await conn.execute("update notification_log set status = 'sent' where status = 'queued'")
+    await conn.execute("update notification_log set not_before = now() where status = 'pending'")
+    await claim(notifier(database, mps=1))
+    assert await outcomes(conn) == {"sent": 9, "queued": 9, "pending": 12}
 
 
 async def test_a_place_that_is_given_back_is_free(conn: Connection, database: Database) -> None:

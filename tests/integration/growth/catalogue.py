@@ -600,6 +600,9 @@ PER_MESSAGE: Final = (
     _measured(_DECIDING, "lease", 100, 30 * _SECOND, rows=1400),
     _measured(_DECIDING, "lock_due", NOTICES, rows=30),
     _measured(_DECIDING, "read_facts", NOTICES, 30 * _DAY, rows=250),
+    _measured(_DECIDING, "lock_numbers", NUMBERS, rows=0),
+    # What waits for the sender: ten seconds of each number at most; here there are 9,000.
+    _measured(_DECIDING, "count_queued", NUMBERS, rows=19_000),
     _measured(_DECIDING, "queue", NOTICES, NOTHING, NOTHING, JSON, rows=40),
     _measured(_DECIDING, "credit", NOTICES, rows=40),
     _measured(_DECIDING, "postpone", NOTICES, TIMES, JSON, rows=40),
