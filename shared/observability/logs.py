@@ -59,7 +59,6 @@ class Operation(StrEnum):
     STATUS_MATCHING = "status_matching"
     CAMPAIGN_CONTROL = "campaign_control"
     CAMPAIGN_BATCH = "campaign_batch"
-    NOTICE_DECISION = "notice_decision"
     DEAD_LETTER_STORING = "dead_letter_storing"
     DEAD_LETTER_REPLAY = "dead_letter_replay"
     DEFERRED_RELEASE = "deferred_release"

@@ -52,7 +52,6 @@ class CartRecovered(Event):
 
 class CartExpired(Event):
     """`cart.expired`: nobody waits for it any more. `reason`: `superseded` by another, `deleted`, `left`."""
-    """`cart.expired`: nobody waits for it any more. `reason`: `idle`, `superseded` by another, `deleted`."""
 
     EVENT_TYPE: ClassVar[str] = "cart.expired"
 

@@ -84,10 +84,6 @@ def test_mechanism_knows_no_noun() -> None:
         return [name for name in ours(path) if name.startswith(_NOUN_PACKAGES)]
 
     assert offences(mechanism, nouns) == {}
-@pytest.mark.parametrize("path", files("shared"), ids=name_of)
-def test_mechanism_knows_no_noun(path: Path) -> None:
-    if not name_of(path).startswith((*NOUNS, _ABOVE)):
-        assert [name for name in ours(path) if name.startswith(_NOUN_PACKAGES)] == []
 
 
 def test_messaging_knows_no_commerce() -> None:

@@ -52,6 +52,6 @@ where carts.id = row.id;
 -- name: expire
 -- Nobody waits for it any more.
 update carts
-set status = 'expired', status_reason = 'idle', closed_at = now(), next_step_at = null, revision = revision + 1,
+set status = 'expired', status_reason = 'left', closed_at = now(), next_step_at = null, revision = revision + 1,
     updated_at = now()
 where id = any($1::uuid[]);

@@ -157,7 +157,6 @@ def _open(before: CartRow | None, fact: CartFact, stamp: Stamp, now: datetime, n
         source_updated_at=stamp.updated_at,
         source_hash=stamp.content,
         last_activity_at=now,
-        next_step_at=now,
         customer_phone=None if before is None else before.customer_phone,
         customer_stamp=None if before is None else before.customer_stamp,
     )

@@ -134,7 +134,7 @@ def _told(look: _Look) -> OutboxEvent:
     }
     told: Event
     if look.step.expires:
-        told = CartExpired(**said, reason="idle")
+        told = CartExpired(**said, reason="left")
     else:
         told = CartAbandoned(**said, total=row["total"], currency=row["currency"], round=row["round"])
     return event(told.event_type, encode(told), aggregate=("cart", row["id"]), correlation_id=row["id"].hex)

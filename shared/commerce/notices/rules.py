@@ -1,8 +1,8 @@
 """Whether an automatic message goes now, later or never: one decision over what is known of it. Pure.
 
-Owns the order of the rules: over, consent, holdout, country, quiet hours, cap, window and content. The rate of
-the number comes after them. Who decides holds the customer's profile, so that what is counted here is what the
-next one counts.
+Owns the order of the rules: over, consent, holdout, country, quiet hours, cap, window and content. The rate
+of the number comes after them. Who decides holds the customer's profile, so that what is counted here is what
+the next one counts.
 """
 
 from collections.abc import Sequence

@@ -102,11 +102,11 @@ async def test_a_cart_that_idles_for_three_days_expires_and_what_waits_is_taken_
     await reminders(database).run()
 
     row = await only_row(conn, "select status, status_reason, next_step_at, closed_at from carts")
-    assert (row["status"], row["status_reason"], row["next_step_at"]) == ("expired", "idle", None)
+    assert (row["status"], row["status_reason"], row["next_step_at"]) == ("expired", "left", None)
     assert row["closed_at"] is not None
     assert await conn.fetchval("select skip_reason from notification_log") == "expired"
     [(kind, told)] = await events(conn)
-    assert (kind, told["reason"]) == ("cart.expired", "idle")
+    assert (kind, told["reason"]) == ("cart.expired", "left")
 
 
 @pytest.mark.parametrize(

@@ -146,15 +146,16 @@ select row_id(n), 'default', 'id ' || n, (4915200000000 + n)::text, '\x00',
        now() - interval '91 days' * (200000 - n) / 200000, case when n % 10 > 0 and n > 180000 then now() end
 from generate_series(1, 200000) as n;
 -- The last 100,000 are open, 1,000 of them due.
+-- The last 20,000 are open, 1,000 of them due.
 insert into carts
     (id, shop_id, cart_id, customer_phone, items_hash, status, closed_at, next_step_at, source_updated_at, source_hash,
      created_at)
-select row_id(n), 'default', 'id ' || n, (49151000000000 + n)::text, '\x00',
-       case when n <= 900000 then 'expired' else 'active' end,
-       case when n <= 900000 then now() - interval '91 days' * (1000000 - n) / 1000000 end,
-       case when n > 999000 then now() when n > 900000 then now() + interval '1 hour' end,
-       now(), '\x00', now() - interval '91 days' * (1000000 - n) / 1000000
-from generate_series(1, 1000000) as n;
+select row_id(n), 'default', 'id ' || n, (4915200000000 + n)::text, '\x00',
+       case when n <= 180000 then 'expired' else 'active' end,
+       case when n <= 180000 then now() - interval '91 days' * (200000 - n) / 200000 end,
+       case when n > 199000 then now() when n > 180000 then now() + interval '1 hour' end,
+       now(), '\x00', now() - interval '91 days' * (200000 - n) / 200000
+from generate_series(1, 200000) as n;
 
 -- name: orders
 insert into orders
@@ -168,24 +169,22 @@ from generate_series(1, 200000) as n;
 insert into product_views (shop_id, customer_phone, product_id, viewed_at)
 select 'default', (4915200000000 + n)::text, 'id ' || n % 1000, now() - interval '31 days' * (200000 - n) / 200000
 from generate_series(1, 200000) as n;
-select 'default', (49151000000000 + n)::text, 'id ' || n % 1000, now() - interval '31 days' * (1000000 - n) / 1000000
-from generate_series(1, 1000000) as n;
 
 -- name: notification_log
--- Of the last 100,000 the first 90,000 come later, 9,000 are queued and 1,000 are due.
+-- Of the last 20,000 the first 18,000 come later, 1,000 are queued and 1,000 are due.
 insert into notification_log
     (id, shop_id, kind, notification_type, dedupe_key, order_id, cart, customer_phone, phone_number_id, category, status,
      attempt, not_before, reserved_at, message_id, sent_at, created_at)
 select row_id(n), 'default', 'cart', 'cart_reminder_1', 'key ' || n, 'id ' || n, row_id(n),
-       (49151000000000 + n)::text, (1000 + n % 10)::text, 'marketing',
-       case when n <= 900000 then 'read' when n <= 990000 or n > 999000 then 'pending' else 'queued' end,
-       case when n <= 900000 or n between 990001 and 999000 then 1 else 0 end,
-       case when n > 999000 then now() - interval '1 minute' when n between 900001 and 990000 then now() + interval '1 hour' end,
-       case when n <= 900000 or n between 990001 and 999000 then at end,
-       case when n <= 900000 then row_id(n) end, case when n <= 900000 then at end, at
-from (select n, now() - interval '91 days' * (1000000 - n) / 1000000 as at from generate_series(1, 1000000) as n) as row;
+       (4915200000000 + n)::text, (1000 + n % 10)::text, 'marketing',
+       case when n <= 180000 then 'read' when n <= 198000 or n > 199000 then 'pending' else 'queued' end,
+       case when n <= 180000 or n between 198001 and 199000 then 1 else 0 end,
+       case when n > 199000 then now() - interval '1 minute' when n between 180001 and 198000 then now() + interval '1 hour' end,
+       case when n <= 180000 or n between 198001 and 199000 then at end,
+       case when n <= 180000 then row_id(n) end, case when n <= 180000 then at end, at
+from (select n, now() - interval '91 days' * (200000 - n) / 200000 as at from generate_series(1, 200000) as n) as row;
 
 -- name: reengagement
 insert into reengagement (id, shop_id, customer_phone, campaign_type, sent_at, created_at)
-select row_id(n), 'default', (49151000000000 + n)::text, 'cart_reminder', at, at
-from (select n, now() - interval '366 days' * (1000000 - n) / 1000000 as at from generate_series(1, 1000000) as n) as row;
+select row_id(n), 'default', (4915200000000 + n)::text, 'cart_reminder', at, at
+from (select n, now() - interval '366 days' * (200000 - n) / 200000 as at from generate_series(1, 200000) as n) as row;
