@@ -53,6 +53,7 @@ PAYLOAD_NAMES: Final = {
     (EVENTS, "cart.abandoned"): "CartAbandoned",
     (EVENTS, "cart.expired"): "CartExpired",
     (EVENTS, "notification.updated"): "NotificationUpdated",
+    (EVENTS, "reengagement.converted"): "ReengagementConverted",
     (EVENTS, "deadletter.stored"): "DLQMessage",
 }
 #: What died in a queue that is not ours, or was never bound.

@@ -19,6 +19,7 @@ from shared.payloads.events import (
     MessageUpdated,
     NotificationUpdated,
     OutboundWaiting,
+    ReengagementConverted,
     SendError,
 )
 from shared.payloads.inbound import EnrichedInboundMessage, InboundMessage
@@ -90,6 +91,7 @@ __all__ = [
     "ProductViewed",
     "Reaction",
     "Recipient",
+    "ReengagementConverted",
     "SendError",
     "StatusError",
     "StatusUpdate",

@@ -207,6 +207,25 @@ class NotificationUpdated(Event):
     trace_id: str | None = None
 
 
+class ReengagementConverted(Event):
+    """`reengagement.converted`: an order is credited to an automatic message. Once an order, once a message.
+
+    `revenue`: what the order brings in its `currency`, as text; later refunds are not told again.
+    """
+
+    EVENT_TYPE: ClassVar[str] = "reengagement.converted"
+
+    notification_id: UUID
+    shop_id: str
+    campaign_type: str
+    customer: str
+    order_id: str
+    revenue: str
+    currency: str | None = None
+    timestamp: UtcTime
+    trace_id: str | None = None
+
+
 class DLQMessage(Event):
     """`deadletter.stored`, and a dead letter as the CLI and the API show it.
 

@@ -284,6 +284,18 @@ EXAMPLES: Final[dict[str, list[dict[str, Any]]]] = {
             "revision": 2,
         }
     ],
+    "ReengagementConverted": [
+        {
+            **_NEW,
+            "notification_id": _MESSAGE,
+            "shop_id": "default",
+            "campaign_type": "cart_reminder",
+            "customer": "491700000001",
+            "order_id": "727",
+            "revenue": "12.90",
+            "currency": "EUR",
+        }
+    ],
     "DLQMessage": [
         {
             "event_version": 1,

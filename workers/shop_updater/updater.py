@@ -12,6 +12,7 @@ from shared.amqp.headers import correlation_of
 from shared.commerce.carts.facts import FoldedFacts, ToldCart, fold_carts
 from shared.commerce.catalogue.facts import fold_products
 from shared.commerce.joining import follow_join
+from shared.commerce.notices.crediting import credit_orders
 from shared.commerce.notices.of_orders import tell_of_orders
 from shared.commerce.notices.planning import take_back_of_carts
 from shared.commerce.orders.facts import ToldOrder, fold_orders
@@ -54,15 +55,15 @@ class ShopUpdater(Handler):
             told_carts = [ToldCart(item.fact, correlation_of(item.delivery)) for item in intake.carts]
             async with self._database.transaction() as connection:
                 folded = await fold_carts(connection, told_carts)
-                await self._follow(connection, folded)
-            await self._tell(folded)
+                events = await self._follow(connection, folded)
+            await self._tell(folded, events)
             yield self._settle("cart", intake.carts, folded.outcomes)
         if intake.orders:
             told_orders = [ToldOrder(item.fact, correlation_of(item.delivery)) for item in intake.orders]
             async with self._database.transaction() as connection:
                 folded = await fold_orders(connection, told_orders)
-                await self._follow(connection, folded)
-            await self._tell(folded)
+                events = await self._follow(connection, folded)
+            await self._tell(folded, events)
             yield self._settle("order", intake.orders, folded.outcomes)
         if intake.products:
             async with self._database.transaction() as connection:
@@ -72,20 +73,22 @@ class ShopUpdater(Handler):
             trace_id = correlation_of(join.delivery)
             async with self._database.transaction() as connection:
                 folded = await follow_join(connection, join.fact.merged, join.fact.customer, trace_id)
-                await self._follow(connection, folded)
-            await self._tell(folded)
+                events = await self._follow(connection, folded)
+            await self._tell(folded, events)
             yield [(join.delivery, Ack())]
 
-    async def _follow(self, connection: Connection, folded: FoldedFacts) -> None:
-        """What facts cause, in their transaction: notices that are planned, notices that are taken back."""
+    async def _follow(self, connection: Connection, folded: FoldedFacts) -> list[OutboxEvent]:
+        """What facts cause, in their transaction: notices planned, taken back, credited."""
         await take_back_of_carts(connection, folded.stopped)
         await tell_of_orders(connection, self._shops, folded.orders)
-        await self._outbox.record(connection, folded.events)
+        events = [*folded.events, *await credit_orders(connection, folded.orders)]
+        await self._outbox.record(connection, events)
+        return events
 
-    async def _tell(self, folded: FoldedFacts) -> None:
+    async def _tell(self, folded: FoldedFacts, events: Sequence[OutboxEvent]) -> None:
+        """After the commit."""
         for outcome, count in folded.carts.items():
             self._metrics.carts.labels(outcome).inc(count)
-        events: Sequence[OutboxEvent] = folded.events
         await self._outbox.publish(events)
 
     def _settle(

@@ -1,10 +1,12 @@
 -- name: prune
 delete from notification_log
-where id in (select id from notification_log where created_at < now() - $1::interval order by created_at limit $2);
+where id = any(array(select id from notification_log where created_at < now() - $1::interval
+                     order by created_at limit $2 for update skip locked));
 
 -- name: prune_reengagement
 delete from reengagement
-where id in (select id from reengagement where created_at < now() - $1::interval order by created_at limit $2);
+where id = any(array(select id from reengagement where created_at < now() - $1::interval
+                     order by created_at limit $2 for update skip locked));
 
 -- name: erase
 delete from notification_log where customer_phone = any($1::text[]);

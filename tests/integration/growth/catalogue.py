@@ -127,6 +127,7 @@ _RETURNING: Final = "shared/commerce/notices/returning.sql"
 _NOTICES_DUE: Final = "shared/commerce/notices/due.sql"
 _NOTICES_UPKEEP: Final = "shared/commerce/notices/upkeep.sql"
 _NOTICE_JOINS: Final = "shared/commerce/notices/following.sql"
+_CREDITING: Final = "shared/commerce/notices/crediting.sql"
 _DUE_CARTS: Final = "shared/commerce/carts/due.sql"
 SHOPS: Final = ["default"] * 10
 #: Notices that are due, that are queued, and carts that are due.
@@ -612,6 +613,9 @@ PER_MESSAGE: Final = (
     _measured(_MOVING, "credit", NOTICES_QUEUED, TIMES, rows=40),
     _measured(_RETURNING, "return", NOTICES_QUEUED, ["pending"] * 10, NOTHING, rows=80),
     _measured(_RETURNING, "bind", NOTICES_QUEUED, QUEUED, rows=60),
+    _measured(_CREDITING, "follow", "default", "id 1", 10, rows=10),
+    _measured(_CREDITING, "find", "default", "4915200199901", "id 1", _LATER, 30_000 * _DAY, rows=20),
+    _measured(_CREDITING, "convert", NOTICES[0], "id 1", 10, "EUR", rows=4),
     _measured(_NOTICE_JOINS, "rename", CUSTOMERS, NEW_CUSTOMERS[0], rows=60),
     _measured(_NOTICE_JOINS, "rename_reengagement", CUSTOMERS, NEW_CUSTOMERS[0], rows=60),
 )
