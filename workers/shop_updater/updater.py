@@ -23,10 +23,8 @@ from shared.consuming.handling import Handler
 from shared.consuming.settlement import Settled
 from shared.durable.outbox import Outbox, OutboxEvent
 from shared.observability.metrics import Metrics, count_repairs
-from shared.postgres.database import Database
-from workers.shop_updater.intake import FactInHand, take_in
 from shared.postgres.database import Connection, Database
-from workers.shop_updater.intake import InHand, take_in
+from workers.shop_updater.intake import FactInHand, take_in
 
 
 class ShopUpdater(Handler):

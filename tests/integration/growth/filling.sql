@@ -135,7 +135,7 @@ select now() - interval '90 days' * (200000 - n) / 200000, 'ana', 'dlq.replay', 
 from generate_series(1, 200000) as n;
 
 -- name: carts
--- The last 20,000 are open; nobody can be reminded of a tenth of these.
+-- The last 20,000 are open; nobody can be reminded of a tenth of these. 900 are due.
 insert into carts
     (id, shop_id, cart_id, customer_phone, items_hash, status, closed_at, source_updated_at, source_hash, created_at,
      last_activity_at, next_step_at)
@@ -143,18 +143,7 @@ select row_id(n), 'default', 'id ' || n, (4915200000000 + n)::text, '\x00',
        case when n <= 180000 then 'expired' else 'active' end,
        case when n <= 180000 then now() - interval '91 days' * (200000 - n) / 200000 end,
        now(), '\x00', now() - interval '91 days' * (200000 - n) / 200000,
-       now() - interval '91 days' * (200000 - n) / 200000, case when n % 10 > 0 and n > 180000 then now() end
-from generate_series(1, 200000) as n;
--- The last 100,000 are open, 1,000 of them due.
--- The last 20,000 are open, 1,000 of them due.
-insert into carts
-    (id, shop_id, cart_id, customer_phone, items_hash, status, closed_at, next_step_at, source_updated_at, source_hash,
-     created_at)
-select row_id(n), 'default', 'id ' || n, (4915200000000 + n)::text, '\x00',
-       case when n <= 180000 then 'expired' else 'active' end,
-       case when n <= 180000 then now() - interval '91 days' * (200000 - n) / 200000 end,
-       case when n > 199000 then now() when n > 180000 then now() + interval '1 hour' end,
-       now(), '\x00', now() - interval '91 days' * (200000 - n) / 200000
+       now() - interval '91 days' * (200000 - n) / 200000, case when n % 10 > 0 and n > 180000 then now() + interval '1 day' * (n <= 199000)::integer end
 from generate_series(1, 200000) as n;
 
 -- name: orders
