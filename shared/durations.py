@@ -72,6 +72,8 @@ class Durations:
     #: Lease of the claim to publish `inbound.enriched`, by the database clock. Its owner extends it while it
     #: publishes, however long that takes; a dead owner's messages go on after it.
     publish_claim_s: float = 10.0
+    #: A customer who says over and over what they want to be sent is answered once in this.
+    consent_answer_s: float = 3600.0
 
     # Outbound sender.
     #: A claimed attempt's HTTP request starts within this, or the attempt is given up.

@@ -11,9 +11,11 @@ _random = random.Random()  # noqa: S311 - see above
 _last = 0
 
 
-def random_uuid() -> UUID:
-    """Return a UUID version 4."""
-    return UUID(int=_random.getrandbits(128), version=4)
+def random_uuid() -> str:
+    """Return a UUID version 4 as text: each publication has one, and a `UUID` takes twice as long."""
+    bits = _random.getrandbits(128) & ~(0xF000 << 64 | 0xC000 << 48) | 4 << 76 | 2 << 62
+    digits = f"{bits:032x}"
+    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
 
 
 def read_uuid(value: object) -> UUID | None:

@@ -5,7 +5,6 @@ drop table products;
 drop table orders;
 drop table carts;
 drop index customer_profiles_shop_customer;
-alter table customer_profiles drop column if exists language;
 alter table customer_profiles
     drop column source_shop,
     drop column wc_customer_id,
@@ -21,3 +20,7 @@ alter table customer_profiles
     drop column source_updated_at,
     drop column source_hash;
 drop domain exact_money;
+alter table customer_profiles drop column language;
+alter table customer_profiles drop column consent_source;
+drop table suppressions;
+drop table consent_events;

@@ -1,13 +1,16 @@
 """The AMQP client that wabus speaks with: the one place that names an implementation of the seam."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from enum import StrEnum
+from typing import Final
 
 from shared.amqp.broker import Broker, LentPublisher
-from shared.amqp.frames.broker import FramesBroker
+from shared.amqp.frames.wire import open_frames
+from shared.amqp.kept.broker import KeptBroker
+from shared.amqp.kept.link import OpenWire
 from shared.amqp.pika import short_lived
-from shared.amqp.pika.broker import PikaBroker
+from shared.amqp.pika.wire import open_pika
 from shared.amqp.session import Session
 from shared.amqp.topology import Topology
 from shared.certificates import ObserveExpiry, ignore_expiry
@@ -22,6 +25,9 @@ class AmqpClient(StrEnum):
     FRAMES = "frames"
 
 
+_WIRES: Final[Mapping[AmqpClient, OpenWire]] = {AmqpClient.PIKA: open_pika, AmqpClient.FRAMES: open_frames}
+
+
 def build_broker(
     url: str | UrlSource,
     name: str,
@@ -29,16 +35,22 @@ def build_broker(
     durations: Durations,
     observe_confirm: Callable[[float], None] = lambda _: None,
     observe_expiry: ObserveExpiry = ignore_expiry,
-    client: AmqpClient = AmqpClient.PIKA,
+    client: AmqpClient = AmqpClient.FRAMES,
 ) -> Broker:
     """A broker for a process; nothing is connected before `run`.
 
     `name`: what the server shows of us. `observe_confirm`: told how long each batch waited for its confirms.
     """
-    if client is AmqpClient.FRAMES:
-        prepare = short_lived.prepare_topology
-        return FramesBroker(url, name, topology, durations, prepare, observe_confirm, observe_expiry)
-    return PikaBroker(url, name, topology, durations, observe_confirm, observe_expiry)
+    return KeptBroker(
+        _WIRES[client],
+        short_lived.prepare_topology,
+        url,
+        name,
+        topology,
+        durations,
+        observe_confirm,
+        observe_expiry,
+    )
 
 
 def open_session(url: str, name: str = "wabus") -> AbstractAsyncContextManager[Session]:

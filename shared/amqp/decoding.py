@@ -31,6 +31,8 @@ _NUMBERS: Final = {
 }
 _DECIMAL: Final = Struct(">Bi")
 _VOID: Final = (b"V", b"\0")
+#: The one header of a message whose own cannot be read: their bytes, in base64.
+UNREADABLE: Final = "x-wabus-unreadable-headers"
 
 
 class HeaderTable(dict[str, Any]):
@@ -54,6 +56,20 @@ def read_time(value: bytes) -> tuple[int, datetime | None]:
         return 8, datetime.fromtimestamp(ticks / 1000 if ticks > 0xFFFFFFFF else ticks, tz=UTC)
     except (ValueError, OverflowError, OSError):
         return 8, None
+
+
+def read_headers(value: bytes) -> tuple[int, HeaderTable]:
+    """Bytes consumed, and a message's table: UNREADABLE where no table can be made of its bytes.
+
+    Raises ValueError where it is longer than what is there: then nothing behind it can be read either.
+    """
+    end = _end_of(value)
+    try:
+        return end, read_table(value)[1]
+    except (ValueError, IndexError):
+        table = HeaderTable(end)
+        table[UNREADABLE] = base64.b64encode(value[4:end]).decode()
+        return end, table
 
 
 def read_table(value: bytes, depth: int = 0) -> tuple[int, Any]:

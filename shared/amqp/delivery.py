@@ -3,8 +3,10 @@
 Owns the values. Who carries them is `shared.amqp.broker`.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
+
+from shared.values import value
 
 #: Headers of the wire contract.
 ATTEMPT = "x-attempt"
@@ -26,7 +28,7 @@ ECHO = "x-wabus-echo"
 DELIVERY_COUNT = "x-delivery-count"
 
 
-@dataclass(frozen=True, slots=True, weakref_slot=True, eq=False)
+@value(eq=False, weakref_slot=True)
 class Delivery:
     """One message in hand. `tag` counts only on the channel of `generation`; `received_at` is monotonic."""
 
@@ -66,7 +68,7 @@ class Delivery:
         return value if isinstance(value, int) else int(self.redelivered)
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class Publication:
     """One message to publish. `mandatory`: it must reach a queue, or the publish has failed.
 

@@ -1,6 +1,6 @@
 """One connection to RabbitMQ: to whichever address of whichever host of the URL answers first.
 
-Owns knowing when the server was last heard. Staying connected is `shared.amqp.pika.link`'s.
+Owns knowing when the server was last heard. Staying connected is `shared.amqp.kept.link`'s.
 """
 
 import asyncio

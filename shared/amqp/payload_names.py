@@ -47,6 +47,7 @@ PAYLOAD_NAMES: Final = {
     (EVENTS, "conversation.closed"): "ConversationClosedEvent",
     (EVENTS, "conversation.expired"): "ConversationExpired",
     (EVENTS, "customer.merged"): "CustomerMerged",
+    (EVENTS, "consent.changed"): "ConsentChanged",
     (EVENTS, "campaign.updated"): "CampaignUpdated",
     (EVENTS, "cart.recovered"): "CartRecovered",
     (EVENTS, "order.created"): "OrderCreated",

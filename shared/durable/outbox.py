@@ -149,6 +149,12 @@ class Outbox:
             )
 
 
+async def leave_to_scheduler(connection: Connection, events: Sequence[OutboxEvent]) -> None:
+    """Record what is told by a program that publishes nothing: the scheduler publishes it soon."""
+    if events:
+        await connection.execute(_QUERIES["record"], *_columns(events), timedelta(0))
+
+
 def _columns(events: Sequence[OutboxEvent]) -> list[list[Any]]:
     rows = (
         (

@@ -173,12 +173,20 @@ class Metrics:
         )
 
     def _count_customers(self) -> None:
-        """Who is one person with whom."""
+        """Who is one person with whom, and what they want."""
         self.identity_unnamed = self._gauge(
             "identity_unnamed_rows",
             "Rows of before whose customer is still to be read, by table: counted up to 10,000, beyond that"
             " PostgreSQL's estimate.",
             "table",
+        )
+        self.consent_changes = self._counter(
+            "consent_changes_total",
+            "Customers who want something from now on, or no longer: marketing or notifications, yes or no,"
+            " by who told.",
+            "kind",
+            "value",
+            "source",
         )
 
     def _count_shops(self) -> None:

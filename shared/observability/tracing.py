@@ -6,11 +6,11 @@ Owns reading and making it: AMQP's `correlation_id` and the W3C header `tracepar
 
 import hashlib
 import re
-from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
 
 from shared.ids import random_hex
+from shared.values import value
 
 _TRACEPARENT: Final = re.compile(r"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?")
 _W3C_ID: Final = re.compile(r"[0-9a-f]{32}")
@@ -21,7 +21,7 @@ _CORRELATION_ID_CHARACTERS: Final = 100
 _SHORT_STRING_BYTES: Final = 255
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class Trace:
     """`trace_id` is the correlation id and what logs show; `w3c_id` is the 32 hex digits of `traceparent`.
 
@@ -67,7 +67,7 @@ def _parse(traceparent: object) -> tuple[str | None, str | None, str]:
 def _usable(correlation_id: str | None) -> str | None:
     if not correlation_id or len(correlation_id) > _CORRELATION_ID_CHARACTERS:
         return None
-    if len(correlation_id.encode("utf-8", "replace")) > _SHORT_STRING_BYTES:
+    if not correlation_id.isascii() and len(correlation_id.encode("utf-8", "replace")) > _SHORT_STRING_BYTES:
         return None
     return correlation_id if correlation_id.isprintable() else None
 

@@ -142,6 +142,16 @@ EXAMPLES: Final[dict[str, list[dict[str, Any]]]] = {
             "evidence": "inbound",
         }
     ],
+    "ConsentChanged": [
+        {
+            **_NEW,
+            "customer": "491700000001",
+            "kind": "marketing",
+            "value": False,
+            "source": "message",
+            "occurred_at": "2024-05-05T07:08:10Z",
+        }
+    ],
     "CampaignUpdated": [
         {
             **_NEW,

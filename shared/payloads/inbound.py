@@ -1,6 +1,6 @@
 """A customer's message, as a WhatsApp gateway hands it in, and as the cluster hands it on."""
 
-from typing import Annotated, Any, ClassVar, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 from uuid import UUID
 
 from shared.payloads.fields import (
@@ -40,15 +40,20 @@ class InboundMessage(Payload):
     context_wamid: Maybe[Wamid] = None
 
 
+Consenting = Literal["opt_in", "opt_out", "opt_out_all"]
+
+
 class EnrichedInboundMessage(InboundMessage, Event):
     """`inbound.enriched`: the InboundMessage with what it was resolved to. Idempotency key: the wamid.
 
     `phone_number_id` is there also where the message named none. `customer`: the person, by whatever address.
+    `consent`: its text is a word by which they said what they want to be sent; it is answered already.
     """
 
     EVENT_TYPE: ClassVar[str] = "inbound.enriched"
 
     customer: str | None = None
+    consent: Consenting | None = None
     mapping_id: UUID
     conversation_id: str | None = None
     is_new_conversation: bool
@@ -61,6 +66,7 @@ class EnrichedInboundMessage(InboundMessage, Event):
         *,
         phone_number_id: str,
         customer: str,
+        consent: Consenting | None,
         mapping_id: UUID,
         conversation_id: str | None,
         is_new_conversation: bool,
@@ -73,6 +79,7 @@ class EnrichedInboundMessage(InboundMessage, Event):
             "event_version": 1,
             "phone_number_id": phone_number_id,
             "customer": customer,
+            "consent": consent,
             "mapping_id": mapping_id,
             "conversation_id": conversation_id,
             "is_new_conversation": is_new_conversation,
@@ -80,6 +87,13 @@ class EnrichedInboundMessage(InboundMessage, Event):
         }
         object.__setattr__(event, "__dict__", fields)
         object.__setattr__(event, "__pydantic_fields_set__", fields.keys())
-        object.__setattr__(event, "__pydantic_extra__", message.__pydantic_extra__)
+        object.__setattr__(event, "__pydantic_extra__", _without_consent(message.__pydantic_extra__))
         object.__setattr__(event, "__pydantic_private__", None)
         return event
+
+
+def _without_consent(extra: dict[str, Any] | None) -> dict[str, Any] | None:
+    """That a message is a word of consent is ours to say: an unknown field of this name is none."""
+    if not extra or "consent" not in extra:
+        return extra
+    return {name: value for name, value in extra.items() if name != "consent"}

@@ -37,6 +37,7 @@ SECRETS: Final = frozenset(
         "REDIS_URL",
         "WHATSAPP_ACCESS_TOKEN",
         "OTEL_EXPORTER_OTLP_HEADERS",
+        "SUPPRESSION_KEY",
     }
 )
 
@@ -123,6 +124,7 @@ PostgresUrl = Annotated[SecretStr, server_url(*_SCHEMES["DATABASE_URL"])]
 RedisUrl = Annotated[SecretStr, server_url(*_SCHEMES["REDIS_URL"])]
 ApiUrl = Annotated[str, AfterValidator(_check_api_url)]
 Token = Annotated[SecretStr, Field(min_length=1)]
+SuppressionKey = Annotated[SecretStr, Field(min_length=16)]
 #: One of them, as OpenTelemetry writes them into a variable.
 _HEADER: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+\s*=\s*[!-~]([ -~]*[!-~])?")
 Headers = Annotated[SecretStr, AfterValidator(_check_headers)]
@@ -189,6 +191,10 @@ class Settings(BaseModel):
     shops_file: Path | None = None
     #: Whether automatic marketing needs a yes, or only no refusal.
     marketing_consent: Annotated[Literal["required", "not_refused"], BeforeValidator(_lower)] = "required"
+    #: Words by which customers consent, and the answers; the resolver reads it. None: the usual ones.
+    consent_words_file: Path | None = None
+    #: Keeps what a person refused when they are erased, as an HMAC of their addresses. None: nothing stays.
+    suppression_key: SuppressionKey | None = None
 
     lock_ttl_seconds: Amount = 5
     lock_retry_count: int = Field(3, ge=0, le=10)
@@ -206,8 +212,8 @@ class Settings(BaseModel):
     metrics_port: int | None = Field(None, ge=0, le=65535)
     #: Whether the queue `inbound.enriched` is declared.
     enriched_queue: Flag = True
-    #: What workers consume and publish with: aio-pika, or AMQP frames of our own.
-    amqp_client: Annotated[Literal["frames", "pika"], BeforeValidator(_lower)] = "pika"
+    #: What workers consume and publish with: AMQP frames of our own, or aio-pika.
+    amqp_client: Annotated[Literal["frames", "pika"], BeforeValidator(_lower)] = "frames"
 
     log_level: Annotated[LogLevel, BeforeValidator(_upper)] = LogLevel.INFO
     #: None: console on a terminal, else JSON lines.

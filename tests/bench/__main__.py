@@ -19,7 +19,7 @@ MEASUREMENTS = {
     "joining": "customers of 1,000 messages joined: goal 200 ms; a resolver beside a million addresses: 0.95",
     "renames": "rows of before under another notation are renamed, messages meanwhile: no goal yet",
     "readiness": "how a resolver under full load answers probes: goals 200 each time, within 200 ms",
-    "relay": "the yardstick: aio-pika consumes, publishes with confirm and acknowledges, nothing else",
+    "relay": "the yardstick: each client consumes, publishes with confirm and acknowledges, nothing else",
 }
 
 

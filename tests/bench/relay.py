@@ -1,12 +1,13 @@
-"""What the client library alone can do: `python -m tests.bench.relay`.
+"""What each client of RabbitMQ alone can do: `python -m tests.bench.relay`.
 
 Consumes a queue of the inbound-resolver's kind, publishes each message with a confirm, acknowledges it, in
-batches, by the same adapters as the workers, and does nothing else: the ceiling of every worker here.
+batches, by the same adapters as the workers, and does nothing else: the ceiling of every worker here. The
+clients take turns, so that what else the machine does is the same for both.
 """
 
 import argparse
 import asyncio
-import os
+import statistics
 import time
 from collections.abc import Sequence
 
@@ -20,11 +21,11 @@ from tests.bench.inbound_resolver import fill
 _BATCH = 150
 
 
-async def measure(place: Ground, messages: int) -> float:
+async def measure(place: Ground, messages: int, client: AmqpClient) -> float:
     """Messages relayed a second, by one process."""
     async with place.channel() as channel:
+        await (await channel.get_queue(ENRICHED)).purge()
         await fill(channel, messages, customers=5_000)
-    client = AmqpClient(os.environ.get("AMQP_CLIENT", AmqpClient.PIKA))
     broker = build_broker(place.rabbitmq_url, "relay", build_topology(), DURATIONS, client=client)
     async with asyncio.TaskGroup() as group:
         await broker.run(group)
@@ -51,12 +52,19 @@ def _copies(batch: Sequence[Delivery]) -> list[Publication]:
 
 
 def main() -> None:
-    """Measure once."""
+    """Measure each client as often as asked, in turn."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--messages", type=int, default=10_000)
+    parser.add_argument("--rounds", type=int, default=3)
     arguments = parser.parse_args()
+    rates: dict[AmqpClient, list[float]] = {client: [] for client in AmqpClient}
     with ground() as place:
-        print(f"{asyncio.run(measure(place, arguments.messages)):,.0f} msg/s")
+        for _ in range(arguments.rounds):
+            for client, measured in rates.items():
+                measured.append(asyncio.run(measure(place, arguments.messages, client)))
+    medians = {client: statistics.median(measured) for client, measured in rates.items()}
+    for client, median in medians.items():
+        print(f"{client}: {median:,.0f} msg/s, {median / medians[AmqpClient.PIKA]:.2f} of pika's")
 
 
 if __name__ == "__main__":

@@ -232,9 +232,19 @@ def test_only_an_implementation_of_the_seam_knows_an_amqp_client() -> None:
 
 
 def test_the_seam_knows_nothing_of_what_runs_on_it() -> None:
-    below = ("addresses", "amqp", "certificates", "durations", "errors", "ids", "masking", "reasons", "tasks")
+    leaves = (
+        "addresses",
+        "certificates",
+        "durations",
+        "errors",
+        "ids",
+        "masking",
+        "reasons",
+        "tasks",
+        "values",
+    )
     parts = ("observability.spans", "observability.tracing", "settings.server_urls")
-    known = tuple(f"shared.{name}." for name in (*below, *parts))
+    known = tuple(f"shared.{name}." for name in ("amqp", *leaves, *parts))
 
     def above(path: Path) -> list[str]:
         return [name for name in ours(path) if not f"{name}.".startswith(known)]

@@ -5,8 +5,8 @@ from typing import Final
 from tests.support.crashing import CrashPoint
 
 _OUTBOX: Final = "shared.durable.outbox:Outbox"
-_PUBLISHER: Final = "shared.amqp.pika.publisher:PikaPublisher"
-_INLET: Final = "shared.amqp.pika.inlet:PikaInlet"
+_PUBLISHER: Final = "shared.amqp.kept.publisher:KeptPublisher"
+_INLET: Final = "shared.amqp.kept.inlet:KeptInlet"
 
 
 def before(at: str, nth: int = 1, showing: str | None = None) -> CrashPoint:

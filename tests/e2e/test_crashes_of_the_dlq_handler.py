@@ -12,9 +12,9 @@ from tests.support.processes import Processes
 from tests.support.waiting import until
 
 _STORE = "workers.dlq_handler.store:DeathStore.store"
-_INLET = "shared.amqp.pika.inlet:PikaInlet"
+_INLET = "shared.amqp.kept.inlet:KeptInlet"
 _OUTBOX = "shared.durable.outbox:Outbox.publish"
-_PUBLISHER = "shared.amqp.pika.publisher:PikaPublisher.publish"
+_PUBLISHER = "shared.amqp.kept.publisher:KeptPublisher.publish"
 _REPLAYER = "shared.deadletters.replay:Replayer"
 
 

@@ -12,7 +12,7 @@ from tests.support.leftovers import count, is_all_told, keys_told, nothing_waits
 from tests.support.processes import Processes
 from tests.support.waiting import until
 
-_PUBLISHER = "shared.amqp.pika.publisher:PikaPublisher"
+_PUBLISHER = "shared.amqp.kept.publisher:KeptPublisher"
 _STORE = "workers.inbound_resolver.store:MessageStore"
 _RESOLVER = "workers.inbound_resolver.resolver:InboundResolver"
 

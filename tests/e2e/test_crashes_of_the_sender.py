@@ -24,7 +24,7 @@ _ANSWERED: Final = after("workers.outbound_sender.calling.cloud_api:CloudApi.sen
 _CLAIMED: Final = before("workers.outbound_sender.calling.cloud_api:CloudApi.send")
 _PUT_OFF: Final = before("shared.consuming.settlement:Settlement.settle", showing="is_stored=True")
 _RESULTS: Final = "workers.outbound_sender.results.store:ResultStore"
-_PUBLISH: Final = "shared.amqp.pika.publisher:PikaPublisher.publish"
+_PUBLISH: Final = "shared.amqp.kept.publisher:KeptPublisher.publish"
 _MESSAGES: Final = 4
 _ENDS: Final = "('sent', 'delivered', 'read', 'failed')"
 

@@ -19,7 +19,9 @@ from deploy.demo.state import read_state
 from deploy.demo.watching import config_of
 from deploy.stack.processes import is_alive
 from tests.contract.test_compose import complaints_of
+from tests.support.cluster import new_virtual_host
 from tests.support.prometheus_server import prometheus_with
+from tests.support.servers import Servers
 from tests.support.waiting import until
 from workers.registry import WORKER_NAMES
 
@@ -65,12 +67,12 @@ async def root(tmp_path: Path) -> AsyncIterator[Path]:
     await control(tmp_path, "down")
 
 
-async def start(code: str, root: Path, *arguments: str) -> asyncio.subprocess.Process:
-    """A program with nothing of our environment: the servers are its own."""
+async def start(code: str, root: Path, *arguments: str, **urls: str) -> asyncio.subprocess.Process:
+    """A program with nothing of our environment: the servers are its own, but for those of `urls`."""
     environ = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
     pipe = asyncio.subprocess.PIPE
     return await asyncio.create_subprocess_exec(
-        sys.executable, "-c", code, str(root), *arguments, stdout=pipe, stderr=pipe, env=environ
+        sys.executable, "-c", code, str(root), *arguments, stdout=pipe, stderr=pipe, env=environ | urls
     )
 
 
@@ -131,8 +133,22 @@ async def test_an_interrupted_day_leaves_nothing_running(root: Path) -> None:
     assert left_running(root) == []
 
 
-async def test_a_day_without_its_witness_is_not_judged_and_leaves_nothing_running(root: Path) -> None:
-    process = await start(PLAY.format(duration_s=2), root)
+@pytest.fixture
+def urls(servers: Servers, empty_database: str, redis_url: str) -> Iterator[dict[str, str]]:
+    """Servers that are there already, with nothing in them."""
+    with new_virtual_host(servers) as rabbitmq_url:
+        yield {
+            "RABBITMQ_URL": rabbitmq_url,
+            "RABBITMQ_MANAGEMENT_URL": servers.rabbitmq_management_url,
+            "DATABASE_URL": empty_database,
+            "REDIS_URL": redis_url,
+        }
+
+
+async def test_a_day_without_its_witness_is_not_judged_and_leaves_nothing_running(
+    root: Path, urls: dict[str, str]
+) -> None:
+    process = await start(PLAY.format(duration_s=2), root, **urls)
     assert process.stderr is not None
     async for line in process.stderr:
         if b"conversations a second" in line:

@@ -30,7 +30,7 @@ from workers.registry import WORKER_NAMES
 async def test_a_bad_setting_is_one_line_and_exit_2(
     cluster: Cluster, processes: Processes, name: str, environ: Mapping[str, str], names: str
 ) -> None:
-    program = processes.start_shipped(name, **environ)
+    program = processes.start(name, None, **environ)
     assert await program.until_exit() == 2
     assert_one_line(program, names)
 

@@ -21,7 +21,7 @@ from deploy.demo.moving import PlatformOfCustomers
 from deploy.demo.record import Record
 from deploy.demo.timetable import Timetable
 from shared.amqp.delivery import IDEMPOTENCY_KEY
-from shared.amqp.pika.link import BROKER_ERRORS
+from shared.amqp.pika.calling import BROKER_ERRORS
 from shared.amqp.topology import ENRICHED
 from tests.faults.erased import WAMIDS
 from tests.faults.wire import SteadyWire, acknowledge

@@ -17,6 +17,7 @@ from deploy.demo.programs import SANDBOX
 from tests.faults.injections.numbers import NUMBER, NUMBER_MPS
 from tests.faults.place import ServerName
 from tests.faults.schedule import Schedule
+from tests.support.brokers import CLIENT_VARIABLE
 from tests.support.crashing import CrashPoint
 from tests.support.paces import SHIPPED
 from tests.support.proxy import Proxy
@@ -44,10 +45,8 @@ def make_programs(
     """
     logs.mkdir(parents=True, exist_ok=True)
     token = secrets.token_hex(16)
-    kept = {
-        name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR", "AMQP_CLIENT") if name in os.environ
-    }
-    direct = kept | {"RABBITMQ_URL": servers.rabbitmq_url, "WHATSAPP_ACCESS_TOKEN": token}
+    kept = {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR") if name in os.environ}
+    direct = kept | CLIENT_VARIABLE | {"RABBITMQ_URL": servers.rabbitmq_url, "WHATSAPP_ACCESS_TOKEN": token}
     numbers = logs.parent / "numbers.json"
     numbers.write_text(json.dumps({NUMBER: {"mps": NUMBER_MPS}}))
     proxied = direct | {

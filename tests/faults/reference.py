@@ -14,7 +14,7 @@ import asyncpg
 from aio_pika.abc import AbstractChannel, AbstractQueue
 
 from deploy.demo.record import now_s
-from shared.amqp.pika.link import BROKER_ERRORS
+from shared.amqp.pika.calling import BROKER_ERRORS
 from tests.faults.place import ServerName
 from tests.faults.proof import Lap
 from tests.support.proxy import Proxy

@@ -51,7 +51,7 @@ from tests.faults.waiting import measure
 from tests.faults.wire import SteadyWire
 from tests.support.paces import PACES
 from tests.support.proxy import Proxy
-from tests.support.servers import Servers, servers_of, stack_root
+from tests.support.servers import Servers, quiet_machine, servers_of, stack_root
 from workers.registry import WORKER_NAMES
 
 _ROOT: Final = Path(__file__).resolve().parents[2]
@@ -74,7 +74,7 @@ def run_seed(schedule: Schedule, say: Say, pace: str = "shipped", earlier: Earli
     environ = {name: value for name, value in os.environ.items() if name not in _SERVER_VARIABLES}
     watch = Stopwatch()
     with stack_root() as root:
-        urls = stack.up(root, environ | _NO_ENGINE, progress=lambda _: None).urls()
+        urls = stack.up(root, environ | _NO_ENGINE, lambda _: None, quiet_machine(environ)).urls()
         watch.lap("servers")
         try:
             outcome = run_interruptibly(_perform(root, urls, schedule, pace, earlier, watch, say))

@@ -31,6 +31,7 @@ from shared.running.process import WorkerProcess
 from shared.settings.settings import Settings
 from tests.faults.fault import Fault
 from tests.faults.place import Place, ServerName
+from tests.support.brokers import CLIENT_VARIABLE
 from tests.support.paces import FAST
 from tests.support.proxy import Proxy
 from tests.support.servers import Servers
@@ -131,7 +132,7 @@ class SmallCluster:
         }
         through = {name: self.place.proxies[server].url(urls[server]) for name, server in names.items()}
         fixed = {"WHATSAPP_ACCESS_TOKEN": TOKEN, "WHATSAPP_NUMBER_MPS": "100000"}
-        return through | fixed | {"WHATSAPP_PHONE_NUMBER_ID": NUMBER}
+        return CLIENT_VARIABLE | through | fixed | {"WHATSAPP_PHONE_NUMBER_ID": NUMBER}
 
     @asynccontextmanager
     async def _work(self) -> AsyncIterator[None]:

@@ -36,11 +36,13 @@ from tests.faults.injections import cloud_api, network, numbers, postgres, rabbi
 from tests.faults.injections.locked_row import LockedRow
 from tests.faults.place import Place
 from tests.faults.small_cluster import NUMBER, SmallCluster, prepare
+from tests.support.brokers import CLIENT
 from tests.support.databases import new_database
 from tests.support.servers import (
     Servers,
     keep_postgres_in_memory,
     keep_rabbitmq_in_memory,
+    quiet_machine,
     servers_of,
     stack_root,
 )
@@ -59,7 +61,7 @@ class Ground:
 def ground() -> Iterator[Ground]:
     with stack_root() as root:
         keep_rabbitmq_in_memory(root)
-        state = stack.up(root, {}, progress=lambda _: None)
+        state = stack.up(root, {}, lambda _: None, quiet_machine({}))
         if any(server.source is not Source.NATIVE for server in state.servers.values()):
             pytest.skip("not run: servers in Docker cannot be ended one by one")
         keep_postgres_in_memory(root, state.servers[Kind.POSTGRES])
@@ -99,7 +101,7 @@ async def test_a_queue_that_does_not_answer_rabbitmq_is_not_taken_for_an_empty_o
         channel = await connection.channel()
         queue = await channel.declare_queue(name, durable=True, arguments={"x-queue-type": "quorum"})
         await channel.default_exchange.publish(aio_pika.Message(b"{}"), routing_key=name)
-        broker = build_broker(url, "test", Topology(()), DURATIONS)
+        broker = build_broker(url, "test", Topology(()), DURATIONS, client=CLIENT)
         async with asyncio.TaskGroup() as tasks:
             await broker.run(tasks)
             assert await broker.queue_state(name) == QueueState(1, 0)

@@ -14,7 +14,7 @@ import aio_pika
 import orjson
 from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractIncomingMessage
 
-from shared.amqp.pika.link import BROKER_ERRORS, closing_as_connection_error
+from shared.amqp.pika.calling import BROKER_ERRORS, closing_as_connection_error
 
 _PAUSE_S: Final = 0.25
 _CONNECT_S: Final = 5.0

@@ -21,6 +21,19 @@ from deploy.sandbox.send_request import parse_body
 from deploy.sandbox.settings import SandboxSettings
 from shared.amqp.decoding import read_short_text, read_table, read_time
 from shared.amqp.delivery import Delivery
+from shared.amqp.frames.channel import read_method
+from shared.amqp.frames.reading import (
+    ACK,
+    DELIVER,
+    METHOD,
+    NACK,
+    ContentReader,
+    FrameReader,
+    MalformedFrames,
+    read_confirm,
+    read_properties,
+    read_route,
+)
 from shared.amqp.headers import carried_headers, correlation_of, idempotency_key_of, plain
 from shared.deadletters.storing import clean_headers, json_of
 from shared.errors import SettingsError, WabusError
@@ -111,6 +124,23 @@ def _headers(data: bytes) -> None:
     simplified(read_letter(item, "fuzz"))
 
 
+def _frames(data: bytes) -> None:
+    """What a server says, on one channel."""
+    contents = ContentReader()
+    for kind, _, payload in FrameReader(4096).feed(data):
+        if kind != METHOD:
+            content = contents.add(kind, payload)
+            if content is not None:
+                read_route(content.method)
+                read_properties(content.header)
+        elif payload.startswith(DELIVER):
+            contents.begin(payload)
+        elif payload.startswith((ACK, NACK)):
+            read_confirm(payload)
+        else:
+            read_method(payload)
+
+
 def _short_values(data: bytes) -> None:
     if data:
         read_short_text(data)
@@ -187,6 +217,9 @@ DECODERS: Final[Mapping[str, Decoder]] = {
     **{model.__name__: Decoder(partial(_payload, model), (InvalidPayload,)) for model in _MODELS},
     "cloud api answer": Decoder(_answer),
     "header table": Decoder(_headers, _NO_TABLE),
+    "amqp frames": Decoder(_frames, (MalformedFrames,)),
+    "amqp method": Decoder(read_method, (MalformedFrames,)),
+    "amqp properties": Decoder(read_properties, (MalformedFrames,)),
     "short values": Decoder(_short_values),
     "dead letter body": Decoder(json_of),
     "campaign file": Decoder(_file, (FileError,)),
@@ -249,6 +282,23 @@ SEEDS: Final[tuple[tuple[str, bytes], ...]] = (
     (
         "header table",
         b"\x00\x00\x00\x1e\x09x-attemptI\x00\x00\x00\x02\x01aS\x00\x00\x00\x01b\x01cF\x00\x00\x00\x00",
+    ),
+    (
+        "amqp frames",
+        b"\x01\x00\x01\x00\x00\x00\x13\x00<\x00<\x01c\x00\x00\x00\x00\x00\x00\x00\x01\x00\x01e\x01k\xce"
+        b"\x02\x00\x01\x00\x00\x00\x19\x00<\x00\x00\x00\x00\x00\x00\x00\x00\x00\x01 \x80"
+        b"\x00\x00\x00\x05\x01as\x01\x02\x01m\xce"
+        b"\x03\x00\x01\x00\x00\x00\x01x\xce"
+        b"\x01\x00\x01\x00\x00\x00\r\x00<\x00P\x00\x00\x00\x00\x00\x00\x00\x01\x01\xce",
+    ),
+    (
+        "amqp method",
+        b"\x00\n\x00\n\x00\x09\x00\x00\x00\x03\x01aV\x00\x00\x00\x05PLAIN\x00\x00\x00\x05en_US",
+    ),
+    ("amqp method", b"\x00\x14\x00(\x01\x94\x09NOT_FOUND\x00<\x00\n"),
+    (
+        "amqp properties",
+        b"\x00<" + bytes(10) + b"\xa4@\x04json\x00\x00\x00\x05\x01as\x01\x02\x01c" + bytes(8),
     ),
     ("campaign file", b"wa_id;name\n491700000001;Ana\n"),
     ("campaign rendering", b'{"text":"{{a}} {{1}}","variables":{"a":"b","1":2}}'),

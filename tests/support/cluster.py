@@ -26,6 +26,7 @@ from shared.amqp.topology import EVENTS, build_topology
 from shared.durations import Durations
 from shared.running.process import WorkerProcess
 from shared.settings.settings import Settings
+from tests.support.brokers import CLIENT_VARIABLE
 from tests.support.databases import WORKER, with_login
 from tests.support.paces import FAST
 from tests.support.servers import Servers
@@ -58,7 +59,7 @@ class Cluster:
             "REDIS_URL": self.redis_url,
             "METRICS_PORT": "0",
             "WHATSAPP_ACCESS_TOKEN": "secret-token",
-            "AMQP_CLIENT": os.environ.get("AMQP_CLIENT", ""),
+            **CLIENT_VARIABLE,
             **self.environ,
             **environ,
         }

@@ -111,12 +111,13 @@ def new_database(
 ) -> Iterator[str]:
     """The URL of a new database on the server of `server_url`, dropped at the end whoever uses it still.
 
-    Without an administrator of that server each of the two statements opens a connection.
+    Without an administrator of that server each of the two statements opens a connection. A template's files
+    are copied, for what of it is logged is written twice.
     """
     name = f"test_{os.getpid()}_{uuid4().hex[:12]}"
     copied = f" template {template}" if template else ""
     execute = administrator.execute if administrator else partial(_execute_at, server_url)
-    execute(f"create database {name}{copied}")
+    execute(f"create database {name}{copied} strategy file_copy")
     try:
         yield with_database(server_url, name)
     finally:

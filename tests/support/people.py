@@ -15,8 +15,10 @@ IMPERSONAL: Final = frozenset(
         "business_numbers",
         "circuit_breakers",
         "leases",
+        "products",
         "rows_set_aside",
         "schema_migrations",
+        "suppressions",
     }
 )
 _COLUMNS: Final = """
@@ -58,6 +60,9 @@ async def add_person(conn: Connection, person: Person, campaign: str) -> None:
         await insert(conn, "customer_addresses", address=address, phone=phone, kind=kind, source="inbound")
     await insert(conn, "customer_profiles", phone=phone, name=f"name {tag}", opt_in_marketing=True)
     await insert(conn, "customer_profiles", phone=person.user_id, name=f"name {tag}")
+    said = {"kind": "marketing", "value": True, "source": "shop", "occurred_at": NOON, "evidence": tag}
+    await insert(conn, "consent_events", phone=phone, **said)
+    await _add_shopping(conn, person)
     closed = await add_mapping(conn, wa_id=phone, status="closed", conversation_id=f"first-{tag}")
     mapping = await add_mapping(conn, wa_id=phone, user_id=person.user_id, conversation_id=f"second-{tag}")
     await add_mapping(conn, wa_id=person.user_id, phone_number_id="2002", contact_name=tag)
@@ -91,6 +96,19 @@ async def add_person(conn: Connection, person: Person, campaign: str) -> None:
     await _add_deferred(conn, person, message, place)
     letters = await _add_dead_letters(conn, person, message)
     await _add_outbox(conn, person, mapping, message, letters[0])
+
+
+async def _add_shopping(conn: Connection, person: Person) -> None:
+    """What a shop said of them, under either address."""
+    stamp = {"source_updated_at": NOON, "source_hash": b""}
+    cart: dict[str, Any] = {"items_hash": b"", "items": json.dumps([{"product_name": person.tag}])}
+    for address in (person.phone, person.user_id):
+        where = {"shop_id": "default", "customer_phone": address}
+        await insert(conn, "carts", cart_id=f"cart {address}", **where, **cart, **stamp)
+        await insert(conn, "orders", order_id=f"order {address}", **where)
+        await insert(conn, "product_views", product_id="7", viewed_at=NOON, **where)
+    counted = {"counted_phone": person.phone, "counted_orders": 1}
+    await insert(conn, "orders", shop_id="default", order_id=f"theirs {person.tag}", **counted)
 
 
 async def _add_events(conn: Connection, person: Person, message: UUID) -> None:

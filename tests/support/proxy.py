@@ -126,7 +126,7 @@ class Proxy:
         pair = (writer, upstream_writer)
         self._pairs.add(pair)
         both = (
-            asyncio.create_task(self._pump(reader, upstream_writer, self._flowing, lambda data: data)),
+            asyncio.create_task(self._pump(reader, upstream_writer, self._flowing, self._upstream())),
             asyncio.create_task(self._pump(upstream_reader, writer, self._flowing, self._downstream(writer))),
         )
         self._tasks.update(both)
@@ -136,6 +136,10 @@ class Proxy:
 
     def _downstream(self, _client: asyncio.StreamWriter) -> Callable[[bytes], bytes]:
         """What becomes of what the server says on one connection: here it passes as it is."""
+        return lambda data: data
+
+    def _upstream(self) -> Callable[[bytes], bytes]:
+        """The same of what the client says."""
         return lambda data: data
 
     async def _pump(

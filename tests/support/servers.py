@@ -20,7 +20,7 @@ import asyncpg
 import pytest
 
 from deploy import stack
-from deploy.stack import docker
+from deploy.stack import Machine, docker
 from deploy.stack.processes import ProcessRef, identify, is_alive
 from deploy.stack.records import Kind, ServerRecord, StackState
 from tests.support import containers
@@ -59,7 +59,7 @@ def session_stack() -> Iterator[SessionStack]:
             environ |= containers.start_missing(environ, cleanup)
         root = cleanup.enter_context(stack_root())
         keep_rabbitmq_in_memory(root)
-        yield SessionStack(root, _start(root, environ))
+        yield SessionStack(root, _start(root, environ, quiet_machine(environ)))
 
 
 @pytest.fixture(scope="session")
@@ -78,8 +78,8 @@ def running_stack(environ: Mapping[str, str]) -> Iterator[Mapping[str, str]]:
         yield _start(root, environ).urls()
 
 
-def _start(root: Path, environ: Mapping[str, str]) -> StackState:
-    state = stack.up(root, environ, progress=_say_nothing)
+def _start(root: Path, environ: Mapping[str, str], machine: Machine | None = None) -> StackState:
+    state = stack.up(root, environ, _say_nothing, machine)
     if state.servers[Kind.POSTGRES].is_ours:
         keep_postgres_in_memory(root, state.servers[Kind.POSTGRES])
     return state
@@ -98,6 +98,17 @@ def stack_root() -> Iterator[Path]:
         yield root
     finally:
         _end(root)
+
+
+def quiet_machine(environ: Mapping[str, str]) -> Machine:
+    """This machine, whose RabbitMQ sleeps as soon as it has nothing to do: others work on the same cores."""
+    return _QuietMachine(path=environ.get("PATH", os.defpath))
+
+
+class _QuietMachine(Machine):
+    def server_environment(self, home: Path) -> Mapping[str, str]:
+        """By default each of Erlang's schedulers looks for work a while longer, with a core to spare."""
+        return {**super().server_environment(home), "ERL_FLAGS": "+sbwt none +sbwtdcpu none +sbwtdio none"}
 
 
 def servers_of(urls: Mapping[str, str]) -> Servers:
@@ -130,7 +141,7 @@ def keep_postgres_in_memory(root: Path, server: ServerRecord) -> None:
 
     Copies of `template1` lie where it lies. Those of `template0` stay on the disk: what is big is made of it.
     """
-    asyncio.run(_ignore_power_cuts(server.url))
+    asyncio.run(_make_cheap(server.url))
     folder = None if server.data is None else _make_memory(root, Kind.POSTGRES)
     if server.data is not None and folder is not None:
         account = Path(server.data).stat()
@@ -138,13 +149,19 @@ def keep_postgres_in_memory(root: Path, server: ServerRecord) -> None:
         asyncio.run(_keep_template(server.url, folder))
 
 
-async def _ignore_power_cuts(database_url: str) -> None:
-    """A commit outlives its server, not the machine: each test makes a database, which waits for disks."""
+async def _make_cheap(database_url: str) -> None:
+    """A commit outlives its server, not the machine: each test makes a database, which waits for disks.
+
+    Thousands of connections are opened, and to check one password by SCRAM takes as long as all else of it.
+    """
     connection = await asyncpg.connect(database_url)
     try:
-        for setting in ("fsync", "full_page_writes"):
-            await connection.execute(f"alter system set {setting} = off")
+        for setting in ("fsync = off", "full_page_writes = off", "password_encryption = md5"):
+            await connection.execute(f"alter system set {setting}")
         await connection.execute("select pg_reload_conf()")
+        await connection.execute("set password_encryption = md5")
+        parts = urlsplit(database_url)
+        await connection.execute(f"alter role {parts.username} password '{parts.password}'")
     finally:
         await connection.close()
 

@@ -15,6 +15,7 @@ from deploy.demo.timetable import make_launch
 from deploy.sandbox.customers import Addressee, Customers
 from shared.amqp.delivery import Delivery
 from shared.amqp.topology import INBOUND
+from shared.messaging.customers.words import ConsentWords
 from shared.reasons import DeadReason
 from workers.inbound_resolver.intake import take_in
 
@@ -73,7 +74,7 @@ def test_poison_bodies_differ_and_their_reasons_are_ours() -> None:
 
 def test_inbound_poison_dies_of_the_reason_it_names() -> None:
     poison = [item for item in make_poison("wamid.known") if item.exchange == INBOUND]
-    dead = take_in([delivery(item.body) for item in poison], ()).dead
+    dead = take_in([delivery(item.body) for item in poison], (), ConsentWords()).dead
 
     assert [(died.body, verdict.reason) for died, verdict in dead] == [
         (item.body, item.reason) for item in poison

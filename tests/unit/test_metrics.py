@@ -35,6 +35,7 @@ PROMISED = {
     "wabus_identity_unnamed_rows": {"table"},
     "wabus_facts_total": {"kind", "outcome"},
     "wabus_carts_total": {"outcome"},
+    "wabus_consent_changes_total": {"kind", "value", "source"},
     "wabus_deferred_messages": {"reason"},
     "wabus_dlq_messages_total": {"reason"},
     "wabus_dlq_pending": set(),

@@ -91,6 +91,7 @@ def enriched(message: InboundMessage, mapping_id: UUID = ID) -> EnrichedInboundM
         message,
         customer="491700000001",
         phone_number_id="1001",
+        consent=None,
         mapping_id=mapping_id,
         conversation_id=None,
         is_new_conversation=True,

@@ -201,7 +201,7 @@ def test_retry_after_is_seconds_or_a_time_by_the_answers_own_date(
         (refusal(ErrorClass.NOT_PLATFORM), AwaitPlatform(5)),
         (refusal(ErrorClass.WINDOW), Reject(DeadReason.SEND_REJECTED)),
         (refusal(ErrorClass.UNDELIVERABLE), Reject(DeadReason.SEND_REJECTED)),
-        (refusal(ErrorClass.OPTED_OUT), Reject(DeadReason.SEND_REJECTED, opts_out=True)),
+        (refusal(ErrorClass.OPTED_OUT), Reject(DeadReason.SEND_REJECTED)),
         (refusal(ErrorClass.WITHHELD), Reject(DeadReason.SEND_REJECTED)),
         (refusal(ErrorClass.INVALID), Reject(DeadReason.SEND_REJECTED)),
         (refusal(ErrorClass.UNKNOWN), Reject(DeadReason.SEND_REJECTED)),

@@ -166,6 +166,17 @@ def test_only_marketing_heeds_the_opt_out() -> None:
     assert decision(opted_out=True) == Claim(1)
 
 
+def test_a_refusal_of_everything_binds_what_is_sent_by_itself_and_no_reply() -> None:
+    all_of_it = Fail(
+        "opted_out", "the customer has opted out of all that is sent by itself", DeadReason.SEND_REJECTED
+    )
+
+    assert decision(Request(is_notification=True), opted_out=True, opted_out_of_all=True) == all_of_it
+    assert decision(campaign="running", recipient="queued", opted_out_of_all=True) == all_of_it
+    assert decision(Request(is_notification=True), opted_out=True) == Claim(1)
+    assert decision(opted_out=True, opted_out_of_all=True) == Claim(1)
+
+
 def test_a_paused_number_holds_its_messages() -> None:
     assert decision(number_paused=True) == Hold("number_paused", 0)
 

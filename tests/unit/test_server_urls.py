@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.amqp.opening import open_connection
-from shared.amqp.pika.link import BROKER_ERRORS
+from shared.amqp.pika.calling import BROKER_ERRORS
 from shared.coordination.client import RedisClient, RedisUnavailable
 from shared.errors import SettingsError, StoreUnavailable
 from shared.postgres.database import Database

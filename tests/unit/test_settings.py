@@ -64,7 +64,7 @@ def test_values_are_read_whatever_their_case_and_blanks_around_them() -> None:
             "LOG_LEVEL": " warn ",
             "LOG_FORMAT": "Console",
             "ENRICHED_QUEUE": "OFF",
-            "AMQP_CLIENT": "Frames",
+            "AMQP_CLIENT": "Pika",
             "LOG_PII": "True",
             "MEDIA_URL_ALLOWED_HOSTS": "CDN.example.org, .Example.com ,",
             "WHATSAPP_API_URL": "http://127.0.0.1:8090/",
@@ -72,7 +72,7 @@ def test_values_are_read_whatever_their_case_and_blanks_around_them() -> None:
     )
 
     assert (settings.log_level, settings.log_format) == (LogLevel.WARN, LogFormat.CONSOLE)
-    assert (settings.enriched_queue, settings.log_pii, settings.amqp_client) == (False, True, "frames")
+    assert (settings.enriched_queue, settings.log_pii, settings.amqp_client) == (False, True, "pika")
     assert settings.media_url_allowed_hosts == ("cdn.example.org", ".example.com")
     assert settings.whatsapp_api_url == "http://127.0.0.1:8090"
 

@@ -3,8 +3,9 @@
 import pytest
 
 from shared.amqp.delivery import Delivery, Publication
-from shared.amqp.pika.inlet import PikaInlet
-from shared.amqp.pika.link import Link
+from shared.amqp.frames.wire import open_frames
+from shared.amqp.kept.inlet import KeptInlet
+from shared.amqp.kept.link import Link
 from shared.amqp.publisher_health import PublisherHealth
 from shared.consuming.standing import BRAKE_REASON, PUBLISHING_REASON, Standing
 from shared.durations import DURATIONS
@@ -35,9 +36,9 @@ class Scene:
         self.inlet, self.standing = self.queue("busy")
         self.idle = self.queue("idle")[1]
 
-    def queue(self, name: str) -> tuple[PikaInlet, Standing]:
-        link = Link("amqp://127.0.0.1", "never connected", DURATIONS)
-        inlet = PikaInlet(name, 600, link, DURATIONS, 1000)
+    def queue(self, name: str) -> tuple[KeptInlet, Standing]:
+        link = Link(open_frames, "amqp://127.0.0.1", "never connected", DURATIONS)
+        inlet = KeptInlet(name, 600, link, DURATIONS, 1000)
         failing = (lambda: self.failing_since) if name == "busy" else (lambda: None)
         return inlet, Standing(inlet, self.state, DURATIONS, failing, self.clock)
 

@@ -32,8 +32,12 @@ from shared.messaging.campaigns.recipients import (
     skip_recipients,
 )
 from shared.messaging.campaigns.store import begin_batch
+from shared.messaging.customers.consent import count_changes, record_consent_events
+from shared.messaging.customers.consent_rules import RecordedConsents
+from shared.messaging.customers.suppressions import Suppressions
 from shared.messaging.numbers.ahead import allowance
 from shared.observability.logs import Operation, fields, get_logger
+from shared.observability.metrics import Metrics
 from shared.observability.tracing import read_trace
 from shared.payloads import OutboundMessage, Template, encode
 from shared.postgres.database import Connection, Database
@@ -45,11 +49,15 @@ _BULK_LANE = "bulk"
 
 @dataclass(slots=True)
 class Batch:
-    """What becomes of the claimed recipients, by the ids of their rows; and who those with a message are."""
+    """What becomes of the claimed recipients, by the ids of their rows; and who those with a message are.
+
+    `restored`: refusals of people who were erased since.
+    """
 
     messages: dict[int, OutboundMessage] = field(default_factory=dict)
     customers: dict[int, str] = field(default_factory=dict)
     skipped: dict[int, SkipReason] = field(default_factory=dict)
+    restored: RecordedConsents = field(default_factory=RecordedConsents)
 
 
 class Batches:
@@ -59,6 +67,8 @@ class Batches:
         self,
         database: Database,
         outbox: Outbox,
+        metrics: Metrics,
+        suppressions: Suppressions,
         durations: Durations,
         *,
         mps_of: Callable[[str], float],
@@ -67,6 +77,8 @@ class Batches:
         self._database = database
         self._aside = RowsAside(database)
         self._outbox = outbox
+        self._metrics = metrics
+        self._suppressions = suppressions
         self._durations = durations
         self._mps_of = mps_of
         self._default_number = default_number
@@ -92,12 +104,13 @@ class Batches:
                 return  # and it stays the longest due of its number: its turn comes
             events = await self._begin(connection, due)
             limit = min(due["batch_size"], allowed)
-            batch = await self._claim(connection, content, limit)
+            batch = await self._claim(connection, content, limit, _trace_of(due))
             messages = [_outbound(message, due) for message in batch.messages.values()]
-            await self._outbox.record(connection, messages)
+            await self._outbox.record(connection, [*messages, *batch.restored.events])
             if len(batch.messages) + len(batch.skipped) < limit:
                 events += await record_finished(connection, self._outbox, [campaign_id])
-        await self._outbox.publish([*events, *messages])
+        count_changes(self._metrics, batch.restored.changes)
+        await self._outbox.publish([*events, *messages, *batch.restored.events])
         self._report(due, batch)
 
     def _content(self, due: asyncpg.Record) -> Content:
@@ -126,9 +139,12 @@ class Batches:
         await self._outbox.record(connection, events)
         return events
 
-    async def _claim(self, connection: Connection, content: Content, limit: int) -> Batch:
+    async def _claim(self, connection: Connection, content: Content, limit: int, trace_id: str) -> Batch:
         rows = await connection.fetch(QUERIES["claim"], content.campaign_id, limit)
+        suppressed = await self._suppressions.find(connection, [row["wa_id"] for row in rows], trace_id)
+        restored = await record_consent_events(connection, suppressed)
         batch = await self._sort(connection, content, rows)
+        batch.restored = restored
         await skip_recipients(connection, batch.skipped)
         await queue_recipients(connection, batch.customers)
         return batch

@@ -3,6 +3,7 @@
 from shared.amqp.topology import BROADCAST_BATCHER
 from shared.commerce.notices.moving import move_notices
 from shared.consuming.route import Concurrent, Route
+from shared.messaging.customers.suppressions import Suppressions
 from shared.messaging.messages import Tracker
 from shared.running.kit import Kit, Worker, WorkerSpec
 from workers.broadcast_batcher.batcher import BroadcastBatcher
@@ -19,6 +20,8 @@ def compose(kit: Kit) -> Worker:
     batches = Batches(
         kit.database,
         kit.outbox,
+        kit.metrics,
+        Suppressions.of(settings.suppression_key),
         kit.durations,
         mps_of=lambda number: settings.number(number).mps,
         default_number=settings.whatsapp_phone_number_id,

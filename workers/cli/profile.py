@@ -15,6 +15,7 @@ from shared.messaging.customers.consent import record_consent
 from shared.messaging.customers.erasure import Erasure, count_keys, remove_keys
 from shared.messaging.customers.erasure import erase as erase_person
 from shared.messaging.customers.profile import StoredCustomer, read_customer
+from shared.messaging.customers.suppressions import Suppressions
 from shared.settings.settings import Settings
 from shared.tables import TABLES
 from workers.cli.confirmation import Unconfirmed, can_ask, demand_consent, yes_option
@@ -64,7 +65,7 @@ def show(phone: str, as_json: bool) -> None:
 @by_option
 @json_option
 def opt_in(phone: str, by: str, as_json: bool) -> None:
-    """Record that the customer wants marketing."""
+    """Record that the customer wants marketing; a refusal of all automatic messages ends with it."""
     _record_consent(phone, True, by, as_json)
 
 
@@ -89,10 +90,11 @@ def opt_out(phone: str, by: str, as_json: bool) -> None:
 def erase(phone: str, dry_run: bool, yes: bool, by: str, as_json: bool) -> None:
     """Remove everything that is stored of a customer, for good.
 
-    Their profile (an opt-out with it), conversations, messages, attempts, status events, places in
+    Their profile, consent and its proofs, conversations, messages, attempts, status events, places in
     campaigns, deferred messages, dead letters, recorded events and cached keys. The audit log keeps that it
-    was done, with counts and without the number. What is on its way in RabbitMQ is not reached: where they
-    write meanwhile, run it again.
+    was done, with counts and without the number. With SUPPRESSION_KEY a refusal of theirs stays as a hash
+    under that key, so that nobody begins to write to them again. What is on its way in RabbitMQ is not
+    reached: where they write meanwhile, run it again.
     """
     settings = read_settings()
     if not (dry_run or yes or can_ask(as_json=as_json)):
@@ -117,8 +119,12 @@ def _confirm(settings: Settings, phone: str, by: str) -> None:
 
 
 def _erase(settings: Settings, phone: str, by: str, *, dry_run: bool) -> Erasure:
+    suppressions = Suppressions.of(settings.suppression_key)
     return run_on_database(
-        settings, lambda database: erase_person(database, phone, TABLES, by=by, dry_run=dry_run)
+        settings,
+        lambda database: erase_person(
+            database, phone, TABLES, by=by, dry_run=dry_run, suppressions=suppressions
+        ),
     )
 
 

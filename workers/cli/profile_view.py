@@ -33,6 +33,7 @@ def describe_customer(customer: StoredCustomer) -> dict[str, Any]:
         "addresses_of_before": customer.known.before,
         "shop": None if customer.shop is None else asdict(customer.shop),
         "conversations": asdict(customer.stored),
+        "consents": [asdict(item) for item in customer.consents],
         "audit": [
             {"at": line.at, "actor": line.actor, "action": line.action, "details": line.details}
             for line in customer.audit
@@ -58,6 +59,9 @@ def print_customer(customer: StoredCustomer) -> None:
             click.echo(f"{row.address} was kept apart{_since(row)}: {_explain(row)}")
     if customer.shop is not None:
         print_facts("Shops", asdict(customer.shop))
+    if customer.consents:
+        headings = ("consent", "wanted", "source", "said at", "received", "evidence", "answered")
+        print_table("Consent", headings, (asdict(item).values() for item in customer.consents))
     print_facts("Stored", asdict(customer.stored))
     if customer.audit:
         lines = ((line.at, line.actor, line.action) for line in customer.audit)

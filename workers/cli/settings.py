@@ -6,6 +6,7 @@ Owns the showing. No secret is shown: of a URL where it leads, of a token that t
 import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any, Final
 
 import click
@@ -25,6 +26,8 @@ Example:
 #: What stands for a value that is not set.
 _UNSET: Final[Mapping[str, str]] = {
     "WHATSAPP_ACCESS_TOKEN": "none",
+    "CONSENT_WORDS_FILE": "none: the usual words, answers in English",
+    "SUPPRESSION_KEY": "none: nothing stays of whoever is erased",
     "BATCH_SIZE": "each worker's own",
     "BATCH_LINGER_MS": "each worker's own",
     "PREFETCH": "each worker's own",
@@ -80,6 +83,8 @@ def _masked(value: Any) -> Any:
     match value:
         case SecretStr():
             return mask_secrets(value.get_secret_value())
+        case Path():
+            return str(value)
         case tuple():
             return list(value)
         case str():

@@ -8,18 +8,20 @@ from shared.amqp.delivery import Delivery
 from shared.amqp.disposition import Dead
 from shared.amqp.headers import correlation_of
 from shared.messaging.customers.notation import platform_notation
+from shared.messaging.customers.words import ConsentWord, ConsentWords
 from shared.payloads import Decoded, InboundMessage, InvalidPayload, read
 from shared.reasons import DeadReason
 from shared.settings.media_url import InvalidMediaUrl, check_media_url
+from shared.values import value
 from workers.inbound_resolver.identity import address_of
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class Inbound:
     """One message, with every delivery of it in the batch, first come first.
 
     `address`: the customer's; `notation`: the same as WhatsApp writes it. `trace_id`: of the first delivery.
-    `mending`: what its row says of a body whose characters were replaced.
+    `mending`: what its row says of a body whose characters were replaced. `consent`: its text is such a word.
     """
 
     message: InboundMessage
@@ -27,6 +29,7 @@ class Inbound:
     notation: str
     trace_id: str
     mending: dict[str, Any] | None
+    consent: ConsentWord | None
     deliveries: list[Delivery] = field(default_factory=list)
 
 
@@ -40,7 +43,7 @@ class InboundIntake:
     fields_dropped: int
 
 
-def take_in(batch: Sequence[Delivery], allowed_hosts: tuple[str, ...]) -> InboundIntake:
+def take_in(batch: Sequence[Delivery], allowed_hosts: tuple[str, ...], words: ConsentWords) -> InboundIntake:
     """Decode and check each delivery; a repetition joins its first copy, whose content stands."""
     messages: dict[str, Inbound] = {}
     dead: list[tuple[Delivery, Dead]] = []
@@ -64,6 +67,7 @@ def take_in(batch: Sequence[Delivery], allowed_hosts: tuple[str, ...]) -> Inboun
                     platform_notation(address),
                     correlation_of(delivery),
                     decoded.mending(delivery.body),
+                    words.read_message(message),
                 )
             inbound.deliveries.append(delivery)
             mended.append(decoded)

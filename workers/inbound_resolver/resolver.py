@@ -23,6 +23,7 @@ from shared.coordination.locks import LockManager
 from shared.durations import Durations
 from shared.errors import StoreError
 from shared.messaging.conversations.cache import CachedMapping, MappingCache
+from shared.messaging.customers.words import ConsentWords
 from shared.observability.logs import Operation, fields, get_logger
 from shared.observability.metrics import Metrics, count_repairs
 from shared.payloads import EnrichedInboundMessage, encode
@@ -48,6 +49,7 @@ class InboundResolver(Handler):
         metrics: Metrics,
         durations: Durations,
         *,
+        words: ConsentWords,
         allowed_hosts: tuple[str, ...],
         enriched_queue: bool,
     ) -> None:
@@ -57,6 +59,7 @@ class InboundResolver(Handler):
         self._cache = cache
         self._metrics = metrics
         self._durations = durations
+        self._words = words
         self._allowed_hosts = allowed_hosts
         self._enriched_queue = enriched_queue
         #: Wamids at work in this process, from the look to the mark: a claim tells processes apart only.
@@ -64,7 +67,7 @@ class InboundResolver(Handler):
 
     async def handle(self, batch: Sequence[Delivery]) -> AsyncIterator[Sequence[Settled]]:
         """Resolve a batch; see `shared.consuming.consumer.Handler`."""
-        intake = take_in(batch, self._allowed_hosts)
+        intake = take_in(batch, self._allowed_hosts, self._words)
         count_repairs(self._metrics, "inbound-resolver", intake.characters_replaced, intake.fields_dropped)
         if intake.dead:
             yield intake.dead
@@ -167,6 +170,7 @@ class InboundResolver(Handler):
             message,
             phone_number_id=self._store.number_of(message),
             customer=found.customer,
+            consent=None if inbound.consent is None else inbound.consent.value,
             mapping_id=found.mapping_id,
             conversation_id=found.conversation_id,
             is_new_conversation=found.is_new_conversation,

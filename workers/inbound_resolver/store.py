@@ -27,6 +27,8 @@ from shared.observability.tracing import trace_key
 from shared.payloads import InboundMessage
 from shared.postgres.database import Database
 from shared.postgres.queries import Queries
+from shared.values import value
+from workers.inbound_resolver.consents import ConsentKeeper
 from workers.inbound_resolver.identity import changes_of, ids_of, pairs_of
 from workers.inbound_resolver.intake import Inbound
 
@@ -41,7 +43,7 @@ class _TwoPersonsError(Exception):
         self.evidences = evidences
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class Resolved:
     """To whom a message belongs. `claimed`: it is ours to publish; `known`: it had been tracked before."""
 
@@ -59,10 +61,16 @@ class MessageStore:
     """Tracks inbound messages and their publication."""
 
     def __init__(
-        self, database: Database, identities: Identities, durations: Durations, default_number: str
+        self,
+        database: Database,
+        identities: Identities,
+        consents: ConsentKeeper,
+        durations: Durations,
+        default_number: str,
     ) -> None:
         self._database = database
         self._identities = identities
+        self._consents = consents
         self._lease = timedelta(seconds=durations.publish_claim_s)
         self._default_number = default_number
         self._claimant = uuid4()
@@ -127,6 +135,10 @@ class MessageStore:
             told = _compare(inbounds, rows)
             if joins and told.of_others:
                 raise _TwoPersonsError(told.of_others)
+            by_wamid = {row["wamid"]: row for row in rows}
+            new = [item for item in inbounds if item.message.wamid in by_wamid]
+            kept = await self._consents.keep(connection, new, by_wamid)
+        await self._consents.tell(kept)
         await self._identities.learn(told.new)
         return {
             row["wamid"]: Resolved(

@@ -6,8 +6,11 @@ from shared.amqp.delivery import Delivery
 from shared.amqp.topology import ENRICHED, EVENTS, INBOUND_CORRELATION, INBOUND_RESOLVER
 from shared.consuming.route import OneBatch, Overlapping, Route
 from shared.messaging.conversations.cache import MappingCache
+from shared.messaging.customers.consent_file import ConsentTexts
 from shared.messaging.customers.identities import Identities
+from shared.messaging.customers.suppressions import Suppressions
 from shared.running.kit import Kit, Worker, WorkerSpec
+from workers.inbound_resolver.consents import ConsentKeeper
 from workers.inbound_resolver.correlator import Correlator
 from workers.inbound_resolver.resolver import InboundResolver
 from workers.inbound_resolver.store import MessageStore
@@ -16,11 +19,20 @@ from workers.inbound_resolver.store import MessageStore
 def compose(kit: Kit) -> Worker:
     """Build the resolver and the correlator."""
     settings = kit.settings
+    texts = ConsentTexts.read(settings.consent_words_file)
     cache = MappingCache(kit.redis, observe=kit.metrics.count_cache, durations=kit.durations)
     resolver = InboundResolver(
         MessageStore(
             kit.database,
             Identities(kit.database, kit.outbox, cache, kit.metrics),
+            ConsentKeeper(
+                kit.outbox,
+                kit.metrics,
+                texts,
+                Suppressions.of(settings.suppression_key),
+                kit.durations,
+                settings.whatsapp_phone_number_id,
+            ),
             kit.durations,
             settings.whatsapp_phone_number_id,
         ),
@@ -29,6 +41,7 @@ def compose(kit: Kit) -> Worker:
         cache,
         kit.metrics,
         kit.durations,
+        words=texts.words,
         allowed_hosts=settings.media_url_allowed_hosts,
         enriched_queue=settings.enriched_queue,
     )

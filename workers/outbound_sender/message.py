@@ -42,6 +42,11 @@ class Outgoing:
         return category == "marketing"
 
     @property
+    def is_notification(self) -> bool:
+        """Whether customers who opted out of all that is sent by itself must not get it."""
+        return self.payload.category == "utility" and self.lane != "reply"
+
+    @property
     def needs_phone(self) -> bool:
         """Whether the platform takes it for a phone only, for no business-scoped id."""
         return self.payload.category == "authentication"

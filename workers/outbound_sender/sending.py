@@ -265,7 +265,6 @@ def end(message: Outgoing, attempt: int, answer: Answer, reaction: Reaction) -> 
         text=refusal.text,
         page=refusal.page,
         health=health,
-        effect=Effect.OPT_OUT if isinstance(reaction, Reject) and reaction.opts_out else None,
         weighed=refusal.error_class if isinstance(reaction, Weigh) else None,
     )
 

@@ -2,12 +2,14 @@
 
 import asyncio
 import logging
+import struct
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, Final, Protocol, TypeVar
 
 from pamqp import commands
 from pamqp.base import Frame as Method
+from pamqp.exceptions import PAMQPException
 from pamqp.frame import marshal, unmarshal
 
 from shared.amqp.frames.reading import (
@@ -17,6 +19,7 @@ from shared.amqp.frames.reading import (
     NACK,
     RETURN,
     ContentReader,
+    MalformedFrames,
     MessageContent,
     read_confirm,
 )
@@ -25,6 +28,8 @@ log = logging.getLogger(__name__)
 
 _Answer = TypeVar("_Answer", bound=Method)
 _OK: Final = 200
+_CLOSE: Final = b"\x00\x14\x00\x28"
+_CLOSE_OK: Final = b"\x00\x14\x00\x29"
 
 
 class ChannelGone(ConnectionError):  # noqa: N818 - says what happened, as the error tree does
@@ -44,6 +49,7 @@ class Carrier(Protocol):
     """What a channel needs of its connection."""
 
     frame_max: int
+    awaits_cancel_ok: bool
 
     def write(self, data: bytes) -> None:
         """Soon. Raises ConnectionError where it is closed."""
@@ -59,9 +65,12 @@ class Carrier(Protocol):
 
 
 def read_method(payload: bytes) -> Method:
-    """Any method, by pamqp."""
+    """Any method, by pamqp. Raises MalformedFrames."""
     frame = b"\x01\x00\x00" + len(payload).to_bytes(4) + payload + b"\xce"
-    method = unmarshal(frame)[2]
+    try:
+        method = unmarshal(frame)[2]
+    except (PAMQPException, ValueError, LookupError, TypeError, struct.error):
+        raise MalformedFrames(f"a method that cannot be read, {payload[:4].hex() or 'empty'}") from None
     assert isinstance(method, Method)
     return method
 
@@ -83,6 +92,8 @@ class FramesChannel:
         self._calling = asyncio.Lock()
         self._answer: asyncio.Future[Method] | None = None
         self._gone: ConnectionError | None = None
+        #: Set once its number may be another's: RabbitMQ has nothing more to say of this one.
+        self._freed = asyncio.Event()
 
     @property
     def is_closed(self) -> bool:
@@ -117,23 +128,21 @@ class FramesChannel:
         return answered
 
     async def close(self) -> None:
-        """Close it and wait for RabbitMQ's word; nothing where it is closed."""
-        if self._gone is None:
-            with suppress(ChannelGone):
-                await self.call(commands.Channel.Close(_OK, "", 0, 0), commands.Channel.CloseOk)
-            self._end(ChannelGone("the channel is closed"))
-            self._carrier.forget(self.number)
+        """Close it and wait for RabbitMQ's word, or for the end of the connection."""
+        self.abandon()
+        await self._freed.wait()
 
     def abandon(self) -> None:
-        """Close it without waiting; its number is free once RabbitMQ has said so."""
+        """Close it without waiting, once; its number is free when RabbitMQ has said so."""
         if self._gone is None:
             with suppress(ConnectionError):
                 self._carrier.write(marshal(commands.Channel.Close(_OK, "", 0, 0), self.number))
-            self._end(ChannelGone("the channel was given up"))
+            self._end(ChannelGone("the channel is closed"))
 
     def lose(self, error: ConnectionError) -> None:
         """The connection is gone."""
         self._end(error)
+        self._freed.set()
 
     def take(self, kind: int, payload: bytes) -> None:
         """One frame that came. Raises MalformedFrames."""
@@ -155,11 +164,13 @@ class FramesChannel:
             case commands.Channel.Close():
                 self._carrier.write(marshal(commands.Channel.CloseOk(), self.number))
                 self._end(ChannelGone(str(method.reply_text), int(method.reply_code or 0)))
-                self._carrier.forget(self.number)
+                self._free()
             case commands.Channel.Flow():
                 self.is_flowing = bool(method.active)
                 self._carrier.write(marshal(commands.Channel.FlowOk(self.is_flowing), self.number))
             case commands.Basic.Cancel():
+                if self._carrier.awaits_cancel_ok:
+                    self._carrier.write(marshal(commands.Basic.CancelOk(method.consumer_tag), self.number))
                 self.on_cancelled(str(method.consumer_tag))
             case _ if self._answer is not None and not self._answer.done():
                 self._answer.set_result(method)
@@ -167,12 +178,15 @@ class FramesChannel:
                 log.debug("%s came unasked", method.name)
 
     def _take_last(self, kind: int, payload: bytes) -> None:
-        """After the end only RabbitMQ's own word on it counts."""
-        if kind != METHOD or payload[:2] != b"\x00\x14":
-            return
-        if isinstance(read_method(payload), commands.Channel.Close):
+        """After our good-bye only RabbitMQ's answer counts, and its own good-bye, said as ours came."""
+        if kind == METHOD and payload[:4] == _CLOSE:
             self._carrier.write(marshal(commands.Channel.CloseOk(), self.number))
+        elif kind == METHOD and payload[:4] == _CLOSE_OK:
+            self._free()
+
+    def _free(self) -> None:
         self._carrier.forget(self.number)
+        self._freed.set()
 
     def _end(self, error: ConnectionError) -> None:
         if self._gone is not None:

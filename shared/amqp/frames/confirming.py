@@ -27,8 +27,10 @@ class ConfirmWindow:
         self.answers = bytearray(len(message_ids))
         #: The error of the channel or connection that went away before all were answered.
         self.cut_off: ConnectionError | None = None
-        self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.done: asyncio.Future[object] = asyncio.get_running_loop().create_future()
         self._left = len(message_ids)
+        #: How many of the first ones have their answers: a confirm for many begins behind them.
+        self._answered = 0
         self._numbers = {message_id: number for number, message_id in enumerate(message_ids)}
         self._returned: set[int] = set()
 
@@ -42,10 +44,13 @@ class ConfirmWindow:
     def answer(self, first: int, last: int, answer: Answer) -> None:
         """For those of these tags that are in here and have none yet."""
         answers = self.answers
-        for number in range(max(first - self.first, 0), min(last - self.first + 1, len(answers))):
+        start, end = max(first - self.first, self._answered), min(last - self.first + 1, len(answers))
+        for number in range(start, end):
             if answers[number] == _NONE:
                 answers[number] = Answer.RETURNED if number in self._returned else answer
                 self._left -= 1
+        if start == self._answered < end:
+            self._answered = end
         if not self._left:
             self.finish()
 
@@ -64,7 +69,7 @@ class Confirms:
         self._next = 1
 
     @property
-    def out(self) -> list[asyncio.Future[None]]:
+    def out(self) -> list[asyncio.Future[object]]:
         """What is waited for."""
         return [window.done for window in self._windows if not window.done.done()]
 

@@ -5,7 +5,6 @@ Owns the socket. Opening it to whichever address answers is `shared.amqp.frames.
 
 import asyncio
 import logging
-import struct
 from typing import Any, Final, cast
 
 from pamqp import commands
@@ -14,7 +13,7 @@ from pamqp.frame import marshal
 from pamqp.heartbeat import Heartbeat
 
 from shared.amqp.frames.channel import FramesChannel, read_method
-from shared.amqp.frames.reading import METHOD, FrameReader, MalformedFrames
+from shared.amqp.frames.reading import HEARTBEAT, METHOD, FrameReader, MalformedFrames
 
 log = logging.getLogger(__name__)
 
@@ -44,11 +43,12 @@ class FramesConnection(asyncio.Protocol):
 
     def __init__(self, heartbeat_s: int) -> None:
         self.frame_max = _FRAME_MAX
-        self.server_properties: dict[str, Any] = {}
+        #: Whether it waits for our word on a consumer that it cancelled (from RabbitMQ 4.3 on).
+        self.awaits_cancel_ok = False
         #: Why RabbitMQ reads nothing from us; None while it does.
         self.blocked: str | None = None
         loop = asyncio.get_running_loop()
-        self.closing: asyncio.Future[None] = loop.create_future()
+        self.lost: asyncio.Future[object] = loop.create_future()
         self._clock = loop.time
         self._heartbeat_s = heartbeat_s
         self._heard_at = self._said_at = loop.time()
@@ -57,6 +57,7 @@ class FramesConnection(asyncio.Protocol):
         self._channel_max = 2047
         self._methods: asyncio.Queue[Method] = asyncio.Queue()
         self._error: ConnectionError | None = None
+        self._is_open = False
         self._transport: asyncio.Transport | None = None
         self._writable = asyncio.Event()
         self._writable.set()
@@ -80,7 +81,9 @@ class FramesConnection(asyncio.Protocol):
 
     async def open(self, mechanism: str, response: str, virtual_host: str, name: str) -> None:
         """Sign in. Raises ConnectionError, with RabbitMQ's reason where it gave one."""
-        await self._next(commands.Connection.Start)
+        start = await self._next(commands.Connection.Start)
+        able = (start.server_properties or {}).get("capabilities")
+        self.awaits_cancel_ok = isinstance(able, dict) and bool(able.get("accept_consumer_cancel_ok"))
         properties = {"connection_name": name, "product": "wabus", "capabilities": _CAPABILITIES}
         self._say(commands.Connection.StartOk(cast(Any, properties), mechanism, response, "en_US"))
         tune = await self._next(commands.Connection.Tune)
@@ -90,11 +93,14 @@ class FramesConnection(asyncio.Protocol):
         self._say(commands.Connection.TuneOk(self._channel_max, self.frame_max, self._heartbeat_s))
         self._say(commands.Connection.Open(virtual_host))
         await self._next(commands.Connection.OpenOk)
+        self._is_open = True
         self._beat()
 
     async def open_channel(self, *, confirms: bool = False) -> FramesChannel:
         """A new one. Raises ConnectionError."""
-        number = next(n for n in range(1, self._channel_max + 1) if n not in self._channels)
+        number = next((n for n in range(1, self._channel_max + 1) if n not in self._channels), None)
+        if number is None:
+            raise ConnectionError(f"all {self._channel_max} channels of the connection are in use")
         channel = self._channels[number] = FramesChannel(self, number)
         await channel.call(commands.Channel.Open(), commands.Channel.OpenOk)
         if confirms:
@@ -105,7 +111,7 @@ class FramesConnection(asyncio.Protocol):
         """Say good-bye and wait for the answer; nothing where it is closed."""
         if self._error is None:
             self._say(commands.Connection.Close(200, "", 0, 0))
-            await asyncio.wait([self.closing])
+            await asyncio.wait([self.lost])
 
     def abort(self) -> None:
         """Close it without a word."""
@@ -134,14 +140,20 @@ class FramesConnection(asyncio.Protocol):
         self._heard_at = self._clock()
         try:
             for kind, number, payload in self._reader.feed(data):
+                if self._error is not None:
+                    return
                 channel = self._channels.get(number)
                 if channel is not None:
                     channel.take(kind, payload)
-                elif number == 0 and kind == METHOD:
+                elif number:
+                    raise MalformedFrames(f"a frame for channel {number}, which is not open")
+                elif kind == METHOD:
                     self._take(read_method(payload))
-        except (MalformedFrames, ValueError, LookupError, struct.error, TypeError) as error:
-            log.warning("RabbitMQ said what cannot be read (%s: %s)", type(error).__name__, error)
-            self._lose(MalformedFrames(str(error)))
+                elif kind != HEARTBEAT:
+                    raise MalformedFrames("content without a channel")
+        except MalformedFrames as error:
+            log.warning("RabbitMQ said what cannot be read: %s", error)
+            self._lose(error)
         except ConnectionError as error:
             self._lose(error)
 
@@ -166,9 +178,8 @@ class FramesConnection(asyncio.Protocol):
                 log.warning("RabbitMQ blocks publishers: %s", self.blocked)
             case commands.Connection.Unblocked():
                 self.blocked = None
-            case commands.Connection.Start():
-                self.server_properties = dict(method.server_properties or {})
-                self._methods.put_nowait(method)
+            case _ if self._is_open:
+                raise MalformedFrames(f"{method.name} on an open connection")
             case _:
                 self._methods.put_nowait(method)
 
@@ -176,7 +187,7 @@ class FramesConnection(asyncio.Protocol):
         """The next method of the greeting."""
         waiting = asyncio.ensure_future(self._methods.get())
         try:
-            either: list[asyncio.Future[Any]] = [waiting, self.closing]
+            either: list[asyncio.Future[Any]] = [waiting, self.lost]
             await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
             if not waiting.done():
                 raise self._error or ConnectionError("it was closed")
@@ -214,4 +225,4 @@ class FramesConnection(asyncio.Protocol):
         for channel in list(self._channels.values()):
             channel.lose(error)
         self._channels.clear()
-        self.closing.set_result(None)
+        self.lost.set_result(None)

@@ -3,11 +3,12 @@
 Owns that a frame may be split at any byte, that channels take turns, and that a body may come in many frames.
 """
 
+import struct
 from datetime import datetime
 from struct import Struct
 from typing import Any, Final, NamedTuple
 
-from shared.amqp.decoding import HeaderTable, read_short_text, read_table, read_time
+from shared.amqp.decoding import read_headers, read_short_text, read_time
 
 METHOD: Final = 1
 HEADER: Final = 2
@@ -23,8 +24,13 @@ _HEAD: Final = Struct(">BHI")
 #: Bytes of a frame around its payload.
 AROUND: Final = _HEAD.size + 1
 _END: Final = 0xCE
+_KINDS: Final = frozenset((METHOD, HEADER, BODY, HEARTBEAT))
+#: No RabbitMQ lets a message be larger, however it is set.
+_LARGEST_BODY: Final = 512 * 1024 * 1024
 _HEADER_FACTS: Final = Struct(">QH")
 _TAG: Final = Struct(">QB")
+
+_CUT_OFF: Final = (ValueError, LookupError, struct.error)
 
 #: Kind, channel, payload.
 Frame = tuple[int, int, bytes]
@@ -48,8 +54,10 @@ class FrameReader:
         unpack, head = _HEAD.unpack_from, _HEAD.size
         while end - at >= head:
             kind, channel, size = unpack(buffer, at)
+            if kind not in _KINDS:
+                raise MalformedFrames("no frame of AMQP 0-9-1")
             if size + AROUND > self.frame_max:
-                raise MalformedFrames(f"a frame of {size + AROUND} bytes, or no frame")
+                raise MalformedFrames(f"a frame of {size + AROUND} bytes")
             last = at + head + size
             if last >= end:
                 break
@@ -93,9 +101,13 @@ class ContentReader:
                 raise MalformedFrames("a header out of place")
             self._header = payload
             self._missing = int.from_bytes(payload[4:12])
+            if self._missing > _LARGEST_BODY:
+                raise MalformedFrames(f"a body of {self._missing} bytes")
         else:
-            if not self._header:
-                raise MalformedFrames("a body without a header")
+            if kind != BODY:
+                raise MalformedFrames("a heartbeat on a channel")
+            if not self._header or not payload:
+                raise MalformedFrames("a body out of place")
             self._parts.append(payload)
             self._missing -= len(payload)
         if self._missing > 0:
@@ -118,16 +130,22 @@ class DeliveryRoute(NamedTuple):
 
 
 def read_route(method: bytes) -> DeliveryRoute:
-    """Of the payload of a `basic.deliver`."""
-    at = 5 + method[4]
-    tag, redelivered = _TAG.unpack_from(method, at)
-    size, exchange = read_short_text(method[at + 9 :])
-    return DeliveryRoute(tag, bool(redelivered), exchange, read_short_text(method[at + 9 + size :])[1])
+    """Of the payload of a `basic.deliver`. Raises MalformedFrames."""
+    try:
+        at = 5 + method[4]
+        tag, redelivered = _TAG.unpack_from(method, at)
+        size, exchange = read_short_text(method[at + 9 :])
+        return DeliveryRoute(tag, bool(redelivered), exchange, read_short_text(method[at + 9 + size :])[1])
+    except _CUT_OFF:
+        raise MalformedFrames("a delivery that is cut off") from None
 
 
 def read_confirm(method: bytes) -> tuple[int, bool]:
-    """Tag and whether it answers for all below, of the payload of a `basic.ack` or `basic.nack`."""
-    tag, bits = _TAG.unpack_from(method, 4)
+    """Tag and whether it answers for all below, of a `basic.ack` or `basic.nack`. Raises MalformedFrames."""
+    try:
+        tag, bits = _TAG.unpack_from(method, 4)
+    except _CUT_OFF:
+        raise MalformedFrames("a confirm that is cut off") from None
     return tag, bool(bits & 1)
 
 
@@ -157,7 +175,14 @@ _PROPERTIES: Final = (
 
 
 def read_properties(header: bytes) -> ReadProperties:
-    """Of the payload of a content header. A table that cannot be read is an empty one."""
+    """Of the payload of a content header; see `read_headers` for its table. Raises MalformedFrames."""
+    try:
+        return _read_properties(header)
+    except _CUT_OFF:
+        raise MalformedFrames("properties that are cut off") from None
+
+
+def _read_properties(header: bytes) -> ReadProperties:
     flags = _HEADER_FACTS.unpack_from(header, 4)[1]
     at = 14
     found: dict[str, Any] = {}
@@ -170,20 +195,14 @@ def read_properties(header: bytes) -> ReadProperties:
                 found[name] = read_short_text(header[at:end])[1]
             at = end
         elif kind == _TABLE:
-            found[name] = _read_headers(header, at)
-            at += 4 + int.from_bytes(header[at : at + 4])
+            size, found[name] = read_headers(header[at:])
+            at += size
         elif kind == _OCTET:
             at += 1
         else:
             found[name] = read_time(header[at : at + 8])[1]
             at += 8
+    if at > len(header):
+        raise ValueError("something is missing")
     get = found.get
     return ReadProperties(get("headers") or {}, get("correlation_id"), get("message_id"), get("timestamp"))
-
-
-def _read_headers(header: bytes, at: int) -> dict[str, Any]:
-    try:
-        table: dict[str, Any] = read_table(header[at:])[1]
-    except (ValueError, IndexError):
-        return HeaderTable(len(header))
-    return table

@@ -1,5 +1,5 @@
-"""The seam on aio-pika: connections that come back, inlets, a publisher with confirms, declarations.
+"""aio-pika: a wire for the seam, sessions and publishers for one errand, declarations of the topology.
 
-Only this folder and `shared.amqp.opening` import aio-pika. `tests/integration/amqp` holds it to the seam's
-promises.
+Only this folder and `shared.amqp.opening` import aio-pika. `tests/integration/amqp` holds the wire to the
+seam's promises.
 """

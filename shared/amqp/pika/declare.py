@@ -15,11 +15,19 @@ from typing import Final, cast
 
 from aio_pika import ExchangeType
 from aio_pika.abc import AbstractChannel, AbstractConnection
-from aiormq.abc import FieldTable
-from aiormq.exceptions import ChannelAccessRefused, ChannelNotFoundEntity, ChannelPreconditionFailed
+from aiormq.abc import ChannelFrame, FieldTable
+from aiormq.exceptions import (
+    AMQPChannelError,
+    ChannelAccessRefused,
+    ChannelInvalidStateError,
+    ChannelNotFoundEntity,
+    ChannelPreconditionFailed,
+)
+from pamqp import commands as spec
+from pamqp.base import Frame
 
 from shared.amqp.broker import QueueState
-from shared.amqp.pika.link import open_channel
+from shared.amqp.pika.calling import open_channel, underlay
 from shared.amqp.session import Comparison
 from shared.amqp.topology import Exchange, Queue, Topology
 from shared.errors import TopologyForbidden, TopologyMissing
@@ -112,6 +120,8 @@ async def check_topology(connection: AbstractConnection, topology: Topology) -> 
     in that, and run beside each other. A user without the right to declare can see names alone. Of both
     `wabus doctor` tells.
     """
+    if await _is_as_needed(connection, topology):
+        return
     missing = await find_missing(connection, topology)
     if missing:
         raise TopologyMissing(
@@ -125,6 +135,44 @@ async def check_topology(connection: AbstractConnection, topology: Topology) -> 
     except TopologyMissing:
         queues = [await _with_its_delay(connection, queue) for queue in topology.queues]
         await declare_topology(connection, Topology(topology.exchanges, tuple(queues)))
+
+
+async def _is_as_needed(connection: AbstractConnection, topology: Topology) -> bool:
+    """Whether all of it is there and declared as it is; two answers instead of two hundred.
+
+    The first that is refused closes the channel: whoever asks for one after the other learns which, and why.
+    """
+    exchanges = [(item, cast(FieldTable, item.arguments)) for item in topology.exchanges]
+    queues = [(item, cast(FieldTable, item.arguments)) for item in topology.queues]
+    seen: list[Frame] = [
+        *(spec.Exchange.Declare(exchange=item.name, passive=True, nowait=True) for item, _ in exchanges),
+        *(spec.Queue.Declare(queue=item.name, passive=True, nowait=True) for item, _ in queues),
+    ]
+    made: list[Frame] = [
+        *(
+            spec.Exchange.Declare(
+                exchange=item.name, exchange_type="topic", durable=True, nowait=True, arguments=arguments
+            )
+            for item, arguments in exchanges
+        ),
+        *(
+            spec.Queue.Declare(queue=item.name, durable=True, nowait=True, arguments=arguments)
+            for item, arguments in queues
+        ),
+        *(
+            spec.Queue.Bind(queue=item.name, exchange=source, routing_key=key, nowait=True)
+            for item, _ in queues
+            for source, key in item.bindings
+        ),
+    ]
+    with suppress(AMQPChannelError, ChannelInvalidStateError):
+        async with await open_channel(connection, confirms=False) as opened:
+            channel = await underlay(opened)
+            for frames in (seen, made):  # nothing is declared before all was seen
+                await channel.write_queue.put(ChannelFrame.marshall(channel.number, frames))
+                await channel.basic_qos(prefetch_count=0)  # answered once all are
+            return True
+    return False
 
 
 async def read_queue_state(connection: AbstractConnection, queue: str) -> QueueState | None:

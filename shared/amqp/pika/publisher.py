@@ -1,15 +1,12 @@
-"""Publishing with confirms over aio-pika: a batch is written at once and its confirms awaited together."""
+"""A channel of aio-pika in confirm mode: see `shared.amqp.wire.PublishingChannel`."""
 
 import asyncio
-import logging
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
 
 import aiormq.exceptions
-from aio_pika.abc import AbstractConnection
 from aiormq.abc import ChannelFrame
 from aiormq.channel import Channel
 from pamqp import encode
@@ -18,146 +15,72 @@ from pamqp.commands import Basic
 from pamqp.frame import marshal
 from pamqp.header import ContentHeader
 
-from shared.amqp import hops, outcomes
+from shared.amqp import outcomes
 from shared.amqp.delivery import Publication
-from shared.amqp.pika.link import (
-    BROKER_ERRORS,
-    Link,
-    closing_as_connection_error,
-    heed_cancellation,
-    open_channel,
-    underlay,
-)
+from shared.amqp.pika.calling import as_wire_error
 from shared.amqp.properties import APP_ID, CONTENT_TYPE, PERSISTENT, UNWRITABLE, write_header
-from shared.amqp.publisher_health import PublisherHealth
-from shared.durations import Durations
 from shared.errors import Unpublishable, WabusError
 from shared.ids import random_uuid
 
-log = logging.getLogger(__name__)
-
-#: Outstanding confirms in all: a `multiple` confirm walks all of them.
-_WINDOW = 400
-#: RabbitMQ has told whether it blocks us; this long it is asked for, at most.
-_BLOCKED_S = 0.05
-#: How long one look at the publishing connection may take.
-_CHECK_S = 2.0
 #: What a frame has around its content.
 _FRAME_BYTES = 8
 
 
-class PikaPublisher:
-    """See `shared.amqp.broker.WatchedPublisher`. On one channel, reopened when it is lost or of no use."""
+class PikaPublishing:
+    """On aiormq's channel, which keeps a future for each confirm."""
 
-    def __init__(
-        self, link: Link, durations: Durations, observe_confirm: Callable[[float], None] = lambda _: None
-    ) -> None:
-        self.health = PublisherHealth()
-        self._link = link
-        self._confirm_s = durations.publish_confirm_s
-        self._observe_confirm = observe_confirm
-        self._channel: Channel | None = None
-        self._opening = asyncio.Lock()
-        self._turn = asyncio.Lock()
-        self._room = asyncio.Condition()
-        self._out = 0
+    def __init__(self, channel: Channel) -> None:
+        self._channel = channel
 
-    async def publish(self, batch: Sequence[Publication]) -> list[WabusError | None]:
-        """Publish in order; see `shared.amqp.broker.Publisher`."""
-        told: list[WabusError | None] = []
-        for start in range(0, len(batch), _WINDOW):
-            window, begun = hops.leave(batch[start : start + _WINDOW])
-            started = time.monotonic()
-            part = await self._publish_window(window)
-            self.health.note(window, part, started, time.monotonic())
-            hops.arrive(begun, part)
-            told += part
-        return told
+    @property
+    def is_closed(self) -> bool:
+        """Whether it is of no use; see `shared.amqp.wire.PublishingChannel`."""
+        return bool(self._channel.is_closed)
 
-    async def check(self) -> None:
-        """Open a new confirm channel; see `shared.amqp.broker.WatchedPublisher`."""
+    @property
+    def held_by(self) -> None:
+        """aiormq does not tell; see `shared.amqp.wire.PublishingChannel`."""
+        return
+
+    @property
+    def out(self) -> Sequence["asyncio.Future[object]"]:
+        """Confirms that are waited for; see `shared.amqp.wire.PublishingChannel`."""
+        return [confirm for confirm in self._channel.confirmations.values() if not confirm.done()]
+
+    async def write(self, batch: Sequence[Publication]) -> "PikaWritten":
+        """Publish; see `shared.amqp.wire.PublishingChannel`."""
+        with as_wire_error():
+            return PikaWritten(batch, await _write(self._channel, batch))
+
+    async def close(self) -> None:
+        """Close it; see `shared.amqp.wire.PublishingChannel`."""
+        with as_wire_error():
+            await self._channel.close()
+
+
+class PikaWritten:
+    """See `shared.amqp.wire.WrittenBatch`."""
+
+    def __init__(self, batch: Sequence[Publication], confirms: "Sequence[asyncio.Future[object]]") -> None:
+        self._batch = batch
+        self._confirms = confirms
+
+    @property
+    def is_spent(self) -> bool:
+        """Whether its channel is; see `shared.amqp.wire.WrittenBatch`."""
+        return any(confirm.cancelled() or _is_refused(confirm) for confirm in self._confirms)
+
+    async def wait(self, timeout_s: float) -> None:
+        """Wait for the confirms; see `shared.amqp.wire.WrittenBatch`."""
         try:
-            async with asyncio.timeout(_CHECK_S):
-                connection = await self._link.connection()
-                await _check_not_blocked(connection)
-                async with await open_channel(connection, confirms=True):
-                    self.health.note_answer(time.monotonic())
-        except BROKER_ERRORS as error:
-            heed_cancellation()
-            raise outcomes.away(error) from error
-
-    async def _publish_window(self, batch: Sequence[Publication]) -> list[WabusError | None]:
-        started = time.monotonic()
-        confirms: list[asyncio.Future[object]] = []
-        await self._take_room(len(batch))
-        try:
-            async with asyncio.timeout(self._confirm_s):
-                channel = await self._open_channel()
-                with closing_as_connection_error():
-                    confirms = await _write(channel, batch)
-            _, late = await asyncio.wait(confirms, timeout=self._confirm_s)
-        except BROKER_ERRORS as error:
-            heed_cancellation()
-            return [outcomes.away(error)] * len(batch)
+            await asyncio.wait(self._confirms, timeout=timeout_s)
         finally:
-            for confirm in confirms:
+            for confirm in self._confirms:
                 confirm.cancel()
-            await self._give_room(len(batch))
-        if late or any(map(_is_refused, confirms)):
-            await self._drop_channel(channel)
-        self._observe_confirm(time.monotonic() - started)
-        return [_outcome(confirm, item) for confirm, item in zip(confirms, batch, strict=True)]
 
-    async def _take_room(self, count: int) -> None:
-        """First come, first served; who has more than fits waits until nothing else is out."""
-        async with self._turn, self._room:
-            await self._room.wait_for(lambda: self._out == 0 or self._out + count <= _WINDOW)
-            self._out += count
-
-    async def _give_room(self, count: int) -> None:
-        self._out -= count
-        async with self._room:
-            self._room.notify_all()
-
-    async def _open_channel(self) -> Channel:
-        async with self._opening:
-            connection = await self._link.connection()
-            await _check_not_blocked(connection)
-            if self._channel is None or self._channel.is_closed:
-                channel = await open_channel(connection, confirms=True)
-                self._channel = await underlay(channel)
-            return self._channel
-
-    async def _drop_channel(self, channel: Channel) -> None:
-        """After a channel that is of no use any more the next publish opens another.
-
-        Confirms stay out of it, or it was refused: RabbitMQ 3.10 refuses a channel for ever that a full queue
-        has refused once, unless it learns that the limit is higher; that there is none any more is not told.
-        What others await on it is given its time.
-        """
-        if self._channel is channel:
-            self._channel = None
-        if out := [confirm for confirm in channel.confirmations.values() if not confirm.done()]:
-            await asyncio.wait(out, timeout=self._confirm_s)
-        try:
-            async with asyncio.timeout(1):
-                await channel.close()
-        except BROKER_ERRORS as error:
-            heed_cancellation()
-            log.debug("Closing a publishing channel: %s", error)
-
-
-async def _check_not_blocked(connection: AbstractConnection) -> None:
-    """Raise ConnectionError while RabbitMQ reads nothing from us, for a memory or disk alarm.
-
-    What is written nevertheless is out when the alarm ends, long after it has failed; an answer never comes.
-    """
-    try:
-        async with asyncio.timeout(_BLOCKED_S):
-            if connection.transport is not None:
-                await connection.transport.connection.ready()
-    except TimeoutError:
-        raise ConnectionError("it blocks publishers") from None
+    def outcomes(self) -> list[WabusError | None]:
+        """One each; see `shared.amqp.wire.WrittenBatch`."""
+        return [_outcome(confirm, item) for confirm, item in zip(self._confirms, self._batch, strict=True)]
 
 
 class PikaHeaderWriter:
@@ -206,7 +129,7 @@ async def _write(channel: Channel, batch: Sequence[Publication]) -> list["asynci
         numbered: dict[int, asyncio.Future[object]] = {}
         for item in batch:
             confirms.append(channel.create_future())
-            message_id = str(random_uuid())
+            message_id = random_uuid()
             try:
                 frames += _frames(channel, writer, item, message_id)
             except Unpublishable as error:
@@ -255,7 +178,7 @@ def _publish_frame(channel: int, exchange: str, routing_key: str, mandatory: boo
 
 
 def _is_refused(confirm: "asyncio.Future[object]") -> bool:
-    error = None if confirm.cancelled() else confirm.exception()
+    error = confirm.exception()
     refused, returned = aiormq.exceptions.DeliveryError, aiormq.exceptions.PublishError
     return isinstance(error, refused) and not isinstance(error, returned)
 

@@ -16,7 +16,16 @@ from pamqp.commands import Basic
 
 from shared.amqp.broker import LentPublisher, QueueState
 from shared.amqp.delivery import Publication
+from shared.amqp.kept.link import Link
+from shared.amqp.kept.publisher import KeptPublisher
 from shared.amqp.opening import AmqpConnection, open_connection
+from shared.amqp.pika.calling import (
+    BROKER_ERRORS,
+    closing_as_connection_error,
+    heed_cancellation,
+    open_channel,
+    underlay,
+)
 from shared.amqp.pika.declare import (
     check_topology,
     compare_topology,
@@ -24,15 +33,7 @@ from shared.amqp.pika.declare import (
     read_queue_states,
     restore_topology,
 )
-from shared.amqp.pika.link import (
-    BROKER_ERRORS,
-    Link,
-    closing_as_connection_error,
-    heed_cancellation,
-    open_channel,
-    underlay,
-)
-from shared.amqp.pika.publisher import PikaPublisher
+from shared.amqp.pika.wire import open_pika
 from shared.amqp.properties import CONTENT_TYPE, PERSISTENT
 from shared.amqp.session import Arrived, Comparison, Session
 from shared.amqp.topology import Topology
@@ -109,7 +110,7 @@ class PikaSession:
         properties = Basic.Properties(delivery_mode=1)
         if not bare:
             properties = Basic.Properties(
-                content_type=CONTENT_TYPE, delivery_mode=PERSISTENT, message_id=str(random_uuid())
+                content_type=CONTENT_TYPE, delivery_mode=PERSISTENT, message_id=random_uuid()
             )
         with _translated():
             channel = await self._open_publishing()
@@ -188,7 +189,7 @@ async def prepare_topology(url: str | UrlSource, topology: Topology, was_there: 
 class PikaLentPublisher:
     """See `shared.amqp.broker.LentPublisher`."""
 
-    def __init__(self, publisher: PikaPublisher, alarms: "_Alarms") -> None:
+    def __init__(self, publisher: KeptPublisher, alarms: "_Alarms") -> None:
         self._publisher = publisher
         self._alarms = alarms
 
@@ -207,11 +208,11 @@ async def lend_publisher(url: str, name: str, durations: Durations) -> AsyncIter
     """See `shared.amqp.client`."""
     async with open_session(url, name):
         pass
-    link = Link(url, name, durations)
+    link = Link(open_pika, url, name, durations)
     with _hearing_alarms() as alarms:
         connecting = asyncio.create_task(link.run(), name="amqp publish")
         try:
-            yield PikaLentPublisher(PikaPublisher(link, durations), alarms)
+            yield PikaLentPublisher(KeptPublisher(link, durations), alarms)
         finally:
             await end_tasks((connecting,))
 

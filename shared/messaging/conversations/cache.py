@@ -5,7 +5,6 @@ closes or expires, never trusted for a write. Without Redis every look-up is a m
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
 
@@ -14,11 +13,12 @@ import orjson
 from shared.coordination.client import RedisClient, RedisUnavailable, Script
 from shared.coordination.keys import conversation_key, customer_key
 from shared.durations import DURATIONS, Durations
+from shared.values import value
 
 _SET: Final = Script.load("cache_set")
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class CachedMapping:
     """An active mapping as it was when it was last written through."""
 

@@ -16,6 +16,7 @@ from shared.coordination.keys import conversation_key, customer_key
 from shared.coordination.rate_shared import pair_key
 from shared.messaging.customers.addresses import audit_subject
 from shared.messaging.customers.people import read_known
+from shared.messaging.customers.suppressions import Suppressions
 from shared.postgres.audit import record_audit
 from shared.postgres.database import Connection, Database, touched
 from shared.postgres.queries import Queries
@@ -110,11 +111,18 @@ class _RolledBack(Exception):  # noqa: N818 - it rolls back, and is no error
 
 
 async def erase(
-    database: Database, phone: str, tables: Sequence[Table], *, by: str, dry_run: bool
+    database: Database,
+    phone: str,
+    tables: Sequence[Table],
+    *,
+    by: str,
+    dry_run: bool,
+    suppressions: Suppressions | None = None,
 ) -> Erasure:
     """Remove everything of the person with this address, under all of theirs; a dry run counts it.
 
     `tables`: all that may have rows of theirs. Where one brings a statement for it, that is run beside ours.
+    What they refuse stays in `suppressions` alone.
 
     Searched first, without a lock; then what is found goes, and their messages, so many at a time; at last,
     in one short transaction, their conversations and what came meanwhile. Ended half way, it is to be done
@@ -136,7 +144,7 @@ async def erase(
         async with _step(database, undone=True) as eraser:
             return erasure + await eraser.count_rest(known.customer, person, theirs)
     async with _step(database) as eraser:
-        erasure += await eraser.remove_rest(known.customer, theirs)
+        erasure += await eraser.remove_rest(known.customer, theirs, suppressions or Suppressions())
         details = {"rows": erasure.rows, "shortened": erasure.shortened}
         await record_audit(
             eraser.connection,
@@ -198,7 +206,9 @@ class _Eraser:
         }
         return Erasure(person, rows)
 
-    async def remove_rest(self, customer: str, tables: Sequence[Table]) -> Erasure:
+    async def remove_rest(
+        self, customer: str, tables: Sequence[Table], suppressions: Suppressions
+    ) -> Erasure:
         """Their addresses and conversations, locked until the commit, and what came since the search.
 
         The person is read once more: who was joined to them, or they to somebody, is erased with them.
@@ -209,6 +219,7 @@ class _Eraser:
         person = await self.read_person(known.names)
         recipients = await self._find_recipients(person)
         erasure = await self.remove_messages(person, person.message_ids)
+        await suppressions.keep(self.connection, person.addresses)
         rows = {
             "broadcast_recipients": await self._remove_recipients(recipients),
             "conversation_aliases": await self._run("delete_aliases", person.mapping_ids),
@@ -232,6 +243,8 @@ class _Eraser:
         return {
             "customer_addresses": await self._run("delete_addresses", customer),
             "customer_profiles": await self._run("delete_profiles", person.addresses),
+            # Behind the profiles: whoever held one of them has committed its events.
+            "consent_events": await self._run("delete_consents", person.addresses),
         }
 
     async def _remove_others(self, person: Person, tables: Sequence[Table]) -> dict[str, int]:

@@ -158,6 +158,9 @@ delete from conversation_mappings where id = any($1::uuid[]);
 -- name: delete_profiles
 delete from customer_profiles where phone = any($1::text[]);
 
+-- name: delete_consents
+delete from consent_events where phone = any($1::text[]);
+
 -- name: delete_addresses
 -- One that somebody new writes from is no longer theirs.
 with left_behind as (

@@ -15,6 +15,8 @@ import asyncpg
 
 from shared.coordination.keys import conversation_key, customer_key
 from shared.durable.outbox import OutboxEvent, event
+from shared.messaging.customers.consent import join_consents, keep_unproved_answers
+from shared.messaging.customers.consent_rules import ChangedConsent
 from shared.messaging.customers.notation import is_phone, kind_of, notations, platform_notation
 from shared.payloads import ConversationClosedEvent, CustomerMerged, Event, encode
 from shared.payloads.clock import CLOCK
@@ -67,7 +69,7 @@ async def join(connection: Connection, *, gone: str, stays: str, evidence: str, 
     await connection.execute(_QUERIES["move_deferred"], numbers, names, stays)
     await connection.execute(_QUERIES["rename_recipients"], names, stays)
     await connection.execute(_QUERIES["skip_twins"], stays)
-    await _fold_profiles(connection, names, stays)
+    changed = await _fold_profiles(connection, names, stays)
     await connection.execute(_QUERIES["move_addresses"], [gone], stays)
     told = [_closed(row, trace_id) for row, _ in plan.pairs if row["conversation_id"] is not None]
     addresses = [row["address"] for row in await connection.fetch(_QUERIES["find_addresses"], stays)]
@@ -79,7 +81,8 @@ async def join(connection: Connection, *, gone: str, stays: str, evidence: str, 
         timestamp=CLOCK.now(),
         trace_id=trace_id,
     )
-    return Joined([*told, _event("customer", stays, merged, trace_id)], plan.keys)
+    told += [_event("customer", stays, merged, trace_id), *(item.tell(trace_id) for item in changed)]
+    return Joined(told, plan.keys)
 
 
 async def adopt(connection: Connection, number: str, address: str, trace_id: str) -> Joined:
@@ -150,32 +153,29 @@ async def _move_conversations(connection: Connection, plan: _Plan, stays: str) -
     await connection.execute(_QUERIES["rename_mappings"], list(plan.all_ids), stays)
 
 
-async def _fold_profiles(connection: Connection, names: Sequence[str], stays: str) -> None:
+async def _fold_profiles(
+    connection: Connection, names: Sequence[str], stays: str
+) -> Sequence[ChangedConsent]:
     rows = await connection.fetch(_QUERIES["lock_profiles"], list(names))
     if not rows or [row["phone"] for row in rows] == [stays]:
-        return
+        return ()
+    await keep_unproved_answers(connection, names)
     await connection.execute(_QUERIES["write_profile"], stays, *fold_profiles(rows))
     await connection.execute(_QUERIES["follow_shops"], list(names), stays)
+    changed = await join_consents(connection, names, stays)
     left = [row["phone"] for row in rows if row["phone"] != stays]
     await connection.execute(_QUERIES["remove_profiles"], left)
+    return changed
 
 
 def fold_profiles(rows: Sequence[asyncpg.Record]) -> tuple[Any, ...]:
-    """One profile of several: a refusal wins, with its time; the name is that of the latest message. Pure.
+    """One profile of several, save what they want: the name is that of the latest message. Pure.
 
-    Gives name, opt_in_marketing, marketing_opted_at, notification_opt_out, last_interaction_at, created_at.
+    Gives name, last_interaction_at, created_at.
     """
-    answers = [row for row in rows if row["opt_in_marketing"] is not None]
-    refusals = [row for row in answers if not row["opt_in_marketing"]]
-    times = [
-        row["marketing_opted_at"] for row in refusals or answers if row["marketing_opted_at"] is not None
-    ]
     recent = sorted(rows, key=_last_seen, reverse=True)
     return (
         next((row["name"] for row in recent if row["name"] is not None), None),
-        (not refusals) if answers else None,
-        min(times, default=None),
-        any(row["notification_opt_out"] for row in rows),
         recent[0]["last_interaction_at"],
         min(row["created_at"] for row in rows),
     )

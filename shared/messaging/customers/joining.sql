@@ -76,27 +76,26 @@ from twins
 where recipient.id = twins.id and twins.place > 1 and recipient.status = 'pending';
 
 -- name: lock_profiles
-select phone, name, opt_in_marketing, marketing_opted_at, notification_opt_out, last_interaction_at, created_at
+select phone, name, last_interaction_at, created_at
 from customer_profiles
 where phone = any($1::text[])
 order by phone
 for update;
 
 -- name: write_profile
-insert into customer_profiles
-    (phone, name, opt_in_marketing, marketing_opted_at, notification_opt_out, last_interaction_at, created_at)
-values ($1, $2, $3, $4, $5, $6, $7)
+-- What they want is folded from what both said.
+insert into customer_profiles (phone, name, last_interaction_at, created_at)
+values ($1, $2, $3, $4)
 on conflict (phone) do update
-set name = excluded.name, opt_in_marketing = excluded.opt_in_marketing,
-    marketing_opted_at = excluded.marketing_opted_at, notification_opt_out = excluded.notification_opt_out,
-    last_interaction_at = excluded.last_interaction_at, created_at = excluded.created_at, updated_at = now();
+set name = excluded.name, last_interaction_at = excluded.last_interaction_at, created_at = excluded.created_at,
+    updated_at = now();
 
 -- name: follow_shops
 -- What shops said last of either; what orders add up to comes with the orders.
 update customer_profiles as stays
 set source_shop = latest.source_shop, wc_customer_id = latest.wc_customer_id, email = latest.email,
     last_known_address = latest.last_known_address, saved_addresses = latest.saved_addresses, tags = latest.tags,
-    language = latest.language, timezone = latest.timezone, source_version = latest.source_version,
+    language = coalesce(latest.language, stays.language), timezone = latest.timezone, source_version = latest.source_version,
     source_updated_at = latest.source_updated_at, source_hash = latest.source_hash
 from (
     select * from customer_profiles

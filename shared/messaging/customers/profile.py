@@ -10,6 +10,7 @@ from decimal import Decimal
 from typing import Any, Final
 
 from shared.messaging.customers.addresses import audit_subject
+from shared.messaging.customers.consent import StoredConsent, read_consents
 from shared.messaging.customers.people import KnownCustomer, read_known
 from shared.postgres.audit import AuditLine, read_audit
 from shared.postgres.database import Database
@@ -20,12 +21,13 @@ _QUERIES: Final = Queries("shared.messaging.customers", "profile.sql")
 
 @dataclass(frozen=True, slots=True)
 class CustomerProfile:
-    """A row of `customer_profiles`. `opt_in_marketing` None: never asked."""
+    """A row of `customer_profiles`. `opt_in_marketing` None: never asked; `consent_source`: who told it."""
 
     phone: str
     name: str | None
     opt_in_marketing: bool | None
     marketing_opted_at: datetime | None
+    consent_source: str | None
     notification_opt_out: bool
     last_interaction_at: datetime | None
     created_at: datetime
@@ -62,6 +64,7 @@ class StoredCustomer:
     """All of it. `shop`: None where no shop told of them.
 
     `audit`: what operators did to them under any of their addresses, oldest first.
+    `consents`: what was said of their consent, latest first; none of an answer that is older than its proofs.
     """
 
     known: KnownCustomer
@@ -69,6 +72,7 @@ class StoredCustomer:
     stored: StoredCounts
     audit: Sequence[AuditLine]
     shop: ShopFigures | None
+    consents: Sequence[StoredConsent] = ()
 
     @property
     def is_nothing(self) -> bool:
@@ -93,4 +97,6 @@ async def read_customer(database: Database, address: str) -> StoredCustomer:
     told = await database.fetchrow(_QUERIES["shop_figures"], known.names)
     figures = None if told is None else ShopFigures(**dict(told))
     profile = None if row is None else CustomerProfile(**dict(row))
-    return StoredCustomer(known, profile, StoredCounts(**dict(stored)), audit.lines, figures)
+    consents = await read_consents(database, known.names)
+    counts = StoredCounts(**dict(stored))
+    return StoredCustomer(known, profile, counts, audit.lines, figures, consents)

@@ -3,6 +3,8 @@
 select $1::text as phone,
        (array_agg(name order by last_interaction_at desc nulls last) filter (where name is not null))[1] as name,
        bool_and(opt_in_marketing) as opt_in_marketing, max(marketing_opted_at) as marketing_opted_at,
+       (array_agg(consent_source order by opt_in_marketing) filter (where opt_in_marketing is not null))[1]
+           as consent_source,
        bool_or(notification_opt_out) as notification_opt_out, max(last_interaction_at) as last_interaction_at,
        min(created_at) as created_at, max(updated_at) as updated_at
 from customer_profiles

@@ -68,6 +68,7 @@ async def _write(connection: Connection, found: Sequence[asyncpg.Record]) -> lis
     await connection.execute(_QUERIES["rename_deferred"], *_columns(whose))
     await connection.execute(_QUERIES["rename_recipients"], *pairs)
     await connection.execute(_QUERIES["rename_profiles"], *pairs)
+    await connection.execute(_QUERIES["rename_consents"], *pairs)
     return [key for row in mappings for key in _keys(row)]
 
 

@@ -79,3 +79,10 @@ update customer_profiles as profile
 set phone = locked.customer, updated_at = now()
 from locked
 where profile.phone = locked.phone;
+
+-- name: rename_consents
+-- Of profiles that were renamed just now.
+update consent_events as event
+set phone = pair.customer
+from unnest($1::text[], $2::text[]) as pair (variant, customer)
+where event.phone = pair.variant;

@@ -13,7 +13,8 @@ insert into customer_profiles as profile
 values ($1, $2, $3, $4, $5, $6, $7, $8::jsonb, $9::jsonb, $10::jsonb, $11, $12, $13)
 on conflict (phone) do update
 set source_shop = excluded.source_shop, wc_customer_id = excluded.wc_customer_id,
-    name = coalesce(profile.name, excluded.name), email = excluded.email, language = excluded.language,
+    name = coalesce(profile.name, excluded.name), email = excluded.email,
+    language = coalesce(excluded.language, profile.language),
     timezone = excluded.timezone, saved_addresses = excluded.saved_addresses,
     last_known_address = excluded.last_known_address, tags = excluded.tags,
     source_version = excluded.source_version, source_updated_at = excluded.source_updated_at,

@@ -3,7 +3,7 @@
 What goes with it is what can be told to be its own: its row in every notation; the conversations last used
 under it in whose time no other address of the person was seen, with their messages; its places in campaigns.
 A conversation in which both may have written stays with the person it is taken from, for nobody may read what
-another wrote. A refusal of marketing holds for both.
+another wrote. A refusal holds for both.
 """
 
 from collections.abc import Sequence
@@ -13,6 +13,7 @@ from typing import Final
 from shared.coordination.keys import conversation_key, customer_key
 from shared.errors import WabusError
 from shared.messaging.customers.addresses import audit_subject
+from shared.messaging.customers.consent import share_refusals
 from shared.messaging.customers.notation import notations, platform_notation
 from shared.messaging.customers.people import KnownCustomer, read_known
 from shared.postgres.audit import record_audit_of_each
@@ -96,7 +97,7 @@ async def _take(connection: Connection, known: KnownCustomer, address: str) -> U
     moved = touched(await connection.execute(_QUERIES["move_mappings"], ids, own))
     await connection.execute(_QUERIES["move_deferred"], ids, own)
     recipients = touched(await connection.execute(_QUERIES["move_recipients"], known.names, spelled, own))
-    await connection.execute(_QUERIES["keep_refusal"], customer, own)
+    await share_refusals(connection, customer, own)
     numbers = await connection.fetch(_QUERIES["numbers"], [customer, own])
     keys = [customer_key(row[0], name) for row in numbers for name in {*known.names, own, *spelled}]
     keys += [conversation_key(row["conversation_id"]) for row in mappings if row["conversation_id"]]

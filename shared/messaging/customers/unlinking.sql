@@ -36,19 +36,6 @@ where message_id in (select id from message_tracking where mapping_id = any($1::
 update broadcast_recipients set customer = $3, updated_at = now()
 where coalesce(customer, wa_id) = any($1::text[]) and wa_id = any($2::text[]);
 
--- name: keep_refusal
--- Who refused holds under either: nobody knows which of the two it was.
-insert into customer_profiles as profile (phone, opt_in_marketing, marketing_opted_at, notification_opt_out)
-select $2, case when opt_in_marketing then null else opt_in_marketing end,
-       case when opt_in_marketing then null else marketing_opted_at end, notification_opt_out
-from customer_profiles
-where phone = $1 and (opt_in_marketing = false or notification_opt_out)
-on conflict (phone) do update
-set opt_in_marketing = coalesce(excluded.opt_in_marketing, profile.opt_in_marketing),
-    marketing_opted_at = coalesce(excluded.marketing_opted_at, profile.marketing_opted_at),
-    notification_opt_out = profile.notification_opt_out or excluded.notification_opt_out,
-    updated_at = now();
-
 -- name: numbers
 -- Business numbers at which either may be cached.
 select distinct phone_number_id from conversation_mappings where coalesce(customer, wa_id) = any($1::text[]);

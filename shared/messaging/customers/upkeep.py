@@ -12,6 +12,12 @@ TABLES: Final = (
         "customer_profiles", Kept("consent holds until the customer is erased"), Theirs(addresses=("phone",))
     ),
     Table(
+        "consent_events",
+        Kept("the proof of what they want stays until the customer is erased"),
+        Theirs(addresses=("phone",)),
+    ),
+    Table("suppressions", Kept("a refusal outlives an erasure, until a later one without it"), None),
+    Table(
         "customer_addresses",
         Kept("whose an address is or was holds until the customer is erased"),
         Theirs(addresses=("address", "phone", "left_for")),

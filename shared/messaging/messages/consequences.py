@@ -18,6 +18,7 @@ from shared.durable.stored_bodies import ask_retries
 from shared.durations import Durations
 from shared.ids import read_uuid, time_ordered_uuid
 from shared.messaging.customers.consent import record_opt_outs
+from shared.messaging.customers.consent_rules import ChangedConsent, RecordedConsents
 from shared.messaging.messages.announcements import announce, error_of
 from shared.messaging.messages.judged import JudgedMessage
 from shared.messaging.messages.judgement import RETRYABLE, Attempt, Message
@@ -56,6 +57,7 @@ class Consequences:
 
     `implied`: steps that no event reported. `dead`: the dead letters that were stored.
     `slowed`: who is to get less for a while. `rejected`: dead letters of statuses that can never apply.
+    `refused`: customers who want no marketing any more.
     """
 
     events: list[OutboxEvent]
@@ -63,6 +65,7 @@ class Consequences:
     dead: list[DeadLetter]
     slowed: Sequence[Slowed] = ()
     rejected: int = 0
+    refused: Sequence[ChangedConsent] = ()
 
 
 async def write_cases(
@@ -93,28 +96,32 @@ async def write_cases(
     await ask_retries(connection, list(_retries(cases, durations)), STATUS_RETRY)
     letters = list(_letters(cases, addressing)) if dead_letters else []
     buried = await store_dead_letters(connection, letters)
-    await _let_go(connection, cases, addressing)
+    refused = await _let_go(connection, cases, addressing)
     moved = [case.judgement.message for case in cases if _is_moved(case)]
     followed = [] if follow is None else await follow(connection, moved)
     return Consequences(
-        events=[*events, *held.events, *buried, *followed],
+        events=[*events, *held.events, *buried, *refused.events, *followed],
         implied=sum(step.implied for case in cases for step in case.judgement.steps),
         dead=[letter for letter in letters if str(letter.id) in {item.aggregate_id for item in buried}],
         slowed=list(_slowed(cases, addressing)),
+        refused=refused.changes,
     )
 
 
 async def _let_go(
     connection: Connection, cases: Sequence[JudgedMessage], addressing: Mapping[UUID, Addressing]
-) -> None:
+) -> RecordedConsents:
     """Nothing is kept or waits because of these messages any longer."""
-    await record_opt_outs(connection, [case.before.id for case in cases if case.opts_out])
+    refused = await record_opt_outs(
+        connection, {case.before.id: case.trace_id for case in cases if case.opts_out}
+    )
     done = [case.before.id for case in cases if case.is_done and case.before.direction is Direction.OUTBOUND]
     await forget_bodies(connection, done)
     left = [addressing[case.before.id] for case in cases if case.leaves_queue]
     followed = [(to.phone_number_id, to.customer, to.lane) for to in left if to.lane is not None]
     await release_followers(connection, followed)
     await hasten_messages(connection, [case.before.id for case in cases if case.is_reconciled])
+    return refused
 
 
 def _is_moved(case: JudgedMessage) -> bool:

@@ -18,6 +18,7 @@ from shared.deadletters.storing import tell_stored
 from shared.durable.aside import RowsAside
 from shared.durable.outbox import Outbox
 from shared.durations import Durations
+from shared.messaging.customers.consent import count_changes
 from shared.messaging.customers.following import Follower
 from shared.messaging.messages.consequences import Consequences, FollowMessages, Slowed, write_cases
 from shared.messaging.messages.event_store import (
@@ -213,6 +214,7 @@ class Tracker:
         self._metrics.status_events.labels(StatusOutcome.IMPLIED.value).inc(consequences.implied)
         for letter in consequences.dead:
             self._metrics.dlq_messages.labels(letter.reason.value).inc()
+        count_changes(self._metrics, consequences.refused)
         if consequences.rejected:
             self._metrics.dlq_messages.labels(DeadReason.STATE_VIOLATION.value).inc(consequences.rejected)
 

@@ -1,12 +1,17 @@
 """What an inlet promises: whole deliveries in order, in batches, no more in hand than allowed, none lost."""
 
 import asyncio
+import base64
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from pamqp.body import ContentBody
 from pamqp.commands import Basic
+from pamqp.frame import marshal
+from pamqp.header import ContentHeader
 
 from shared.amqp.broker import Inlet
+from shared.amqp.decoding import UNREADABLE
 from tests.integration.amqp.bench import Bench, bodies, take
 from tests.support.frame_proxy import FrameProxy
 from tests.support.waiting import until
@@ -49,6 +54,36 @@ async def test_what_says_nothing_of_itself_is_delivered_all_the_same(bench: Benc
 
     assert delivery.body == b""
     assert (delivery.correlation_id, delivery.published_at, delivery.attempt) == (None, None, 1)
+
+
+async def test_headers_that_nobody_can_read_cost_no_message_and_go_with_each_copy_of_it(
+    bench: Bench, proxy: FrameProxy
+) -> None:
+    """A later RabbitMQ may know kinds of values that we do not; `Z` is of none."""
+    # Given a server that says something of that kind
+    proxy.hold(Basic.Deliver, ContentHeader, ContentBody)
+    async with bench.broker(proxy.url(bench.url), consumer_watch_s=60.0) as broker:
+        inlet = await broker.inlet(bench.queue, prefetch=10)
+        await bench.send(b"ab", headers={"x": "y"}, message_id="m-1")
+        await until(lambda: len(proxy.held) == 3)
+        raw = b"".join(marshal(item.frame, item.channel) for item in proxy.held)
+        odd = raw.replace(b"\x01xS\x00\x00\x00\x01y", b"\x01xZ\x00\x00\x00\x01y")
+        proxy.hold()
+        # When
+        proxy.held[0].client.write(odd)
+        await bench.send(b"next")
+        unread, after = await take(inlet, 2)
+        copy = bench.publication(1, headers=unread.headers)
+        assert await broker.publisher.publish([copy]) == [None]
+        (copied,) = await take(inlet, 1)
+        await inlet.acknowledge([unread, after, copied])
+    # Then
+    kept = base64.b64encode(b"\x01xZ\x00\x00\x00\x01y").decode()
+    assert odd != raw
+    assert (unread.body, unread.message_id, unread.headers) == (b"ab", "m-1", {UNREADABLE: kept})
+    assert (after.body, after.generation) == (b"next", unread.generation), "the connection was lost"
+    assert copied.headers[UNREADABLE] == kept
+    await until(lambda: bench.is_deep(0))
 
 
 async def test_bodies_of_several_frames_are_whole_and_in_order(bench: Bench) -> None:

@@ -7,6 +7,7 @@ from typing import Any, Final
 import pytest
 
 from shared.amqp.properties import DROPPED_HEADERS
+from tests.integration.amqp.bench import Bench, bodies, take
 from tests.support.cluster import Cluster
 from tests.support.dead_letters import count_letters, publish_raw
 from tests.support.own_rabbitmq import OwnRabbitMQ
@@ -94,3 +95,14 @@ async def test_a_deferred_message_with_large_headers_is_published_when_it_is_due
 
 async def nothing_is_deferred(cluster: Cluster) -> bool:
     return not await cluster.conn.fetchval("select count(*) from deferred_messages")
+
+
+async def test_bodies_of_many_small_frames_are_whole(bench: Bench) -> None:
+    sent = [b"x" * size for size in (0, FRAME_MAX - 8, FRAME_MAX - 7, 100_000)]
+    async with bench.broker() as broker:
+        batch = [bench.publication(number, body=body) for number, body in enumerate(sent)]
+        assert await broker.publisher.publish(batch) == [None] * len(sent)
+
+        taken = await take(await broker.inlet(bench.queue, prefetch=10), len(sent))
+
+    assert bodies(taken) == sent

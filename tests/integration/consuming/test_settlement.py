@@ -30,7 +30,7 @@ from shared.observability.health import WorkerState
 from shared.observability.metrics import Metrics
 from shared.postgres.database import Database
 from shared.reasons import DeadReason
-from tests.support.brokers import running
+from tests.support.brokers import CLIENT, running
 from tests.support.cluster import Cluster
 from tests.support.proxy import Proxy
 from tests.support.waiting import until
@@ -99,7 +99,7 @@ async def worker(cluster: Cluster, **headers: str) -> AsyncIterator[Worker]:
 @asynccontextmanager
 async def broker(cluster: Cluster, url: str, **durations: float) -> AsyncIterator[Broker]:
     paces = replace(cluster.durations, **durations)  # type: ignore[arg-type]
-    async with running(build_broker(url, "test", build_topology(paces), paces)) as connected:
+    async with running(build_broker(url, "test", build_topology(paces), paces, client=CLIENT)) as connected:
         yield connected
 
 

@@ -107,6 +107,7 @@ _JOINING: Final = "shared/messaging/customers/joining.sql"
 _BEFORE: Final = "shared/messaging/customers/before.sql"
 _RENAMING: Final = "shared/messaging/customers/renaming.sql"
 _CONSENT: Final = "shared/messaging/customers/consent.sql"
+_SUPPRESSIONS: Final = "shared/messaging/customers/suppressions.sql"
 _FOLLOWING: Final = "shared/messaging/customers/following.sql"
 _STORED_BODIES: Final = "shared/durable/stored_bodies.sql"
 _AMBIGUOUS: Final = "shared/durable/ambiguous.sql"
@@ -218,6 +219,7 @@ PERIODIC: Final = (
     _measured(_RENAMING, "rename_mappings", CUSTOMERS, NEW_CUSTOMERS, rows=40),
     _measured(_RENAMING, "rename_recipients", CUSTOMERS, NEW_CUSTOMERS, rows=40),
     _measured(_RENAMING, "rename_profiles", CUSTOMERS, NEW_CUSTOMERS, rows=40),
+    _measured(_RENAMING, "rename_consents", CUSTOMERS, NEW_CUSTOMERS, rows=40),
     _measured(_BEFORE, "is_left", CUSTOMERS[0], rows=10),
     _measured(_BEFORE, "fill_mappings", MAPPINGS, rows=30),
     _measured(_BEFORE, "fill_recipients", RECIPIENTS, rows=30),
@@ -366,7 +368,25 @@ PER_MESSAGE: Final = (
     _measured(_TRACKING, "resettle_events", RECIPIENTS, rows=30),
     _measured(_TRACKING, "forget_bodies", QUEUED, rows=30),
     _measured(_STORED_BODIES, "ask_retry", QUEUED, ONES, TEXTS, [_MINUTE] * 10, "x", rows=60),
-    _measured(_CONSENT, "record_opt_outs", SENT, rows=60),
+    _measured(_CONSENT, "claim_customers", NEW_CUSTOMERS, ["phone"] * 10, rows=0),
+    _measured(_CONSENT, "hold_customers", CUSTOMERS, rows=30),
+    _measured(_CONSENT, "hold_recipients", SENT, rows=60),
+    _measured(_CONSENT, "open_profiles", NEW_CUSTOMERS, rows=0),
+    _measured(_CONSENT, "lock_profiles", CUSTOMERS, rows=30),
+    _measured(_CONSENT, "keep_unproved", CUSTOMERS, rows=60),
+    _measured(
+        *(_CONSENT, "keep_events", CUSTOMERS, ["marketing"] * 10, [False] * 10, ["message"] * 10, TIMES),
+        WAMIDS,
+        rows=0,
+        pages=400,
+    ),
+    _measured(_CONSENT, "fold", CUSTOMERS, rows=80),
+    _measured(
+        _CONSENT, "mark_answered", CUSTOMERS, [f"wamid.{n}" for n in range(10_001, 10_011)], _HOUR, rows=80
+    ),
+    _measured(_CONSENT, "move_events", CUSTOMERS, CUSTOMERS[0], rows=30),
+    _measured(_CONSENT, "remove_moved", CUSTOMERS, CUSTOMERS[0], rows=30),
+    _measured(_SUPPRESSIONS, "find_suppressed", CUSTOMERS, [b"hash"] * 10, rows=30),
     _measured(_RECIPIENTS, "add_recipients", "giant", NEW_CUSTOMERS, JSON, NEW_CUSTOMERS, rows=0, pages=400),
     _measured(_RECIPIENTS, "read_reachability", CUSTOMERS, "1001", _DAY, CUSTOMERS, "giant", rows=80),
     _measured(_CAMPAIGNS, "open", "new", rows=0),
@@ -496,7 +516,7 @@ PER_MESSAGE: Final = (
     _measured(_JOINING, "rename_recipients", CUSTOMERS, CUSTOMERS[0], rows=30),
     _measured(_JOINING, "skip_twins", CUSTOMERS[0], rows=20),
     _measured(_JOINING, "lock_profiles", CUSTOMERS, rows=30),
-    _measured(_JOINING, "write_profile", NEW_CUSTOMERS[0], None, None, None, False, None, _LONG_AGO, rows=4),
+    _measured(_JOINING, "write_profile", NEW_CUSTOMERS[0], None, None, _LONG_AGO, rows=4),
     _measured(_JOINING, "remove_profiles", CUSTOMERS, rows=30),
     _measured(_JOINING, "move_addresses", CUSTOMERS, CUSTOMERS[0], rows=30),
     _measured(_JOINING, "find_addresses", CUSTOMERS[0], rows=2),

@@ -70,7 +70,7 @@ EXCEPTIONS: Final[Mapping[str, str]] = {
                 "delete_events",
                 "delete_messages",
             ),
-            *("delete_aliases", "delete_mappings", "delete_profiles", "delete_addresses"),
+            *("delete_aliases", "delete_mappings", "delete_profiles", "delete_consents", "delete_addresses"),
         )
     },
     **{
@@ -86,7 +86,12 @@ EXCEPTIONS: Final[Mapping[str, str]] = {
         for name in ("profile", "conversations", "shop_figures")
     },
     **{
-        f"shared/messaging/customers/consent.sql:{name}": _PERSON for name in ("hold_customer", "set_consent")
+        f"shared/messaging/customers/consent.sql:{name}": _PERSON
+        for name in ("copy_refusals", "read_events", "read_answer")
+    },
+    **{
+        f"shared/messaging/customers/suppressions.sql:{name}": _ERASURE
+        for name in ("read_refused", "keep_suppressions", "forget_suppressions")
     },
     **{
         f"shared/messaging/customers/people.sql:{name}": _PERSON
@@ -96,7 +101,7 @@ EXCEPTIONS: Final[Mapping[str, str]] = {
         f"shared/messaging/customers/unlinking.sql:{name}": _PERSON
         for name in (
             *("lock_addresses", "free_addresses", "find_own_mappings", "move_mappings", "forgive"),
-            *("move_deferred", "move_recipients", "keep_refusal", "numbers"),
+            *("move_deferred", "move_recipients", "numbers"),
         )
     },
     **{

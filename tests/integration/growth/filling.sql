@@ -19,6 +19,16 @@ insert into leases (name, owner, expires_at) values ('scheduler', row_id(1), now
 insert into customer_profiles (phone, opt_in_marketing, last_interaction_at, source_shop, wc_customer_id)
 select (49151000000000 + n)::text, n % 50 <> 0, now(), 'default', 'id ' || n from generate_series(1, 200000) as n;
 
+-- name: consent_events
+insert into consent_events (phone, kind, value, source, occurred_at, evidence)
+select (49151000000000 + n)::text, 'marketing', n % 50 <> 0, 'message', now() - interval '80 days' * n / 200000,
+       'wamid.' || n
+from generate_series(1, 200000) as n;
+
+-- name: suppressions
+insert into suppressions (phone_hash, kind)
+select sha256(('erased ' || n)::bytea), 'marketing' from generate_series(1, 200000) as n;
+
 -- name: customer_addresses
 insert into customer_addresses (address, phone, kind, source)
 select (49151000000000 + n)::text, (49151000000000 + n)::text, 'phone', 'inbound' from generate_series(1, 200000) as n;

@@ -4,7 +4,7 @@ from typing import Final
 
 from tests.mutants.mutation import Mutation
 
-_INLET: Final = "shared/amqp/pika/inlet.py"
+_INLET: Final = "shared/amqp/kept/inlet.py"
 _PUBLISHER: Final = "shared/amqp/pika/publisher.py"
 _DELIVERING: Final = "tests/integration/amqp/test_delivering.py"
 _CONNECTED: Final = "tests/integration/amqp/test_staying_connected.py"
@@ -19,16 +19,32 @@ MUTATIONS: Final = (
         ("tests/integration/amqp/test_confirms.py",),
     ),
     Mutation(
+        "a confirm for many answers for the one that it names alone",
+        "shared/amqp/frames/confirming.py",
+        "window.answer(0 if multiple else tag, tag, answer)",
+        "window.answer(tag, tag, answer)",
+        "2.2 publishes are confirmed",
+        ("tests/integration/amqp/test_confirms.py",),
+    ),
+    Mutation(
+        "what was returned counts as taken once it is confirmed",
+        "shared/amqp/frames/confirming.py",
+        "Answer.RETURNED if number in self._returned else answer",
+        "answer",
+        "2.2 returned is failed",
+        ("tests/integration/amqp/test_publishing.py::test_only_what_no_queue_takes_fails",),
+    ),
+    Mutation(
         "what is published during an alarm is sent all the same",
-        _PUBLISHER,
-        '        raise ConnectionError("it blocks publishers") from None',
-        "        return",
+        "shared/amqp/kept/publisher.py",
+        "    if reason is not None:\n",
+        "    if False:\n",
         "2.2 what is told as failed does not go out later",
         (f"{_CONNECTED}::test_what_an_alarm_holds_is_told_and_not_waited_for",),
     ),
     Mutation(
         "what is given back is thrown away",
-        _INLET,
+        "shared/amqp/pika/consumer.py",
         "requeue=True",
         "requeue=False",
         "2.2 nothing is lost",

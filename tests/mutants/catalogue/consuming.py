@@ -161,7 +161,7 @@ MUTATIONS: Final = (
     ),
     Mutation(
         "two hands acknowledge at once",
-        "shared/amqp/pika/inlet.py",
+        "shared/amqp/kept/inlet.py",
         "    async def acknowledge(self, deliveries: Sequence[Delivery]) -> None:\n"
         '        """Acknowledge; see `shared.amqp.broker.Inlet`."""\n'
         "        async with self._answering:\n",

@@ -38,8 +38,8 @@ MUTATIONS: Final = (
     Mutation(
         "what the platform tells of an opt-out is an address's",
         "shared/messaging/customers/consent.sql",
-        "select coalesce(mapping.customer, mapping.wa_id) as phone",
-        "select mapping.wa_id as phone",
+        "select coalesce(mapping.customer, mapping.wa_id) as customer, tracked.id",
+        "select mapping.wa_id as customer, tracked.id",
         "11.1 opt-outs are the person's",
         (f"{_PERSONS}::test_what_the_platform_tells_of_an_opt_out_is_the_persons",),
     ),

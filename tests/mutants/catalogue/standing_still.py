@@ -11,7 +11,7 @@ _REPLICAS: Final = "tests/integration/consuming/test_replicas.py"
 MUTATIONS: Final = (
     Mutation(
         "a consumer counts as gone before the broker has said so",
-        "shared/amqp/pika/inlet.py",
+        "shared/amqp/kept/inlet.py",
         "return not (self._is_wanted_now or self._cancelling or self._consumer_tag)",
         "return not (self._is_wanted_now or self._consumer_tag)",
         "2.8 a replica that cannot work leaves all to another",

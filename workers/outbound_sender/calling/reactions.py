@@ -103,7 +103,6 @@ class Reject:
     """Over: no attempt can succeed."""
 
     dead: DeadReason
-    opts_out: bool = False
 
 
 Reaction: TypeAlias = (
@@ -211,7 +210,7 @@ _RULES: Final[Mapping[ErrorClass, Callable[[Refused, Situation, Durations], Reac
         ErrorClass.TEMPLATE: _weigh,
         ErrorClass.PARAMETER: _weigh,
         ErrorClass.NOT_PLATFORM: _await_platform,
-        ErrorClass.OPTED_OUT: lambda *_: Reject(DeadReason.SEND_REJECTED, opts_out=True),
+        ErrorClass.OPTED_OUT: _reject,
         ErrorClass.WINDOW: _reject,
         ErrorClass.UNDELIVERABLE: _reject,
         ErrorClass.PHONE_NEEDED: lambda *_: Again(),  # the gate knows whether there is one

@@ -47,6 +47,7 @@ class SendFacts:
     is_reached: bool = False
     expired: bool = False
     opted_out: bool = False
+    opted_out_of_all: bool = False
     number_paused: bool = False
     marketing_held_s: float = 0.0
     earlier_waits: bool = False
@@ -56,9 +57,13 @@ class SendFacts:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What the message itself brings. `status_retry`: a status reported that its last attempt failed."""
+    """What the message itself brings. `status_retry`: a status reported that its last attempt failed.
+
+    `is_notification`: it is sent by itself, and no agent's reply.
+    """
 
     is_marketing: bool = False
+    is_notification: bool = False
     needs_phone: bool = False
     is_replay: bool = False
     status_retry: bool = False
@@ -188,6 +193,9 @@ def _end(gate: SendFacts, request: Request) -> Decision | None:
         return Fail("expired", "expires_at passed before it was sent", DeadReason.EXPIRED)
     if gate.opted_out and request.is_marketing:
         return Fail("opted_out", "the customer has opted out of marketing", DeadReason.SEND_REJECTED)
+    if gate.opted_out_of_all and (request.is_notification or gate.recipient is not None):
+        text = "the customer has opted out of all that is sent by itself"
+        return Fail("opted_out", text, DeadReason.SEND_REJECTED)
     if (request.needs_phone or gate.phone_wanted) and not gate.has_phone:
         text = "it goes to a phone only, and of this customer none is known"
         return Fail(PHONE_NEEDED, text, DeadReason.SEND_REJECTED)

@@ -28,6 +28,7 @@ select given.place, tracked.status, mapping.phone_number_id as number,
        ) as is_reached,
        coalesce(given.expires_at <= now(), false) as expired,
        coalesce(profile.has_refused, false) as opted_out,
+       coalesce(profile.has_refused_all, false) as opted_out_of_all,
        coalesce(number.state = 'paused', false) as number_paused,
        coalesce(greatest(extract(epoch from number.marketing_held_until - now()), 0), 0)::float8 as marketing_held_s,
        exists (
@@ -71,7 +72,8 @@ left join lateral (
 ) as notice on given.notice is not null
 left join lateral (
     -- Under either notation: profiles of before are read by the scheduler, in its time.
-    select bool_or(opt_in_marketing is false or notification_opt_out) as has_refused
+    select bool_or(opt_in_marketing is false or notification_opt_out) as has_refused,
+           bool_or(notification_opt_out) as has_refused_all
     from customer_profiles
     where phone in (coalesce(mapping.customer, mapping.wa_id),
                     other_notation(coalesce(mapping.customer, mapping.wa_id)))

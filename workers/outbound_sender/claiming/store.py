@@ -125,6 +125,7 @@ class ClaimStore:
     def _decide(self, message: Outgoing, facts: _Facts | None) -> Decision:
         request = Request(
             is_marketing=message.is_marketing,
+            is_notification=message.is_notification,
             needs_phone=message.needs_phone,
             is_replay=message.is_replay,
             status_retry=message.is_status_retry,
@@ -192,6 +193,7 @@ def _gate_of(row: Any, to: MappedCustomer) -> SendFacts:
         is_reached=row["is_reached"],
         expired=row["expired"],
         opted_out=row["opted_out"],
+        opted_out_of_all=row["opted_out_of_all"],
         number_paused=row["number_paused"],
         marketing_held_s=row["marketing_held_s"],
         earlier_waits=row["earlier_waits"],

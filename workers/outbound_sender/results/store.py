@@ -16,7 +16,6 @@ from shared.durable.outbox import Outbox, OutboxEvent
 from shared.durations import Durations
 from shared.errors import StoreConflict, StoreError, StoreLocked, StoreUnavailable
 from shared.messaging.campaigns.recipients import skip_cancelled
-from shared.messaging.customers.consent import record_opt_outs
 from shared.messaging.messages import OwnEvent, Tracker
 from shared.messaging.messages.attempts import close_attempts
 from shared.messaging.messages.graph_errors import ErrorClass
@@ -40,7 +39,6 @@ _TOLD_CONFLICTS = 10
 class Effect(Enum):
     """What else follows from an ending."""
 
-    OPT_OUT = auto()
     SKIP_RECIPIENT = auto()
 
 
@@ -189,8 +187,6 @@ class ResultStore:
 
     async def _follow(self, connection: Connection, endings: Sequence[AttemptResult]) -> None:
         """Carry out the effects."""
-        opted_out = [item.message.id for item in endings if item.effect is Effect.OPT_OUT]
-        await record_opt_outs(connection, opted_out)
         skipped = [item.message.id for item in endings if item.effect is Effect.SKIP_RECIPIENT]
         await skip_cancelled(connection, skipped)
 

@@ -13,7 +13,13 @@ from shared.amqp.client import build_broker
 from shared.amqp.topology import Topology
 from shared.durable.outbox import Outbox
 from shared.messaging.campaigns import finish_campaigns
+from shared.messaging.customers.consent import record_consent_events
+from shared.messaging.customers.consent_rules import ConsentEvent
+from shared.messaging.customers.erasure import erase
+from shared.messaging.customers.suppressions import Suppressions
+from shared.observability.metrics import Metrics
 from shared.postgres.database import Database
+from shared.tables import TABLES
 from tests.support.campaigns import (
     BATCHER,
     BULK_QUEUE,
@@ -157,6 +163,23 @@ async def test_the_opted_out_are_skipped(cluster: Cluster) -> None:
     assert sorted(names) == sorted([customer(2), customer(3), customer(0), customer(2), customer(3)])
 
 
+async def test_whoever_was_erased_after_a_refusal_is_skipped_in_a_later_list(cluster: Cluster) -> None:
+    key = "a key of sixteen bytes or more"
+    suppressions = Suppressions(key.encode())
+    refusal = ConsentEvent(customer(0), "marketing", False, "message", None, None, "trace-1")
+    database = Database(cluster.database_url)
+    async with database.transaction() as connection:
+        await record_consent_events(connection, [refusal])
+    await erase(database, customer(0), TABLES, by="ana", dry_run=False, suppressions=suppressions)
+    await database.close()
+
+    async with cluster.running(BATCHER, SUPPRESSION_KEY=key), ticking(cluster):
+        await launch(cluster, campaign(customers(2)))
+        await until(lambda: has_counts(cluster, {"skipped: opted_out": 1, "queued": 1}))
+
+    assert [item["source"] for item in cluster.told("consent.changed")] == ["suppression"]
+
+
 async def test_free_text_goes_only_to_whom_wrote_to_this_number_lately(cluster: Cluster) -> None:
     await wrote(cluster, customer(0))
     await wrote(cluster, customer(1), phone_number_id="other")
@@ -295,7 +318,15 @@ async def make_batch_without_broker(cluster: Cluster) -> None:
     publisher = build_broker(cluster.rabbitmq_url, "never run", Topology(()), durations).publisher
     database = Database(cluster.database_url)
     outbox = Outbox(database, publisher, durations)
-    batches = Batches(database, outbox, durations, mps_of=lambda _: 80.0, default_number="1001")
+    batches = Batches(
+        database,
+        outbox,
+        Metrics(),
+        Suppressions(),
+        durations,
+        mps_of=lambda _: 80.0,
+        default_number="1001",
+    )
     try:
         await batches.make_next("spring")
     finally:

@@ -97,7 +97,14 @@ async def test_a_profile_is_shown_with_what_is_stored_and_done(
     assert told["profile"]["opt_in_marketing"] is True
     assert told["conversations"] == {"conversations": 2, "active": 1, "messages": 3}
     assert [line["action"] for line in told["audit"]] == ["profile.opt_in"]
+    proofs = {(item["kind"], item["value"], item["source"], item["evidence"]) for item in told["consents"]}
+    assert proofs == {
+        ("marketing", True, "operator", "tester"),
+        ("notifications", True, "operator", "tester"),
+    }
+    assert told["profile"]["consent_source"] == "operator"
     assert shown.code == 0
+    assert "said at" in shown.out
     assert f"Customer {PHONE}" in shown.out
     assert "profile.opt_in" in shown.out
     assert "\x1b" not in shown.out

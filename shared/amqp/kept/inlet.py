@@ -1,39 +1,29 @@
-"""Consuming over aio-pika: one channel, one consumer, kept as it is wanted.
+"""Consuming one queue: one channel, one consumer, kept as it is wanted.
 
 Owns the channel's life: reopened when lost, the consumer restored when cancelled. What has arrived and may be
-answered is `shared.amqp.in_hand`'s. The client's callback only fills it: work runs elsewhere.
+answered is `shared.amqp.in_hand`'s. What arrives only fills it: work runs elsewhere.
 """
 
 import asyncio
 import logging
 import time
 from collections.abc import Sequence
-
-from aiormq.abc import ChannelFrame, DeliveredMessage
-from aiormq.channel import Channel
-from aiormq.exceptions import ChannelClosed
-from pamqp.commands import Basic
+from typing import Final
 
 from shared.amqp.delivery import Delivery
 from shared.amqp.in_hand import InHand
-from shared.amqp.pika.link import (
-    BROKER_ERRORS,
-    Link,
-    closing_as_connection_error,
-    heed_cancellation,
-    open_channel,
-    underlay,
-)
+from shared.amqp.kept.link import Link
+from shared.amqp.wire import WIRE_ERRORS, ConsumerChannel, Listener
 from shared.durations import Durations
 from shared.errors import ConsumerLost
 
 log = logging.getLogger(__name__)
 
 #: How long a closing inlet waits for the broker to confirm that it stopped consuming.
-_CANCEL_S = 2.0
+_CANCEL_S: Final = 2.0
 
 
-class PikaInlet:
+class KeptInlet:
     """See `shared.amqp.broker.Inlet`; `run` must be running beside it."""
 
     def __init__(
@@ -50,8 +40,10 @@ class PikaInlet:
         self._closed = False
         #: A multiple ack answers for every tag below it: a tag answered again later would cost the channel.
         self._answering = asyncio.Lock()
-        self._channel: Channel | None = None
+        self._channel: ConsumerChannel | None = None
         self._consumer_tag: str | None = None
+        #: RabbitMQ may cancel a consumer before we have been told its tag.
+        self._cancelled_tag: str | None = None
         self._consumed_prefetch = prefetch
         self._cancelling = False
 
@@ -81,10 +73,8 @@ class PikaInlet:
             if channel is None or (upto is None and not single):
                 return
             try:
-                with closing_as_connection_error():
-                    await _write_acknowledgements(channel, upto, single)
-            except BROKER_ERRORS as error:
-                heed_cancellation()
+                await channel.acknowledge(upto, single)
+            except WIRE_ERRORS as error:
                 log.debug("Acknowledging on %s: %s; they will be redelivered", self.queue, error)
 
     async def release(self, deliveries: Sequence[Delivery]) -> None:
@@ -92,14 +82,11 @@ class PikaInlet:
         async with self._answering:
             tags = self._in_hand.give_back(deliveries)
             channel = self._channel
-            if channel is None:
+            if channel is None or not tags:
                 return
             try:
-                with closing_as_connection_error():
-                    for tag in tags:
-                        await channel.basic_nack(tag, requeue=True, wait=False)
-            except BROKER_ERRORS as error:
-                heed_cancellation()
+                await channel.requeue(tags)
+            except WIRE_ERRORS as error:
                 log.debug("Giving back on %s: %s; they will be redelivered", self.queue, error)
 
     def put_back(self, deliveries: Sequence[Delivery]) -> None:
@@ -128,11 +115,9 @@ class PikaInlet:
         self._changed.set()
         self._in_hand.arrivals.close()
         try:
-            with closing_as_connection_error():
-                async with asyncio.timeout(_CANCEL_S):
-                    await self._cancel()
-        except BROKER_ERRORS as error:
-            heed_cancellation()
+            async with asyncio.timeout(_CANCEL_S):
+                await self._cancel()
+        except WIRE_ERRORS as error:
             log.debug("Cancelling the consumer of %s: %s", self.queue, error)
         await self.release([*self.empty(), *self._in_hand.take_refused()])
 
@@ -145,12 +130,10 @@ class PikaInlet:
         while True:
             self._changed.clear()
             try:
-                with closing_as_connection_error():
-                    await self._reconcile()
-                    failing_since = None
-                    await self._watch()
-            except BROKER_ERRORS as error:
-                heed_cancellation()
+                await self._reconcile()
+                failing_since = None
+                await self._watch()
+            except WIRE_ERRORS as error:
                 failing_since = await self._back_off(error, failing_since)
 
     async def _watch(self) -> None:
@@ -177,17 +160,14 @@ class PikaInlet:
         self._changed.set()
 
     async def _has_ready_messages(self) -> bool:
-        """Asked on a channel of its own: a queue that is gone closes the channel that asks for it."""
         if self._consumer_tag is None or not self._link.is_up:
             return False
-        connection = await self._link.connection()
-        async with await open_channel(connection, confirms=False) as channel:
-            declared = await channel.declare_queue(self.queue, passive=True)
-            return bool(declared.declaration_result.message_count)
+        state = await (await self._link.wire()).queue_state(self.queue)
+        return state is not None and bool(state.messages)
 
     async def _close_channel(self) -> None:
         channel = self._channel
-        self._on_channel_closed(self._in_hand.generation)
+        self._on_closed(self._in_hand.generation)
         if channel is not None:
             await channel.close()
 
@@ -209,13 +189,13 @@ class PikaInlet:
         if channel is not None and tag is not None:
             self._cancelling = True
             try:
-                await channel.basic_cancel(tag)
+                await channel.cancel(tag)
             finally:
                 self._cancelling = False
 
     async def _back_off(self, error: BaseException, failing_since: float | None) -> float | None:
         if not self._link.is_up:
-            await self._link.connection()
+            await self._link.wire()
             return None
         now = time.monotonic()
         since = now if failing_since is None else failing_since
@@ -227,56 +207,34 @@ class PikaInlet:
 
     async def _consume(self) -> None:
         if self._channel is None or self._channel.is_closed:
-            connection = await self._link.connection()
-            channel = await open_channel(connection, confirms=False)
-            opened = await underlay(channel)
+            opened = await (await self._link.wire()).open_consumer()
             generation = self._in_hand.begin_generation()
-            channel.close_callbacks.add(lambda _, error: self._on_channel_closed(generation, error))
-            opened.on_consumer_cancel_callbacks.add(self._on_cancelled)
-            self._channel = opened
-        self._consumed_prefetch = self._prefetch
-        await self._channel.basic_qos(prefetch_count=self._in_hand.prefetch(self._prefetch))
-        consumed = await self._channel.basic_consume(self.queue, self._on_message)
-        self._consumer_tag = consumed.consumer_tag
-
-    async def _on_message(self, message: DeliveredMessage) -> None:
-        frame, properties = message.delivery, message.header.properties
-        assert isinstance(frame, Basic.Deliver)
-        assert frame.delivery_tag is not None
-        self._in_hand.add(
-            Delivery(
-                queue=self.queue,
-                exchange=frame.exchange or "",
-                routing_key=frame.routing_key or "",
-                body=message.body,
-                headers=properties.headers or {},
-                correlation_id=properties.correlation_id,
-                message_id=properties.message_id,
-                published_at=properties.timestamp.timestamp() if properties.timestamp else None,
-                redelivered=bool(frame.redelivered),
-                tag=frame.delivery_tag,
-                generation=self._in_hand.generation,
-                received_at=time.monotonic(),
+            opened.listen(
+                Listener(
+                    self.queue,
+                    generation,
+                    self._in_hand.add,
+                    self._on_cancelled,
+                    lambda reason: self._on_closed(generation, reason),
+                )
             )
-        )
+            self._channel = opened
+        channel = self._channel
+        self._consumed_prefetch = self._prefetch
+        tag = await channel.consume(self.queue, self._in_hand.prefetch(self._prefetch))
+        if tag != self._cancelled_tag and self._channel is channel:
+            self._consumer_tag = tag
 
-    def _on_channel_closed(self, generation: int, error: BaseException | None = None) -> None:
+    def _on_closed(self, generation: int, reason: str | None = None) -> None:
         if generation == self._in_hand.generation:
-            if isinstance(error, ChannelClosed) and error.args[0] is not None:
-                log.warning("RabbitMQ closed the channel of %s: %s; consuming anew", self.queue, error)
+            if reason is not None:
+                log.warning("RabbitMQ closed the channel of %s: %s; consuming anew", self.queue, reason)
             self._channel = None
             self._consumer_tag = None
             self._in_hand.drop()
             self._changed.set()
 
-    def _on_cancelled(self, _: object) -> None:
+    def _on_cancelled(self, tag: str) -> None:
+        self._cancelled_tag = tag
         self._consumer_tag = None
         self._changed.set()
-
-
-async def _write_acknowledgements(channel: Channel, upto: int | None, single: Sequence[int]) -> None:
-    """In two writes: `basic_ack`, which sees to it that the channel is not closing, is a system call each."""
-    tags = single if upto is None else [upto, *single]
-    await channel.basic_ack(tags[0], multiple=upto is not None, wait=False)
-    if others := [Basic.Ack(tag) for tag in tags[1:]]:
-        await channel.write_queue.put(ChannelFrame.marshall(channel.number, others))

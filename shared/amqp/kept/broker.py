@@ -1,31 +1,37 @@
-"""The broker over aio-pika: consuming and publishing on connections of their own.
+"""A broker on any client's wires: consuming and publishing on connections of their own.
 
 Owns the two connections and the supervision of the inlets. Retries, dead letters and decisions are not here.
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
-
-from aio_pika.abc import AbstractConnection
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Final, TypeAlias
 
 from shared.amqp.broker import QueueState
-from shared.amqp.pika.declare import check_topology, read_queue_state, restore_topology
-from shared.amqp.pika.inlet import PikaInlet
-from shared.amqp.pika.link import BROKER_ERRORS, Link, heed_cancellation
-from shared.amqp.pika.publisher import PikaPublisher
+from shared.amqp.kept.inlet import KeptInlet
+from shared.amqp.kept.link import Link, OpenWire
+from shared.amqp.kept.publisher import KeptPublisher
 from shared.amqp.topology import Topology
+from shared.amqp.wire import WIRE_ERRORS
 from shared.certificates import ObserveExpiry, ignore_expiry
 from shared.durations import Durations
 from shared.settings.server_urls import UrlSource
 
-_ASK_S = 2.0
+#: Told the server, the topology, and whether it was there before: then what is missing is declared anew.
+PrepareTopology: TypeAlias = Callable[[str | UrlSource, Topology, bool], Awaitable[None]]
+
+_ASK_S: Final = 2.0
+#: A server that does not answer meanwhile is given up.
+_PREPARE_S: Final = 30.0
 
 
-class PikaBroker:
+class KeptBroker:
     """See `shared.amqp.broker.Broker`. Its tasks live in the task group given to `run`."""
 
     def __init__(
         self,
+        open_wire: OpenWire,
+        prepare_topology: PrepareTopology,
         url: str | UrlSource,
         name: str,
         topology: Topology,
@@ -33,23 +39,25 @@ class PikaBroker:
         observe_confirm: Callable[[float], None] = lambda _: None,
         observe_expiry: ObserveExpiry = ignore_expiry,
     ) -> None:
+        self._url = url
         self._topology = topology
+        self._prepare_topology = prepare_topology
         self._durations = durations
         self._prepared = False
-        self._consuming = Link(url, f"{name}:consume", durations, self._prepare, observe_expiry)
-        self._publishing = Link(url, f"{name}:publish", durations, observe_expiry=observe_expiry)
-        self.publisher = PikaPublisher(self._publishing, durations, observe_confirm)
+        self._consuming = Link(open_wire, url, f"{name}:consume", durations, self._prepare, observe_expiry)
+        self._publishing = Link(open_wire, url, f"{name}:publish", durations, observe_expiry=observe_expiry)
+        self.publisher = KeptPublisher(self._publishing, durations, observe_confirm)
         self._group: asyncio.TaskGroup | None = None
         self._tasks: list[asyncio.Task[None]] = []
-        self._inlets: list[PikaInlet] = []
+        self._inlets: list[KeptInlet] = []
 
     async def run(self, tasks: asyncio.TaskGroup) -> None:
         """Keep the connections up; see `shared.amqp.broker.Broker`."""
         self._group = tasks
         for link, name in ((self._consuming, "amqp consume"), (self._publishing, "amqp publish")):
             self._tasks.append(tasks.create_task(link.run(), name=name))
-        await self._consuming.connection()
-        await self._publishing.connection()
+        await self._consuming.wire()
+        await self._publishing.wire()
 
     @property
     def tasks(self) -> Sequence[asyncio.Task[None]]:
@@ -66,11 +74,11 @@ class PikaBroker:
         """Whether an inlet is without the consumer that it wants."""
         return any(inlet.lacks_consumer for inlet in self._inlets)
 
-    async def inlet(self, queue: str, prefetch: int, share: int = 1) -> PikaInlet:
+    async def inlet(self, queue: str, prefetch: int, share: int = 1) -> KeptInlet:
         """Start to consume `queue`; see `shared.amqp.broker.Broker`."""
         assert self._group is not None
         inflight_bytes = self._durations.inflight_bytes // share
-        inlet = PikaInlet(queue, prefetch, self._consuming, self._durations, inflight_bytes)
+        inlet = KeptInlet(queue, prefetch, self._consuming, self._durations, inflight_bytes)
         self._inlets.append(inlet)
         self._tasks.append(self._group.create_task(inlet.run(), name=f"consume {queue}"))
         return inlet
@@ -81,15 +89,12 @@ class PikaBroker:
             return None
         try:
             async with asyncio.timeout(_ASK_S):
-                return await read_queue_state(await self._publishing.connection(), queue)
-        except BROKER_ERRORS:
-            heed_cancellation()
+                return await (await self._publishing.wire()).queue_state(queue)
+        except WIRE_ERRORS:
             return None
 
-    async def _prepare(self, connection: AbstractConnection) -> None:
+    async def _prepare(self) -> None:
         """The first time, demand a prepared server; on a reconnect, declare anew what a new server lost."""
-        if self._prepared:
-            await restore_topology(connection, self._topology)
-        else:
-            await check_topology(connection, self._topology)
-            self._prepared = True
+        async with asyncio.timeout(_PREPARE_S):
+            await self._prepare_topology(self._url, self._topology, self._prepared)
+        self._prepared = True
