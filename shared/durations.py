@@ -177,6 +177,8 @@ class Durations:
     retention_views_days: float = 30.0
     #: An open cart that nobody can be reminded of expires when it is untouched for so long.
     cart_left_h: float = 72.0
+    retention_notices_days: float = 90.0
+    retention_reengagement_days: float = 365.0
     #: Least retention of messages, events and attempts: platforms repeat an event for 7 days.
     retention_floor_days: float = 8.0
 

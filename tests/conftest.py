@@ -45,8 +45,9 @@ settings.load_profile("wabus")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """How long a wait may be in vain: a run that expects failures need not wait a minute for each."""
+    """How long a wait may be in vain (shorter where failures are expected), and what runs by hand."""
     parser.addoption("--patience", type=float, help="seconds until a wait gives up (default 60)")
+    parser.addoption("--all-zones", action="store_true", help="quiet hours in 40 zones: minutes of work")
 
 
 def pytest_configure(config: pytest.Config) -> None:

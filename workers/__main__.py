@@ -43,6 +43,8 @@ _COMMANDS: Final = {
     "shop": "workers.cli.shop:shop",
     "cart": "workers.cli.cart:cart",
     "order": "workers.cli.order:order",
+    "notice": "workers.cli.notice:notice",
+    "why": "workers.cli.notice:why",
     "audit": "workers.cli.audit:audit",
 }
 

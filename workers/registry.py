@@ -14,6 +14,7 @@ from shared.amqp.topology import (
     INBOUND_CORRELATION,
     INBOUND_RESOLVER,
     LANES,
+    NOTIFIER,
     SHOP_UPDATER,
     SHOP_VIEWS,
     STATUS_UPDATER,
@@ -42,6 +43,7 @@ PROGRAMS: Final = (
     Program("dlq-handler", 9105, "dlq_handler.worker", (DLQ_HANDLER,)),
     Program("scheduler", 9106, "scheduler.worker"),
     Program("shop-updater", 9108, "shop_updater.worker", (SHOP_UPDATER, SHOP_VIEWS)),
+    Program("notifier", 9109, "notifier.worker", (NOTIFIER,)),
 )
 WORKER_NAMES: Final = tuple(program.name for program in PROGRAMS)
 #: All of them in one process, for development.

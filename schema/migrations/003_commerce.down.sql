@@ -1,3 +1,5 @@
+drop table reengagement;
+drop table notification_log;
 drop table product_views;
 drop table products;
 drop table orders;

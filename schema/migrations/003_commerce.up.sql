@@ -180,3 +180,71 @@ create table product_views (
     constraint product_views_once_an_hour unique (customer_phone, shop_id, product_id, viewed_hour)
 );
 create index product_views_age on product_views (viewed_at);
+
+-- Automatic messages. The ledger of all of them: planned here in the transaction of its cause, before it is sent.
+create table notification_log (
+    id                uuid primary key default time_ordered_uuid(),
+    shop_id           text not null,
+    kind              text not null check (kind in ('order', 'cart', 'reengagement', 'request')),
+    notification_type text not null,
+    dedupe_key        text not null constraint notification_log_once unique,
+    order_id          text,
+    cart              uuid references carts (id) on delete set null,
+    product_id        text,
+    customer_phone    customer_address,
+    phone_number_id   text,
+    category          text not null check (category in ('utility', 'marketing')),
+    template_name     text,
+    language          text,
+    variables         jsonb not null default '{}',
+    status            text not null default 'pending' check (status in (
+        'pending', 'queued', 'sent', 'delivered', 'read', 'failed', 'skipped')),
+    skip_reason       text,
+    -- The facts of its last five decisions.
+    trace             jsonb not null default '[]',
+    attempt           integer not null default 0 check (attempt >= 0),
+    retry_count       integer not null default 0 check (retry_count >= 0),
+    template_only     boolean not null default false,
+    -- When it is looked at; null once it has left or ended, so that moving it on is a heap-only update.
+    not_before        timestamptz,
+    not_after         timestamptz,
+    claimed_until     timestamptz,
+    reserved_at       timestamptz,
+    message_id        uuid references message_tracking (id) on delete set null,
+    wamid             text,
+    error_code        text,
+    error_message     text,
+    sent_at           timestamptz,
+    delivered_at      timestamptz,
+    read_at           timestamptz,
+    revision          bigint not null default 1,
+    created_at        timestamptz not null default now(),
+    updated_at        timestamptz not null default now()
+) with (fillfactor = 80);
+create index notification_log_due on notification_log (not_before) where not_before is not null;
+create index notification_log_queued on notification_log (phone_number_id) where status = 'queued';
+create index notification_log_customer on notification_log (customer_phone, reserved_at);
+create index notification_log_order on notification_log (order_id) where order_id is not null;
+create index notification_log_cart on notification_log (cart) where cart is not null;
+create index notification_log_message on notification_log (message_id) where message_id is not null;
+create index notification_log_age on notification_log (created_at);
+
+-- What a cart or reengagement notice brought: one row each, under the notice's id.
+create table reengagement (
+    id                  uuid primary key,
+    shop_id             text not null,
+    customer_phone      customer_address not null,
+    campaign_type       text not null check (campaign_type in (
+        'cart_reminder', 'product_reminder', 'back_in_stock', 'price_drop', 'loyalty_reward', 'we_miss_you')),
+    product_id          text,
+    sent_at             timestamptz,
+    converted           boolean not null default false,
+    conversion_order_id text,
+    conversion_revenue  exact_money,
+    currency            text,
+    converted_at        timestamptz,
+    created_at          timestamptz not null default now()
+) with (fillfactor = 85);
+create unique index reengagement_one_credit on reengagement (shop_id, conversion_order_id) where converted;
+create index reengagement_customer on reengagement (customer_phone, sent_at);
+create index reengagement_age on reengagement (created_at);

@@ -11,6 +11,7 @@ from shared.amqp.topology import (
     CORRELATION,
     EVENTS,
     INBOUND,
+    JOBS,
     OUTBOUND,
     SHOP,
     STATUS,
@@ -36,6 +37,7 @@ PAYLOAD_NAMES: Final = {
     (SHOP, "inventory.updated"): "InventoryUpdated",
     (SHOP, "customer.updated"): "CustomerUpdated",
     (SHOP, "view"): "ProductViewed",
+    (JOBS, "notify.due"): "NoticeNudge",
     (EVENTS, "inbound.enriched"): "EnrichedInboundMessage",
     (EVENTS, "outbound.sent"): "EnrichedOutboundMessage",
     (EVENTS, "outbound.failed"): "EnrichedOutboundMessage",
@@ -48,8 +50,11 @@ PAYLOAD_NAMES: Final = {
     (EVENTS, "consent.changed"): "ConsentChanged",
     (EVENTS, "campaign.updated"): "CampaignUpdated",
     (EVENTS, "cart.recovered"): "CartRecovered",
-    (EVENTS, "cart.expired"): "CartExpired",
     (EVENTS, "order.created"): "OrderCreated",
+    (EVENTS, "cart.abandoned"): "CartAbandoned",
+    (EVENTS, "cart.expired"): "CartExpired",
+    (EVENTS, "notification.updated"): "NotificationUpdated",
+    (EVENTS, "reengagement.converted"): "ReengagementConverted",
     (EVENTS, "deadletter.stored"): "DLQMessage",
 }
 #: What died in a queue that is not ours, or was never bound.

@@ -15,6 +15,7 @@ STATUS: Final = "wa.status"
 CORRELATION: Final = "wa.correlation"
 BROADCAST: Final = "wa.broadcast"
 SHOP: Final = "wa.shop"
+JOBS: Final = "wa.jobs"
 EVENTS: Final = "wa.events"
 RETRY: Final = "wa.retry"
 DLX: Final = "wa.dlx"
@@ -31,6 +32,7 @@ STATUS_UPDATER: Final = "status-updater"
 BROADCAST_BATCHER: Final = "broadcast-batcher"
 SHOP_UPDATER: Final = "shop-updater"
 SHOP_VIEWS: Final = "shop-updater.views"
+NOTIFIER: Final = "notifier"
 DLQ_HANDLER: Final = "dlq-handler"
 ENRICHED: Final = "inbound.enriched"
 #: The event by which rows of a person follow them.
@@ -65,6 +67,7 @@ BINDINGS: Final = {
     BROADCAST_BATCHER: ((BROADCAST, "campaign.#"),),
     SHOP_UPDATER: (*((SHOP, key) for key in SHOP_FACTS), (EVENTS, MERGED)),
     SHOP_VIEWS: ((SHOP, VIEW),),
+    NOTIFIER: ((JOBS, "notify.#"),),
 }
 
 #: No limit, written so that every version means it: for RabbitMQ 3.10 a limit of -1 is passed by the first
@@ -177,12 +180,13 @@ def tier_queue(queue: str, attempt: int) -> str:
 def build_topology(durations: Durations = DURATIONS, *, enriched_queue: bool = True) -> Topology:
     """Build the topology. `enriched_queue=False` leaves `inbound.enriched` undeclared."""
     internal = (Exchange(UNROUTED), Exchange(DLX), Exchange(RETRY), Exchange(EVENTS))
+    jobs = (Exchange(JOBS, alternate=UNROUTED),)
     ingress = tuple(Exchange(name, alternate=UNROUTED) for name in INGRESS)
     dead_letters = Queue(DLQ_HANDLER, bindings=((DLX, "#"), (UNROUTED, "#")))
     enriched = (Queue(ENRICHED, bindings=((EVENTS, ENRICHED),)),) if enriched_queue else ()
     work = tuple(_work_queue(name, durations) for name in WORK_QUEUES)
     tiers = tuple(tier for name in (*WORK_QUEUES, DLQ_HANDLER) for tier in _tiers(name, durations))
-    return Topology(internal + ingress, (dead_letters, *enriched, *work, *tiers))
+    return Topology(internal + ingress + jobs, (dead_letters, *enriched, *work, *tiers))
 
 
 def _work_queue(name: str, durations: Durations) -> Queue:

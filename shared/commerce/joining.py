@@ -8,6 +8,7 @@ from typing import Final
 
 from shared.commerce.carts.facts import FoldedFacts, follow_carts
 from shared.commerce.catalogue.store import follow_views
+from shared.commerce.notices.following import follow_notices
 from shared.commerce.orders.facts import follow_orders
 from shared.commerce.shops.holding import carts_of_key, take_turns
 from shared.messaging.customers.notation import notations
@@ -31,4 +32,5 @@ async def follow_join(connection: Connection, merged: str, customer: str, trace_
     folded = await follow_carts(connection, shops, gone, stays, now, trace_id)
     await follow_orders(connection, gone, stays, currencies.get(stays))
     await follow_views(connection, gone, stays)
+    await follow_notices(connection, gone, stays)
     return folded

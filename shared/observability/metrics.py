@@ -56,6 +56,7 @@ class Metrics:
         self._count_shops()
         self._count_sending()
         self._count_waiting()
+        self._count_commerce()
 
     def expose(self) -> bytes:
         """All metrics in Prometheus' text format."""
@@ -199,7 +200,7 @@ class Metrics:
         )
         self.carts = self._counter(
             "carts_total",
-            "Carts by what became of them: opened, recovered, converted, expired.",
+            "Carts by what became of them: opened, abandoned, recovered, converted, expired.",
             "outcome",
         )
 
@@ -270,6 +271,27 @@ class Metrics:
             "queue",
         )
         self.outbox_oldest = self._gauge("outbox_oldest_seconds", "Age of the oldest unmarked publication.")
+
+    def _count_commerce(self) -> None:
+        """Automatic messages."""
+        self.notices = self._counter(
+            "notices_total",
+            "Decisions over automatic messages, by kind (order, cart, reengagement, request) and outcome:"
+            " queued, postponed, skipped.",
+            "kind",
+            "outcome",
+        )
+        self.notices_pending = self._gauge(
+            "notices_pending",
+            "Automatic messages that are still to be decided, by kind: counted up to 10,000.",
+            "kind",
+        )
+        self.notice_lateness = self._histogram(
+            "notice_lateness_seconds",
+            "From the time at which an automatic message is due to its decision.",
+            _WAIT_S,
+            "kind",
+        )
 
     def _counter(self, name: str, text: str, *labels: str) -> Counter:
         return Counter(f"wabus_{name}", text, labels, registry=self.registry)

@@ -18,7 +18,9 @@ from shared.payloads.events import (
     DLQMessage,
     EnrichedOutboundMessage,
     MessageUpdated,
+    NotificationUpdated,
     OutboundWaiting,
+    ReengagementConverted,
     SendError,
 )
 from shared.payloads.inbound import EnrichedInboundMessage, InboundMessage
@@ -44,7 +46,7 @@ from shared.payloads.shop import (
     ProductUpdated,
     ProductViewed,
 )
-from shared.payloads.shop_events import CartExpired, CartRecovered, OrderCreated
+from shared.payloads.shop_events import CartAbandoned, CartExpired, CartRecovered, OrderCreated
 from shared.payloads.status import StatusError, StatusUpdate
 
 __all__ = [
@@ -53,6 +55,7 @@ __all__ = [
     "BroadcastCampaign",
     "CampaignControl",
     "CampaignUpdated",
+    "CartAbandoned",
     "CartDeleted",
     "CartExpired",
     "CartRecovered",
@@ -77,6 +80,7 @@ __all__ = [
     "InventoryUpdated",
     "Location",
     "MessageUpdated",
+    "NotificationUpdated",
     "OrderCreated",
     "OrderRefunded",
     "OrderShipped",
@@ -89,6 +93,7 @@ __all__ = [
     "ProductViewed",
     "Reaction",
     "Recipient",
+    "ReengagementConverted",
     "SendError",
     "StatusError",
     "StatusUpdate",

@@ -14,6 +14,7 @@ from shared.payloads.model import Event
 
 MessageState = Literal["queued", "sent", "delivered", "read", "received", "processed", "failed"]
 CampaignState = Literal["draft", "scheduled", "running", "paused", "cancelled", "done"]
+NotificationState = Literal["pending", "queued", "sent", "delivered", "read", "failed", "skipped"]
 #: `shared.reasons.DeadReason`, of which payloads know nothing: a test holds both together.
 Reason = Annotated[
     str,
@@ -186,6 +187,41 @@ class CampaignUpdated(Event):
     new_status: CampaignState
     reason: str | None = None
     recipients: dict[str, int] | None = None
+    timestamp: UtcTime
+    trace_id: str | None = None
+
+
+class NotificationUpdated(Event):
+    """`notification.updated`: a notice's status changed. `revision` rises with each change of its row."""
+
+    EVENT_TYPE: ClassVar[str] = "notification.updated"
+
+    notification_id: UUID
+    shop_id: str
+    notification_type: str
+    old_status: NotificationState
+    new_status: NotificationState
+    skip_reason: str | None = None
+    revision: int
+    timestamp: UtcTime
+    trace_id: str | None = None
+
+
+class ReengagementConverted(Event):
+    """`reengagement.converted`: an order is credited to an automatic message. Once an order, once a message.
+
+    `revenue`: what the order brings in its `currency`, as text; later refunds are not told again.
+    """
+
+    EVENT_TYPE: ClassVar[str] = "reengagement.converted"
+
+    notification_id: UUID
+    shop_id: str
+    campaign_type: str
+    customer: str
+    order_id: str
+    revenue: str
+    currency: str | None = None
     timestamp: UtcTime
     trace_id: str | None = None
 

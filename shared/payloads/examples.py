@@ -231,6 +231,19 @@ EXAMPLES: Final[dict[str, list[dict[str, Any]]]] = {
             "views": [{"product_id": "7", "viewed_at": _TIME, "price": "12.90", "currency": "EUR"}],
         }
     ],
+    "CartAbandoned": [
+        {
+            **_NEW,
+            "cart": _MAPPING,
+            "shop_id": "default",
+            "cart_id": "c-1",
+            "customer": "491700000001",
+            "total": "12.90",
+            "currency": "EUR",
+            "round": 1,
+            "revision": 2,
+        }
+    ],
     "CartRecovered": [
         {
             **_NEW,
@@ -267,6 +280,30 @@ EXAMPLES: Final[dict[str, list[dict[str, Any]]]] = {
             "currency": "EUR",
             "cart_id": "c-1",
             "revision": 2,
+        }
+    ],
+    "NotificationUpdated": [
+        {
+            **_NEW,
+            "notification_id": _MESSAGE,
+            "shop_id": "default",
+            "notification_type": "cart_reminder_1",
+            "old_status": "pending",
+            "new_status": "skipped",
+            "skip_reason": "frequency_cap",
+            "revision": 2,
+        }
+    ],
+    "ReengagementConverted": [
+        {
+            **_NEW,
+            "notification_id": _MESSAGE,
+            "shop_id": "default",
+            "campaign_type": "cart_reminder",
+            "customer": "491700000001",
+            "order_id": "727",
+            "revenue": "12.90",
+            "currency": "EUR",
         }
     ],
     "DLQMessage": [

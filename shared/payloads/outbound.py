@@ -140,6 +140,7 @@ class OutboundMessage(Payload):
     expires_at: Maybe[PlannedTime] = None
     on_ambiguous: Maybe[OnAmbiguous] = None
     campaign_id: Maybe[Identifier] = None
+    notification_id: Maybe[Identifier] = None
     metadata: Side[dict[str, Any]] = None
 
     @model_validator(mode="after")
@@ -163,8 +164,8 @@ class OutboundMessage(Payload):
         """16 bytes that differ where the same id says something else (`state_violation`).
 
         What the customer would get, and who: the address, the content, the quoted message and the category.
-        Not how it is handled (`expires_at`, `on_ambiguous`, `campaign_id`), not `metadata`, no unknown
-        fields beside these: a gateway that asks again may have new ones.
+        Not how it is handled (`expires_at`, `on_ambiguous`, `campaign_id`, `notification_id`), not its
+        `metadata`, no unknown fields beside these: a gateway that asks again may have new ones.
         """
         return digest(to_jsonable_python(self, include=_HASHED))
 

@@ -11,6 +11,23 @@ from shared.payloads.fields import UtcTime
 from shared.payloads.model import Event
 
 
+class CartAbandoned(Event):
+    """`cart.abandoned`: its customer has left it for so long that they are reminded. Once a round."""
+
+    EVENT_TYPE: ClassVar[str] = "cart.abandoned"
+
+    cart: UUID
+    shop_id: str
+    cart_id: str
+    customer: str | None = None
+    total: str
+    currency: str | None = None
+    round: int
+    revision: int
+    timestamp: UtcTime
+    trace_id: str
+
+
 class CartRecovered(Event):
     """`cart.recovered`: an order came of a cart after a reminder. `revenue`: the order's, in its currency.
 

@@ -195,6 +195,10 @@ class Settings(BaseModel):
     whatsapp_numbers: _Numbers = Field(default_factory=dict)
     media_url_allowed_hosts: Hosts = ()
 
+    #: What merchants chose for each shop, as JSON. None: facts are stored, and nothing goes out by itself.
+    shops_file: Path | None = None
+    #: Whether automatic marketing needs a yes, or only no refusal.
+    marketing_consent: Annotated[Literal["required", "not_refused"], BeforeValidator(_lower)] = "required"
     #: Words by which customers consent, and the answers; the resolver reads it. None: the usual ones.
     consent_words_file: Path | None = None
     #: Keeps what a person refused when they are erased, as an HMAC of their addresses. None: nothing stays.

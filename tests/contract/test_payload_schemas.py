@@ -8,6 +8,7 @@ import pytest
 
 from shared.amqp.payload_names import PAYLOAD_NAMES, payload_name
 from shared.amqp.topology import EVENTS
+from shared.commerce.notices.nudge import NoticeNudge
 from shared.messaging.campaigns import CampaignNudge
 from shared.payloads import decode, encode
 from shared.payloads.examples import EXAMPLES
@@ -34,7 +35,10 @@ def test_there_is_a_schema_for_each_payload_and_no_other() -> None:
 def test_every_payload_travels_somewhere_and_what_travels_is_one() -> None:
     models = {model.__name__ for model in (*PAYLOADS_IN, *EVENTS_OUT)}
 
-    assert set(PAYLOAD_NAMES.values()) == models | {CampaignNudge.__name__}  # that is between our own workers
+    assert set(PAYLOAD_NAMES.values()) == models | {
+        CampaignNudge.__name__,
+        NoticeNudge.__name__,
+    }  # between our own
     assert {name for (place, _), name in PAYLOAD_NAMES.items() if place == EVENTS} == {
         model.__name__ for model in EVENTS_OUT
     }
@@ -114,4 +118,4 @@ def test_generating_writes_every_schema_and_removes_stale_ones(
     main()
 
     assert {path.name: path.read_text(encoding="utf-8") for path in tmp_path.iterdir()} == SCHEMAS
-    assert "31 schemas" in capsys.readouterr().out
+    assert "34 schemas" in capsys.readouterr().out

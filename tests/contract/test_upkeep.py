@@ -61,7 +61,12 @@ async def test_what_would_go_along_with_a_row_goes_before_it(conn: Connection) -
 
 def test_what_an_event_may_be_about_stays_while_platforms_repeat_it() -> None:
     hasty = replace(
-        DURATIONS, retention_messages_days=1, retention_status_events_days=1, retention_attempts_days=1
+        DURATIONS,
+        retention_messages_days=1,
+        retention_status_events_days=1,
+        retention_attempts_days=1,
+        retention_notices_days=1,
+        retention_reengagement_days=1,
     )
 
     kept = {name: old.older_than(hasty).days for name, old in OLD.items()}

@@ -10,13 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.durations import DURATIONS
+from shared.messaging.numbers.ahead import allowance
 from shared.payloads.events import CampaignState
 from workers.broadcast_batcher.decisions import (
     Action,
     CampaignRow,
     Launch,
     NextState,
-    allowance,
     decide_control,
     decide_launch,
     launched,

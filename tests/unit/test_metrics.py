@@ -56,6 +56,9 @@ PROMISED = {
     "wabus_job_failures_total": {"name"},
     "wabus_publish_confirm_seconds": set(),
     "wabus_last_progress_timestamp_seconds": {"worker"},
+    "wabus_notices_total": {"kind", "outcome"},
+    "wabus_notices_pending": {"kind"},
+    "wabus_notice_lateness_seconds": {"kind"},
 }
 
 

@@ -17,6 +17,7 @@ from workers.outbound_sender.claiming.gate import (
     Request,
     SendFacts,
     Withdraw,
+    WithdrawNotice,
     decide,
 )
 
@@ -66,6 +67,49 @@ def test_a_successful_attempt_is_never_followed_by_another() -> None:
 def test_an_attempt_nobody_knows_about_is_waited_for(unsettled: Any, age_s: float, delay_s: float) -> None:
     found = decision(attempts=1, unsettled=unsettled, unsettled_for_s=age_s)
     assert found == Hold("ambiguous", delay_s)
+
+
+TAKEN_BACK = Fail("notice_taken_back", "its notice was taken back", None)
+LATE = Fail("expired", "its time passed before it was sent", None)
+
+
+@pytest.mark.parametrize(
+    ("facts", "decided"),
+    [
+        ({"notice": "queued"}, Claim(1)),
+        ({"notice": None, "has_replied": True}, Claim(1)),
+        ({"notice": "skipped"}, WithdrawNotice(None)),
+        ({"notice": "gone"}, WithdrawNotice(None)),
+        ({"notice": "pending"}, WithdrawNotice(None)),
+        ({"notice": "skipped", "attempts": 1}, TAKEN_BACK),
+        ({"notice": "queued", "has_replied": True}, WithdrawNotice("skipped", "replied")),
+        ({"notice": "queued", "has_replied": True, "attempts": 1}, TAKEN_BACK),
+        ({"notice": "queued", "expired": True}, WithdrawNotice("pending")),
+        ({"notice": "queued", "expired": True, "attempts": 1}, LATE),
+        ({"notice": "skipped", "expired": True, "opted_out": True}, WithdrawNotice(None)),
+        ({"notice": "skipped", "attempts": 1, "unsettled": "open"}, Hold("ambiguous", 90.0)),
+    ],
+)
+def test_a_notice_takes_its_message_back_and_leaves_no_dead_letter(
+    facts: dict[str, Any], decided: Decision
+) -> None:
+    assert decision(MARKETING, **facts) == decided
+
+
+@pytest.mark.parametrize(
+    ("notice", "decided"),
+    [("sent", Claim(2)), ("failed", Claim(2)), ("skipped", TAKEN_BACK), ("queued", Claim(2))],
+)
+def test_a_notice_that_was_accepted_may_be_sent_again_unless_it_was_taken_back(
+    notice: str, decided: Decision
+) -> None:
+    retry = Request(is_marketing=True, status_retry=True)
+
+    assert decision(retry, notice=notice, status="sent", attempts=1) == decided
+
+
+def test_a_replay_of_a_notice_is_an_operators_will() -> None:
+    assert decision(Request(is_replay=True), notice="skipped", has_replied=True) == Claim(1)
 
 
 @pytest.mark.parametrize(

@@ -35,12 +35,12 @@ from shared.messaging.campaigns.store import begin_batch
 from shared.messaging.customers.consent import count_changes, record_consent_events
 from shared.messaging.customers.consent_rules import RecordedConsents
 from shared.messaging.customers.suppressions import Suppressions
+from shared.messaging.numbers.ahead import allowance
 from shared.observability.logs import Operation, fields, get_logger
 from shared.observability.metrics import Metrics
 from shared.observability.tracing import read_trace
 from shared.payloads import OutboundMessage, Template, encode
 from shared.postgres.database import Connection, Database
-from workers.broadcast_batcher.decisions import allowance
 from workers.broadcast_batcher.store import QUERIES
 
 logger = get_logger(__name__)

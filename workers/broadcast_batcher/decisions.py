@@ -7,10 +7,8 @@ in which controls arrive does not matter.
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
-from math import floor
 from typing import Literal
 
-from shared.durations import Durations
 from shared.payloads.events import CampaignState
 
 Action = Literal["pause", "resume", "cancel"]
@@ -71,12 +69,6 @@ def decide_control(standing: CampaignRow, action: Action, requested_at: datetime
     if action == "pause":
         return NextState("paused")
     return _resumed(standing)
-
-
-def allowance(mps: float, queued: int, durations: Durations) -> int:
-    """How many more messages of a number may be queued ahead of the sender; at least one at a time."""
-    most = max(1, floor(durations.campaign_horizon_s * durations.number_rate_share * mps))
-    return max(0, most - queued)
 
 
 def _resumed(standing: CampaignRow) -> NextState:

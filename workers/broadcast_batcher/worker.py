@@ -1,6 +1,7 @@
 """Composition root of the broadcast batcher."""
 
 from shared.amqp.topology import BROADCAST_BATCHER
+from shared.commerce.notices.moving import move_notices
 from shared.consuming.route import Concurrent, Route
 from shared.messaging.customers.suppressions import Suppressions
 from shared.messaging.messages import Tracker
@@ -25,9 +26,10 @@ def compose(kit: Kit) -> Worker:
         mps_of=lambda number: settings.number(number).mps,
         default_number=settings.whatsapp_phone_number_id,
     )
+    tracker = Tracker(kit.database, kit.outbox, kit.metrics, kit.durations, follow=move_notices)
     batcher = BroadcastBatcher(
         Launcher(kit.database, kit.outbox, kit.metrics, _NAME),
-        Controller(kit.database, kit.outbox, Tracker(kit.database, kit.outbox, kit.metrics, kit.durations)),
+        Controller(kit.database, kit.outbox, tracker),
         batches,
     )
     return Worker(

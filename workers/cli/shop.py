@@ -1,24 +1,27 @@
-"""`wabus shop publish`: recorded webhooks of a shop, as its gateway would publish them.
+"""`wabus shop publish|check`: recorded webhooks as a shop's gateway would publish them; what SHOPS_FILE says.
 
 Owns options and what is told; the reading is `shared.commerce.shops`'.
 """
 
 import asyncio
+from collections.abc import Mapping
 from pathlib import Path
 
 import click
 
+from shared.commerce.shops.check import describe_shop, find_gaps
+from shared.commerce.shops.file import Shop, read_shops
 from shared.commerce.shops.publishing import PLATFORMS, RecordedFacts, publish_facts, read_recorded
-from shared.errors import BrokerError, WabusError
+from shared.errors import BrokerError, SettingsError, WabusError
 from shared.payloads.shop import DEFAULT_SHOP
 from workers.cli.operation import json_option, read_settings, silence_logs
-from workers.cli.printing import print_json
+from workers.cli.printing import print_facts, print_json
 from workers.cli.publishing import open_publisher
 
 
 @click.group(epilog="\b\nExample:\n  wabus shop publish webhooks.jsonl --platform woocommerce")
 def shop() -> None:
-    """Publish what a shop says of carts, orders, products and customers."""
+    """Publish what a shop says of carts, orders, products and customers; check what is chosen for shops."""
     silence_logs()
 
 
@@ -58,3 +61,31 @@ def _tell(recorded: RecordedFacts, published: int, *, as_json: bool) -> None:
         return
     silent = f", {recorded.silent} lines are no fact" if recorded.silent else ""
     click.echo(f"{published} facts of {recorded.lines} lines published{silent}")
+
+
+@shop.command(epilog="\b\nExample:\n  SHOPS_FILE=shops.json wabus shop check --json")
+@json_option
+def check(as_json: bool) -> None:
+    """Read SHOPS_FILE as the workers do, show each shop, and name what will never be sent.
+
+    Exits 2 where a worker would not start with it.
+    """
+    path = read_settings().shops_file
+    if path is None:
+        raise SettingsError("SHOPS_FILE: not set: facts of shops are stored, and nothing goes out by itself")
+    shops = read_shops(path)
+    if as_json:
+        print_json(
+            {"shops": {name: describe_shop(item) | {"gaps": find_gaps(item)} for name, item in shops.items()}}
+        )
+    else:
+        _print(shops)
+
+
+def _print(shops: Mapping[str, Shop]) -> None:
+    for name, item in shops.items():
+        print_facts(f"Shop {name}", describe_shop(item))
+        for gap in find_gaps(item):
+            click.echo(f"  {gap}")
+    if not shops:
+        click.echo("SHOPS_FILE names no shop.")

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from shared.amqp.topology import DLQ_HANDLER
+from shared.commerce.notices.moving import move_notices
 from shared.consuming.route import Concurrent, Route
 from shared.messaging.messages import Tracker
 from shared.running.kit import Kit, Worker, WorkerSpec
@@ -14,7 +15,7 @@ from workers.dlq_handler.store import DeathStore
 
 def compose(kit: Kit) -> Worker:
     """Build the handler of dead letters."""
-    tracker = Tracker(kit.database, kit.outbox, kit.metrics, kit.durations)
+    tracker = Tracker(kit.database, kit.outbox, kit.metrics, kit.durations, follow=move_notices)
     messages = MessageEnder(kit.outbox, tracker, kit.durations)
     handler = DeadLetterHandler(
         DeathStore(kit.database, kit.outbox, messages, kit.durations), kit.outbox, kit.metrics, kit.durations

@@ -12,6 +12,7 @@ from shared.payloads import OutboundMessage
 CAMPAIGN_CANCELLED: Final = "campaign_cancelled"
 EARLIER_MESSAGE: Final = "earlier_message"
 PHONE_NEEDED: Final = "phone_needed"
+NOTICE_TAKEN_BACK: Final = "notice_taken_back"
 
 
 @dataclass(frozen=True, slots=True, eq=False)

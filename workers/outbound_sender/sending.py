@@ -49,7 +49,7 @@ from workers.outbound_sender.calling.reactions import (
     react,
 )
 from workers.outbound_sender.calling.telling import begin_span, tell_answer, tell_unsent
-from workers.outbound_sender.claiming.gate import Done, Fail, Hold, Withdraw
+from workers.outbound_sender.claiming.gate import Done, Fail, Hold, Withdraw, WithdrawNotice
 from workers.outbound_sender.claiming.store import Claimed, ClaimOutcome, ClaimRequest, NeedsPermit
 from workers.outbound_sender.message import CAMPAIGN_CANCELLED, Outgoing
 from workers.outbound_sender.pacing import Pacer
@@ -127,7 +127,7 @@ class Sending:
                 case Done():
                     self._metrics.duplicate_messages.labels("outbound-sender").inc()
                     return Ack()
-                case Withdraw():
+                case Withdraw() | WithdrawNotice():
                     return Ack()
                 case Hold(reason, delay_s):
                     return message.defer(reason, delay_s)

@@ -6,6 +6,7 @@ from typing import Self, TypeAlias
 
 from shared.amqp.delivery import Delivery
 from shared.amqp.topology import LANES
+from shared.commerce.notices.moving import move_notices
 from shared.consuming.collector import Collector
 from shared.consuming.route import Concurrent, Route
 from shared.coordination.rate import RateLimiter
@@ -64,7 +65,7 @@ class _Stores:
         rates = SharedRates(kit.redis, durations)
         cache = MappingCache(kit.redis, observe=kit.metrics.count_cache, durations=durations)
         follower = Follower(kit.database, kit.outbox, cache, kit.metrics)
-        tracker = Tracker(kit.database, kit.outbox, kit.metrics, durations, rates, follower)
+        tracker = Tracker(kit.database, kit.outbox, kit.metrics, durations, rates, follower, move_notices)
         return cls(
             ClaimStore(kit.database, circuits, durations),
             ResultStore(kit.database, tracker, circuits, kit.outbox, durations),

@@ -4,6 +4,9 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 from uuid import uuid4
 
+from shared.commerce.notices.moving import move_notices
+from shared.commerce.notices.reminding import Reminders
+from shared.commerce.shops.file import read_shops
 from shared.coordination.rate_shared import SharedRates
 from shared.deadletters.replay import Replayer
 from shared.messaging.conversations.cache import MappingCache
@@ -21,6 +24,7 @@ from workers.scheduler.expiry import ExpiryJob
 from workers.scheduler.forgotten import ForgottenMessages
 from workers.scheduler.gauges import GaugesJob
 from workers.scheduler.lost import LostJob
+from workers.scheduler.notices import NoticesJob
 from workers.scheduler.republishing import DeferredJob, FollowersJob, UnmarkedJob
 from workers.scheduler.retention import RetentionJob
 
@@ -33,7 +37,7 @@ def compose(kit: Kit) -> Worker:
     rates = SharedRates(kit.redis, kit.durations)
     cache = MappingCache(kit.redis, observe=kit.metrics.count_cache, durations=kit.durations)
     follower = Follower(kit.database, kit.outbox, cache, kit.metrics)
-    tracker = Tracker(kit.database, kit.outbox, kit.metrics, kit.durations, rates, follower)
+    tracker = Tracker(kit.database, kit.outbox, kit.metrics, kit.durations, rates, follower, move_notices)
     ambiguity = AmbiguityJob(kit, tracker)
 
     def forget() -> None:
@@ -66,6 +70,7 @@ def _jobs(kit: Kit, tracker: Tracker, ambiguity: AmbiguityJob) -> list[Job]:
         rows=durations.expiry_rows,
     )
     forgotten = ForgottenMessages(database, tracker, outbox, kit.metrics, durations.status_unmatched_h)
+    reminders = Reminders(database, outbox, kit.metrics, read_shops(settings.shops_file))
     before = RowsOfBefore(database, outbox, cache, kit.metrics)
     return [
         Job("deferred messages", tick_s, DeferredJob(kit.deferrals, kit.broker, settings, durations).run),
@@ -77,6 +82,8 @@ def _jobs(kit: Kit, tracker: Tracker, ambiguity: AmbiguityJob) -> list[Job]:
             LostJob(database, kit.broker, kit.metrics, durations).run,
         ),
         Job("campaigns", tick_s, CampaignsJob(database, kit.broker, outbox).run),
+        Job("carts", tick_s, reminders.run),
+        Job("notices", tick_s, NoticesJob(database, kit.broker).run),
         Job(
             "skipped recipients",
             durations.unmarked_after_s / 3,

@@ -4,7 +4,7 @@ Owns the order of its steps: a kind of facts is one transaction, with what is to
 its deliveries done. Profiles come first, for by them a shop's own ids tell who a customer is.
 """
 
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 
 from shared.amqp.delivery import Delivery
 from shared.amqp.disposition import Ack
@@ -12,25 +12,32 @@ from shared.amqp.headers import correlation_of
 from shared.commerce.carts.facts import FoldedFacts, ToldCart, fold_carts
 from shared.commerce.catalogue.facts import fold_products
 from shared.commerce.joining import follow_join
+from shared.commerce.notices.crediting import credit_orders
+from shared.commerce.notices.of_orders import tell_of_orders
+from shared.commerce.notices.planning import take_back_of_carts
 from shared.commerce.orders.facts import ToldOrder, fold_orders
+from shared.commerce.shops.file import Shop
 from shared.commerce.shops.profiles import fold_profiles_of_shops
 from shared.commerce.shops.stamps import FactOutcome
 from shared.consuming.handling import Handler
 from shared.consuming.settlement import Settled
 from shared.durable.outbox import Outbox, OutboxEvent
 from shared.observability.metrics import Metrics, count_repairs
-from shared.postgres.database import Database
+from shared.postgres.database import Connection, Database
 from workers.shop_updater.intake import FactInHand, take_in
 
 
 class ShopUpdater(Handler):
     """Handles the queue `shop-updater`."""
 
-    def __init__(self, worker: str, database: Database, outbox: Outbox, metrics: Metrics) -> None:
+    def __init__(
+        self, worker: str, database: Database, outbox: Outbox, metrics: Metrics, shops: Mapping[str, Shop]
+    ) -> None:
         self._worker = worker
         self._database = database
         self._outbox = outbox
         self._metrics = metrics
+        self._shops = shops
 
     async def handle(self, batch: Sequence[Delivery]) -> AsyncIterator[Sequence[Settled]]:
         """Fold a batch, one kind after the other; see `shared.consuming.handling.Handler`."""
@@ -46,15 +53,15 @@ class ShopUpdater(Handler):
             told_carts = [ToldCart(item.fact, correlation_of(item.delivery)) for item in intake.carts]
             async with self._database.transaction() as connection:
                 folded = await fold_carts(connection, told_carts)
-                await self._outbox.record(connection, folded.events)
-            await self._tell(folded)
+                events = await self._follow(connection, folded)
+            await self._tell(folded, events)
             yield self._settle("cart", intake.carts, folded.outcomes)
         if intake.orders:
             told_orders = [ToldOrder(item.fact, correlation_of(item.delivery)) for item in intake.orders]
             async with self._database.transaction() as connection:
                 folded = await fold_orders(connection, told_orders)
-                await self._outbox.record(connection, folded.events)
-            await self._tell(folded)
+                events = await self._follow(connection, folded)
+            await self._tell(folded, events)
             yield self._settle("order", intake.orders, folded.outcomes)
         if intake.products:
             async with self._database.transaction() as connection:
@@ -64,14 +71,22 @@ class ShopUpdater(Handler):
             trace_id = correlation_of(join.delivery)
             async with self._database.transaction() as connection:
                 folded = await follow_join(connection, join.fact.merged, join.fact.customer, trace_id)
-                await self._outbox.record(connection, folded.events)
-            await self._tell(folded)
+                events = await self._follow(connection, folded)
+            await self._tell(folded, events)
             yield [(join.delivery, Ack())]
 
-    async def _tell(self, folded: FoldedFacts) -> None:
+    async def _follow(self, connection: Connection, folded: FoldedFacts) -> list[OutboxEvent]:
+        """What facts cause, in their transaction: notices planned, taken back, credited."""
+        await take_back_of_carts(connection, folded.stopped)
+        await tell_of_orders(connection, self._shops, folded.orders)
+        events = [*folded.events, *await credit_orders(connection, folded.orders)]
+        await self._outbox.record(connection, events)
+        return events
+
+    async def _tell(self, folded: FoldedFacts, events: Sequence[OutboxEvent]) -> None:
+        """After the commit."""
         for outcome, count in folded.carts.items():
             self._metrics.carts.labels(outcome).inc(count)
-        events: Sequence[OutboxEvent] = folded.events
         await self._outbox.publish(events)
 
     def _settle(

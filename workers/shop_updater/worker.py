@@ -1,6 +1,7 @@
 """Composition root of the shop updater."""
 
 from shared.amqp.topology import SHOP_UPDATER, SHOP_VIEWS
+from shared.commerce.shops.file import read_shops
 from shared.consuming.route import Concurrent, OneBatch, Route
 from shared.running.kit import Kit, Worker, WorkerSpec
 from workers.shop_updater.updater import ShopUpdater
@@ -10,12 +11,13 @@ NAME = "shop-updater"
 
 
 def compose(kit: Kit) -> Worker:
-    """Build the updater."""
+    """Build the updater. Raises SettingsError where SHOPS_FILE is wrong."""
+    shops = read_shops(kit.settings.shops_file)
     return Worker(
         routes=(
             Route(
                 SHOP_UPDATER,
-                ShopUpdater(NAME, kit.database, kit.outbox, kit.metrics),
+                ShopUpdater(NAME, kit.database, kit.outbox, kit.metrics, shops),
                 kit.consumer_options(batch_size=100, linger_ms=5, at_once=Concurrent(2)),
                 prefetch=400,
                 order_key=lambda _: None,

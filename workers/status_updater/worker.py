@@ -1,6 +1,7 @@
 """Composition root of the status updater."""
 
 from shared.amqp.topology import STATUS_UPDATER
+from shared.commerce.notices.moving import move_notices
 from shared.consuming.route import Overlapping, Route
 from shared.coordination.rate_shared import SharedRates
 from shared.messaging.conversations.cache import MappingCache
@@ -17,7 +18,7 @@ def compose(kit: Kit) -> Worker:
     rates = SharedRates(kit.redis, kit.durations)
     cache = MappingCache(kit.redis, observe=kit.metrics.count_cache, durations=kit.durations)
     follower = Follower(kit.database, kit.outbox, cache, kit.metrics)
-    tracker = Tracker(kit.database, kit.outbox, kit.metrics, kit.durations, rates, follower)
+    tracker = Tracker(kit.database, kit.outbox, kit.metrics, kit.durations, rates, follower, move_notices)
     return Worker(
         routes=(
             Route(

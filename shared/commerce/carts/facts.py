@@ -12,9 +12,10 @@ from typing import Final
 from uuid import UUID
 
 from shared.commerce.carts.row import CartRow
-from shared.commerce.carts.rules import CartFact, fold_cart, outranks, supersede
+from shared.commerce.carts.rules import CartFact, find_stopped, fold_cart, outranks, supersede
 from shared.commerce.carts.store import CartId, find_latest, find_of_customers, hold_carts, write_carts
 from shared.commerce.carts.telling import tell_expired
+from shared.commerce.orders.changes import OrderChange
 from shared.commerce.orders.store import find_purchases
 from shared.commerce.shops.customers import ToldCustomer, find_customers
 from shared.commerce.shops.holding import cart_key, carts_of_key, take_turns
@@ -43,11 +44,16 @@ class ToldCart:
 
 @dataclass(frozen=True, slots=True)
 class FoldedFacts:
-    """What became of each fact, in their order; what is to be told; carts by what became of them."""
+    """What became of each fact, in their order; what is to be told; carts by what became of them.
+
+    `stopped`: carts of whose state before nobody is to be reminded any more, and why. `orders`: what changed.
+    """
 
     outcomes: Sequence[FactOutcome]
     events: Sequence[OutboxEvent]
     carts: "Counter[str]"
+    stopped: Sequence[tuple[UUID, str]] = ()
+    orders: Sequence[OrderChange] = ()
 
 
 async def fold_carts(connection: Connection, told: Sequence[ToldCart]) -> FoldedFacts:
@@ -72,7 +78,7 @@ async def fold_carts(connection: Connection, told: Sequence[ToldCart]) -> Folded
         folding.outcomes.append(change.outcome)
         folding.show(change.row, item.trace_id)
     await write_carts(connection, folding.changed)
-    return FoldedFacts(folding.outcomes, folding.events, folding.counts)
+    return FoldedFacts(folding.outcomes, folding.events, folding.counts, folding.stopped)
 
 
 async def follow_carts(
@@ -90,7 +96,7 @@ async def follow_carts(
         if cart.customer_phone != stays:
             folding.show(replace(cart, customer_phone=stays, revision=cart.revision + 1), trace_id)
     await write_carts(connection, folding.changed)
-    return FoldedFacts(folding.outcomes, folding.events, folding.counts)
+    return FoldedFacts(folding.outcomes, folding.events, folding.counts, folding.stopped)
 
 
 async def _take_turns(
@@ -152,6 +158,11 @@ class _CartsFolding:
     def changed(self) -> list[CartRow]:
         """What is to be written."""
         return [self._rows[item] for item in self._changed]
+
+    @property
+    def stopped(self) -> list[tuple[UUID, str]]:
+        """Those of which waiting reminders are not true any more."""
+        return find_stopped(self.found, self.changed)
 
     def latest(self, cart: CartId) -> CartRow | None:
         """The cart's latest row."""

@@ -4,7 +4,7 @@ Owns the fold: the same facts in any order, repeated or split, end in the same l
 that is closed still shows its greatest fact; what fills the cart anew opens another row.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Final, TypeAlias
@@ -84,6 +84,21 @@ def fold_cart(
     if outcome is FactOutcome.APPLIED and isinstance(fact, CartUpdated) and named.customer_phone is None:
         outcome = FactOutcome.UNREACHABLE
     return CartChange(named, outcome, opened)
+
+
+def find_stopped(before: Iterable[CartRow], after: Iterable[CartRow]) -> list[tuple[UUID, str]]:
+    """Carts that are closed now, or of which a person has begun something new, and which of it."""
+    known = {cart.id: cart for cart in before}
+    stopped = []
+    for cart in after:
+        was = known.get(cart.id)
+        if was is None:
+            continue
+        if was.is_open and not cart.is_open:
+            stopped.append((cart.id, cart.status))
+        elif was.round != cart.round:
+            stopped.append((cart.id, "cart_changed"))
+    return stopped
 
 
 def outranks(cart: CartRow, other: CartRow) -> bool:

@@ -13,8 +13,10 @@ from uuid import UUID
 from shared.commerce.carts.facts import FoldedFacts
 from shared.commerce.carts.purchases import buy, cart_of, follow_revenue
 from shared.commerce.carts.row import CartRow
+from shared.commerce.carts.rules import find_stopped
 from shared.commerce.carts.store import find_latest, find_of_customers, hold_carts, write_carts
 from shared.commerce.carts.telling import tell_recovered
+from shared.commerce.orders.changes import OrderChange
 from shared.commerce.orders.rules import Contribution, OrderFact, OrderRow, contribution_of, fold_order
 from shared.commerce.orders.store import (
     OrderId,
@@ -48,6 +50,11 @@ class ToldOrder:
         """Which order it is of."""
         return self.fact.shop_id, self.fact.order_id
 
+    @property
+    def at(self) -> datetime:
+        """When it was so, by the shop's clock."""
+        return self.fact.updated_at if isinstance(self.fact, OrderUpdated) else self.fact.occurred_at
+
 
 @dataclass(frozen=True, slots=True)
 class _OrderTurns:
@@ -78,7 +85,13 @@ async def fold_orders(connection: Connection, told: Sequence[ToldOrder]) -> Fold
     await add_totals(connection, totals)
     await write_carts(connection, folding.changed_carts)
     await write_orders(connection, folding.changed)
-    return FoldedFacts(folding.outcomes, folding.events, folding.counts)
+    return FoldedFacts(
+        folding.outcomes,
+        folding.events,
+        folding.counts,
+        find_stopped(carts, folding.changed_carts),
+        folding.changes,
+    )
 
 
 async def follow_orders(
@@ -171,6 +184,7 @@ class _OrdersFolding:
     _rows: dict[OrderId, OrderRow] = field(init=False)
     _carts: dict[UUID, CartRow] = field(init=False)
     _traces: dict[OrderId, str] = field(init=False, default_factory=dict)
+    _told_at: dict[OrderId, datetime] = field(init=False, default_factory=dict)
     _changed_carts: dict[UUID, None] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -181,6 +195,16 @@ class _OrdersFolding:
     def changed(self) -> list[OrderRow]:
         """Orders to be written."""
         return [self._rows[key] for key in self._traces]
+
+    @property
+    def changes(self) -> list[OrderChange]:
+        """The same, for whoever follows them."""
+        return [
+            OrderChange(
+                self.stored[key].row if key in self.stored else None, self._rows[key], told_at, self.now
+            )
+            for key, told_at in self._told_at.items()
+        ]
 
     @property
     def changed_carts(self) -> list[CartRow]:
@@ -196,6 +220,7 @@ class _OrdersFolding:
             return
         self._rows[told.id] = row
         self._traces[told.id] = told.trace_id
+        self._told_at[told.id] = max(self._told_at.get(told.id, told.at), told.at)
         if before.stamp is None and row.stamp is not None:
             self.events.append(tell_created(row, told.trace_id))
 

@@ -4,8 +4,9 @@ Owns the order of writing: rows, attempts, recipients, then what follows of a fa
 letter, an opt-out) and of a message that waits no more (followers, ambiguous rows, stored bodies).
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 from uuid import UUID
 
 from shared.amqp.delivery import ATTEMPTS, ERROR, MESSAGE_ID, REASON, REPLAY_OF, SOURCE_QUEUE
@@ -20,7 +21,7 @@ from shared.messaging.customers.consent import record_opt_outs
 from shared.messaging.customers.consent_rules import ChangedConsent, RecordedConsents
 from shared.messaging.messages.announcements import announce, error_of
 from shared.messaging.messages.judged import JudgedMessage
-from shared.messaging.messages.judgement import RETRYABLE, Attempt
+from shared.messaging.messages.judgement import RETRYABLE, Attempt, Message
 from shared.messaging.messages.message_store import (
     Addressing,
     end_attempts,
@@ -36,6 +37,9 @@ from shared.messaging.messages.values import STATUS_RETRY, STATUS_RETRY_REASON
 from shared.messaging.numbers.holds import carry_out
 from shared.postgres.database import Connection
 from shared.reasons import DeadReason
+
+#: What hangs on messages and is not messaging's moves with them, in their transaction; gives what to tell.
+FollowMessages: TypeAlias = Callable[[Connection, Sequence[Message]], Awaitable[list[OutboxEvent]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +75,7 @@ async def write_cases(
     *,
     answers: Mapping[tuple[UUID, int], tuple[int | None, str | None]],
     dead_letters: bool,
+    follow: FollowMessages | None = None,
 ) -> Consequences:
     """Write all of it. `dead_letters`: store one for each message that fails, for nobody else will.
 
@@ -92,8 +97,10 @@ async def write_cases(
     letters = list(_letters(cases, addressing)) if dead_letters else []
     buried = await store_dead_letters(connection, letters)
     refused = await _let_go(connection, cases, addressing)
+    moved = [case.judgement.message for case in cases if _is_moved(case)]
+    followed = [] if follow is None else await follow(connection, moved)
     return Consequences(
-        events=[*events, *held.events, *buried, *refused.events],
+        events=[*events, *held.events, *buried, *refused.events, *followed],
         implied=sum(step.implied for case in cases for step in case.judgement.steps),
         dead=[letter for letter in letters if str(letter.id) in {item.aggregate_id for item in buried}],
         slowed=list(_slowed(cases, addressing)),

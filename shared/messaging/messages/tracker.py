@@ -20,7 +20,7 @@ from shared.durable.outbox import Outbox
 from shared.durations import Durations
 from shared.messaging.customers.consent import count_changes
 from shared.messaging.customers.following import Follower
-from shared.messaging.messages.consequences import Consequences, Slowed, write_cases
+from shared.messaging.messages.consequences import Consequences, FollowMessages, Slowed, write_cases
 from shared.messaging.messages.event_store import (
     Place,
     find_matchable,
@@ -71,10 +71,12 @@ class Tracker:
         durations: Durations,
         rates: SharedRates | None = None,
         follower: Follower | None = None,
+        follow: FollowMessages | None = None,
     ) -> None:
         """`rates`: of whoever applies statuses, which may tell that a number or a customer gets too much.
 
-        `follower`: of the same, for they tell what the platform calls the customer.
+        `follower`: of the same, for they tell what the platform calls the customer. `follow`: moves with the
+        messages what hangs on them.
         """
         self._database = database
         self._aside = RowsAside(database)
@@ -83,6 +85,7 @@ class Tracker:
         self._durations = durations
         self._rates = rates
         self._follower = follower
+        self._follow = follow
         self._swept: Place | None = None
 
     async def store(self, events: Sequence[StatusEvent]) -> list[StoredEvent]:
@@ -166,7 +169,12 @@ class Tracker:
             (item.message_id, item.attempt or 0): (item.http_status, item.message_status) for item in events
         }
         consequences = await write_cases(
-            connection, cases, self._durations, answers=answers, dead_letters=False
+            connection,
+            cases,
+            self._durations,
+            answers=answers,
+            dead_letters=False,
+            follow=self._follow,
         )
         settled = [(case.before.id, case.judgement.outcomes[0]) for case in cases]
         await insert_events(connection, [case.sightings[0].event for case in cases], settled)
@@ -183,7 +191,9 @@ class Tracker:
         self, connection: Connection, cases: Sequence[JudgedMessage], plan: SettlingPlan
     ) -> tuple[Consequences, list[StatusOutcome]]:
         """Write what was judged and planned; gives also the outcomes that events did not have before."""
-        moved = await write_cases(connection, cases, self._durations, answers={}, dead_letters=True)
+        moved = await write_cases(
+            connection, cases, self._durations, answers={}, dead_letters=True, follow=self._follow
+        )
         buried = await bury_events(connection, plan.dying)  # before its event is settled, for then it is gone
         new = await settle_events(connection, plan.settled)
         events = [*moved.events, *buried]

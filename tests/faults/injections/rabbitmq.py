@@ -24,6 +24,8 @@ STOPPED: Final = Stopped(Kind.RABBITMQ, signal.SIGTERM)
 KILLED: Final = Stopped(Kind.RABBITMQ, signal.SIGKILL)
 
 _TIMEOUT_S: Final = 10
+#: Queues of what shops say and of what follows from it: full together, for the load has none of it.
+_OF_SHOPS: Final = r"^shop-updater|^notifier$"
 #: Erlang that raises each alarm, and that ends it (RabbitMQ's defaults).
 _ALARMS: Final = {
     "memory": (
@@ -137,7 +139,12 @@ def _kinds() -> Iterator[FaultKind]:
         Alarm("disk"),
         FullQueue(r"\.retry\.|^dlq-handler$"),
         FullQueue(f"^{re.escape(ENRICHED)}$"),
-        *(FullQueue(f"^{re.escape(queue)}$", stays_limited=True) for queue in WORK_QUEUES),
+        FullQueue(_OF_SHOPS, stays_limited=True),
+        *(
+            FullQueue(f"^{re.escape(queue)}$", stays_limited=True)
+            for queue in WORK_QUEUES
+            if not re.search(_OF_SHOPS, queue)
+        ),
     )
     for fault in faults:
         spares = EVERY_WAIT - _touched(fault) if isinstance(fault, FullQueue) else frozenset()

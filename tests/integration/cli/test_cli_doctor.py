@@ -19,6 +19,7 @@ from shared.amqp.client import open_session
 from shared.amqp.topology import DLQ_HANDLER, ENRICHED, WORK_QUEUES, build_topology
 from tests.support.before import add_people_of_before
 from tests.support.cluster import Cluster, new_virtual_host
+from tests.support.notices import add_cart
 from tests.support.program import Outcome, run_wabus
 from tests.support.rows import Connection, insert
 from tests.support.servers import Servers
@@ -239,6 +240,17 @@ async def test_what_is_paused_open_late_or_dead_is_named(environ: dict[str, str]
             payload="{}",
             created_at=at,
         )
+        await add_cart(conn, cart_id=f"{age_s}", customer_phone=None, next_step_at=at)
+        await insert(
+            conn,
+            "notification_log",
+            shop_id="default",
+            kind="cart",
+            notification_type="cart_reminder_1",
+            dedupe_key=f"{age_s}",
+            category="marketing",
+            not_before=at,
+        )
     for status in ("pending", "dismissed"):
         await insert(
             conn,
@@ -258,11 +270,13 @@ async def test_what_is_paused_open_late_or_dead_is_named(environ: dict[str, str]
     assert told["breakers"][1].startswith("1003 is open")
     assert told["deferred"][1].endswith("1 rate_limit")
     assert told["outbox"][1].startswith("1 events are not published")
+    assert told["carts"][1] == told["notices"][1] == "1 are overdue, the oldest"
     assert told["dead letters"][1] == "pending: 1 expired"
     assert {level for level, _ in told.values()} == {"warn"}
     mends = {item["check"]: item["mend"] for item in findings}
 
     assert mends["numbers"] == "wabus number resume 1001"
+    assert mends["notices"] == "wabus worker notifier; wabus worker scheduler"
     assert mends["dead letters"] == "wabus dlq list"
 
 

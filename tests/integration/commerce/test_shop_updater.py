@@ -131,7 +131,7 @@ async def test_carts_that_nobody_can_be_reminded_of_expire_when_they_are_left(cl
         ("left", 73, 73, None),
         ("touched", 73, 71, None),
         ("young", 71, 71, None),
-        ("awaited", 73, 73, NOON),
+        ("awaited", 73, 73, datetime.now(UTC) + timedelta(hours=1)),
     ):
         await cluster.conn.execute(
             f"insert into carts ({columns}, next_step_at)"

@@ -121,7 +121,20 @@ _CATALOGUE: Final = "shared/commerce/catalogue/store.sql"
 _TURNS: Final = "shared/commerce/shops/holding.sql"
 _SHOP_JOINS: Final = "shared/commerce/joining.sql"
 _SHOP_PROFILE: Final = "shared/messaging/customers/shop_profile.sql"
+_PLANNING: Final = "shared/commerce/notices/planning.sql"
+_DECIDING: Final = "shared/commerce/notices/claiming.sql"
+_MOVING: Final = "shared/commerce/notices/moving.sql"
+_RETURNING: Final = "shared/commerce/notices/returning.sql"
+_NOTICES_DUE: Final = "shared/commerce/notices/due.sql"
+_NOTICES_UPKEEP: Final = "shared/commerce/notices/upkeep.sql"
+_NOTICE_JOINS: Final = "shared/commerce/notices/following.sql"
+_CREDITING: Final = "shared/commerce/notices/crediting.sql"
+_DUE_CARTS: Final = "shared/commerce/carts/due.sql"
 SHOPS: Final = ["default"] * 10
+#: Notices that are due, that are queued, and carts that are due.
+NOTICES: Final = [row_id(n) for n in range(199_901, 199_911)]
+NOTICES_QUEUED: Final = [row_id(n) for n in range(198_101, 198_111)]
+_TAKEN_BACK: Final = ("converted", None, None, None)
 #: What a shop calls a cart, an order, a product, a customer.
 SHOP_IDS: Final = [f"id {n}" for n in range(10_001, 10_011)]
 _A_PROFILE: Final = ("25", None, None, "en", "Europe/Berlin", None, None, None, 0, _LONG_AGO, b"0")
@@ -154,6 +167,11 @@ PERIODIC: Final = (
     _measured(_CARTS, "find_left", 72 * _HOUR, 500, rows=2500),
     _measured(_CARTS, "prune", 90 * _DAY, 2000, rows=6000),
     _measured(_CATALOGUE, "prune_views", 30 * _DAY, 2000, rows=6000),
+    _measured(_NOTICES_UPKEEP, "prune", 90 * _DAY, 2000, rows=6000),
+    _measured(_NOTICES_UPKEEP, "prune_reengagement", 365 * _DAY, 2000, rows=6000),
+    _measured(_NOTICES_DUE, "count", 5000, rows=3100),
+    _measured(_NOTICES_DUE, "count_pending", 10_000, rows=30_010, pages=12_000),
+    _measured(_DUE_CARTS, "find_due", 500, rows=1600),
     _measured(_LETTERS, "leave_to_people", 3, 1000, rows=2000),
     _measured(_DLQ, "find_untold", 50, rows=100),
     _measured(_LETTERS, "due_by_themselves", 5 * _MINUTE, 3, 50, 16 * MIB, LETTERS, rows=1000),
@@ -210,6 +228,8 @@ PERIODIC: Final = (
     _measured(_ASIDE, "forgive", _DAY, rows=10),
     _measured(_ASIDE, "count", rows=10),
     _measured(_DOCTOR, "rows_set_aside", rows=10),
+    _measured(_DOCTOR, "overdue_notices", _SECOND, 10_000, rows=2100),
+    _measured(_DOCTOR, "overdue_carts", _SECOND, 10_000, rows=2100),
     _measured(_DOCTOR, "server", rows=0),
     _measured(_DOCTOR, "connections", rows=1000),
     _measured(_DOCTOR, "has_schema", rows=0),
@@ -402,10 +422,10 @@ PER_MESSAGE: Final = (
     _measured(_RECIPIENTS, "skip", RECIPIENTS, TEXTS, rows=30),
     _measured(_RECIPIENTS, "queue", RECIPIENTS, CUSTOMERS, rows=30),
     _measured(_CLAIMS, "lock_messages", QUEUED, rows=20),
-    _measured(_CLAIMS, "read_gates", QUEUED, NOTHING, "(unknown)", NOTHING, rows=100),
-    _measured(_CLAIMS, "read_gates", BULK, NOTHING, "(unknown)", BULK_CUSTOMERS, rows=140),
+    _measured(_CLAIMS, "read_gates", QUEUED, NOTHING, "(unknown)", NOTHING, NOTICES_QUEUED, rows=160),
+    _measured(_CLAIMS, "read_gates", BULK, NOTHING, "(unknown)", BULK_CUSTOMERS, NOTHING, rows=140),
     # Who has had 4,000 messages before.
-    _measured(_CLAIMS, "read_gates", [row_id(200_000)], [None], "(unknown)", [None], rows=10),
+    _measured(_CLAIMS, "read_gates", [row_id(200_000)], [None], "(unknown)", [None], [None], rows=10),
     _measured(_CLAIMS, "claim", QUEUED, ONES, NOTHING, rows=60),
     _measured(_BREAKER, "ensure_circuits", NUMBERS, NUMBERS[:1], "(unknown)", rows=4000),
     _measured(_BREAKER, "lock_circuits", NUMBERS, rows=20),
@@ -568,4 +588,54 @@ PER_MESSAGE: Final = (
     _measured(_SHOP_PROFILE, "make_profiles", CUSTOMERS, rows=30),
     _measured(_SHOP_PROFILE, "lock_profiles", CUSTOMERS, rows=30),
     _measured(_SHOP_PROFILE, "add_totals", CUSTOMERS[0], 1, 1, "EUR", rows=4),
+    _measured(_DUE_CARTS, "hold", NOTICES, rows=30),
+    _measured(_DUE_CARTS, "lock_due", NOTICES, rows=30),
+    _measured(_DUE_CARTS, "move_on", NOTICES, TIMES, rows=40),
+    _measured(_DUE_CARTS, "abandon", NOTICES, [False] * 10, rows=40),
+    _measured(_DUE_CARTS, "expire", NOTICES, rows=30),
+    _measured(_DUE_CARTS, "stop", NOTICES, "replied", rows=30),
+    _measured(_DUE_CARTS, "mark_reminded", NOTICES, ONES, ONES, TIMES, rows=40),
+    _measured(
+        *(
+            _PLANNING,
+            "plan",
+            SHOPS,
+            ["cart"] * 10,
+            TEXTS,
+            NEW,
+            ["marketing"] * 10,
+            CUSTOMERS,
+            NUMBERS,
+            NOTHING,
+        ),
+        *(NOTICES, NOTHING, JSON, NOTHING, TIMES, NOTHING, NOTHING),
+        rows=50,
+    ),
+    _measured(_PLANNING, "take_back_of_cart", *_TAKEN_BACK, NOTICES[0], rows=12),
+    _measured(_PLANNING, "take_back_of_customer", *_TAKEN_BACK, "4915200199901", rows=12),
+    _measured(_PLANNING, "take_back_of_order", *_TAKEN_BACK, "default", "id 199901", rows=12),
+    _measured(_DECIDING, "lease", 100, 30 * _SECOND, rows=1400),
+    _measured(_DECIDING, "lock_due", NOTICES, rows=30),
+    _measured(_DECIDING, "read_facts", NOTICES, 30 * _DAY, rows=250),
+    _measured(_DECIDING, "lock_numbers", NUMBERS, rows=0),
+    # What waits for the sender: ten seconds of each number at most; here there are 1,000.
+    _measured(_DECIDING, "count_queued", NUMBERS, rows=2_100),
+    _measured(_DECIDING, "queue", NOTICES, NOTHING, NOTHING, JSON, rows=40),
+    _measured(_DECIDING, "credit", NOTICES, rows=40),
+    _measured(_DECIDING, "postpone", NOTICES, TIMES, JSON, rows=40),
+    _measured(_DECIDING, "skip", NOTICES, TEXTS, JSON, rows=40),
+    _measured(_MOVING, "find_carts", NOTICES_QUEUED, rows=40),
+    _measured(
+        *(_MOVING, "move", NOTICES_QUEUED, ONES, ["sent"] * 10, WAMIDS, TIMES, NOTHING, NOTHING, NOTHING),
+        *(NOTHING, NOTHING, 3, [False] * 10),
+        rows=80,
+    ),
+    _measured(_MOVING, "credit", NOTICES_QUEUED, TIMES, rows=40),
+    _measured(_RETURNING, "return", NOTICES_QUEUED, ["pending"] * 10, NOTHING, rows=80),
+    _measured(_RETURNING, "bind", NOTICES_QUEUED, QUEUED, rows=60),
+    _measured(_CREDITING, "follow", "default", "id 1", 10, rows=10),
+    _measured(_CREDITING, "find", "default", "4915200199901", "id 1", _LATER, 30_000 * _DAY, rows=20),
+    _measured(_CREDITING, "convert", NOTICES[0], "id 1", 10, "EUR", rows=4),
+    _measured(_NOTICE_JOINS, "rename", CUSTOMERS, NEW_CUSTOMERS[0], rows=60),
+    _measured(_NOTICE_JOINS, "rename_reengagement", CUSTOMERS, NEW_CUSTOMERS[0], rows=60),
 )

@@ -77,6 +77,8 @@ EXCEPTIONS: Final[Mapping[str, str]] = {
         f"shared/messaging/numbers/control.sql:{name}": "a person looks at, pauses or resumes numbers"
         for name in ("set_state", "count_waiting")
     },
+    **{f"shared/commerce/notices/view.sql:{name}": "a person asks" for name in ("list", "show", "why")},
+    **{f"shared/commerce/notices/upkeep.sql:{name}": _ERASURE for name in ("erase", "erase_reengagement")},
     "shared/commerce/carts/store.sql:list": "a person asks for a page of carts, whichever they choose",
     **{f"shared/commerce/{noun}/store.sql:erase": _ERASURE for noun in ("carts", "orders")},
     **{

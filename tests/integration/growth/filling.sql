@@ -145,7 +145,7 @@ select now() - interval '90 days' * (200000 - n) / 200000, 'ana', 'dlq.replay', 
 from generate_series(1, 200000) as n;
 
 -- name: carts
--- The last 20,000 are open; nobody can be reminded of a tenth of these.
+-- The last 20,000 are open; nobody can be reminded of a tenth of these. 900 are due.
 insert into carts
     (id, shop_id, cart_id, customer_phone, items_hash, status, closed_at, source_updated_at, source_hash, created_at,
      last_activity_at, next_step_at)
@@ -153,7 +153,7 @@ select row_id(n), 'default', 'id ' || n, (4915200000000 + n)::text, '\x00',
        case when n <= 180000 then 'expired' else 'active' end,
        case when n <= 180000 then now() - interval '91 days' * (200000 - n) / 200000 end,
        now(), '\x00', now() - interval '91 days' * (200000 - n) / 200000,
-       now() - interval '91 days' * (200000 - n) / 200000, case when n % 10 > 0 and n > 180000 then now() end
+       now() - interval '91 days' * (200000 - n) / 200000, case when n % 10 > 0 and n > 180000 then now() + interval '1 day' * (n <= 199000)::integer end
 from generate_series(1, 200000) as n;
 
 -- name: orders
@@ -168,3 +168,22 @@ from generate_series(1, 200000) as n;
 insert into product_views (shop_id, customer_phone, product_id, viewed_at)
 select 'default', (4915200000000 + n)::text, 'id ' || n % 1000, now() - interval '31 days' * (200000 - n) / 200000
 from generate_series(1, 200000) as n;
+
+-- name: notification_log
+-- Of the last 20,000 the first 18,000 come later, 1,000 are queued and 1,000 are due.
+insert into notification_log
+    (id, shop_id, kind, notification_type, dedupe_key, order_id, cart, customer_phone, phone_number_id, category, status,
+     attempt, not_before, reserved_at, message_id, sent_at, created_at)
+select row_id(n), 'default', 'cart', 'cart_reminder_1', 'key ' || n, 'id ' || n, row_id(n),
+       (4915200000000 + n)::text, (1000 + n % 10)::text, 'marketing',
+       case when n <= 180000 then 'read' when n <= 198000 or n > 199000 then 'pending' else 'queued' end,
+       case when n <= 180000 or n between 198001 and 199000 then 1 else 0 end,
+       case when n > 199000 then now() - interval '1 minute' when n between 180001 and 198000 then now() + interval '1 hour' end,
+       case when n <= 180000 or n between 198001 and 199000 then at end,
+       case when n <= 180000 then row_id(n) end, case when n <= 180000 then at end, at
+from (select n, now() - interval '91 days' * (200000 - n) / 200000 as at from generate_series(1, 200000) as n) as row;
+
+-- name: reengagement
+insert into reengagement (id, shop_id, customer_phone, campaign_type, sent_at, created_at)
+select row_id(n), 'default', (4915200000000 + n)::text, 'cart_reminder', at, at
+from (select n, now() - interval '366 days' * (200000 - n) / 200000 as at from generate_series(1, 200000) as n) as row;

@@ -18,6 +18,7 @@ from tests.mutants.catalogue import (
     installation,
     locked_rows,
     measuring,
+    notices,
     persons,
     rows_aside,
     scheduling,
@@ -53,4 +54,5 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
     *edges.MUTATIONS,
     *measuring.MUTATIONS,
     *tracing.MUTATIONS,
+    *notices.MUTATIONS,
 )

@@ -166,8 +166,8 @@ MUTATIONS: Final = (
     Mutation(
         "an expired message is sent",
         _GATE,
-        "    if gate.expired:\n",
-        "    if gate.expired and gate.attempts:\n",
+        '    if gate.expired:\n        return Fail("expired", "expires_at',
+        '    if gate.expired and gate.attempts:\n        return Fail("expired", "expires_at',
         "4.6 expires_at passed → failed",
         _GATE_TESTS,
     ),

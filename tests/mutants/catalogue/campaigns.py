@@ -73,7 +73,7 @@ MUTATIONS: Final = (
     ),
     Mutation(
         "more is queued than the number's rate",
-        _DECISIONS,
+        "shared/messaging/numbers/ahead.py",
         "return max(0, most - queued)",
         "return most",
         "6.2 never more queued than 10 s of the number's rate",
@@ -81,7 +81,7 @@ MUTATIONS: Final = (
     ),
     Mutation(
         "a slow number sends nothing",
-        _DECISIONS,
+        "shared/messaging/numbers/ahead.py",
         "most = max(1, floor(",
         "most = max(0, floor(",
         "6.2 at least one at a time",

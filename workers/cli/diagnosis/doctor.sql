@@ -69,3 +69,15 @@ from (select count(*) as unnamed
 -- name: pending_dead_letters
 select reason, count(*) as letters from dead_letter_queue where status = 'pending' group by reason
 order by letters desc, reason;
+
+-- name: overdue_notices
+-- Automatic messages that nobody has decided, counted up to $2.
+select count(*) as rows, extract(epoch from now() - min(not_before))::float8 as overdue_s
+from (select not_before from notification_log where not_before < now() - $1::interval
+      order by not_before limit $2) as first_ones;
+
+-- name: overdue_carts
+-- Carts at which nobody has looked, counted up to $2.
+select count(*) as rows, extract(epoch from now() - min(next_step_at))::float8 as overdue_s
+from (select next_step_at from carts where next_step_at < now() - $1::interval
+      order by next_step_at limit $2) as first_ones;

@@ -19,6 +19,7 @@ _QUERIES: Final = Queries("workers.cli.diagnosis", "doctor.sql")
 #: What is late by more than this is not just under way.
 _LATE: Final = timedelta(seconds=60)
 _SCHEDULER: Final = "wabus worker scheduler"
+_NOTIFIER: Final = "wabus worker notifier"
 
 
 async def look_at_work(database: Database, found: list[Finding]) -> None:
@@ -33,6 +34,10 @@ async def look_at_work(database: Database, found: list[Finding]) -> None:
     aside = await database.fetch(_QUERIES["rows_set_aside"])
     found.extend([_set_aside(row) for row in aside] or [_well("rows", "none is set aside")])
     found.append(_identity(await database.fetchrow(_QUERIES["identity"], MOST_COUNTED)))
+    carts = await database.fetchrow(_QUERIES["overdue_carts"], _LATE, MOST_COUNTED)
+    found.append(_overdue("carts", carts, _SCHEDULER))
+    notices = await database.fetchrow(_QUERIES["overdue_notices"], _LATE, MOST_COUNTED)
+    found.append(_overdue("notices", notices, f"{_NOTIFIER}; {_SCHEDULER}"))
     found.append(_dead_letters(await database.fetch(_QUERIES["pending_dead_letters"])))
 
 
@@ -94,6 +99,14 @@ def _identity(row: asyncpg.Record | None) -> Finding:
     if read and row["since_s"] is not None:
         detail += f", about {max(1, round(row['unnamed'] * row['since_s'] / read / 60)):,} min"
     return Finding(SUBJECT, "identity", Level.OK, f"{detail}: until then a person of before may be several")
+
+
+def _overdue(check: str, row: asyncpg.Record | None, mend: str) -> Finding:
+    if row is None or not row["rows"]:
+        return _well(check, "none is overdue")
+    number = f"{row['rows']:,}" if row["rows"] < MOST_COUNTED else f"{MOST_COUNTED:,} or more"
+    detail = f"{number} are overdue, the oldest for {row['overdue_s']:.0f} s"
+    return Finding(SUBJECT, check, Level.WARN, detail, mend)
 
 
 def _dead_letters(rows: Sequence[asyncpg.Record]) -> Finding:

@@ -5,12 +5,19 @@ breaker comes last, when all else allows the message: its probes are few (`share
 """
 
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 from shared.durations import Durations
 from shared.messaging.campaigns.messages import SkipReason
 from shared.reasons import DeadReason
-from workers.outbound_sender.message import CAMPAIGN_CANCELLED, EARLIER_MESSAGE, PHONE_NEEDED
+from workers.outbound_sender.message import (
+    CAMPAIGN_CANCELLED,
+    EARLIER_MESSAGE,
+    NOTICE_TAKEN_BACK,
+    PHONE_NEEDED,
+)
+
+_TAKEN_BACK: Final = "its notice was taken back"
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +26,9 @@ class SendFacts:
 
     `status` None: its row is gone. `unsettled`: an attempt that may have sent it, or has; of the open and the
     ambiguous ones, `unsettled_for_s`. `unanswered_s`: since the first attempt that something else answered in
-    the platform's place. `campaign` and `recipient` are None outside of a campaign of ours.
+    the platform's place. `campaign` and `recipient` are None outside of a campaign of ours. `notice`: the
+    status of its notice, `gone` where that has another message by now; None outside of one. `has_replied`:
+    the customer has written since the notice's cart was left.
     `is_reached`: another recipient of the campaign is the same person, and was sent to. `marketing_held_s`:
     for how long the number's marketing is held yet. `phone_wanted`: how often the platform refused it because
     it goes to phones only; `has_phone`: one of the customer's is known.
@@ -33,6 +42,8 @@ class SendFacts:
     pair_refusals: int = 0
     campaign: str | None = None
     recipient: str | None = None
+    notice: str | None = None
+    has_replied: bool = False
     is_reached: bool = False
     expired: bool = False
     opted_out: bool = False
@@ -89,6 +100,14 @@ class Withdraw:
 
 
 @dataclass(frozen=True, slots=True)
+class WithdrawNotice:
+    """Its notice takes it back: it becomes this (None: stays as it is), the row goes."""
+
+    notice: Literal["pending", "skipped"] | None
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Fail:
     """It will not be sent. `dead` None: that is no dead letter."""
 
@@ -97,13 +116,14 @@ class Fail:
     dead: DeadReason | None
 
 
-Decision: TypeAlias = Claim | Done | Hold | Withdraw | Fail
+Decision: TypeAlias = Claim | Done | Hold | Withdraw | WithdrawNotice | Fail
 
 
 def decide(gate: SendFacts, request: Request, durations: Durations) -> Decision:
     """The one decision."""
     return (
         _settled(gate, request, durations)
+        or _notice(gate, request)
         or _campaign(gate, request)
         or _end(gate, request)
         or _wait(gate, request)
@@ -117,6 +137,26 @@ def _settled(gate: SendFacts, request: Request, durations: Durations) -> Decisio
         return Done()
     if gate.unsettled is not None:
         return Hold("ambiguous", max(0.0, durations.ambiguous_wait_s - gate.unsettled_for_s))
+    return None
+
+
+def _notice(gate: SendFacts, request: Request) -> Decision | None:
+    """What its notice, or a reply of the customer, wants no more: no dead letter, for the customer chose.
+
+    What is late is decided anew, unless it was attempted. A replay is an operator's will.
+    """
+    if gate.notice is None or request.is_replay:
+        return None
+    attempted = request.status_retry or gate.attempts > 0
+    if gate.notice == "skipped" or (gate.notice != "queued" and not request.status_retry):
+        return Fail(NOTICE_TAKEN_BACK, _TAKEN_BACK, None) if attempted else WithdrawNotice(None)
+    if gate.has_replied:
+        return (
+            Fail(NOTICE_TAKEN_BACK, _TAKEN_BACK, None) if attempted else WithdrawNotice("skipped", "replied")
+        )
+    if gate.expired:
+        text = "its time passed before it was sent"
+        return Fail("expired", text, None) if attempted else WithdrawNotice("pending")
     return None
 
 

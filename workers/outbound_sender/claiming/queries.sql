@@ -11,6 +11,15 @@ select given.place, tracked.status, mapping.phone_number_id as number,
        coalesce(made.attempts - made.last_other, made.attempts, 0) as pair_refusals,
        coalesce(made.phone_wanted, 0) as phone_wanted,
        campaign.status as campaign, recipient.status as recipient,
+       case when given.notice is null then null
+            when tracked.client_message_id = 'notice:' || notice.id || ':' || notice.attempt then notice.status
+            else 'gone' end as notice,
+       notice.abandoned_at is not null and exists (
+           select from conversation_mappings as theirs
+           join message_tracking as reply on reply.mapping_id = theirs.id
+           where coalesce(theirs.customer, theirs.wa_id) = coalesce(mapping.customer, mapping.wa_id)
+             and reply.direction = 'INBOUND' and reply.created_at > notice.abandoned_at
+       ) as has_replied,
        recipient.id is not null and exists (
            select from broadcast_recipients as twin
            where coalesce(twin.customer, twin.wa_id) = coalesce(mapping.customer, mapping.wa_id)
@@ -33,7 +42,8 @@ select given.place, tracked.status, mapping.phone_number_id as number,
        coalesce(circuit.failed_messages, '{}') as failed_messages, coalesce(circuit.probes, 0) as probes,
        coalesce(extract(epoch from now() - circuit.opened_at), 0)::float8 as open_for_s,
        coalesce(extract(epoch from circuit.probes_until - now()), 0)::float8 as probe_lease_s
-from unnest($1::uuid[], $2::timestamptz[], $4::text[]) with ordinality as given (id, expires_at, wa_id, place)
+from unnest($1::uuid[], $2::timestamptz[], $4::text[], $5::uuid[])
+     with ordinality as given (id, expires_at, wa_id, notice, place)
 join message_tracking as tracked on tracked.id = given.id
 join conversation_mappings as mapping on mapping.id = tracked.mapping_id
 left join lateral (
@@ -53,6 +63,13 @@ left join lateral (
 left join broadcast_campaigns as campaign on campaign.id = tracked.campaign_id
 left join broadcast_recipients as recipient
     on recipient.campaign_id = tracked.campaign_id and recipient.wa_id = coalesce(given.wa_id, mapping.wa_id)
+left join lateral (
+    -- Most messages have none: nothing is looked up for them.
+    select log.id, log.status, log.attempt, cart.abandoned_at
+    from notification_log as log
+    left join carts as cart on cart.id = log.cart
+    where log.id = given.notice
+) as notice on given.notice is not null
 left join lateral (
     -- Under either notation: profiles of before are read by the scheduler, in its time.
     select bool_or(opt_in_marketing is false or notification_opt_out) as has_refused,

@@ -10,6 +10,8 @@ from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 from uuid import UUID
 
+from shared.commerce.notices.ids import read_client_message_id
+from shared.commerce.notices.returning import ReturnedNotice, bind_notices, return_notices
 from shared.durable.deferral import release_followers
 from shared.durations import Durations
 from shared.messaging.campaigns.recipients import return_unsent
@@ -28,6 +30,7 @@ from workers.outbound_sender.claiming.gate import (
     Request,
     SendFacts,
     Withdraw,
+    WithdrawNotice,
     decide,
 )
 from workers.outbound_sender.message import Outgoing
@@ -61,7 +64,7 @@ class Claimed:
     address: str
 
 
-ClaimOutcome: TypeAlias = Claimed | NeedsPermit | Done | Hold | Withdraw | Fail
+ClaimOutcome: TypeAlias = Claimed | NeedsPermit | Done | Hold | Withdraw | WithdrawNotice | Fail
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +166,10 @@ async def _read(connection: Connection, messages: Sequence[Outgoing]) -> dict[UU
     ids = [message.id for message in messages]
     expirations = [message.payload.expires_at for message in messages]
     addresses = [message.payload.wa_id for message in messages]
-    rows = await connection.fetch(_QUERIES["read_gates"], ids, expirations, UNKNOWN_NUMBERS, addresses)
+    notices = [_notice_of(message) for message in messages]
+    rows = await connection.fetch(
+        _QUERIES["read_gates"], ids, expirations, UNKNOWN_NUMBERS, addresses, notices
+    )
     return {ids[row["place"] - 1]: _facts_of(row) for row in rows}
 
 
@@ -182,6 +188,8 @@ def _gate_of(row: Any, to: MappedCustomer) -> SendFacts:
         pair_refusals=row["pair_refusals"],
         campaign=row["campaign"],
         recipient=row["recipient"],
+        notice=row["notice"],
+        has_replied=row["has_replied"],
         is_reached=row["is_reached"],
         expired=row["expired"],
         opted_out=row["opted_out"],
@@ -210,20 +218,35 @@ async def _insert_attempts(
             inserted.discard(case.ask.message.id)  # a second ask for it finds the attempt open
         else:
             case.decision = Hold("ambiguous", durations.ambiguous_wait_s)
+    bound = [(notice, case.ask.message.id) for case, _ in claims if (notice := _notice_of(case.ask.message))]
+    await bind_notices(connection, bound)
+
+
+def _notice_of(message: Outgoing) -> UUID | None:
+    named = read_client_message_id(message.payload.client_message_id)
+    return None if named is None else named[0]
 
 
 async def _withdraw(connection: Connection, cases: Sequence[_AskedMessage]) -> None:
-    withdrawn = [(case, case.decision) for case in cases if isinstance(case.decision, Withdraw)]
+    withdrawn = [case for case in cases if isinstance(case.decision, Withdraw | WithdrawNotice)]
     if not withdrawn:
         return
     returned = [
         (case.ask.message.id, case.ask.message.payload.wa_id, decision.recipient, decision.reason)
-        for case, decision in withdrawn
-        if decision.recipient is not None
+        for case in withdrawn
+        if isinstance(decision := case.decision, Withdraw) and decision.recipient is not None
+    ]
+    notices: list[ReturnedNotice] = [
+        (notice, decision.notice, decision.reason)
+        for case in withdrawn
+        if isinstance(decision := case.decision, WithdrawNotice)
+        and decision.notice is not None
+        and (notice := _notice_of(case.ask.message)) is not None
     ]
     await return_unsent(connection, sorted(returned))
-    await drop_messages(connection, [case.ask.message.id for case, _ in withdrawn])
-    await release_followers(connection, [_chain(case) for case, _ in withdrawn])
+    await return_notices(connection, notices)
+    await drop_messages(connection, [case.ask.message.id for case in withdrawn])
+    await release_followers(connection, [_chain(case) for case in withdrawn])
 
 
 def _chain(case: _AskedMessage) -> tuple[str, str, str]:
