@@ -64,5 +64,9 @@ def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], asyncio.Abstrac
 
 
 def pytest_collection_finish() -> None:
-    """Thousands of tests stay as they are: the garbage collector need not look at them again and again."""
+    """Thousands of tests stay as they are: the garbage collector need not look at them again and again.
+
+    What a test leaves in circles is looked for less often, which takes a tenth of the time off.
+    """
     gc.freeze()
+    gc.set_threshold(10_000, 20, 20)

@@ -5,9 +5,10 @@ Owns what the URL means and the knowledge of a pooler. The pool is `shared.postg
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Final, Self
+from types import SimpleNamespace
+from typing import Any, ClassVar, Final, Self
 from urllib.parse import urlencode
 from weakref import WeakSet
 
@@ -35,6 +36,10 @@ _REFUSALS: Final = (
     asyncpg.InternalClientError,
     StoreUnavailable,
 )
+#: Types below are PostgreSQL's own, with the same number on every server.
+_FIRST_OWN_TYPE: Final = 16_384
+#: In the place of the statement that asks for types: one with a name has pushed no other aside.
+_NOTHING_ASKED: Final = SimpleNamespace(name="nothing asked")
 #: A statement without an answer by then is given up.
 _COMMAND_S: Final = 30.0
 #: Without a prepared statement: a pooler would not know it. A row where it is so.
@@ -69,6 +74,9 @@ class PostgresConnection(asyncpg.Connection):
     #: asyncpg's own, of which its types do not tell.
     _transport: asyncio.BaseTransport
     behind_pooler = False
+    #: What asyncpg learnt of types that every server has: a new connection would ask it again, in the longest
+    #: of all questions.
+    _known_types: ClassVar[dict[frozenset[int], Any]] = {}
     #: Monotonic; None while nothing was asked. One that is given up is asked to stop, and has yet to say so.
     asked_at: float | None = None
 
@@ -87,6 +95,15 @@ class PostgresConnection(asyncpg.Connection):
 
     async def fetchval(self, *args: Any, **kwargs: Any) -> Any:
         return await self._timed(super().fetchval(*args, **kwargs))
+
+    async def _introspect_types(self, typeoids: Iterable[int], timeout: float | None) -> tuple[Any, Any]:
+        asked = frozenset(typeoids)
+        if asked in self._known_types:
+            return self._known_types[asked], _NOTHING_ASKED
+        answer: tuple[Any, Any] = await super()._introspect_types(asked, timeout)  # type: ignore[misc]
+        if max(asked) < _FIRST_OWN_TYPE:
+            self._known_types[asked] = answer[0]
+        return answer
 
     async def _timed(self, asking: Awaitable[Any]) -> Any:
         self.asked_at = time.monotonic()

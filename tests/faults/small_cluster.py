@@ -17,6 +17,7 @@ import aiohttp
 import asyncpg
 import orjson
 import pytest
+from aio_pika.abc import AbstractChannel
 from aio_pika.exceptions import CONNECTION_EXCEPTIONS, DeliveryError
 
 from deploy.demo.processes import Fleet
@@ -245,11 +246,12 @@ class SmallCluster:
 
         async def is_done() -> bool:
             nonlocal left
-            left = await self._left()
+            left = await self._left(conn, channel)
             return not left
 
         try:
-            await until(is_done, _DONE_S)
+            async with _connected(self.place.servers) as (conn, channel):
+                await until(is_done, _DONE_S)
         except TimeoutError:
             raise AssertionError(f"not done: {left}\n{self.caplog.text[-6000:]}") from None
 
@@ -308,18 +310,16 @@ class SmallCluster:
         except (aiohttp.ClientError, OSError):
             return 0
 
-    async def _left(self) -> dict[str, int]:
-        conn = await asyncpg.connect(self.place.servers.database_url)
-        try:
-            counts = {name: await conn.fetchval(query) for name, query in _OPEN.items()}
-            tracked = await conn.fetch("select direction, count(*) from message_tracking group by direction")
-        finally:
-            await conn.close()
+    async def _left(
+        self, conn: "asyncpg.Connection[asyncpg.Record]", channel: AbstractChannel
+    ) -> dict[str, int]:
+        counts = {name: await conn.fetchval(query) for name, query in _OPEN.items()}
+        tracked = await conn.fetch("select direction, count(*) from message_tracking group by direction")
         found = {row[0]: row[1] for row in tracked}
         counts["dead letters"] -= self.refused
         counts["missing inbound"] = len(self.inbound) - found.get("INBOUND", 0)
         counts["missing replies"] = len(self.replies) - found.get("OUTBOUND", 0)
-        counts |= await _depths(self.place.servers.rabbitmq_url)
+        counts |= await _depths(channel)
         return {name: count for name, count in counts.items() if count}
 
 
@@ -363,15 +363,26 @@ async def _take(url: str, queue: str) -> list[aio_pika.abc.AbstractIncomingMessa
     return taken
 
 
-async def _depths(url: str) -> dict[str, int]:
+@asynccontextmanager
+async def _connected(
+    servers: Servers,
+) -> AsyncIterator[tuple["asyncpg.Connection[asyncpg.Record]", AbstractChannel]]:
+    """To servers that are up: for a look to open both takes longer than to look."""
+    conn = await asyncpg.connect(servers.database_url)
+    try:
+        async with await aio_pika.connect(servers.rabbitmq_url) as connection:
+            yield conn, await connection.channel()
+    finally:
+        await conn.close()
+
+
+async def _depths(channel: AbstractChannel) -> dict[str, int]:
     """Messages ready in each queue that must be empty in the end."""
     depths: dict[str, int] = {}
-    async with await aio_pika.connect(url) as connection:
-        channel = await connection.channel()
-        for queue in build_topology(DURATIONS).queues:
-            if queue.name != ENRICHED:
-                declared = await channel.declare_queue(queue.name, passive=True)
-                depths[queue.name] = declared.declaration_result.message_count or 0
+    for queue in build_topology(DURATIONS).queues:
+        if queue.name != ENRICHED:
+            declared = await channel.declare_queue(queue.name, passive=True)
+            depths[queue.name] = declared.declaration_result.message_count or 0
     return depths
 
 

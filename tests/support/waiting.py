@@ -10,10 +10,12 @@ from tests.support.witness import describe, witness
 Condition = Callable[[], bool | Awaitable[bool]]
 
 #: Pause between two looks: at first, and at most. It grows with the wait, of which it is a small part, and is
-#: as long as the look before it: looks take time from what they wait for.
+#: three times as long as the look before it: looks take time from what they wait for.
 _PAUSE_S: Final = 0.005
 _PAUSE_MAX_S: Final = 0.1
 _PAUSE_SHARE: Final = 0.05
+_PAUSE_LOOKS: Final = 3.0
+_PAUSE_LOOKS_MAX_S: Final = 0.3
 #: How long a last look may take that is only there to tell what it sees.
 _LAST_LOOK_S: Final = 5.0
 
@@ -40,8 +42,9 @@ async def until(condition: Condition, timeout_s: float | None = None) -> None:
                 if await _holds(condition):
                     return
                 now = clock()
-                pause_s = max(_PAUSE_S, _PAUSE_SHARE * (now - began), now - looked)
-                await asyncio.sleep(min(pause_s, _PAUSE_MAX_S))
+                pause_s = min(max(_PAUSE_S, _PAUSE_SHARE * (now - began)), _PAUSE_MAX_S)
+                looks_s = min(_PAUSE_LOOKS * (now - looked), _PAUSE_LOOKS_MAX_S)
+                await asyncio.sleep(max(pause_s, looks_s))
     except TimeoutError as error:
         if not patience.expired():  # it is the condition's own
             raise

@@ -27,7 +27,7 @@ from shared.amqp.topology import build_topology
 from tests.support.paces import WATCHED
 from tests.support.processes import Program
 from tests.support.prometheus_server import PrometheusServer, running_prometheus
-from tests.support.servers import keep_rabbitmq_in_memory, stack_root
+from tests.support.servers import keep_rabbitmq_in_memory, quiet_machine, stack_root
 from tests.support.starting import ForkedProcess, Streams
 from tests.support.waiting import until
 from workers.registry import WORKER_NAMES
@@ -133,10 +133,11 @@ def watched_cluster(folder: Path, rule_files: Sequence[str]) -> Iterator[Watched
     with ExitStack() as cleanup:
         root = cleanup.enter_context(stack_root())
         keep_rabbitmq_in_memory(root)
-        state = stack.up(root, {"PATH": os.environ["PATH"]}, progress=lambda _: None)
+        environ = {"PATH": os.environ["PATH"]}
+        state = stack.up(root, environ, lambda _: None, quiet_machine(environ))
         if any(server.source is not Source.NATIVE for server in state.servers.values()):
             pytest.skip("not run: what runs in a container cannot be killed and started again here")
-        environ = {"PATH": os.environ["PATH"], **state.urls(), "WHATSAPP_ACCESS_TOKEN": "secret-token"}
+        environ |= {**state.urls(), "WHATSAPP_ACCESS_TOKEN": "secret-token"}
         programs = _Programs(folder, environ)
         cleanup.callback(programs.end)
         api, workers = asyncio.run(_begin(state.urls(), programs))

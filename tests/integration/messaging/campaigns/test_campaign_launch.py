@@ -2,6 +2,7 @@
 
 import json
 from datetime import UTC, datetime, timedelta
+from typing import Final
 
 import pytest
 
@@ -100,46 +101,49 @@ async def test_a_launch_of_many_recipients_takes_them_all(cluster: Cluster) -> N
     assert await counts(cluster) == {"pending": 9000}
 
 
-@pytest.mark.parametrize(
-    ("routing_key", "body", "error"),
-    [
-        ("campaign.launch", b"not json", "JSON"),
-        ("campaign.launch", b'{"campaign_id": "x", "phone_number_id": "1"}', "template, message_text"),
-        (
-            "campaign.launch",
-            b'{"campaign_id": "x", "phone_number_id": "1", "message_text": "hi"}',
-            "recipients: none",
-        ),
-        (
-            "campaign.launch",
-            b'{"campaign_id": "x", "phone_number_id": "1", "message_text": "hi",'
-            b' "recipients": [{"wa_id": "a"}]}',
-            "recipients.0.wa_id",
-        ),
-        ("campaign.pause", b'{"campaign_id": "x", "action": "pause"}', "requested_at"),
-        (
-            "campaign.pause",
-            b'{"campaign_id": "x", "action": "cancel", "requested_at": 1768473000}',
-            "action: cancel",
-        ),
-        ("campaign.batch", b"{}", "campaign_id"),
-        ("campaign.stop", b'{"campaign_id": "x"}', "routing key"),
-    ],
-)
-async def test_a_bad_message_is_dead_and_its_neighbours_are_not(
-    cluster: Cluster, routing_key: str, body: bytes, error: str
-) -> None:
-    async with cluster.running(BATCHER):
-        await cluster.publish("wa.broadcast", routing_key, body)
-        await launch(cluster, campaign(customers(1)))
-        await until(lambda: is_depth(cluster, "dlq-handler", 1))
-        await until(lambda: is_state(cluster, "running"))
-    [dead] = await cluster.take("dlq-handler")
+#: Bodies that no batcher can work, each with its routing key and a part of what is said of it.
+_BAD: Final = {
+    b"not json": ("campaign.launch", "JSON"),
+    b'{"campaign_id": "x", "phone_number_id": "1"}': ("campaign.launch", "template, message_text"),
+    b'{"campaign_id": "x", "phone_number_id": "1", "message_text": "hi"}': (
+        "campaign.launch",
+        "recipients: none",
+    ),
+    b'{"campaign_id": "x", "phone_number_id": "1", "message_text": "hi", "recipients": [{"wa_id": "a"}]}': (
+        "campaign.launch",
+        "recipients.0.wa_id",
+    ),
+    b'{"campaign_id": "x", "action": "pause"}': ("campaign.pause", "requested_at"),
+    b'{"campaign_id": "x", "action": "cancel", "requested_at": 1768473000}': (
+        "campaign.pause",
+        "action: cancel",
+    ),
+    b"{}": ("campaign.batch", "campaign_id"),
+    b'{"campaign_id": "x"}': ("campaign.stop", "routing key"),
+}
 
-    assert dead.body == body
-    assert dead.headers["x-wabus-reason"] == "invalid_payload"
-    assert error in str(dead.headers["x-wabus-error"])
-    assert await cluster.conn.fetchval("select count(*) from broadcast_campaigns") == 1
+
+async def test_a_bad_message_is_dead_and_its_neighbours_are_not(cluster: Cluster) -> None:
+    async with cluster.running(BATCHER):
+        for number, (body, (routing_key, _)) in enumerate(_BAD.items()):
+            await cluster.publish("wa.broadcast", routing_key, body)
+            await launch(cluster, campaign(customers(1), campaign_id=f"neighbour {number}"))
+        await until(lambda: is_depth(cluster, "dlq-handler", len(_BAD)))
+        await until(lambda: _are_running(cluster, len(_BAD)))
+    dead = await cluster.take("dlq-handler")
+
+    assert {item.body for item in dead} == _BAD.keys()
+    assert {item.headers["x-wabus-reason"] for item in dead} == {"invalid_payload"}
+    for item in dead:
+        routing_key, error = _BAD[item.body]
+        assert item.headers["x-wabus-routing-key"] == routing_key
+        assert error in str(item.headers["x-wabus-error"])
+    assert await cluster.conn.fetchval("select count(*) from broadcast_campaigns") == len(_BAD)
+
+
+async def _are_running(cluster: Cluster, count: int) -> bool:
+    running = "select count(*) from broadcast_campaigns where status = 'running'"
+    return bool(await cluster.conn.fetchval(running) == count)
 
 
 async def test_a_scheduled_campaign_starts_when_its_time_comes(cluster: Cluster) -> None:
