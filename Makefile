@@ -2,7 +2,7 @@
 # Every target but `lock` works with an empty environment save HOME and PATH.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up down test check bench overload faults rehearsal mutants fuzz pictures lock
+.PHONY: help setup demo up down test check bench bench-full overload faults rehearsal mutants fuzz pictures lock
 .NOTPARALLEL:
 # Python is started hundreds of times: each time it would compile what it could have kept.
 unexport PYTHONDONTWRITEBYTECODE
@@ -13,13 +13,15 @@ BIN := $(VENV)/bin
 PYTEST := $(BIN)/python -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder
 # Installs what some tests check with, where that is allowed, and says what is missing where not.
 CHECKERS := $(BIN)/python -m tests.support.checkers
+# Installs what wabus is compared with.
+COMPARED := $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-bench.lock
 STAMP := $(VENV)/.set-up
 UV ?= uv
 COMPILE = UV_CUSTOM_COMPILE_COMMAND="make lock" $(UV) pip compile --no-config --quiet --universal \
 	--python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links
 
 help: ## list the targets
-	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
 
 setup: $(STAMP) ## build .venv/ from the hashed lock, with wabus in it
 
@@ -47,8 +49,13 @@ check: setup ## what CI runs: format, lint, types, tests
 	@$(CHECKERS)
 	@$(PYTEST)
 
-bench: setup ## measure the workers on this machine
-	@$(BIN)/python -m tests.bench
+bench: setup ## wabus beside FastStream, Celery, Dramatiq and each server alone, on this machine (20 minutes)
+	@$(COMPARED)
+	@$(BIN)/python -m tests.bench $(if $(JSON),--json $(JSON))
+
+bench-full: setup ## that, and sizes of a batch, replicas, ten million messages, what one's trouble costs others
+	@$(COMPARED)
+	@$(BIN)/python -m tests.bench --full $(if $(JSON),--json $(JSON))
 
 overload: setup ## a backlog of 50,000 and a slow Cloud API: what agents' replies feel of it
 	@$(BIN)/python -m tests.bench.overload
@@ -76,3 +83,4 @@ lock: ## renew the lock files from pyproject.toml (needs uv)
 	@$(COMPILE) --upgrade --extra dev --constraint requirements.lock --output-file requirements-dev.lock pyproject.toml
 	@$(COMPILE) --upgrade --extra fuzz --constraint requirements-dev.lock --output-file requirements-fuzz.lock pyproject.toml
 	@$(COMPILE) --upgrade --extra pictures --constraint requirements-dev.lock --output-file requirements-pictures.lock pyproject.toml
+	@$(COMPILE) --upgrade --extra bench --constraint requirements-dev.lock --output-file requirements-bench.lock pyproject.toml

@@ -1,17 +1,26 @@
-"""`make bench`: every measurement, one after the other, on this machine and its own servers.
+"""`make bench`: wabus beside others, on this machine and on servers of its own, in under 20 minutes.
 
-Each is a program of its own too (`python -m tests.bench.NAME --help`). Figures depend on the machine: compare
-those of one run. Beside the workers stands the yardstick: what the client library alone can relay.
+Each row (a kind of work) is played by each column (who does it), in turn, round by round; the table tells
+medians, and ratios before all else, for figures depend on the machine. `make bench-full` adds latency under
+more loads, other sizes of a batch, more replicas, ten million messages in the database, and what one's
+trouble costs others.
 """
 
+import argparse
+import asyncio
 import subprocess
 import sys
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+from tests.bench import report
+from tests.bench.comparison import Plan, compare
+from tests.bench.figures import Measured
+from tests.bench.ground import ground
 
 #: Program → what it measures, and against which goal of the project.
-MEASUREMENTS = {
-    "inbound_resolver": "one inbound-resolver: goals 2,500 msg/s, and p99 below 60 ms at 500 msg/s",
-    "status_updater": "one status-updater: goal 2,500 events/s",
-    "outbound_sender": "one outbound-sender, a Cloud API that answers in 20 ms: goal 400 sends/s",
+_TROUBLE: Final = {
     "fairness": "what one number's trouble costs another's replies: goal p95 below 1 s",
     "sick_replica": "how soon a healthy resolver has the work of a sick one: goal 15 s",
     "row_lock": "what a locked row of one customer costs all others: goal a wait below 1 s",
@@ -19,13 +28,36 @@ MEASUREMENTS = {
     "joining": "customers of 1,000 messages joined: goal 200 ms; a resolver beside a million addresses: 0.95",
     "renames": "rows of before under another notation are renamed, messages meanwhile: no goal yet",
     "readiness": "how a resolver under full load answers probes: goals 200 each time, within 200 ms",
-    "relay": "the yardstick: each client consumes, publishes with confirm and acknowledges, nothing else",
 }
 
 
-def main() -> int:
-    """Run all; the exit code is that of the first that failed."""
-    for name, what in MEASUREMENTS.items():
+def main() -> None:
+    """Measure, tell, and keep the figures where asked."""
+    parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
+    parser.add_argument("--full", action="store_true", help="sweeps, replicas and ten million messages too")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures for programs")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--share", type=float, default=1.0, help="of the messages: less for a quick look")
+    parser.add_argument("--rows", help="only these, by commas")
+    parser.add_argument("--columns", help="only these, by commas")
+    arguments = parser.parse_args()
+    plan = Plan(
+        rounds=arguments.rounds,
+        share=arguments.share,
+        rows=_split(arguments.rows),
+        columns=_split(arguments.columns),
+        is_full=arguments.full,
+    )
+    with ground() as place:
+        measured = asyncio.run(compare(place, plan, _tell, partial(_keep, arguments.json)))
+    print("\n".join(report.lines(measured)))
+    if arguments.full:
+        sys.exit(_measure_trouble())
+
+
+def _measure_trouble() -> int:
+    """What one's trouble costs others, program by program; the exit code is that of the first that failed."""
+    for name, what in _TROUBLE.items():
         print(f"\n{name}: {what}", flush=True)
         code = subprocess.run([sys.executable, "-m", f"tests.bench.{name}"], check=False).returncode
         if code:
@@ -33,5 +65,18 @@ def main() -> int:
     return 0
 
 
+def _split(names: str | None) -> frozenset[str] | None:
+    return frozenset(names.split(",")) if names else None
+
+
+def _keep(path: Path | None, measured: Measured) -> None:
+    if path is not None:
+        measured.write(path)
+
+
+def _tell(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

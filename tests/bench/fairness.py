@@ -26,8 +26,7 @@ from shared.amqp.client import lend_publisher
 from shared.amqp.delivery import Publication
 from shared.durations import DURATIONS
 from shared.payloads import OutboundMessage
-from tests.bench.ground import Ground, ground, publish, worker
-from tests.bench.outbound_sender import TOKEN, sandbox
+from tests.bench.ground import TOKEN, Ground, ground, publish, sandbox, worker
 from tests.support.sandbox import SandboxCaller
 
 A, B = "1001", "2002"

@@ -1,27 +1,33 @@
-"""Servers, a database, a virtual host and one worker process for a measurement, gone with it."""
+"""Servers of its own, a database, a virtual host and processes for a measurement, gone with it."""
 
 import asyncio
 import os
 import signal
 import sys
+import tempfile
 import time
-from asyncio.subprocess import Process
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from asyncio.subprocess import PIPE, Process
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from typing import Final
 
 import aio_pika
 import asyncpg
 from aio_pika.abc import AbstractChannel
+from redis.asyncio import Redis
 
+from deploy import stack
 from schema.migrator import migrate
 from shared.amqp.client import open_session
 from shared.amqp.topology import build_topology
 from tests.support.cluster import new_virtual_host
 from tests.support.databases import new_database
-from tests.support.servers import Servers, running_stack, servers_of
+from tests.support.servers import Servers, servers_of, stack_root
 from tests.support.waiting import until
+
+#: Variables that name servers of others.
+_URL: Final = ("RABBITMQ_URL", "RABBITMQ_MANAGEMENT_URL", "DATABASE_URL", "REDIS_URL")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,9 +57,10 @@ class Ground:
 
 @contextmanager
 def ground() -> Iterator[Ground]:
-    """A migrated database and a declared virtual host on the servers of the environment, or on new ones."""
-    with running_stack(os.environ) as urls:
-        servers: Servers = servers_of(urls)
+    """A migrated database and a declared virtual host on new servers, which write to their disks."""
+    environ = {name: value for name, value in os.environ.items() if not name.endswith(_URL)}
+    with stack_root() as root:
+        servers: Servers = servers_of(stack.up(root, environ, progress=lambda _: None).urls())
         with new_virtual_host(servers) as amqp_url, new_database(servers.database_url) as database_url:
             asyncio.run(_prepare(amqp_url, database_url))
             yield Ground(amqp_url, database_url, servers.redis_url)
@@ -63,6 +70,31 @@ async def _prepare(amqp_url: str, database_url: str) -> None:
     await migrate(database_url)
     async with open_session(amqp_url) as session:
         await session.declare(build_topology())
+
+
+async def clean(place: Ground, queues: Sequence[str], *, keeps_rows: bool = False) -> None:
+    """Empty Redis, these queues as far as they are there, and, unless it keeps them, the tables."""
+    if not keeps_rows:
+        await _truncate(place.database_url)
+    async with Redis.from_url(place.redis_url) as redis:
+        await redis.flushdb()
+    async with await aio_pika.connect(place.rabbitmq_url) as amqp:
+        for queue in queues:
+            channel = await amqp.channel()
+            with suppress(aio_pika.exceptions.ChannelNotFoundEntity):
+                await (await channel.get_queue(queue)).purge()
+
+
+async def _truncate(database_url: str) -> None:
+    connection = await asyncpg.connect(database_url)
+    try:
+        tables = await connection.fetchval(
+            "select string_agg(format('%I', tablename), ',') from pg_tables"
+            " where schemaname = 'public' and tablename <> 'schema_migrations'"
+        )
+        await connection.execute(f"truncate {tables} restart identity")
+    finally:
+        await connection.close()
 
 
 _ADDRESSES: Final = """
@@ -102,13 +134,52 @@ def _message(body: bytes) -> aio_pika.Message:
 
 
 @asynccontextmanager
-async def worker(place: Ground, name: str, **environ: str) -> AsyncIterator[Process]:
-    """One worker process, drained at the end; `environ` adds settings."""
-    command = (sys.executable, "-m", "workers", "worker", name)
-    settings = place.environ | {"LOG_LEVEL": "ERROR"} | environ
-    process = await asyncio.create_subprocess_exec(*command, env=settings)
+async def program(
+    place: Ground, command: Sequence[str], environ: Mapping[str, str], *, is_heard: bool = True
+) -> AsyncIterator[Process]:
+    """A Python program (`-m` and so on), asked to end at the end; `environ` adds settings.
+
+    `is_heard=False`: what it writes is shown only where the block fails.
+    """
+    settings = place.environ | {"LOG_LEVEL": "ERROR"} | dict(environ)
+    with tempfile.TemporaryFile() as log:
+        output = None if is_heard else log
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, *command, env=settings, stdout=output, stderr=output
+        )
+        try:
+            yield process
+        except BaseException:
+            log.seek(0)
+            sys.stderr.write(log.read()[-_TOLD_BYTES:].decode(errors="replace"))
+            raise
+        finally:
+            with suppress(ProcessLookupError):
+                process.send_signal(signal.SIGTERM)
+            await process.wait()
+
+
+def worker(
+    place: Ground, name: str, *, is_heard: bool = True, **environ: str
+) -> AbstractAsyncContextManager[Process]:
+    """One worker process, drained at the end; `environ` adds settings, `is_heard` as for a program."""
+    return program(place, ("-m", "workers", "worker", name), environ, is_heard=is_heard)
+
+
+#: Of what a program wrote that failed.
+_TOLD_BYTES: Final = 4000
+#: The access token of `sandbox`.
+TOKEN: Final = "bench"
+
+
+@asynccontextmanager
+async def sandbox(latency_ms: float) -> AsyncIterator[tuple[str, Process]]:
+    """A sandbox process; gives its URL."""
+    command = (sys.executable, "-m", "workers", "sandbox", "--token", TOKEN, "--latency-ms", str(latency_ms))
+    process = await asyncio.create_subprocess_exec(*command, stdout=PIPE)
     try:
-        yield process
+        assert process.stdout is not None
+        yield (await process.stdout.readline()).decode().strip(), process
     finally:
         process.send_signal(signal.SIGTERM)
         await process.wait()
@@ -126,14 +197,43 @@ async def depth(channel: AbstractChannel, queue: str) -> int:
     return declared.declaration_result.message_count or 0
 
 
-def cpu_s(process: Process) -> float:
-    """CPU seconds a process has used so far."""
-    with open(f"/proc/{process.pid}/stat", encoding="ascii") as stat:
-        fields = stat.read().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+def cpu_s(pid: int) -> float:
+    """CPU seconds that a process and its children have used so far."""
+    ticks = sum(int(fields[11]) + int(fields[12]) for fields in map(_stat, family(pid)) if fields)
+    return ticks / os.sysconf("SC_CLK_TCK")
 
 
 def memory_mb(pid: int) -> float:
-    """Resident memory of a process, in MiB."""
-    with open(f"/proc/{pid}/statm", encoding="ascii") as statm:
-        return int(statm.read().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
+    """Memory of a process and its children, in MiB; what they share counts once."""
+    return sum(map(_proportional_kb, family(pid))) / 1024
+
+
+def family(pid: int) -> list[int]:
+    """The process and all below it."""
+    parents = {
+        int(name): int(fields[1])
+        for name in os.listdir("/proc")
+        if name.isdigit() and (fields := _stat(int(name)))
+    }
+    found = [pid]
+    for one in found:
+        found += [child for child, parent in parents.items() if parent == one]
+    return found
+
+
+def _stat(pid: int) -> list[str]:
+    """The fields of /proc/PID/stat behind the name; none of a process that is gone."""
+    try:
+        with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as stat:
+            return stat.read().rpartition(")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return []
+
+
+def _proportional_kb(pid: int) -> int:
+    with (
+        suppress(FileNotFoundError, ProcessLookupError),
+        open(f"/proc/{pid}/smaps_rollup", encoding="ascii") as rollup,
+    ):
+        return next(int(line.split()[1]) for line in rollup if line.startswith("Pss:"))
+    return 0

@@ -19,8 +19,10 @@ import asyncpg
 from shared.messaging.customers.evidence import AddressEvidence
 from shared.messaging.customers.identities import follow
 from shared.postgres.database import Database
-from tests.bench.ground import Ground, ground, set_addresses
-from tests.bench.inbound_resolver import measure_throughput
+from tests.bench.columns import FRAMES
+from tests.bench.draining import Way, measure
+from tests.bench.ground import Ground, clean, ground, set_addresses
+from tests.bench.work import Work
 
 _OTHER: Final = "491800000001"
 _LOOK_S: Final = 0.002
@@ -91,16 +93,17 @@ async def _probe(database_url: str, done: asyncio.Event) -> float:
 
 
 async def measure_rates(
-    place: Ground, rounds: int, messages: int, customers: int, addresses: int
+    place: Ground, rounds: int, share: float, addresses: int
 ) -> tuple[list[float], list[float]]:
     """Messages a second with few addresses and with many, in turn; every other round begins with the many."""
     few: list[float] = []
     many: list[float] = []
     for turn in range(rounds):
         for has_many in (False, True) if turn % 2 == 0 else (True, False):
+            await clean(place, ())
             await set_addresses(place.database_url, addresses if has_many else 0)
-            through = await measure_throughput(place, messages, customers)
-            (many if has_many else few).append(through.messages_per_s)
+            figure = await measure(place, FRAMES, Work.INBOUND, share, Way(keeps_rows=True))
+            (many if has_many else few).append(figure.per_s)
     return few, many
 
 
@@ -111,8 +114,7 @@ def main() -> None:
     parser.add_argument("--history", type=int, default=1_000, help="messages of each of the two")
     parser.add_argument("--others", type=int, default=100_000)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--messages", type=int, default=20_000)
-    parser.add_argument("--customers", type=int, default=5_000)
+    parser.add_argument("--share", type=float, default=1.0, help="of the comparison's messages")
     parser.add_argument("--addresses", type=int, default=1_000_000)
     given = parser.parse_args()
     with ground() as place:
@@ -125,9 +127,7 @@ def main() -> None:
         flush=True,
     )
     with ground() as place:
-        few, many = asyncio.run(
-            measure_rates(place, given.rounds, given.messages, given.customers, given.addresses)
-        )
+        few, many = asyncio.run(measure_rates(place, given.rounds, given.share, given.addresses))
     share = statistics.median(many) / statistics.median(few)
     print(
         f"{_list(few)} msg/s with few addresses, {_list(many)} with {given.addresses:,} more:"

@@ -21,8 +21,7 @@ import orjson
 from aio_pika.abc import AbstractChannel
 
 from shared.amqp.topology import DLQ_HANDLER, LANES
-from tests.bench.ground import Ground, depth, ground, memory_mb, publish, worker
-from tests.bench.outbound_sender import TOKEN, sandbox
+from tests.bench.ground import TOKEN, Ground, depth, ground, memory_mb, publish, sandbox, worker
 from tests.support.sandbox import SandboxCaller
 from tests.support.waiting import until
 

@@ -14,10 +14,11 @@ import aiohttp
 
 from deploy.stack import ports
 from shared.amqp.topology import INBOUND_RESOLVER
+from tests.bench.columns import gateway_posts
 from tests.bench.ground import Ground, depth, ground, time_when, worker
-from tests.bench.inbound_resolver import fill
+from tests.bench.traffic import fill
+from tests.bench.work import Work
 
-_CUSTOMERS = 5_000
 _PAUSE_S = 0.1
 _PATHS = ("/health/ready", "/metrics")
 
@@ -28,7 +29,7 @@ async def measure(place: Ground, backlog: int, probes: int) -> tuple[dict[str, l
     took_ms: defaultdict[str, list[float]] = defaultdict(list)
     bad: Counter[str] = Counter()
     async with place.channel() as channel, aiohttp.ClientSession(f"http://127.0.0.1:{port}") as client:
-        await fill(channel, backlog, _CUSTOMERS)
+        await fill(place.rabbitmq_url, gateway_posts(Work.INBOUND, backlog))
         async with worker(place, "inbound-resolver", METRICS_PORT=str(port)):
             await time_when(lambda: _is_ready(client), 60)
             for _ in range(probes):

@@ -11,91 +11,70 @@ import asyncio
 import statistics
 import time
 from collections.abc import Sequence
+from typing import Final
 
 import asyncpg
 import orjson
-from aio_pika.abc import AbstractIncomingMessage
 
-from shared.amqp.topology import ENRICHED
-from tests.bench.ground import Ground, ground, publish, time_when, worker
-from tests.bench.inbound_resolver import offer
+from shared.amqp.topology import ENRICHED, INBOUND
+from tests.bench.columns import gateway_posts
+from tests.bench.ground import Ground, ground, worker
+from tests.bench.traffic import Arrivals, Post, connected, fill, wamid_of, write_frames
+from tests.bench.waiting_times import offer_and_wait
+from tests.bench.work import Work
+from tests.support.waiting import until
 
 _LOCKED = "491600000001"
-_OF_LOCKED = 5
+#: The numbers of that customer's messages.
+_OF_LOCKED: Final = range(90_000_000, 90_000_005)
 _WARM_S = 3.0
 _PATIENCE_S = 60.0
-
-
-class Arrivals:
-    """What came at the consumer: seconds that others' messages took, and the order of the locked one's."""
-
-    def __init__(self) -> None:
-        self.waits_s: list[float] = []
-        self.of_locked: list[str] = []
-
-    async def note(self, message: AbstractIncomingMessage) -> None:
-        """One message of `inbound.enriched`."""
-        told = orjson.loads(message.body)
-        if told["wa_id"] == _LOCKED:
-            self.of_locked.append(told["wamid"])
-        else:
-            self.waits_s.append(time.time() - told["sent_at"])
 
 
 async def measure(place: Ground, rate: float, seconds: float) -> tuple[list[float], list[float]]:
     """Waits of the others in seconds: without the lock, and beside it."""
     arrivals = Arrivals()
+    counts = [int(rate * _WARM_S), int(rate * seconds), int(rate * seconds)]
+    frames = [write_frames(post) for post in gateway_posts(Work.INBOUND, sum(counts))]
+    warm, without = counts[0], sum(counts[:2])
     conn = await asyncpg.connect(place.database_url)
     try:
         await conn.execute(
             "insert into conversation_mappings (wa_id, phone_number_id) values ($1, '1001')", _LOCKED
         )
-        async with place.channel() as consuming, place.channel() as publishing:
-            await (await consuming.get_queue(ENRICHED)).consume(arrivals.note, no_ack=True)
+        async with connected(place.rabbitmq_url) as consuming, connected(place.rabbitmq_url) as publishing:
+            await arrivals.listen(consuming, ENRICHED)
             async with worker(place, "inbound-resolver"):
-                await offer(publishing, rate, _WARM_S, 1000)
-                without = await _waits(arrivals, await offer(publishing, rate, seconds, 1000), _WARM_S * rate)
+                await offer_and_wait(publishing, arrivals, frames[:warm], 0, rate)
+                waits = await offer_and_wait(publishing, arrivals, frames[warm:without], warm, rate)
                 async with conn.transaction():
                     await conn.execute(
                         "select from conversation_mappings where wa_id = $1 for update", _LOCKED
                     )
-                    await publish(
-                        publishing, "wa.inbound", _LOCKED, [_of_locked(n) for n in range(_OF_LOCKED)]
-                    )
-                    beside = await _waits(arrivals, await offer(publishing, rate, seconds, 1000), 0)
-                    assert not arrivals.of_locked, "the lock locked nobody"
-                await time_when(lambda: _has_locked(arrivals), _PATIENCE_S)
+                    await fill(place.rabbitmq_url, [_of_locked(number) for number in _OF_LOCKED])
+                    beside = await offer_and_wait(publishing, arrivals, frames[without:], without, rate)
+                    assert not _came(arrivals), "the lock locked nobody"
+                await until(lambda: len(_came(arrivals)) == len(_OF_LOCKED), _PATIENCE_S)
     finally:
         await conn.close()
-    assert arrivals.of_locked == sorted(arrivals.of_locked), "out of order"
-    return without, beside
+    assert _came(arrivals) == list(_OF_LOCKED), "out of order"
+    return waits, beside
 
 
-def _of_locked(number: int) -> bytes:
-    return orjson.dumps(
-        {
-            "wamid": f"wamid.locked.{number}",
-            "timestamp": str(int(time.time())),
-            "wa_id": _LOCKED,
-            "phone_number_id": "1001",
-            "message_text": "hello",
-        }
-    )
+def _of_locked(number: int) -> Post:
+    body = {
+        "wamid": wamid_of(number),
+        "timestamp": str(int(time.time())),
+        "wa_id": _LOCKED,
+        "phone_number_id": "1001",
+        "message_text": "hello",
+    }
+    return Post(INBOUND, _LOCKED, orjson.dumps(body))
 
 
-async def _waits(arrivals: Arrivals, offered: int, before: float) -> list[float]:
-    """All that were offered, once they came; the first ones, of the warming up, left out."""
-    await time_when(lambda: _has_come(arrivals, offered + int(before)), _PATIENCE_S)
-    waits, arrivals.waits_s = arrivals.waits_s[int(before) :], []
-    return waits
-
-
-async def _has_come(arrivals: Arrivals, count: int) -> bool:
-    return len(arrivals.waits_s) >= count
-
-
-async def _has_locked(arrivals: Arrivals) -> bool:
-    return len(arrivals.of_locked) == _OF_LOCKED
+def _came(arrivals: Arrivals) -> list[int]:
+    """Those of the locked customer, in the order in which they came."""
+    return [number for number in arrivals.times if number in _OF_LOCKED]
 
 
 def _told(waits_s: Sequence[float]) -> str:

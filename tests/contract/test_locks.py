@@ -10,6 +10,7 @@ EXTRAS = {
     "dev": "requirements-dev.lock",
     "fuzz": "requirements-fuzz.lock",
     "pictures": "requirements-pictures.lock",
+    "bench": "requirements-bench.lock",
 }
 
 
