@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -222,7 +223,8 @@ async def test_a_word_of_refusal_takes_back_what_waits(
         await plan_on(cluster, category=category)
 
     async with cluster.running("inbound-resolver"):
-        inbound = {"wamid": "wamid.1", "timestamp": 1768473000, "wa_id": ANA, "message_text": word}
+        written_at = int(datetime.now(UTC).timestamp()) + 60  # after they said yes
+        inbound = {"wamid": "wamid.1", "timestamp": written_at, "wa_id": ANA, "message_text": word}
         await cluster.publish("wa.inbound", ANA, inbound)
         await until(lambda: len(cluster.told("inbound.enriched")) == 1)
 
