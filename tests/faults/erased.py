@@ -18,8 +18,9 @@ from deploy.demo.day import NUMBERS
 from deploy.sandbox.customers import user_id_of
 from shared.amqp.topology import INBOUND
 from shared.coordination.client import RedisClient, RedisUnavailable
+from shared.coordination.removal import remove_keys
 from shared.errors import StoreError
-from shared.messaging.customers.erasure import erase, remove_keys
+from shared.messaging.customers.erasure import erase
 from shared.postgres.database import Database
 from shared.tables import TABLES
 from tests.faults.wire import SteadyWire

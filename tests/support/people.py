@@ -106,6 +106,9 @@ async def _add_shopping(conn: Connection, person: Person) -> None:
         where = {"shop_id": "default", "customer_phone": address}
         await insert(conn, "carts", cart_id=f"cart {address}", **where, **cart, **stamp)
         await insert(conn, "orders", order_id=f"order {address}", **where)
+        notice = {"kind": "request", "notification_type": "news", "category": "utility", **where}
+        notice_id = await insert(conn, "notification_log", dedupe_key=f"request:{address}", **notice)
+        await insert(conn, "reengagement", id=notice_id, campaign_type="cart_reminder", **where)
         await insert(conn, "product_views", product_id="7", viewed_at=NOON, **where)
     counted = {"counted_phone": person.phone, "counted_orders": 1}
     await insert(conn, "orders", shop_id="default", order_id=f"theirs {person.tag}", **counted)

@@ -9,10 +9,11 @@ from typing import Any
 import click
 
 from shared.coordination.client import RedisUnavailable
+from shared.coordination.removal import count_keys, remove_keys
 from shared.errors import WabusError
 from shared.masking import escape_controls
 from shared.messaging.customers.consent import record_consent
-from shared.messaging.customers.erasure import Erasure, count_keys, remove_keys
+from shared.messaging.customers.erasure import Erasure
 from shared.messaging.customers.erasure import erase as erase_person
 from shared.messaging.customers.profile import StoredCustomer, read_customer
 from shared.messaging.customers.suppressions import Suppressions

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 import click
 
 from shared.coordination.client import RedisUnavailable
+from shared.coordination.removal import remove_keys
 from shared.errors import WabusError
-from shared.messaging.customers.erasure import remove_keys
 from shared.messaging.customers.linking import Linking, check_linkable
 from shared.messaging.customers.linking import link as link_addresses
 from shared.messaging.customers.unlinking import find_linked

@@ -9,6 +9,7 @@ from datetime import timedelta
 from typing import Any
 
 from shared.amqp.topology import LANES, OUTBOUND, OUTBOUND_REPLY
+from shared.commerce.notices.planning import take_back_refused
 from shared.durable.outbox import Outbox, OutboxEvent
 from shared.durations import Durations
 from shared.ids import time_ordered_uuid
@@ -70,6 +71,7 @@ class ConsentKeeper:
             )
         ]
         recorded = await record_of_customers(connection, said, self._suppressions)
+        await take_back_refused(connection, recorded.changes)
         answers = await self._answer(connection, spoken, recorded.changes)
         kept = RecordedConsents(
             [*restored.changes, *recorded.changes], [*restored.events, *recorded.events, *answers]

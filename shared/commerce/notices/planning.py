@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Final, Literal
 from uuid import UUID
 
+from shared.messaging.customers.consent_rules import ChangedConsent
 from shared.postgres.database import Connection
 from shared.postgres.queries import Queries
 
@@ -105,6 +106,14 @@ async def take_back_of_carts(connection: Connection, stopped: Sequence[tuple[UUI
     """Skip the waiting reminders of these carts, each for its reason. Raises StoreError."""
     for cart, reason in sorted(stopped):
         await take_back(connection, reason=reason, cart=cart)
+
+
+async def take_back_refused(connection: Connection, changes: Sequence[ChangedConsent]) -> None:
+    """Skip what waits for customers who refuse it now: marketing, or everything. Raises StoreError."""
+    for change in sorted(changes, key=lambda change: change.customer):
+        if not change.value:
+            category = "marketing" if change.kind == "marketing" else None
+            await take_back(connection, reason="opted_out", customer_phone=change.customer, category=category)
 
 
 def _listed(values: Collection[str] | None) -> list[str] | None:

@@ -11,7 +11,6 @@ from dataclasses import dataclass, field, fields
 from typing import Any, Final
 from uuid import UUID
 
-from shared.coordination.client import RedisClient
 from shared.coordination.keys import conversation_key, customer_key
 from shared.coordination.rate_shared import pair_key
 from shared.messaging.customers.addresses import audit_subject
@@ -165,16 +164,6 @@ async def _step(database: Database, *, undone: bool = False) -> AsyncIterator["_
             yield _Eraser(connection)
             if undone:
                 raise _RolledBack
-
-
-async def count_keys(redis: RedisClient, keys: Sequence[str]) -> int:
-    """How many of these keys Redis holds. Raises RedisUnavailable."""
-    return int(await redis.command("EXISTS", *keys))
-
-
-async def remove_keys(redis: RedisClient, keys: Sequence[str]) -> int:
-    """Remove these keys; returns how many there were. Raises RedisUnavailable."""
-    return int(await redis.command("UNLINK", *keys))
 
 
 class _Eraser:

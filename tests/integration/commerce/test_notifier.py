@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from tests.support.rows import only_row
 from tests.support.sending import Sender
 from tests.support.waiting import until
 
-QUEUE = "notifier"
+BOTH = ("marketing", "utility")
 TEMPLATE = {"name": "cart_1", "language": "en", "components": []}
 
 
@@ -205,3 +206,29 @@ async def test_a_reply_that_comes_after_the_cart_was_left_stops_its_reminder_at_
         await until(lambda: is_status(cluster, "replied"))
 
     assert await sender.sandbox.messages(ANA) == []
+
+
+@pytest.mark.parametrize(
+    ("word", "left"),
+    [
+        ("STOP", {"marketing": "opted_out", "utility": "pending"}),
+        ("stop all", dict.fromkeys(BOTH, "opted_out")),
+    ],
+)
+async def test_a_word_of_refusal_takes_back_what_waits(
+    cluster: Cluster, word: str, left: Mapping[str, str]
+) -> None:
+    await wants_marketing(cluster.conn)
+    for category in BOTH:
+        await plan_on(cluster, category=category)
+
+    async with cluster.running("inbound-resolver"):
+        written_at = int(datetime.now(UTC).timestamp()) + 60  # after they said yes
+        inbound = {"wamid": "wamid.1", "timestamp": written_at, "wa_id": ANA, "message_text": word}
+        await cluster.publish("wa.inbound", ANA, inbound)
+        await until(lambda: len(cluster.told("inbound.enriched")) == 1)
+
+    rows = await cluster.conn.fetch(
+        "select category, coalesce(skip_reason, status) as what from notification_log"
+    )
+    assert {row["category"]: row["what"] for row in rows} == left
