@@ -13,12 +13,12 @@ from typing import Any, Final
 import asyncpg
 from redis.asyncio import Redis
 
+from shared.amqp.client import open_session
 from tests.bench import draining, together, waiting_times
 from tests.bench.columns import CELERY, COLUMNS, DRAMATIQ, FASTSTREAM, FRAMES, PIKA, Column
 from tests.bench.figures import Figure, Measured
 from tests.bench.ground import Ground
 from tests.bench.sweeps import sweep
-from tests.bench.traffic import server_version
 from tests.bench.work import Work
 
 #: Messages a second at which latency is measured: 200 of all, then more as far as a column keeps up.
@@ -114,12 +114,14 @@ async def _machine(place: Ground) -> dict[str, Any]:
     await connection.close()
     async with Redis.from_url(place.redis_url) as redis:
         redis_version = (await redis.info("server"))["redis_version"]
+    async with open_session(place.rabbitmq_url) as session:
+        rabbitmq = session.server_version
     return {
         "cores": os.cpu_count() or 0,
         "processor": _processor(),
         "load": load,
         "Python": platform.python_version(),
-        "RabbitMQ": await server_version(place.rabbitmq_url),
+        "RabbitMQ": rabbitmq,
         "PostgreSQL": postgres,
         "Redis": redis_version,
     }

@@ -22,7 +22,8 @@ def lines(measured: Measured) -> Iterator[str]:
     machine = ", ".join(f"{name} {value}" for name, value in measured.machine.items())
     took = f"{measured.seconds / 60:.0f} min"
     yield f"{measured.began}, {took}, {measured.rounds} rounds in turn, medians; {machine}"
-    yield from _ratios(measured.rows)
+    if any(FRAMES.name in row for row in measured.rows.values()):
+        yield from _ratios(measured.rows)
     for row, columns in measured.rows.items():
         yield f"\n{row}: {UNITS[row]}/s, the slowest and the fastest round; CPU ms each; MB"
         for name, figures in columns.items():

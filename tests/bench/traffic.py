@@ -71,21 +71,6 @@ def _publish_frame(exchange: str, routing_key: str) -> bytes:
 @asynccontextmanager
 async def connected(url: str, *, confirms: bool = False) -> AsyncIterator[FramesChannel]:
     """The first channel of a connection of its own."""
-    connection = await _connect(url)
-    try:
-        yield await connection.open_channel(confirms=confirms)
-    finally:
-        await connection.close()
-
-
-async def server_version(url: str) -> str:
-    """RabbitMQ's."""
-    connection = await _connect(url)
-    await connection.close()
-    return str(connection.server_properties["version"])
-
-
-async def _connect(url: str) -> FramesConnection:
     parts = urlsplit(url)
     build = partial(FramesConnection, 0)
     _, connection = await asyncio.get_running_loop().create_connection(
@@ -93,7 +78,10 @@ async def _connect(url: str) -> FramesConnection:
     )
     login = f"\0{unquote(parts.username or 'guest')}\0{unquote(parts.password or 'guest')}"
     await connection.open("PLAIN", login, unquote(parts.path[1:]) or "/", "bench")
-    return connection
+    try:
+        yield await connection.open_channel(confirms=confirms)
+    finally:
+        await connection.close()
 
 
 class Confirmed:

@@ -22,14 +22,17 @@ from shared.durable.outbox import Outbox
 from shared.durations import DURATIONS
 from shared.errors import WabusError
 from shared.messaging.conversations.cache import MappingCache
+from shared.messaging.customers.consent_file import ConsentTexts
 from shared.messaging.customers.following import Follower
 from shared.messaging.customers.identities import Identities
+from shared.messaging.customers.suppressions import Suppressions
 from shared.messaging.messages import Tracker, event_of
 from shared.payloads import StatusUpdate, decode
 from shared.running.kit import Kit
 from shared.settings.settings import Settings
 from tests.bench.ground import memory_mb
 from tests.bench.work import Payload, Work, payloads, prepare
+from workers.inbound_resolver.consents import ConsentKeeper
 from workers.inbound_resolver.intake import take_in
 from workers.inbound_resolver.store import MessageStore
 
@@ -57,12 +60,16 @@ class Statements:
         identities = Identities(database, outbox, cache, kit.metrics)
         follower = Follower(database, outbox, cache, kit.metrics)
         rates = SharedRates(kit.redis, kit.durations)
-        self._store = MessageStore(database, identities, kit.durations, "default")
+        texts = ConsentTexts.read(kit.settings.consent_words_file)
+        suppressions = Suppressions.of(kit.settings.suppression_key)
+        consents = ConsentKeeper(outbox, kit.metrics, texts, suppressions, kit.durations, "default")
+        self._words = texts.words
+        self._store = MessageStore(database, identities, consents, kit.durations, "default")
         self._tracker = Tracker(database, outbox, kit.metrics, kit.durations, rates, follower)
 
     async def track(self, batch: Sequence[Told]) -> None:
         """Customers' messages."""
-        messages = take_in([_delivery(key, payload) for key, payload in batch], ()).messages
+        messages = take_in([_delivery(key, payload) for key, payload in batch], (), self._words).messages
         await self._store.resolve(messages)
         await self._store.mark_published([item.message.wamid for item in messages])
 
