@@ -36,6 +36,7 @@ PAYLOAD_NAMES: Final = {
     (SHOP, "product.deleted"): "ProductDeleted",
     (SHOP, "inventory.updated"): "InventoryUpdated",
     (SHOP, "customer.updated"): "CustomerUpdated",
+    (SHOP, "consent"): "ConsentChange",
     (SHOP, "view"): "ProductViewed",
     (JOBS, "notify.due"): "NoticeNudge",
     (EVENTS, "inbound.enriched"): "EnrichedInboundMessage",

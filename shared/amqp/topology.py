@@ -41,7 +41,7 @@ MERGED: Final = "customer.merged"
 #: Lane of each sender queue.
 LANES: Final = {OUTBOUND_REPLY: "reply", OUTBOUND_UTILITY: "utility", OUTBOUND_BULK: "bulk"}
 
-#: What a shop says of the things that last.
+#: What a shop says of the things that last, and of what its customers agreed to.
 SHOP_FACTS: Final = (
     "cart.updated",
     "cart.deleted",
@@ -52,6 +52,7 @@ SHOP_FACTS: Final = (
     "product.deleted",
     "inventory.updated",
     "customer.updated",
+    "consent",
 )
 #: What its customers look at.
 VIEW: Final = "view"

@@ -5,7 +5,7 @@ whether a media URL may be fetched (`shared.settings.media_url`), what a payload
 """
 
 from shared.payloads.broadcast import BroadcastCampaign, CampaignControl, Recipient
-from shared.payloads.consent import ConsentChanged
+from shared.payloads.consent import ConsentChange, ConsentChanged
 from shared.payloads.conversation import ConversationClosed, ConversationCorrelation
 from shared.payloads.decoding import BODY_LIMIT_BYTES, Decoded, InvalidPayload, check_text, decode, mend, read
 from shared.payloads.encoding import encode
@@ -61,6 +61,7 @@ __all__ = [
     "CartRecovered",
     "CartUpdated",
     "Category",
+    "ConsentChange",
     "ConsentChanged",
     "ContentKind",
     "ConversationClosed",

@@ -223,6 +223,16 @@ EXAMPLES: Final[dict[str, list[dict[str, Any]]]] = {
             "name": "Ana",
             "email": "ana@example.org",
             "tags": ["wholesale"],
+            "accepts_marketing": False,
+        }
+    ],
+    "ConsentChange": [
+        {
+            "wa_id": "491700000001",
+            "marketing": True,
+            "source": "shop",
+            "occurred_at": _TIME,
+            "evidence": "checkout 4711",
         }
     ],
     "ProductViewed": [

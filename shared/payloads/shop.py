@@ -6,7 +6,7 @@ A field that is left out is null. Who the customer is may be told in several way
 from decimal import Decimal
 from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import ConfigDict, Field, StringConstraints, model_validator
+from pydantic import ConfigDict, Field, StrictBool, StringConstraints, model_validator
 
 from shared.payloads.fields import (
     ContactName,
@@ -92,7 +92,8 @@ _Items = Annotated[list[ShopItem], Field(max_length=MOST_ITEMS, fail_fast=True)]
 class CartUpdated(CustomerFact):
     """`wa.shop`, key `cart.updated`: the whole cart; without items it was emptied.
 
-    Without `total` it is what its items cost. `order_id`: this cart was bought.
+    Without `total` it is what its items cost. `order_id`: this cart was bought. `accepts_marketing`: what its
+    customer answered at `updated_at`.
     """
 
     cart_id: Identifier
@@ -104,6 +105,7 @@ class CartUpdated(CustomerFact):
     cart_url: Side[Text] = None
     customer_id: Maybe[Identifier] = None
     phone_number_id: Maybe[Identifier] = None
+    accepts_marketing: Maybe[StrictBool] = None
     order_id: Maybe[Identifier] = None
 
     @property
@@ -213,13 +215,17 @@ class ProductDeleted(ShopFact):
 
 
 class CustomerUpdated(CustomerFact):
-    """`wa.shop`, key `customer.updated`: what the shop knows of a customer, whole."""
+    """`wa.shop`, key `customer.updated`: what the shop knows of a customer, whole.
+
+    `accepts_marketing`: what they answered at `updated_at`; left out it says nothing.
+    """
 
     customer_id: Maybe[Identifier] = None
     name: Side[ContactName] = None
     email: Side[ContactName] = None
     addresses: Side[Annotated[list[dict[str, Any]], Field(max_length=MOST_ITEMS)]] = None
     tags: Side[Annotated[list[Identifier], Field(max_length=MOST_ITEMS)]] = None
+    accepts_marketing: Maybe[StrictBool] = None
 
 
 class ViewedProduct(Part):

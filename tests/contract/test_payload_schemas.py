@@ -118,4 +118,4 @@ def test_generating_writes_every_schema_and_removes_stale_ones(
     main()
 
     assert {path.name: path.read_text(encoding="utf-8") for path in tmp_path.iterdir()} == SCHEMAS
-    assert "34 schemas" in capsys.readouterr().out
+    assert "35 schemas" in capsys.readouterr().out

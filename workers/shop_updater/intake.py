@@ -12,6 +12,7 @@ from shared.amqp.topology import MERGED
 from shared.payloads import (
     CartDeleted,
     CartUpdated,
+    ConsentChange,
     CustomerMerged,
     CustomerUpdated,
     InvalidPayload,
@@ -39,6 +40,7 @@ _MODELS: Final[Mapping[str, type[BaseModel]]] = {
     "product.deleted": ProductDeleted,
     "inventory.updated": InventoryUpdated,
     "customer.updated": CustomerUpdated,
+    "consent": ConsentChange,
     MERGED: CustomerMerged,
 }
 F_co = TypeVar("F_co", covariant=True)
@@ -60,6 +62,7 @@ class ShopIntake:
     orders: list[FactInHand[OrderTold]] = field(default_factory=list)
     products: list[FactInHand[ProductTold]] = field(default_factory=list)
     customers: list[FactInHand[CustomerUpdated]] = field(default_factory=list)
+    consents: list[FactInHand[ConsentChange]] = field(default_factory=list)
     joins: list[FactInHand[CustomerMerged]] = field(default_factory=list)
     dead: list[tuple[Delivery, Dead]] = field(default_factory=list)
     characters_replaced: int = 0
@@ -96,5 +99,7 @@ def _sort(intake: ShopIntake, payload: BaseModel, delivery: Delivery) -> None:
             intake.products.append(FactInHand(payload, delivery))
         case CustomerUpdated():
             intake.customers.append(FactInHand(payload, delivery))
+        case ConsentChange():
+            intake.consents.append(FactInHand(payload, delivery))
         case CustomerMerged():
             intake.joins.append(FactInHand(payload, delivery))

@@ -8,6 +8,7 @@ alone, which is none either.
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+from shared.commerce.shops.phones import read_phone
 from shared.commerce.shops.webhooks import (
     ShopFactTold,
     ShopWebhook,
@@ -38,6 +39,8 @@ _PAID: Final = {
     "voided": "cancelled",
     "expired": "cancelled",
 }
+#: Whether marketing is wanted; who was not asked, or has yet to confirm, says nothing.
+_ANSWERED: Final = {"subscribed": True, "unsubscribed": False}
 
 
 def read_shopify(webhook: ShopWebhook) -> list[ShopFactTold]:
@@ -241,7 +244,28 @@ def _read_customer(webhook: ShopWebhook) -> list[ShopFactTold]:
         "updated_at": _at(webhook),
         **_whose({"phone": body.get("phone"), "billing_address": inside(body, "default_address")}),
     }
-    return [_told("customer.updated", webhook, fields)]
+    return [_told("customer.updated", webhook, fields), *_read_consent(webhook, fields)]
+
+
+def _read_consent(webhook: ShopWebhook, customer: Mapping[str, Any]) -> list[ShopFactTold]:
+    """What the customer answered of messages to their phone, as of when they did.
+
+    The body repeats it at each change of anything: by the body's time it would outvote a STOP in a chat.
+    """
+    said = inside(webhook.body, "sms_marketing_consent")
+    wanted = _ANSWERED.get(str(said.get("state")))
+    at, phone = text(said.get("consent_updated_at")), customer["phone"]
+    address = None if phone is None else read_phone(phone, customer["country"])
+    if wanted is None or at is None or address is None:
+        return []
+    fields = {
+        "wa_id": address,
+        "marketing": wanted,
+        "source": "shop",
+        "occurred_at": at,
+        "evidence": f"{webhook.shop_id}: sms_marketing_consent",
+    }
+    return [ShopFactTold("consent", fields)]
 
 
 def _whose(body: Mapping[str, Any]) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from shared.durable.outbox import OutboxEvent, event
 from shared.messaging.customers.words import ConsentWord
 from shared.payloads import InboundMessage, encode
 from shared.payloads.clock import CLOCK
-from shared.payloads.consent import ConsentChanged
+from shared.payloads.consent import ConsentChange, ConsentChanged
 
 ConsentKind: TypeAlias = Literal["marketing", "notifications"]
 
@@ -101,6 +101,18 @@ def events_of_operator(customer: str, *, wanted: bool, by: str, trace_id: str) -
     yield ConsentEvent(customer, "marketing", wanted, OPERATOR, None, by, trace_id)
     if wanted:
         yield ConsentEvent(customer, "notifications", wanted, OPERATOR, None, by, trace_id)
+
+
+def events_of_change(change: ConsentChange, trace_id: str) -> Iterator[ConsentEvent]:
+    """What a payload says: one or both kinds."""
+    said: tuple[tuple[ConsentKind, bool | None], ...] = (
+        ("marketing", change.marketing),
+        ("notifications", change.notifications),
+    )
+    for kind, value in said:
+        if value is not None:
+            said_at, evidence = change.occurred_at, change.evidence
+            yield ConsentEvent(change.wa_id, kind, value, change.source, said_at, evidence, trace_id)
 
 
 def changes_of(row: asyncpg.Record | Mapping[str, Any]) -> Iterator[ChangedConsent]:
