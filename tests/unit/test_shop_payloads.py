@@ -56,6 +56,12 @@ def test_the_first_example_of_a_payload_is_taken(name: str) -> None:
         ("ProductDeleted", {"product_id": ""}, "product_id: "),
         ("InventoryUpdated", {"quantity": 2**31}, "quantity: "),
         ("CustomerUpdated", {"updated_at": "yesterday"}, "updated_at: "),
+        (
+            "CustomerUpdated",
+            {"accepts_marketing": "no"},
+            "accepts_marketing: input should be a valid boolean",
+        ),
+        ("CartUpdated", {"accepts_marketing": 0}, "accepts_marketing: input should be a valid boolean"),
         ("ProductViewed", {"views": []}, "views: "),
         ("ProductViewed", {"views": EXAMPLES["ProductViewed"][0]["views"] * (MOST_VIEWS + 1)}, "views: "),
         ("ProductViewed", {"views": [{"product_id": "7"}]}, "views.0.viewed_at: "),
