@@ -12,10 +12,12 @@ import pytest
 from shared.commerce.shops.consents import ToldConsent, record_consents_of_shops
 from shared.messaging.customers.consent import record_consent_events
 from shared.messaging.customers.consent_rules import ConsentEvent, RecordedConsents
+from shared.messaging.customers.erasure import erase
 from shared.messaging.customers.suppressions import Suppressions
 from shared.payloads import CartUpdated, ConsentChange, CustomerUpdated
 from shared.postgres.database import Connection as Transaction
 from shared.postgres.database import Database
+from shared.tables import TABLES
 from tests.support.campaigns import BATCHER, campaign, has_counts, launch, ticking
 from tests.support.cluster import Cluster
 from tests.support.notices import ANA, plan
@@ -25,6 +27,7 @@ from tests.support.waiting import until
 NOON: Final = datetime(2024, 5, 6, 12, tzinfo=UTC)
 OTHER: Final = "491700000002"
 STOP_AT: Final = 10
+KEY: Final = Suppressions(b"a key of sixteen bytes or more")
 
 
 def at(second: int) -> datetime:
@@ -42,7 +45,7 @@ async def record(database: Database, *facts: Any) -> RecordedConsents:
     """As the shop-updater does, of one batch."""
     told = [ToldConsent(fact, "trace-1") for fact in facts]
     async with database.transaction() as connection:
-        return await record_consents_of_shops(connection, told, Suppressions())
+        return await record_consents_of_shops(connection, told, KEY)
 
 
 async def stop(connection: Transaction) -> None:
@@ -126,6 +129,20 @@ async def test_a_fact_without_an_answer_or_a_known_customer_says_nothing(
     assert await answer(conn) == (True, at(1), "shop")
     rows = await conn.fetch("select occurred_at, evidence from consent_events order by occurred_at")
     assert [tuple(row) for row in rows] == [(at(0), "default"), (at(1), "default")]
+
+
+async def test_who_refused_and_was_erased_stays_refused_whatever_a_shop_said_before(
+    database: Database, conn: Connection
+) -> None:
+    async with database.transaction() as connection:
+        await stop(connection)
+    await erase(database, ANA, TABLES, by="ben", dry_run=False, suppressions=KEY)
+
+    await record(database, customer(STOP_AT + 1, accepts=True))
+
+    refused = await answer(conn)
+    assert refused is not None
+    assert (refused[0], refused[2]) == (False, "suppression")
 
 
 async def test_a_shops_no_binds_batcher_and_notifier_and_takes_back_what_waits(
