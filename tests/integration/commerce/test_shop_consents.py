@@ -159,29 +159,35 @@ async def test_a_shops_no_binds_batcher_and_notifier_and_takes_back_what_waits(
     no = {"customer_id": "25", "wa_id": ANA, "accepts_marketing": False, "updated_at": at(5).isoformat()}
     yes = {"wa_id": ANA, "marketing": True, "source": "shop", "occurred_at": at(0).isoformat()}
     others = {"cart_id": "c1", "items": [], "currency": "EUR", "wa_id": OTHER, "accepts_marketing": True}
-    database = Database(cluster.database_url)
     workers = ("shop-updater", "notifier", BATCHER)
 
     async with cluster.running(*workers, SHOPS_FILE=str(path)), ticking(cluster):
         await cluster.publish("wa.shop", "consent", yes)
         await cluster.publish("wa.shop", "cart.updated", others | {"updated_at": at(0).isoformat()})
         await until(lambda: len(cluster.told("consent.changed")) == 2)
-        await plan(database, not_before=datetime.now(UTC) + timedelta(hours=1))
+        await plan_on(cluster, not_before=datetime.now(UTC) + timedelta(hours=1))
         for _ in range(2):
             await cluster.publish("wa.shop", "customer.updated", no)
         await cluster.publish("wa.shop", "consent", yes)
         await until(lambda: len(cluster.told("consent.changed")) == 3)
         assert await is_skipped(cluster, 1)
-        await plan(database)
+        await plan_on(cluster)
         await cluster.publish("wa.jobs", "notify.due", {})
         await launch(cluster, campaign([{"wa_id": ANA}, {"wa_id": OTHER}]))
         await until(lambda: has_counts(cluster, {"skipped: opted_out": 1, "queued": 1}))
         await until(lambda: is_skipped(cluster, 2))
-    await database.close()
 
     told = [(item["customer"], item["value"], item["source"]) for item in cluster.told("consent.changed")]
     assert sorted(told) == sorted([(ANA, True, "shop"), (OTHER, True, "shop"), (ANA, False, "shop")])
     assert await cluster.conn.fetchval("select count(*) from consent_events where phone = $1", ANA) == 2
+
+
+async def plan_on(cluster: Cluster, **changes: Any) -> None:
+    database = Database(cluster.database_url)
+    try:
+        await plan(database, **changes)
+    finally:
+        await database.close()
 
 
 async def is_skipped(cluster: Cluster, number: int) -> bool:
