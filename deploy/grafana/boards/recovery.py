@@ -40,7 +40,7 @@ RECOVERY: Final = Board(
             _GREEN,
         ),
         number(
-            "Bought by themselves in the last day",
+            "Converted in the last day",
             "Bought without a reminder that counts for it. Normal: more than were recovered.",
             "short",
             _carts("converted"),
