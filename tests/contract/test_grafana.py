@@ -89,6 +89,8 @@ def test_a_dashboard_has_a_title_and_an_address_of_its_own() -> None:
         "Queues",
         "Sending",
         "Campaigns",
+        "Recovery",
+        "Notices",
         "Dead letters",
         "Servers",
     }

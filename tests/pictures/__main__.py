@@ -15,6 +15,7 @@ from tests.pictures.series import Series, read_series
 from tests.support.prometheus_server import PrometheusServer
 from tests.support.promql import RULE_FILES
 from tests.support.watched_cluster import Watched, watched_cluster
+from tests.support.watched_shop import SHOPS
 from tests.support.watched_traffic import PAUSE, SET_ASIDE, launch
 
 FOLDER: Final = Path(__file__).resolve().parents[2] / "deploy" / "grafana" / "pictures"
@@ -28,7 +29,10 @@ _FAULT: Final = {"code": 131000, "http_status": 500}
 def main() -> None:
     """Write a file for each dashboard."""
     FOLDER.mkdir(exist_ok=True)
-    with tempfile.TemporaryDirectory() as folder, watched_cluster(Path(folder), RULE_FILES) as watched:
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        watched_cluster(Path(folder), RULE_FILES, SHOPS) as watched,
+    ):
         drawn = asyncio.run(_watch(watched))
     for board in BOARDS:
         path = FOLDER / f"{board.name}.png"

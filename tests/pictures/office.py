@@ -1,4 +1,4 @@
-"""A contact centre of a few agents at work on a watched cluster: what a dashboard shows on most days."""
+"""A contact centre of a few agents and a shop on a watched cluster: what a dashboard shows on most days."""
 
 import asyncio
 import math
@@ -13,6 +13,7 @@ from aio_pika.abc import AbstractIncomingMessage
 from deploy.stack import Kind
 from shared.amqp.topology import ENRICHED
 from tests.support.watched_cluster import Sent, Watched, conversation
+from tests.support.watched_shop import shopping
 from tests.support.watched_traffic import trouble
 
 _ROUND_S: Final = 1.0
@@ -43,7 +44,7 @@ async def _serve(watched: Watched) -> None:
     numbers, answers = count(), list[Sent]()
     for second in count():
         written = [list(conversation(next(numbers))) for _ in range(_customers(second))]
-        await watched.publish(*(first for first, *_ in written), *answers)
+        await watched.publish(*(first for first, *_ in written), *answers, *shopping(second))
         answers = [message for _, *rest in written for message in rest]
         if second % _TROUBLE_S == 0:
             await watched.publish(*trouble(second))

@@ -52,7 +52,7 @@ _MATCHER: Final = re.compile(r'(\w+)(=~|!~|!=|=)"((?:\\.|[^"\\])*)"')
 _GROUPING: Final = re.compile(r"\b(?:by|on|group_left)\s*\(([^)]*)\)")
 _RANGE: Final = re.compile(r"\[[^]]*\]")
 #: Words that stand between operands, and no metrics; an aggregation is one where its `by (…)` was taken out.
-_WORDS: Final = {"and", "or", "unless"}
+_WORDS: Final = {"and", "or", "unless", "offset"}
 
 
 def _recorded() -> dict[str, set[str]]:

@@ -7,7 +7,7 @@ import asyncio
 import os
 import signal
 import time
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -128,8 +128,13 @@ def conversation(number: int) -> Iterator[Sent]:
 
 
 @contextmanager
-def watched_cluster(folder: Path, rule_files: Sequence[str]) -> Iterator[Watched]:
-    """Start all of it; these rules of `deploy/prometheus/` are evaluated."""
+def watched_cluster(
+    folder: Path, rule_files: Sequence[str], shops: Mapping[str, Any] | None = None
+) -> Iterator[Watched]:
+    """Start all of it; these rules of `deploy/prometheus/` are evaluated.
+
+    `shops`: what SHOPS_FILE says. The sandbox then tells statuses: a reminder counts once it is `sent`.
+    """
     with ExitStack() as cleanup:
         root = cleanup.enter_context(stack_root())
         keep_rabbitmq_in_memory(root)
@@ -138,6 +143,9 @@ def watched_cluster(folder: Path, rule_files: Sequence[str]) -> Iterator[Watched
         if any(server.source is not Source.NATIVE for server in state.servers.values()):
             pytest.skip("not run: what runs in a container cannot be killed and started again here")
         environ |= {**state.urls(), "WHATSAPP_ACCESS_TOKEN": "secret-token"}
+        if shops is not None:
+            (folder / "shops.json").write_bytes(orjson.dumps(shops))
+            environ["SHOPS_FILE"] = str(folder / "shops.json")
         programs = _Programs(folder, environ)
         cleanup.callback(programs.end)
         api, workers = asyncio.run(_begin(state.urls(), programs))
@@ -171,7 +179,8 @@ async def _begin(urls: dict[str, str], programs: _Programs) -> tuple[str, dict[s
     await migrate(urls["DATABASE_URL"])
     async with open_session(urls["RABBITMQ_URL"]) as session:
         await session.declare(build_topology(WATCHED, enriched_queue=False))
-    sandbox = programs.start("workers.__main__", "sandbox", "--json")
+    statuses = ("--statuses", "amqp") if "SHOPS_FILE" in programs.environ else ()
+    sandbox = programs.start("workers.__main__", "sandbox", "--json", *statuses)
     await until(lambda: bool(sandbox.lines()))
     api = str(sandbox.lines()[0]["url"])
     programs.environ |= {"WHATSAPP_API_URL": api, "METRICS_PORT": "0", "ENRICHED_QUEUE": "off"}

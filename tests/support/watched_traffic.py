@@ -8,6 +8,7 @@ from itertools import count
 from typing import Any, Final
 
 from tests.support.watched_cluster import NUMBER, Sent, Watched
+from tests.support.watched_shop import shopping
 
 #: What no worker does to a row that is sound, and a number that nobody uses.
 PAUSE: Final = "insert into business_numbers (phone_number_id, state) values ('9009', 'paused')"
@@ -24,7 +25,7 @@ async def traffic(watched: Watched) -> AsyncIterator[None]:
     async def publish() -> None:
         for second in count():
             await watched.converse(3)
-            await watched.publish(*trouble(second))
+            await watched.publish(*trouble(second), *shopping(second))
             await asyncio.sleep(_ROUND_S)
 
     async with asyncio.TaskGroup() as group:

@@ -11,6 +11,7 @@ from tests.support.prometheus_server import PrometheusServer
 from tests.support.promql import RULE_FILES
 from tests.support.waiting import until
 from tests.support.watched_cluster import Watched, watched_cluster
+from tests.support.watched_shop import SHOPS
 from tests.support.watched_traffic import PAUSE, SET_ASIDE, traffic
 
 #: Grafana would fill in four of its scrapes' intervals; here a few of the faster ones.
@@ -20,7 +21,7 @@ _INTERVAL: Final = "20s"
 @pytest.fixture(scope="module")
 def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
     """Everything that an operator has, objectives too."""
-    with watched_cluster(tmp_path_factory.mktemp("watched"), RULE_FILES) as cluster:
+    with watched_cluster(tmp_path_factory.mktemp("watched"), RULE_FILES, SHOPS) as cluster:
         yield cluster
 
 
