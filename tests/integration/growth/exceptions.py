@@ -81,6 +81,10 @@ EXCEPTIONS: Final[Mapping[str, str]] = {
     **{f"shared/commerce/notices/view.sql:{name}": "a person asks" for name in ("list", "show", "why")},
     **{f"shared/commerce/notices/upkeep.sql:{name}": _ERASURE for name in ("erase", "erase_reengagement")},
     "shared/commerce/carts/store.sql:list": "a person asks for a page of carts, whichever they choose",
+    **{
+        f"shared/commerce/carts/stats.sql:{name}": "a person asks for figures of some days"
+        for name in ("count_states", "sum_recovered")
+    },
     **{f"shared/commerce/{noun}/store.sql:erase": _ERASURE for noun in ("carts", "orders")},
     **{f"shared/commerce/{noun}/store.sql:export": _EXPORT for noun in ("carts", "orders")},
     **{f"shared/commerce/notices/upkeep.sql:{name}": _EXPORT for name in ("export", "export_reengagement")},
