@@ -53,6 +53,8 @@ class Theirs:
     texts: tuple[str, ...] = ()
     #: Removes all rows of a person by their addresses ($1), where an erasure has no statement of its own.
     erase: str | None = None
+    #: Gives the same rows whole, where an export has no statement of its own.
+    export: str | None = None
 
     @property
     def columns(self) -> tuple[str, ...]:

@@ -20,10 +20,14 @@ Connection: TypeAlias = "asyncpg.Connection[Any]"
 
 SHARED: Final = Path(__file__).resolve().parents[2] / "shared"
 ERASURE: Final = SHARED / "messaging" / "customers" / "erasure.sql"
+EXPORT: Final = parse_queries((SHARED / "messaging" / "customers" / "export.sql").read_text("utf-8"))
 NAMES: Final = [table.name for table in TABLES]
 OLD: Final = {table.name: table.stays for table in TABLES if isinstance(table.stays, Retention)}
 PERSONAL: Final = [table for table in TABLES if table.theirs]
 ERASES: Final = {table.name: table.theirs.erase for table in PERSONAL if table.theirs and table.theirs.erase}
+EXPORTS: Final = {
+    table.name: table.theirs.export for table in PERSONAL if table.theirs and table.theirs.export
+}
 COUNTED: Final = [counted for table in TABLES for counted in table.counted]
 
 REFERENCES: Final = """
@@ -128,6 +132,14 @@ def test_an_erasure_looks_at_every_column_that_tells_a_persons_row(table: Table)
     assert [column for column in table.theirs.columns if not re.search(rf"\b{column}\b", looks)] == []
 
 
+@pytest.mark.parametrize("table", PERSONAL, ids=name_of)
+def test_an_export_reads_every_table_with_rows_of_a_person_whole(table: Table) -> None:
+    statements = [where[table.name] for where in (EXPORT, EXPORTS) if table.name in where]
+
+    assert len(statements) == 1
+    assert re.search(rf"^select \* from {table.name}\b", statements[0], flags=re.MULTILINE)
+
+
 def test_every_gauge_that_is_counted_is_one_and_is_counted_once() -> None:
     metrics = Metrics()
 
@@ -141,6 +153,6 @@ def test_every_statement_is_a_named_one() -> None:
     }
     used = {counted.statement for counted in COUNTED} | {old.prune for old in OLD.values()}
 
-    used |= set(ERASES.values())
+    used |= {*ERASES.values(), *EXPORTS.values()}
 
     assert used | {old.find for old in OLD.values() if old.find} <= named

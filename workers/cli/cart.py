@@ -1,14 +1,16 @@
-"""`wabus cart list|show`: what shops say of carts, and what became of them.
+"""`wabus cart list|show|stats`: what shops say of carts, and what became of them.
 
 Owns options and tables; the reading is `shared.commerce.carts`'.
 """
 
-from dataclasses import asdict
+from dataclasses import asdict, astuple
+from datetime import timedelta
 from typing import Final, get_args
 
 import click
 
 from shared.commerce.carts.row import CartRow, CartStatus
+from shared.commerce.carts.stats import read_cart_stats
 from shared.commerce.carts.store import CartLine, find_latest, list_carts
 from shared.messaging.customers.people import read_known
 from shared.payloads.shop import DEFAULT_SHOP
@@ -84,6 +86,35 @@ def show(cart_id: str, shop_id: str, as_json: bool) -> None:
     items = facts.pop("items")
     print_facts(f"Cart {cart_id} of {shop_id}", facts)
     print_items(items)
+
+
+@cart.command(epilog="\b\nExample:\n  wabus cart stats --days 7")
+@click.option("--shop", "shop_id", metavar="ID", help="Of one shop.")
+@click.option(
+    "--days",
+    type=click.IntRange(1, 90),
+    default=30,
+    show_default=True,
+    help="Closed ones of so many days; they are kept for 90.",
+)
+@json_option
+def stats(shop_id: str | None, days: int, as_json: bool) -> None:
+    """Count carts: the open ones, those that were closed lately, and what the recovered ones brought.
+
+    Revenue is told for each currency, less refunds. A cart is recovered where an order came of it after a
+    reminder, and converted where its customer bought without one.
+    """
+    told = run_on_database(
+        read_settings(),
+        lambda database: read_cart_stats(database, closed_within=timedelta(days=days), shop_id=shop_id),
+    )
+    if as_json:
+        print_json({"days": days, **asdict(told)})
+        return
+    columns = ("shop", "status", "reason", "carts", "reminded", "held out")
+    print_table(f"Open carts, and those closed in {days} days", columns, map(astuple, told.states))
+    if told.recovered:
+        print_table("Recovered", ("shop", "currency", "carts", "revenue"), map(astuple, told.recovered))
 
 
 def _describe(row: CartRow) -> dict[str, object]:

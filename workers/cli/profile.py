@@ -1,4 +1,4 @@
-"""`wabus profile show|opt-in|opt-out|link|unlink|erase`: what is stored of a person, and their consent.
+"""`wabus profile`: what is stored of a person, and their consent; joining, parting and erasing them.
 
 Owns the question, the options and the tables; what is done is `shared.messaging.customers`'.
 """
@@ -30,6 +30,7 @@ from workers.cli.operation import (
     silence_logs,
 )
 from workers.cli.printing import format_time, print_json, print_table
+from workers.cli.profile_export import export
 from workers.cli.profile_linking import link, unlink
 from workers.cli.profile_view import describe_customer, print_customer
 
@@ -141,6 +142,7 @@ def _reach_keys(
         return None, error
 
 
+profile.add_command(export)
 profile.add_command(link)
 profile.add_command(unlink)
 

@@ -69,6 +69,9 @@ set source_version = excluded.source_version, source_updated_at = excluded.sourc
 -- name: erase
 delete from carts where customer_phone = any($1::text[]);
 
+-- name: export
+select * from carts where customer_phone = any($1::text[]) order by id;
+
 -- name: prune
 delete from carts
 where id = any(array(select id from carts

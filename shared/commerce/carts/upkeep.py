@@ -13,6 +13,6 @@ TABLES: Final = (
         Retention(
             days=lambda durations: durations.retention_carts_days, age="closed_at", prune=_QUERIES["prune"]
         ),
-        Theirs(addresses=("customer_phone",), erase=_QUERIES["erase"]),
+        Theirs(addresses=("customer_phone",), erase=_QUERIES["erase"], export=_QUERIES["export"]),
     ),
 )

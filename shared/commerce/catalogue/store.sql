@@ -41,6 +41,9 @@ where (excluded.viewed_at, coalesce(excluded.price_at_view, -1)) < (known.viewed
 -- name: erase_views
 delete from product_views where customer_phone = any($1::text[]);
 
+-- name: export_views
+select * from product_views where customer_phone = any($1::text[]) order by viewed_at, id;
+
 -- name: prune_views
 delete from product_views
 where id = any(array(select id from product_views

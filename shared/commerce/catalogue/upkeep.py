@@ -16,6 +16,6 @@ TABLES: Final = (
             age="viewed_at",
             prune=_QUERIES["prune_views"],
         ),
-        Theirs(addresses=("customer_phone",), erase=_QUERIES["erase_views"]),
+        Theirs(addresses=("customer_phone",), erase=_QUERIES["erase_views"], export=_QUERIES["export_views"]),
     ),
 )

@@ -16,7 +16,12 @@ TABLES: Final = (
             "created_at",
             _QUERIES["prune"],
         ),
-        Theirs(addresses=("customer_phone",), messages=("message_id",), erase=_QUERIES["erase"]),
+        Theirs(
+            addresses=("customer_phone",),
+            messages=("message_id",),
+            erase=_QUERIES["erase"],
+            export=_QUERIES["export"],
+        ),
         (Counted("notices_pending", _DUE["count_pending"], (MOST_COUNTED,), labelled=True),),
     ),
     Table(
@@ -26,6 +31,10 @@ TABLES: Final = (
             "created_at",
             _QUERIES["prune_reengagement"],
         ),
-        Theirs(addresses=("customer_phone",), erase=_QUERIES["erase_reengagement"]),
+        Theirs(
+            addresses=("customer_phone",),
+            erase=_QUERIES["erase_reengagement"],
+            export=_QUERIES["export_reengagement"],
+        ),
     ),
 )

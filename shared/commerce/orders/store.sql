@@ -51,3 +51,8 @@ select shop_id, order_id from orders where counted_phone = any($1::text[]);
 
 -- name: erase
 delete from orders where customer_phone = any($1::text[]) or counted_phone = any($1::text[]);
+
+-- name: export
+select * from orders
+where customer_phone = any($1::text[]) or counted_phone = any($1::text[])
+order by created_at, shop_id, order_id;

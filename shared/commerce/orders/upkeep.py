@@ -11,6 +11,8 @@ TABLES: Final = (
     Table(
         "orders",
         Kept("a customer's totals are made of them, until the customer is erased"),
-        Theirs(addresses=("customer_phone", "counted_phone"), erase=_QUERIES["erase"]),
+        Theirs(
+            addresses=("customer_phone", "counted_phone"), erase=_QUERIES["erase"], export=_QUERIES["export"]
+        ),
     ),
 )

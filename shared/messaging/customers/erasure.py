@@ -1,78 +1,26 @@
 """Erasing a person: what is found, their messages, their conversations, what came meanwhile, then the cache.
 
-Owns what counts as theirs. Not reached: messages on their way in RabbitMQ, and what other customers wrote
-about them in messages of their own.
+Owns the order in which it goes; what counts as theirs, `search` tells.
 """
 
-import re
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import Any, Final
 from uuid import UUID
 
-from shared.coordination.keys import conversation_key, customer_key
-from shared.coordination.rate_shared import pair_key
 from shared.messaging.customers.addresses import audit_subject
 from shared.messaging.customers.people import read_known
+from shared.messaging.customers.search import TIMEOUT_S, FoundRows, Person, PersonSearch
 from shared.messaging.customers.suppressions import Suppressions
 from shared.postgres.audit import record_audit
-from shared.postgres.database import Connection, Database, touched
+from shared.postgres.database import Database, touched
 from shared.postgres.queries import Queries
 from shared.upkeep import Table
 
 _QUERIES: Final = Queries("shared.messaging.customers", "erasure.sql")
-#: Tables without an index by person are scanned, however long that takes.
-_TIMEOUT_S: Final = 4 * 3600.0
-_UNHURRIED: Final = "set local statement_timeout = 0; set local enable_seqscan = on"
-#: Shorter numbers stand in too many texts by chance.
-_TELLING_DIGITS: Final = 7
 #: Messages that go in one transaction: who needs one of them waits no longer than that.
 _PART: Final = 200
-
-
-@dataclass(frozen=True, slots=True)
-class Person:
-    """All by which rows are known to be theirs. `other_ids`: conversations', platforms', applications'."""
-
-    addresses: Sequence[str]
-    numbers: Sequence[str]
-    mapping_ids: Sequence[UUID]
-    message_ids: Sequence[UUID]
-    wamids: Sequence[str]
-    conversation_ids: Sequence[str]
-    other_ids: Sequence[str]
-
-    @property
-    def variables(self) -> dict[str, Any]:
-        """The addresses as jsonpath compares them: as text, with a plus, as a number."""
-        digits = [address for address in self.addresses if address.isdigit()]
-        spelled = [*self.addresses, *(f"+{number}" for number in digits), *map(int, digits)]
-        return {"addresses": spelled}
-
-    @property
-    def mention(self) -> str:
-        """A pattern for the addresses in any text, escaped bytes included; never inside of a longer id."""
-        telling = [item for item in self.addresses if not item.isdigit() or len(item) >= _TELLING_DIGITS]
-        if not telling:
-            return "(?!x)x"
-        return rf"(^|[^0-9A-Z]|\\[0-7]{{3}})({'|'.join(map(re.escape, telling))})([^0-9A-Za-z]|$)"
-
-    @property
-    def quoted(self) -> str:
-        """A pattern for the addresses as whole values in a JSON text."""
-        return rf'"\+?({"|".join(map(re.escape, self.addresses))})"'
-
-    def __or__(self, other: "Person") -> "Person":
-        """By whatever either is known."""
-        names = [one.name for one in fields(self)]
-        return Person(*(list(dict.fromkeys([*getattr(self, n), *getattr(other, n)])) for n in names))
-
-    def keys(self, numbers: Sequence[str]) -> list[str]:
-        """Keys in Redis, at their own business numbers and at these."""
-        at = sorted({*self.numbers, *numbers})
-        customer = [key(n, a) for n in at for a in self.addresses for key in (customer_key, pair_key)]
-        return customer + [conversation_key(item) for item in self.conversation_ids]
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,17 +40,6 @@ class Erasure:
     def is_nothing(self) -> bool:
         """Whether nothing was stored."""
         return not self.shortened and not any(self.rows.values())
-
-
-@dataclass(frozen=True, slots=True)
-class _Found:
-    """Rows that must be searched for, whatever that takes. `letters`: whether each has several recipients."""
-
-    letters: Mapping[UUID, bool]
-    events: Sequence[UUID]
-    deferred: Sequence[UUID]
-    unmatched: Sequence[int]
-    recipients: Sequence[int]
 
 
 class _RolledBack(Exception):  # noqa: N818 - it rolls back, and is no error
@@ -160,19 +97,17 @@ async def erase(
 async def _step(database: Database, *, undone: bool = False) -> AsyncIterator["_Eraser"]:
     with suppress(_RolledBack):
         async with database.transaction() as connection:
-            await connection.execute(_UNHURRIED)
-            yield _Eraser(connection)
+            eraser = _Eraser(connection)
+            await eraser.be_unhurried()
+            yield eraser
             if undone:
                 raise _RolledBack
 
 
-class _Eraser:
+class _Eraser(PersonSearch):
     """A step of an erasure, in the caller's transaction. What is locked goes by its key, without a search."""
 
-    def __init__(self, connection: Connection) -> None:
-        self.connection = connection
-
-    async def remove_found(self, person: Person, found: _Found) -> Erasure:
+    async def remove_found(self, person: Person, found: FoundRows) -> Erasure:
         """What hangs on no message of theirs, and locks nobody out."""
         shortened, letters = await self._shorten(person, found.letters)
         rows = {
@@ -206,7 +141,7 @@ class _Eraser:
         known = await read_known(self.connection, customer)
         await self._column("lock_mappings", known.names)
         person = await self.read_person(known.names)
-        recipients = await self._find_recipients(person)
+        recipients = await self.find_recipients(person)
         erasure = await self.remove_messages(person, person.message_ids)
         await suppressions.keep(self.connection, person.addresses)
         rows = {
@@ -240,7 +175,7 @@ class _Eraser:
         """Rows that others keep of the customer."""
         return {
             table.name: touched(
-                await self.connection.execute(table.theirs.erase, person.addresses, timeout=_TIMEOUT_S)
+                await self.connection.execute(table.theirs.erase, person.addresses, timeout=TIMEOUT_S)
             )
             for table in tables
             if table.theirs is not None and table.theirs.erase is not None
@@ -251,8 +186,8 @@ class _Eraser:
 
         Nothing else: what the person writes from now on is new.
         """
-        letters = await self._find_dead_letters(person)
-        unmatched = await self._find_unmatched(person)
+        letters = await self.find_dead_letters(person)
+        unmatched = await self.find_unmatched(person)
         shortened, alone = await self._shorten(person, letters)
         rows = {
             "status_events": await self._run("delete_unmatched_events", unmatched),
@@ -266,82 +201,11 @@ class _Eraser:
         await self._run("forget_launches", recipients)
         return await self._run("delete_recipients", recipients)
 
-    async def _find_recipients(self, person: Person) -> list[int]:
-        return await self._column("find_recipients", person.addresses, person.message_ids)
-
-    async def _find_unmatched(self, person: Person) -> list[int]:
-        return await self._column(
-            "find_unmatched_events",
-            person.variables,
-            person.message_ids,
-            person.wamids,
-            person.other_ids,
-            person.mention,
-        )
-
     async def _shorten(self, person: Person, letters: Mapping[UUID, bool]) -> tuple[list[UUID], list[UUID]]:
         """Launches that lost one recipient, and the letters that are to go."""
         shared = [letter for letter, has_recipients in letters.items() if has_recipients]
         shortened = await self._column("shorten_launches", shared, person.variables)
         return shortened, [letter for letter in letters if letter not in shortened]
 
-    async def search(self, person: Person) -> _Found:
-        letters = await self._find_dead_letters(person)
-        events = await self._column(
-            "find_events",
-            person.addresses,
-            person.variables,
-            [str(item) for item in (*person.message_ids, *person.mapping_ids, *letters)],
-            person.wamids,
-        )
-        return _Found(
-            letters=letters,
-            events=events,
-            deferred=await self._column("find_deferred", person.addresses, person.message_ids, person.quoted),
-            unmatched=await self._find_unmatched(person),
-            recipients=await self._find_recipients(person),
-        )
-
-    async def read_person(self, addresses: Sequence[str]) -> Person:
-        mappings = await self._fetch("mappings", addresses)
-        mapping_ids = [row["id"] for row in mappings]
-        messages = await self._fetch("messages", mapping_ids)
-        message_ids = [row["id"] for row in messages]
-        wamids = {row["wamid"] for row in messages} | set(
-            await self._column("wamids_of_attempts", message_ids)
-        )
-        conversations = {row["conversation_id"] for row in mappings} | set(
-            await self._column("conversation_ids", mapping_ids)
-        )
-        given = {row[name] for row in messages for name in ("genesys_message_id", "client_message_id")}
-        numbers = {row["phone_number_id"] for row in mappings} | set(await self._column("numbers", addresses))
-        return Person(
-            addresses=addresses,
-            numbers=sorted(numbers),
-            mapping_ids=mapping_ids,
-            message_ids=message_ids,
-            wamids=sorted(wamids - {None}),
-            conversation_ids=sorted(conversations - {None}),
-            other_ids=sorted((conversations | given) - {None}),
-        )
-
-    async def _find_dead_letters(self, person: Person) -> dict[UUID, bool]:
-        """Ids, and whether each names several recipients."""
-        rows = await self._fetch(
-            "find_dead_letters",
-            person.variables,
-            person.message_ids,
-            person.wamids,
-            person.other_ids,
-            person.mention,
-        )
-        return {row["id"]: bool(row["shared"]) for row in rows}
-
-    async def _fetch(self, name: str, *arguments: Any) -> list[Any]:
-        return await self.connection.fetch(_QUERIES[name], *arguments, timeout=_TIMEOUT_S)
-
-    async def _column(self, name: str, *arguments: Any) -> list[Any]:
-        return [row[0] for row in await self._fetch(name, *arguments)]
-
     async def _run(self, name: str, *arguments: Any) -> int:
-        return touched(await self.connection.execute(_QUERIES[name], *arguments, timeout=_TIMEOUT_S))
+        return touched(await self.connection.execute(_QUERIES[name], *arguments, timeout=TIMEOUT_S))

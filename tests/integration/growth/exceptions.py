@@ -6,6 +6,7 @@ from typing import Final
 _PERSON: Final = "a person asks for one thing, and it is looked up in an index"
 _LIST: Final = "a person asks for a page of dead letters, whichever they choose"
 _ERASURE: Final = "an erasure searches whatever may name a person; it runs by itself, and rarely"
+_EXPORT: Final = "a person asks for all of one customer, rarely"
 _COUNTED: Final = "a person asks what waits: it is counted, by an index alone"
 _WATCHED: Final = "a person asks; a page that goes on asking does so the more rarely the longer it takes"
 _OWN_CAMPAIGN: Final = "a person or an end, once: the rows of one campaign"
@@ -80,7 +81,28 @@ EXCEPTIONS: Final[Mapping[str, str]] = {
     **{f"shared/commerce/notices/view.sql:{name}": "a person asks" for name in ("list", "show", "why")},
     **{f"shared/commerce/notices/upkeep.sql:{name}": _ERASURE for name in ("erase", "erase_reengagement")},
     "shared/commerce/carts/store.sql:list": "a person asks for a page of carts, whichever they choose",
+    **{
+        f"shared/commerce/carts/stats.sql:{name}": "a person asks for figures of some days"
+        for name in ("count_states", "sum_recovered")
+    },
     **{f"shared/commerce/{noun}/store.sql:erase": _ERASURE for noun in ("carts", "orders")},
+    **{f"shared/commerce/{noun}/store.sql:export": _EXPORT for noun in ("carts", "orders")},
+    **{f"shared/commerce/notices/upkeep.sql:{name}": _EXPORT for name in ("export", "export_reengagement")},
+    "shared/commerce/catalogue/store.sql:export_views": _EXPORT,
+    **{
+        f"shared/messaging/customers/export.sql:{name}": _EXPORT
+        for name in (
+            *("customer_profiles", "customer_addresses", "consent_events", "conversation_mappings"),
+            *(
+                "conversation_aliases",
+                "message_tracking",
+                "outbound_bodies",
+                "send_attempts",
+                "status_events",
+            ),
+            *("broadcast_recipients", "deferred_messages", "dead_letter_queue", "launches", "outbox_events"),
+        )
+    },
     **{
         f"shared/messaging/customers/profile.sql:{name}": _PERSON
         for name in ("profile", "conversations", "shop_figures")
