@@ -50,6 +50,7 @@ class Cluster:
     durations: Durations = FAST
     environ: dict[str, str] = field(default_factory=dict)
     heard: dict[str, asyncio.Event] = field(default_factory=dict)
+    has_run: set[str] = field(default_factory=set)
 
     def environment(self, **environ: str) -> dict[str, str]:
         """The environment variables of a worker of this cluster, `environ` over them."""
@@ -72,6 +73,7 @@ class Cluster:
     async def running(self, *names: str, **environ: str) -> AsyncIterator[list[WorkerProcess]]:
         """Run workers (a name twice: two replicas) until the block ends; one that dies fails it."""
         settings = self.settings(**environ)
+        self.has_run.update(names)
         processes = [
             WorkerProcess(name, [load_worker(name)], settings, latest_version(), self.durations)
             for name in names
