@@ -22,7 +22,7 @@ async def waiting_messages(cluster: Cluster) -> dict[str, int]:
 
 
 def _is_asked(cluster: Cluster, queue: str) -> bool:
-    """Whoever consumes `inbound.enriched` is outside; a shop hears of joined customers, where there is one."""
+    """Who consumes `inbound.enriched` is outside; a shop hears of joined customers, where there is one."""
     return queue != ENRICHED and (queue != SHOP_UPDATER or SHOP_UPDATER in cluster.has_run)
 
 
