@@ -15,6 +15,7 @@ from zipfile import ZipFile
 
 from schema.migrator import latest_version
 from tests.support.upgrade_page import releases
+from workers.registry import WORKER_NAMES
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 #: What a worker's process imports, at a test's pace too.
@@ -37,6 +38,13 @@ class Earlier:
     def environment(self) -> dict[str, str]:
         """Variables by which `python -m` runs it, wherever it is started."""
         return {"PYTHONSAFEPATH": "1", "PYTHONPATH": str(self.tree)}
+
+    @property
+    def workers(self) -> tuple[str, ...]:
+        """Those of this tree's workers that it has, too."""
+        return tuple(
+            name for name in WORKER_NAMES if (self.tree / "workers" / name.replace("-", "_")).is_dir()
+        )
 
     @property
     def is_behind(self) -> bool:

@@ -55,7 +55,7 @@ async def look_at(place: Place) -> Footprint:
                 "postgres": await _count_postgres(place.servers.database_url),
                 "redis": await _count_redis(place.servers.redis_url),
             },
-            consumers=await _count_consumers(client, management),
+            consumers=await _count_consumers(client, management, place.unserved),
         )
 
 
@@ -106,9 +106,11 @@ async def _get(client: aiohttp.ClientSession, url: str) -> Any:
         return await answer.json()
 
 
-async def _count_consumers(client: aiohttp.ClientSession, management: str) -> dict[str, int]:
+async def _count_consumers(
+    client: aiohttp.ClientSession, management: str, unserved: frozenset[str]
+) -> dict[str, int]:
     consumers = await _get(client, f"{management}/api/consumers")
-    watched = {*WORK_QUEUES, DLQ_HANDLER}
+    watched = {*WORK_QUEUES, DLQ_HANDLER} - unserved
     counts = dict.fromkeys(sorted(watched), 0)
     for consumer in consumers:
         name = consumer["queue"]["name"]

@@ -25,6 +25,7 @@ class Place:
     `sandbox_url`: the Cloud API, direct (`/_sandbox/settings`). `workers`: every process by name, `sandbox`
     and `<worker>.<n>` from 1, each started again a second after its end. `record`: what was offered; a fault
     that publishes messages of its own notes them there, for the judge. `pace`: of `tests.support.paces`.
+    `unserved`: queues of workers that do not run here, where what comes waits.
     """
 
     servers: Servers
@@ -34,6 +35,7 @@ class Place:
     workers: Fleet
     record: Record = field(default_factory=Record)
     pace: str = SHIPPED
+    unserved: frozenset[str] = frozenset()
 
     @property
     def is_single(self) -> bool:

@@ -38,6 +38,7 @@ def make_programs(
     schedule: Schedule,
     pace: str,
     code: Mapping[str, str],
+    workers: Sequence[str] = WORKER_NAMES,
 ) -> list[Program]:
     """The programs: `sandbox` and `<worker>.<n>`, n from 1.
 
@@ -69,7 +70,7 @@ def make_programs(
                 logs / f"{name}.{n}.log",
                 "/health/ready",
             )
-            for name in WORKER_NAMES
+            for name in workers
             for n in range(1, schedule.replicas + 1)
         ),
     ]

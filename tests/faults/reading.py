@@ -6,6 +6,7 @@ have been away a moment ago. Judges nothing.
 
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 import aiohttp
@@ -77,7 +78,8 @@ async def read_unrest(place: Place) -> dict[str, int]:
             try:
                 unrest = await reading.read_unrest(database, wire, client, place.sandbox_url)
                 rows = await database.fetch(_DEFERRED)
-                return unrest | {row["what"]: row["waiting"] for row in rows}
+                served = {name: count for name, count in unrest.items() if name not in place.unserved}
+                return served | {row["what"]: row["waiting"] for row in rows}
             finally:
                 await database.close()
     except _AWAY as error:
@@ -95,8 +97,11 @@ async def read_proof(
         accepted = await reading.read_accepted(client, place.sandbox_url)
         database = await asyncpg.connect(place.servers.database_url)
         try:
+            evidence = await reading.read_evidence(database, wire, record, accepted, exit_codes)
+            depths = evidence.remains.queues
+            served = {name: depth for name, depth in depths.items() if name not in place.unserved}
             return Proof(
-                evidence=await reading.read_evidence(database, wire, record, accepted, exit_codes),
+                evidence=replace(evidence, remains=replace(evidence.remains, queues=served)),
                 heard=ear.events,
                 outbox=[OutboxEvent(*row) for row in await database.fetch(_OUTBOX, EVENTS)],
                 failed=[_failed(row) for row in await database.fetch(_FAILED)],

@@ -9,7 +9,7 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -52,7 +52,7 @@ from tests.faults.wire import SteadyWire
 from tests.support.paces import PACES
 from tests.support.proxy import Proxy
 from tests.support.servers import Servers, quiet_machine, servers_of, stack_root
-from workers.registry import WORKER_NAMES
+from workers.registry import PROGRAMS, WORKER_NAMES
 
 _ROOT: Final = Path(__file__).resolve().parents[2]
 _DRAIN_S: Final = 30.0
@@ -240,6 +240,7 @@ async def _perform(
     if earlier is not None:
         await prepare_earlier(servers.database_url, earlier)
     code = {} if earlier is None else earlier.environment
+    workers = WORKER_NAMES if earlier is None else earlier.workers
     async with AsyncExitStack() as cleanup:
         record = Record()
         echo = Echo(record.heard)
@@ -247,7 +248,8 @@ async def _perform(
         ear = EventLog(echo)
         await ear.prepare(wire)
         untouched = await cleanup.enter_async_context(Untouched.connected(servers.rabbitmq_url, record))
-        place = await cleanup.enter_async_context(_raise_place(root, servers, schedule, pace, code, record))
+        raising = _raise_place(root, servers, schedule, pace, code, record, workers)
+        place = await cleanup.enter_async_context(raising)
         erased = Erased(wire, servers, schedule.seed)
         twofold = TwoNotations(wire, record)
         reference = Reference(servers, place.proxies)
@@ -272,7 +274,13 @@ async def _perform(
 
 @asynccontextmanager
 async def _raise_place(
-    root: Path, servers: Servers, schedule: Schedule, pace: str, code: Mapping[str, str], record: Record
+    root: Path,
+    servers: Servers,
+    schedule: Schedule,
+    pace: str,
+    code: Mapping[str, str],
+    record: Record,
+    workers: Sequence[str],
 ) -> AsyncIterator[Place]:
     """Proxies and processes before servers that are up."""
     (port,) = ports.choose(1)
@@ -284,9 +292,10 @@ async def _raise_place(
             "redis": await cleanup.enter_async_context(Proxy.before(servers.redis_url)),
             "cloud_api": await cleanup.enter_async_context(Proxy.before(sandbox_url)),
         }
-        programs = make_programs(servers, proxies, sandbox_url, root / "logs", schedule, pace, code)
+        programs = make_programs(servers, proxies, sandbox_url, root / "logs", schedule, pace, code, workers)
         fleet = await cleanup.enter_async_context(Fleet.running(programs, _ROOT, lambda _: None, PAUSES))
-        yield Place(servers, root, proxies, sandbox_url, fleet, record, pace)
+        unserved = {queue for program in PROGRAMS if program.name not in workers for queue in program.queues}
+        yield Place(servers, root, proxies, sandbox_url, fleet, record, pace, frozenset(unserved))
 
 
 def _keep_logs(root: Path, seed: int) -> Path:
