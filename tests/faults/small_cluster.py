@@ -377,7 +377,7 @@ async def _connected(
 
 
 async def _depths(channel: AbstractChannel) -> dict[str, int]:
-    """Messages ready in each queue that must be empty in the end. A shop would hear of joins: none is here."""
+    """Messages ready in each queue that must be empty. A shop would hear of joins: here is none."""
     depths: dict[str, int] = {}
     for queue in build_topology(DURATIONS).queues:
         if queue.name not in (ENRICHED, SHOP_UPDATER):
