@@ -164,8 +164,14 @@ async def test_an_expired_message_fails(sender: Sender) -> None:
     assert await sender.sandbox.messages() == []
 
 
-@pytest.mark.parametrize("profile", [{"opt_in_marketing": False}, {"notification_opt_out": True}])
-async def test_marketing_is_not_sent_to_the_opted_out(sender: Sender, profile: dict[str, bool]) -> None:
+@pytest.mark.parametrize(
+    ("profile", "utility"),
+    [({"opt_in_marketing": False}, "sent"), ({"notification_opt_out": True}, "failed")],
+    ids=["of marketing", "of all that is sent by itself"],
+)
+async def test_what_somebody_refused_is_not_sent_and_an_agents_reply_is(
+    sender: Sender, profile: dict[str, bool], utility: str
+) -> None:
     await insert(sender.cluster.conn, "customer_profiles", phone=CUSTOMER, **profile)
     async with sender.running():
         await sender.ask(text("c1"), "bulk")
@@ -175,8 +181,8 @@ async def test_marketing_is_not_sent_to_the_opted_out(sender: Sender, profile: d
         assert (await sender.until_status("failed"))["error_code"] == "opted_out"
         assert (await sender.until_status("failed", "c2"))["error_code"] == "opted_out"
         await sender.until_status("sent", "c3")
-        await sender.until_status("sent", "c4")
-        await until(lambda: _depth_is(sender, "dlq-handler", 2))
+        await sender.until_status(utility, "c4")
+        await until(lambda: _depth_is(sender, "dlq-handler", 2 if utility == "sent" else 3))
 
     assert {headers["x-wabus-reason"] for headers in await sender.dead()} == {"send_rejected"}
 

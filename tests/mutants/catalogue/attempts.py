@@ -86,7 +86,7 @@ MUTATIONS: Final = (
         "opt_in_marketing is false",
         "4.6 marketing is not sent to the opted out",
         (
-            "tests/integration/outbound_sender/test_outbound_sender.py::test_marketing_is_not_sent_to_the_opted_out",
+            "tests/integration/outbound_sender/test_outbound_sender.py::test_what_somebody_refused_is_not_sent_and_an_agents_reply_is",
         ),
     ),
     Mutation(
