@@ -192,9 +192,11 @@ async def test_workers_go_on_while_the_schema_moves_and_old_ones_that_start_late
     later.with_suffix(".down.sql").write_text("drop table later")
 
     async with sender.cluster.running("inbound-resolver"):
+        await write(sender.cluster, "wamid.first")
+        await until(lambda: keys_of(sender.cluster) == ["wamid.first"])
         await migrate(installed.owner_url, folder=tmp_path)
         await write(sender.cluster, "wamid.later")
-        await until(lambda: keys_of(sender.cluster) == ["wamid.later"])
+        await until(lambda: keys_of(sender.cluster) == ["wamid.first", "wamid.later"])
         started = await run_wabus("worker", "status-updater", environ=installed.environ)
 
     assert started.code == 1
