@@ -91,15 +91,18 @@ async def take_back(
     """
     if sum(subject is not None for subject in (cart, customer_phone, order)) != 1:
         raise ValueError("notices are taken back of exactly one cart, customer or order")
-    wanted = (reason, category, _listed(types), _listed(keys))
     if cart is not None:
-        rows = await connection.fetch(_QUERIES["take_back_of_cart"], *wanted, cart)
+        held = await connection.fetch(_QUERIES["lock_of_cart"], cart)
     elif customer_phone is not None:
-        rows = await connection.fetch(_QUERIES["take_back_of_customer"], *wanted, customer_phone)
+        held = await connection.fetch(_QUERIES["lock_of_customer"], customer_phone)
     else:
         assert order is not None
-        rows = await connection.fetch(_QUERIES["take_back_of_order"], *wanted, *order)
-    return len(rows)
+        held = await connection.fetch(_QUERIES["lock_of_order"], *order)
+    if not held:
+        return 0
+    ids = [row["id"] for row in held]
+    narrowed = (category, _listed(types), _listed(keys))
+    return len(await connection.fetch(_QUERIES["take_back"], ids, reason, *narrowed))
 
 
 async def take_back_of_carts(connection: Connection, stopped: Sequence[tuple[UUID, str]]) -> None:

@@ -14,53 +14,24 @@ from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text
 order by dedupe_key
 on conflict (dedupe_key) do nothing;
 
--- name: take_back_of_cart
--- A cart's that have not left: their place under the caps is free again.
-with theirs as (
-    select id, status from notification_log
-    where cart = $5 and status in ('pending', 'queued')
-      and ($2::text is null or category = $2) and ($3::text[] is null or notification_type = any($3))
-      and ($4::text[] is null or dedupe_key = any($4))
-    order by id
-    for update
-)
-update notification_log as notice
-set status = 'skipped', skip_reason = $1, not_before = null, claimed_until = null, reserved_at = null,
-    revision = revision + 1, updated_at = now()
-from theirs
-where notice.id = theirs.id
-returning notice.id, notice.shop_id, notice.notification_type, theirs.status as old_status, notice.revision;
+-- name: lock_of_cart
+-- A cart's that have not left.
+select id from notification_log where cart = $1 and status in ('pending', 'queued') order by id for update;
 
--- name: take_back_of_customer
--- A customer's, as above.
-with theirs as (
-    select id, status from notification_log
-    where customer_phone = $5 and status in ('pending', 'queued')
-      and ($2::text is null or category = $2) and ($3::text[] is null or notification_type = any($3))
-      and ($4::text[] is null or dedupe_key = any($4))
-    order by id
-    for update
-)
-update notification_log as notice
-set status = 'skipped', skip_reason = $1, not_before = null, claimed_until = null, reserved_at = null,
-    revision = revision + 1, updated_at = now()
-from theirs
-where notice.id = theirs.id
-returning notice.id, notice.shop_id, notice.notification_type, theirs.status as old_status, notice.revision;
+-- name: lock_of_customer
+select id from notification_log where customer_phone = $1 and status in ('pending', 'queued') order by id for update;
 
--- name: take_back_of_order
--- An order's ($5: its shop), as above.
-with theirs as (
-    select id, status from notification_log
-    where shop_id = $5 and order_id = $6 and status in ('pending', 'queued')
-      and ($2::text is null or category = $2) and ($3::text[] is null or notification_type = any($3))
-      and ($4::text[] is null or dedupe_key = any($4))
-    order by id
-    for update
-)
-update notification_log as notice
-set status = 'skipped', skip_reason = $1, not_before = null, claimed_until = null, reserved_at = null,
+-- name: lock_of_order
+select id from notification_log
+where shop_id = $1 and order_id = $2 and status in ('pending', 'queued')
+order by id for update;
+
+-- name: take_back
+-- Of those that are locked: their place under the caps is free again.
+update notification_log
+set status = 'skipped', skip_reason = $2, not_before = null, claimed_until = null, reserved_at = null,
     revision = revision + 1, updated_at = now()
-from theirs
-where notice.id = theirs.id
-returning notice.id, notice.shop_id, notice.notification_type, theirs.status as old_status, notice.revision;
+where id = any($1::uuid[])
+  and ($3::text is null or category = $3) and ($4::text[] is null or notification_type = any($4))
+  and ($5::text[] is null or dedupe_key = any($5))
+returning id;

@@ -12,8 +12,9 @@ import pytest
 
 from shared.postgres.database import Database
 from shared.postgres.queries import parse_queries
-from tests.integration.growth.catalogue import PER_MESSAGE, PERIODIC, Measured
+from tests.integration.growth.catalogue import CATALOGUE
 from tests.integration.growth.exceptions import EXCEPTIONS
+from tests.integration.growth.figures import Measured
 from tests.integration.growth.measuring import measure
 
 ROOT: Final = Path(__file__).resolve().parents[3]
@@ -53,7 +54,7 @@ def statements() -> Mapping[str, str]:
 
 
 def test_every_statement_is_measured_or_says_why_not() -> None:
-    measured = {str(item) for item in (*PERIODIC, *PER_MESSAGE)}
+    measured = {str(item) for item in CATALOGUE}
 
     assert measured.isdisjoint(EXCEPTIONS)
     assert sorted(measured | EXCEPTIONS.keys()) == sorted(statements())
@@ -115,7 +116,7 @@ async def test_beyond_what_is_counted_a_gauge_tells_an_estimate(big_url: str, na
 
 
 @pytest.mark.parametrize("generic", [False, True], ids=["custom", "generic"])
-@pytest.mark.parametrize("item", [*PERIODIC, *PER_MESSAGE], ids=str)
+@pytest.mark.parametrize("item", CATALOGUE, ids=str)
 async def test_a_statement_reads_what_is_under_way(big_url: str, item: Measured, *, generic: bool) -> None:
     database = Database(big_url, size=1)
     try:
