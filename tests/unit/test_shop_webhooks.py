@@ -1,7 +1,5 @@
-"""Bodies as WooCommerce and Shopify send them, to the facts that are published of them."""
+"""Bodies of WooCommerce and Shopify, to the facts that are published of them."""
 
-from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import orjson
@@ -9,123 +7,24 @@ import pytest
 
 from shared.amqp.payload_names import payload_name
 from shared.amqp.topology import SHOP
-from shared.commerce.shops.publishing import WebhookFileError, read_recorded
-from shared.commerce.shops.shopify import read_shopify
-from shared.commerce.shops.webhooks import ShopFactTold, ShopWebhook, UnreadableWebhook
-from shared.commerce.shops.woocommerce import read_woocommerce
+from shared.commerce.shops.webhooks import UnreadableWebhook
 from shared.payloads import decode
 from shared.payloads.schemas import PAYLOADS_IN
+from tests.support.shop_bodies import (
+    AT,
+    BILLING,
+    CHECKOUT,
+    REFUNDED,
+    SHOPIFY_LINE,
+    SHOPIFY_ORDER,
+    WOO_CART,
+    WOO_CUSTOMER,
+    WOO_ORDER,
+    WOO_PRODUCT,
+    told,
+)
 
 MODELS = {model.__name__: model for model in PAYLOADS_IN}
-RECEIVED = datetime(2024, 5, 6, 12, tzinfo=UTC)
-AT = "2024-05-06T12:00:05"
-BILLING = {
-    "first_name": "Ana",
-    "last_name": "Ruiz",
-    "email": "ana@example.org",
-    "phone": "0176 12345678",
-    "country": "DE",
-}
-WOO_ORDER = {
-    "id": 727,
-    "parent_id": 0,
-    "number": "727",
-    "status": "processing",
-    "currency": "EUR",
-    "date_created_gmt": "2024-05-06T11:59:00",
-    "date_modified_gmt": AT,
-    "total": "29.35",
-    "customer_id": 25,
-    "billing": BILLING,
-    "shipping": {"city": "Berlin"},
-    "line_items": [
-        {
-            "id": 1,
-            "product_id": 93,
-            "variation_id": 0,
-            "quantity": 3,
-            "price": 9.783333333333333,
-            "name": "Mug",
-        },
-        {
-            "id": 2,
-            "product_id": 22,
-            "variation_id": 23,
-            "quantity": 1,
-            "price": "12.00",
-            "image": {"src": ""},
-        },
-    ],
-    "coupon_lines": [{"code": "spring"}],
-    "refunds": [{"id": 9, "total": "-4.35"}, {"id": 10, "total": "-1.00"}],
-}
-HELD, BINNED = WOO_ORDER | {"status": "on-hold"}, WOO_ORDER | {"status": "trash"}
-WOO_PRODUCT = {
-    "id": 93,
-    "name": "Mug",
-    "price": "12.90",
-    "stock_quantity": 4,
-    "stock_status": "instock",
-    "permalink": "https://shop.example.org/mug",
-    "images": [{"src": "https://shop.example.org/mug.jpg"}],
-    "date_modified_gmt": AT,
-}
-WOO_CUSTOMER = {"id": 25, "email": "ana@example.org", "first_name": "Ana", "billing": BILLING, "shipping": {}}
-WOO_CART = {
-    "items": [
-        {
-            "id": 93,
-            "quantity": 2,
-            "name": "Mug",
-            "prices": {"price": "1290", "currency_code": "EUR", "currency_minor_unit": 2},
-            "variation": [{"attribute": "Colour", "value": "Blue"}],
-            "images": [],
-        }
-    ],
-    "totals": {"total_price": "2580", "currency_code": "EUR", "currency_minor_unit": 2},
-    "coupons": [{"code": "spring"}],
-    "billing_address": BILLING,
-}
-SHOPIFY_LINE = {"product_id": 632, "variant_id": 808, "quantity": 2, "price": "12.90", "title": "Mug"}
-SHOPIFY_ORDER = {
-    "id": 820982911946154508,
-    "name": "#1001",
-    "created_at": "2024-05-06T13:59:00+02:00",
-    "updated_at": "2024-05-06T14:00:05+02:00",
-    "currency": "EUR",
-    "total_price": "25.80",
-    "financial_status": "paid",
-    "fulfillment_status": None,
-    "cancelled_at": None,
-    "cart_token": "68778783ad298f1c",
-    "email": "ana@example.org",
-    "customer": {"id": 115310627314723954, "first_name": "Ana", "phone": None},
-    "billing_address": {"phone": "0176 12345678", "country_code": "DE"},
-    "line_items": [SHOPIFY_LINE],
-    "discount_codes": [{"code": "spring"}],
-    "customer_locale": "de-DE",
-    "refunds": [],
-}
-PARCELS = {"tracking_numbers": ["1", "2"], "tracking_company": "DHL", "tracking_urls": ["u"]}
-CHECKOUT = {
-    "token": "b1946ac92492d234",
-    "cart_token": "68778783ad298f1c",
-    "currency": "EUR",
-    "total_price": "25.80",
-    "line_items": [SHOPIFY_LINE],
-    "phone": "+4917612345678",
-    "abandoned_checkout_url": "https://shop.example.org/recover",
-    "updated_at": AT,
-    "completed_at": None,
-}
-REFUNDED = {"kind": "refund", "status": "success", "amount": "5.80", "currency": "EUR"}
-
-
-def told(platform: str, topic: str, body: dict[str, Any], **headers: str) -> list[ShopFactTold]:
-    reader = {"woocommerce": read_woocommerce, "shopify": read_shopify}[platform]
-    names = {name.replace("_", "-"): value for name, value in headers.items()}
-    return reader(ShopWebhook(topic, body, names, RECEIVED, "default", "EUR"))
-
 
 SHAPES = [
     (
@@ -342,55 +241,6 @@ def test_a_body_is_a_fact_that_workers_take(
     assert decode(MODELS[payload_name(SHOP, key)], orjson.dumps(fact.fields))
 
 
-SHOPIFY_CUSTOMER = {
-    "id": 7,
-    "updated_at": AT,
-    "phone": "0176 12345678",
-    "default_address": {"id": 1, "country_code": "DE"},
-    "accepts_marketing": True,
-}
-ANSWERED_AT = "2024-05-01T08:00:00-04:00"
-
-
-@pytest.mark.parametrize(("state", "wanted"), [("subscribed", True), ("unsubscribed", False)])
-def test_what_a_customer_answered_shopify_of_their_phone_is_consent_of_that_time(
-    state: str, wanted: bool
-) -> None:
-    said = {"sms_marketing_consent": {"state": state, "consent_updated_at": ANSWERED_AT}}
-
-    customer, consent = told("shopify", "customers/update", SHOPIFY_CUSTOMER | said)
-
-    assert "accepts_marketing" not in customer.fields
-    change = decode(MODELS[payload_name(SHOP, consent.routing_key)], orjson.dumps(consent.fields))
-    assert change.model_dump() == {
-        "wa_id": "4917612345678",
-        "marketing": wanted,
-        "notifications": None,
-        "source": "shop",
-        "occurred_at": datetime(2024, 5, 1, 12, tzinfo=UTC),
-        "evidence": "default: sms_marketing_consent",
-    }
-
-
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {},
-        {"sms_marketing_consent": None},
-        {"sms_marketing_consent": {"state": "not_subscribed", "consent_updated_at": ANSWERED_AT}},
-        {"sms_marketing_consent": {"state": "subscribed", "consent_updated_at": None}},
-        {
-            "sms_marketing_consent": {"state": "subscribed", "consent_updated_at": ANSWERED_AT},
-            "phone": "1",
-        },
-    ],
-)
-def test_a_newsletter_or_an_answer_without_time_or_phone_is_no_consent(changes: dict[str, Any]) -> None:
-    facts = told("shopify", "customers/update", SHOPIFY_CUSTOMER | changes)
-
-    assert [fact.routing_key for fact in facts] == ["customer.updated"]
-
-
 @pytest.mark.parametrize(
     ("platform", "topic", "body"),
     [
@@ -433,42 +283,3 @@ def test_what_cannot_be_read_says_what_is_missing(
 ) -> None:
     with pytest.raises(UnreadableWebhook, match=error):
         told(platform, topic, body)
-
-
-def write(path: Path, *lines: Any) -> Path:
-    path.write_bytes(b"\n".join(orjson.dumps(line) for line in lines))
-    return path
-
-
-def test_a_file_of_recorded_deliveries_is_read_whole(tmp_path: Path) -> None:
-    path = write(
-        tmp_path / "hooks.jsonl",
-        {"headers": {"x-wc-webhook-topic": "order.updated"}, "body": WOO_ORDER},
-        {"headers": {"X-WC-Webhook-Topic": "order.deleted"}, "body": {"id": 1}},
-    )
-
-    recorded = read_recorded(path, "woocommerce", shop_id="mugs", currency=None)
-
-    assert (recorded.lines, recorded.silent) == (2, 1)
-    assert [(fact.routing_key, fact.fields["shop_id"]) for fact in recorded.facts] == [
-        ("order.updated", "mugs")
-    ]
-
-
-@pytest.mark.parametrize(
-    ("platform", "line", "error"),
-    [
-        ("woocommerce", {"body": WOO_ORDER}, ":1: the header X-WC-Webhook-Topic is missing"),
-        ("woocommerce", {"headers": {}}, ":1: no JSON object with an object `body`"),
-        ("wabus", {"key": "cart.lost", "body": {}}, ":1: key is none of cart.updated"),
-        ("wabus", {"key": "cart.deleted", "body": {"cart_id": "1"}}, ":1: updated_at: field required"),
-        (
-            "woocommerce",
-            {"headers": {"X-WC-Webhook-Topic": "order.updated"}, "body": WOO_ORDER | {"total": "-1"}},
-            ":1: total: ",
-        ),
-    ],
-)
-def test_a_line_that_is_none_is_named(tmp_path: Path, platform: str, line: Any, error: str) -> None:
-    with pytest.raises(WebhookFileError, match=error):
-        read_recorded(write(tmp_path / "hooks.jsonl", line), platform, shop_id="default", currency=None)
