@@ -123,6 +123,7 @@ async def test_what_is_not_safe_yet_is_still_in_the_queue_when_its_worker_dies(
             server.refuse()
         settling = dying.settle(disposition)
         await until(lambda: caplog.text.count(waits) >= 2)  # it has not gone on after the first time
+        assert not settling.done()
         settling.cancel()
         await asyncio.wait((settling,))
         for server in dying.servers:

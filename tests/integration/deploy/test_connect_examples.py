@@ -135,6 +135,9 @@ async def test_an_example_says_that_the_queue_is_full(
     async with full(cluster, servers, "inbound-resolver"):
         await until(refused)
 
+    done = await publish(program, url, "wa.inbound", CUSTOMER, message, management_url)
+    assert done == (0, "confirmed\n")
+
 
 def body_of(row: Row, wamid: str) -> dict[str, Any]:
     """What a gateway would write here: the schema's example about one customer and one conversation."""

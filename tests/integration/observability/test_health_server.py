@@ -4,6 +4,7 @@ import re
 import socket
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
+from typing import Any
 
 import aiohttp
 import pytest
@@ -36,7 +37,7 @@ class Rig:
     redis: Switch
     http: aiohttp.ClientSession
 
-    async def ask(self, path: str) -> tuple[int, dict[str, object]]:
+    async def ask(self, path: str) -> tuple[int, dict[str, Any]]:
         async with self.http.get(f"{self.url}{path}") as response:
             return response.status, await response.json()
 
@@ -77,8 +78,13 @@ async def test_health_tells_every_check(rig: Rig) -> None:
 async def test_degraded_is_200_and_unhealthy_is_503(rig: Rig) -> None:
     rig.redis.answer = Check("error", error="refused")
     await rig.until("/health", 200, status="degraded")
+    _, degraded = await rig.ask("/health")
     rig.database.answer = Check("error", error="refused")
     await rig.until("/health", 503, status="unhealthy")
+    _, unhealthy = await rig.ask("/health")
+
+    assert _checks(degraded) == {"database": "ok", "redis": "error"}
+    assert _checks(unhealthy) == {"database": "error", "redis": "error"}
 
 
 async def test_without_its_database_a_worker_is_live_and_not_ready(rig: Rig) -> None:
@@ -140,3 +146,7 @@ async def test_a_closed_server_gives_its_port_back(rig: Rig) -> None:
 
     with pytest.raises(aiohttp.ClientConnectionError):
         await rig.http.get(f"http://127.0.0.1:{port}/health")
+
+
+def _checks(body: dict[str, Any]) -> dict[str, str]:
+    return {name: check["status"] for name, check in body["checks"].items()}

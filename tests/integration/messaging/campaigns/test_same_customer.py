@@ -129,6 +129,10 @@ async def test_free_text_reaches_a_person_who_wrote_under_another_address(cluste
         await launch(cluster, campaign(listed, message_text="Hello"))
         await until(lambda: has_counts(cluster, {"queued": 2, "skipped: window_closed": 1}))
 
+    skipped = await cluster.conn.fetch("select wa_id from broadcast_recipients where status = 'skipped'")
+    assert [row["wa_id"] for row in skipped] == ["491700000009"]
+    assert await cluster.depth(BULK_QUEUE) == 2
+
 
 async def test_two_that_are_queued_when_they_turn_out_to_be_one_are_sent_to_once(sender: Sender) -> None:
     conn = sender.cluster.conn
